@@ -1,0 +1,25 @@
+"""Design-space exploration of neural networks on tiled 1T1R RRAM crossbars."""
+
+from memlib.accuracy import accuracy
+from memlib.analog import AnalogNetwork, load_network, map_network, save_network
+from memlib.calibration import record_inputs
+from memlib.device import Device
+from memlib.footprint import footprint
+from memlib.hardware import Hardware
+from memlib.mapping import Mapping
+from memlib.tile import Tile
+
+__version__ = "0.1.0"
+__all__ = [
+    "AnalogNetwork",
+    "Device",
+    "Hardware",
+    "Mapping",
+    "Tile",
+    "accuracy",
+    "footprint",
+    "load_network",
+    "map_network",
+    "record_inputs",
+    "save_network",
+]

@@ -1,0 +1,51 @@
+"""Accuracy of a network on simulated chips."""
+
+from collections.abc import Iterable, Mapping as MappingType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from memlib.analog import map_network
+from memlib.calibration import Record, record_inputs
+from memlib.hardware import Hardware
+
+#: Images per forward pass. Read noise is drawn forward by forward, so results depend on it.
+BATCH = 100
+
+
+@torch.inference_mode()
+def correct(model: nn.Module, images: Tensor, labels: Tensor, batch: int = BATCH) -> Tensor:
+    """Which images are classified correctly: (n,) bool."""
+    hits = [model(x).argmax(1) == y for x, y in zip(images.split(batch), labels.split(batch), strict=True)]
+    return torch.cat(hits)
+
+
+def accuracy(
+    model: nn.Module,
+    hardware: Hardware | MappingType[str, Hardware],
+    images: Tensor,
+    labels: Tensor,
+    calibration: Tensor | Record | None = None,
+    seeds: Iterable[int] = range(10),
+    digital: Any = (),
+) -> np.ndarray:
+    """Top-1 accuracy of `model` on one simulated chip per device seed.
+
+    Args:
+        images: (n, *input shape) as the model takes them; labels: (n,).
+        calibration: see `map_network`; images are run through the float network once for all seeds.
+
+    Returns:
+        (seeds,) fractions.
+
+    Raises:
+        ValueError: as `map_network`, and if there is not one label per image.
+    """
+    if len(images) != len(labels) or not len(images):
+        raise ValueError(f"labels={len(labels)}: must be one for each of the {len(images)} images, and at least one")
+    if isinstance(calibration, Tensor):
+        calibration = record_inputs(model, calibration, digital)
+    chips = (map_network(model, hardware, calibration, seed, digital) for seed in seeds)
+    return np.array([correct(chip, images, labels).double().mean().item() for chip in chips])

@@ -1,0 +1,392 @@
+"""Layers and networks whose products are computed by tiles: `map_network`.
+
+Static effects are programmed once into conductances and folded, with every scale, into one kernel per row cut, so that a
+product of converter codes with it is a current in ADC codes. With converters and read noise off, all cuts fold into one
+ordinary layer. `tests/reference.py` is the definition that this module is tested against.
+"""
+
+import copy
+import json
+from collections.abc import Mapping as MappingType
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_model, save_model
+from torch import Tensor, nn
+
+from memlib.calibration import LayerInputs, Record, record_inputs
+from memlib.device import Device
+from memlib.footprint import layer_footprint
+from memlib.hardware import Hardware, per_layer
+from memlib.layers import Geometry, matrix_layers
+from memlib.mapping import Mapping, ProgrammedCut, Programmer, place
+from memlib.streams import generator
+from memlib.tile import CALIBRATION_VALUES, Tile, code_limits, upper_quantile
+from memlib.validate import whole
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """How one row cut's kernel meets the input and the output."""
+
+    first: int  #: its first input channel
+    channels: int  #: how many input channels it reads
+    outputs: slice  #: the output channels it adds to
+    tiles: int  #: reference columns
+
+
+def converted_currents(cut: ProgrammedCut, converter: str) -> Tensor:
+    """Conductance matrix (conversions, inputs), S, whose product with the voltages is what the converters see."""
+    parts = [*cut.g] if cut.reference is None else [cut.g[0], cut.reference]
+    if converter == "column":
+        return torch.cat(parts)
+    return parts[0] - (parts[1] if cut.reference is None else parts[1][cut.tile_of_column])
+
+
+def noise_variances(cut: ProgrammedCut, converter: str, device: Device) -> Tensor:
+    """Conductance variances (normals, inputs), S^2, at a read; a pair shares one normal, a reference has its own."""
+    parts = [*cut.g] if cut.reference is None else [cut.g[0], cut.reference]
+    variances = [device.noise_variance(part) for part in parts]
+    if converter == "pair" and cut.reference is None:
+        return variances[0] + variances[1]
+    return torch.cat(variances)
+
+
+def calibrated_range(cuts: list[ProgrammedCut], tile: Tile, inputs: LayerInputs) -> float:
+    """The quantile of |I|, A, over the converted currents that the recorded inputs cause in these devices."""
+    matrices = [(cut.first_input, converted_currents(cut, tile.converter)) for cut in cuts]
+    conversions = sum(len(matrix) for _, matrix in matrices)
+    passes = inputs.passes[: max(1, CALIBRATION_VALUES // conversions)].double()
+    v = quantise_input(passes, tile, inputs) * input_volts(tile, inputs)
+    currents = [v[:, first : first + m.shape[1]] @ m.to(v).T for first, m in matrices]
+    return upper_quantile(torch.cat([i.abs().flatten() for i in currents]), tile.adc_quantile)
+
+
+def quantise_input(x: Tensor, tile: Tile, inputs: LayerInputs | None) -> Tensor:
+    """Inputs to DAC codes; unchanged without a DAC."""
+    if tile.dac_bits is None:
+        return x
+    low, high = code_limits(tile.dac_bits, inputs.signed, "dac_bits")
+    return (x * (high / inputs.x_max)).round_().clamp_(low, high)
+
+
+def input_volts(tile: Tile, inputs: LayerInputs | None) -> float:
+    """Volts per unit of `quantise_input`'s result."""
+    x_max = inputs.x_max if inputs else 1.0
+    if tile.dac_bits is None:
+        return tile.v_read / x_max
+    return tile.v_read / code_limits(tile.dac_bits, inputs.signed, "dac_bits")[1]
+
+
+class AnalogLayer(nn.Module):
+    """A Linear or convolution layer on tiles, one chip's worth of devices.
+
+    Args:
+        module: the float layer.
+        name: of the layer in its network; names its random streams.
+        seed: device seed.
+        inputs: of the float network on calibration images; None only if both converters are off.
+        full_scale: the ADC's full scale, A, if already known (of a saved network).
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        name: str,
+        hardware: Hardware,
+        seed: int,
+        inputs: LayerInputs | None,
+        full_scale: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.name, self.hardware, self.seed, self.inputs = name, hardware, seed, inputs
+        self.geometry = Geometry.of(module)
+        tile = hardware.tile
+        self.placement = place(self.geometry.weight_shape, self.geometry.groups, tile.rows, tile.cols)
+        weight = module.weight.detach()
+        chip, weight_per_siemens = self._programmed(weight, hardware.device)
+        self.full_scale = None
+        self.converter = tile.converter if tile.adc_bits or hardware.device.read_noise else "pair"
+        if tile.adc_bits:
+            self.full_scale = full_scale or self._full_scale(chip, weight)
+            signed = tile.converter == "pair" or inputs.signed
+            self.adc_low, self.adc_high = code_limits(tile.adc_bits, signed, "adc_bits")
+        self._generator: torch.Generator | None = None
+        self._fold(chip, weight_per_siemens, weight)
+        bias = None if module.bias is None else module.bias.detach().clone()
+        self.register_buffer("bias", bias)
+
+    def _programmed(self, weight: Tensor, device: Device) -> tuple[list[ProgrammedCut], Tensor]:
+        programmer = Programmer(weight.cpu().double(), device, self.hardware.mapping, self.seed, self.name)
+        tile = self.hardware.tile
+        cuts = [programmer.cut(t, self.placement, tile.rows, tile.cols) for t in self.placement.row_cuts()]
+        return cuts, programmer.weight_per_siemens
+
+    def _full_scale(self, chip: list[ProgrammedCut], weight: Tensor) -> float:
+        """The ADC's full scale, A: see `Tile.adc_range`, `Tile.calibration` and `Tile.adc_quantile`."""
+        device, tile = self.hardware.device, self.hardware.tile
+        pair_span = device.g_range / (2 if self.hardware.mapping.scheme == "offset" else 1)
+        full = tile.v_read * self.placement.most_selected_rows * (device.g_on if tile.converter == "column" else pair_span)
+        if tile.adc_range == "full":
+            return full
+        cuts = chip if tile.calibration == "chip" else self._programmed(weight, device.ideal())[0]
+        return calibrated_range(cuts, tile, self.inputs) or full
+
+    def _fold(self, cuts: list[ProgrammedCut], weight_per_siemens: Tensor, weight: Tensor) -> None:
+        """Turn conductances into kernels, and the layer's output into `scale` times a sum of codes."""
+        tile, device = self.hardware.tile, self.hardware.device
+        volts = input_volts(tile, self.inputs)
+        x_max = self.inputs.x_max if self.inputs else 1.0
+        amperes = self.full_scale / self.adc_high if tile.adc_bits else tile.v_read * device.g_range
+        scale = weight_per_siemens * amperes * x_max / tile.v_read
+        self.register_buffer("scale", scale.view(-1, *[1] * self.geometry.dims).to(weight))
+        signals = [converted_currents(cut, self.converter) * (volts / amperes) for cut in cuts]
+        self.cuts: list[_Cut] = []
+        folded = self._folded_weight(cuts, signals)
+        if folded is not None:
+            self.register_buffer("weight", (folded * scale.view(-1, *[1] * (weight.dim() - 1))).to(weight))
+            return
+        for i, (cut, signal) in enumerate(zip(cuts, signals, strict=True)):
+            channels = signal.shape[1] // self.geometry.positions
+            self.cuts.append(_Cut(cut.first_input // self.geometry.positions, channels, cut.outputs, len(cut.tiles)))
+            shape = (-1, channels, *self.geometry.kernel)
+            self.register_buffer(f"signal{i}", signal.reshape(shape).to(weight))
+            self.register_buffer(f"owner{i}", cut.tile_of_column.to(weight.device))
+            if device.read_noise:
+                variance = noise_variances(cut, self.converter, device) * (volts / amperes) ** 2
+                self.register_buffer(f"variance{i}", variance.reshape(shape).to(weight))
+
+    def _folded_weight(self, cuts: list[ProgrammedCut], signals: list[Tensor]) -> Tensor | None:
+        """All cuts as one weight of the layer's own shape, where nothing happens to the partial sums in between."""
+        tile, geometry = self.hardware.tile, self.geometry
+        if tile.adc_bits or self.hardware.device.read_noise:
+            return None
+        matrix = torch.zeros(geometry.outputs, self.placement.inputs, dtype=torch.float64)
+        for cut, signal in zip(cuts, signals, strict=True):
+            matrix[cut.outputs, cut.first_input : cut.first_input + signal.shape[1]] += signal
+        blocks = matrix.view(geometry.groups, geometry.outputs // geometry.groups, geometry.groups, -1)
+        diagonal = blocks.diagonal(dim1=0, dim2=2)  # (columns, rows, groups)
+        if geometry.groups > 1 and diagonal.count_nonzero() < matrix.count_nonzero():
+            return None  # unused cells conduct unequally: the groups are no longer independent
+        return diagonal.permute(2, 0, 1).reshape(geometry.weight_shape)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """One read per pass; shapes as for the float layer."""
+        u, padding = self.geometry.pad(quantise_input(x, self.hardware.tile, self.inputs))
+        if not self.cuts:
+            return self.geometry.product(u, self.weight, padding, self.geometry.groups, self.bias)
+        squares = u.square() if self.hardware.device.read_noise else None
+        total = None
+        for i, cut in enumerate(self.cuts):
+            part = self._partial_sum(i, cut, u, squares, padding)
+            if total is None:
+                total = part if cut.outputs == slice(0, self.geometry.outputs) else self._with_all_outputs(part)
+                if total is part:
+                    continue
+            self._outputs(total, cut.outputs.start, cut.outputs.stop).add_(part)
+        total.mul_(self.scale)
+        return total if self.bias is None else total.add_(self.bias.view(self.scale.shape))
+
+    def _partial_sum(self, i: int, cut: _Cut, u: Tensor, squares: Tensor | None, padding: tuple[int, ...]) -> Tensor:
+        """The digital result of one row cut, in ADC codes: read, convert, and subtract what was converted apart."""
+        u = self.geometry.channels(u, cut.first, cut.channels)
+        codes = self.geometry.product(u, getattr(self, f"signal{i}"), padding)
+        if squares is not None:
+            squares = self.geometry.channels(squares, cut.first, cut.channels)
+            codes += self._read_noise(i, cut, self.geometry.product(squares, getattr(self, f"variance{i}"), padding))
+        if self.full_scale:
+            codes.round_().clamp_(self.adc_low, self.adc_high)
+        return codes if self.converter == "pair" else self._subtract_reference(i, cut, codes)
+
+    def _read_noise(self, i: int, cut: _Cut, variance: Tensor) -> Tensor:
+        """Exactly normal noise of a column sum; all columns of a tile share their reference's."""
+        columns = variance.shape[-1 - self.geometry.dims]
+        own = columns - (cut.tiles if self.hardware.mapping.scheme == "offset" else 0)
+        draws = [self._normals(self._outputs(variance, 0, own))]
+        if own < columns:
+            draws.append(self._normals(self._outputs(variance, own, columns)))
+        # an unlucky rounding of a sum of squares may be a little below 0
+        noise = variance.clamp_(min=0).sqrt_().mul_(draws[0] if own == columns else torch.cat(draws, -1 - self.geometry.dims))
+        return noise if own == columns or self.converter == "column" else self._subtract_reference(i, cut, noise)
+
+    def _normals(self, like: Tensor) -> Tensor:
+        if self._generator is None or self._generator.device != like.device:
+            self._generator = generator(self.seed, self.name, "read_noise", device=like.device)
+        return torch.randn(like.shape, generator=self._generator, device=like.device).to(like.dtype)
+
+    def _subtract_reference(self, i: int, cut: _Cut, values: Tensor) -> Tensor:
+        """Columns minus their negative column, or their tile's reference, which stand behind them."""
+        columns = cut.outputs.stop - cut.outputs.start
+        second = self._outputs(values, columns, values.shape[-1 - self.geometry.dims])
+        if self.hardware.mapping.scheme == "offset":
+            second = second.index_select(-1 - self.geometry.dims, getattr(self, f"owner{i}"))
+        return self._outputs(values, 0, columns) - second
+
+    def _outputs(self, y: Tensor, start: int, stop: int) -> Tensor:
+        return self.geometry.channels(y, start, stop - start)
+
+    def _with_all_outputs(self, part: Tensor) -> Tensor:
+        shape = list(part.shape)
+        shape[-1 - self.geometry.dims] = self.geometry.outputs
+        return part.new_zeros(shape)
+
+    def reset(self) -> None:
+        """Rewind the read noise to its state at mapping."""
+        self._generator = None
+
+    def extra_repr(self) -> str:
+        """Shown by print(network)."""
+        p = self.placement
+        return f"{p.inputs} x {p.outputs} in {len(p.tiles) * self.hardware.mapping.polarities} tiles"
+
+
+class AnalogNetwork(nn.Module):
+    """A network whose matrix layers run on tiles; behaves like the float network in eval mode. Print it for a table."""
+
+    def __init__(self, network: nn.Module, layers: dict[str, AnalogLayer], seed: int) -> None:
+        super().__init__()
+        self.network, self.seed = network, seed
+        self._names = list(layers)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The network's output, with this chip's devices."""
+        return self.network(*args, **kwargs)
+
+    @property
+    def layers(self) -> dict[str, AnalogLayer]:
+        """The layers on tiles, by name."""
+        return {name: self.network.get_submodule(name) for name in self._names}
+
+    def reset(self) -> None:
+        """Rewind every layer's read noise, so that the next forward repeats the first."""
+        for layer in self.layers.values():
+            layer.reset()
+
+    def train(self, mode: bool = True) -> "AnalogNetwork":
+        """Stays in eval mode: the devices are programmed.
+
+        Raises:
+            NotImplementedError: for mode True.
+        """
+        if mode:
+            raise NotImplementedError("a mapped network is programmed; train the float network and map it again")
+        return super().train(False)
+
+    def summary(self) -> pd.DataFrame:
+        """A row per layer: matrix, tiles and converters, and a last row for each digital module with parameters."""
+        rows = [
+            {"layer": name, **layer_footprint(layer.placement, layer.hardware), "full_scale": layer.full_scale}
+            for name, layer in self.layers.items()
+        ]
+        inside = {part for layer in self.layers.values() for part in layer.modules()}
+        for name, module in self.network.named_modules():
+            if module not in inside and module._parameters:
+                rows.append({"layer": name, "kind": f"digital {type(module).__name__}"})
+        return pd.DataFrame(rows)
+
+    def __repr__(self) -> str:
+        table = self.summary().drop(columns="full_scale").astype(object)
+        return f"AnalogNetwork(seed={self.seed})\n" + table.where(table.notna(), "").to_string(index=False)
+
+
+def map_network(
+    model: nn.Module,
+    hardware: Hardware | MappingType[str, Hardware],
+    calibration: Tensor | Record | None = None,
+    seed: int = 0,
+    digital: Any = (),
+) -> AnalogNetwork:
+    """Map every Linear and convolution layer of `model` on tiles; the model itself is left untouched.
+
+    Args:
+        hardware: for all layers, or {layer name: Hardware} with "*" for the rest.
+        calibration: images (n, *input shape) that set the converters' ranges, or the `record_inputs` of such images;
+            None is enough if all converters are off.
+        seed: device seed, one simulated chip.
+        digital: names or classes of modules that stay digital. Batch norm and biases always do.
+
+    Raises:
+        ValueError: for a layer that cannot be mapped, hardware of unknown layers, images that do not fit.
+    """
+    whole("seed", seed, 0)
+    modules = matrix_layers(model, digital)
+    by_layer = per_layer(hardware, modules)
+    if isinstance(calibration, Tensor):
+        calibration = record_inputs(model, calibration, digital)
+    network = copy.deepcopy(model).eval()
+    layers = {}
+    for name, module in modules.items():
+        inputs = (calibration or {}).get(name)
+        tile = by_layer[name].tile
+        if inputs is None and (tile.dac_bits is not None or tile.adc_bits is not None):
+            raise ValueError(
+                f"calibration: nothing known of layer {name!r}, whose converters need a range; pass calibration images "
+                "that reach it, or set dac_bits=None and adc_bits=None"
+            )
+        layers[name] = AnalogLayer(module, name, by_layer[name], seed, inputs)
+    return _assemble(network, layers, seed)
+
+
+def _assemble(network: nn.Module, layers: dict[str, AnalogLayer], seed: int) -> AnalogNetwork:
+    """Put the layers in the place of the modules they stand for, under every name these are known by."""
+    originals = {id(network.get_submodule(name)): layer for name, layer in layers.items()}
+    for name, module in list(network.named_modules(remove_duplicate=False)):
+        if id(module) in originals:
+            parent, _, child = name.rpartition(".")
+            if not name:
+                network = originals[id(module)]
+            else:
+                setattr(network.get_submodule(parent), child, originals[id(module)])
+    analog = AnalogNetwork(network, layers, seed)
+    for parameter in analog.parameters():
+        parameter.requires_grad_(False)
+    return analog.eval()
+
+
+def save_network(analog: AnalogNetwork, path: str | Path) -> None:
+    """Write a mapped network, its programmed devices and its converters' ranges, to a safetensors file (no pickle)."""
+    layers = {
+        name: {
+            "device": asdict(layer.hardware.device),
+            "tile": asdict(layer.hardware.tile),
+            "mapping": asdict(layer.hardware.mapping),
+            "inputs": layer.inputs and [layer.inputs.x_max, layer.inputs.signed],
+            "full_scale": layer.full_scale,
+        }
+        for name, layer in analog.layers.items()
+    }
+    save_model(analog, str(path), metadata={"memlib": json.dumps({"seed": analog.seed, "layers": layers})})
+
+
+def load_network(model: nn.Module, path: str | Path) -> AnalogNetwork:
+    """Read a network that `save_network` wrote; read noise starts from its beginning.
+
+    Args:
+        model: a float network of the same architecture; its weights do not matter.
+
+    Raises:
+        ValueError: if the file is damaged, of another program, or of another architecture.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            saved = json.loads(file.metadata()["memlib"])
+        network = copy.deepcopy(model).eval()
+        layers = {name: _saved_layer(network, name, entry, saved["seed"]) for name, entry in saved["layers"].items()}
+        analog = _assemble(network, layers, saved["seed"])
+        load_model(analog, path)
+    except FileNotFoundError:
+        raise
+    except (SafetensorError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        message = str(error).splitlines()[0]
+        raise ValueError(f"{path}: damaged, not saved by memlib, or of another network than `model` ({message})") from error
+    return analog
+
+
+def _saved_layer(network: nn.Module, name: str, entry: dict, seed: int) -> AnalogLayer:
+    hardware = Hardware(Device(**entry["device"]), Tile(**entry["tile"]), Mapping(**entry["mapping"]))
+    inputs = entry["inputs"] and LayerInputs(*entry["inputs"], passes=torch.empty(0))
+    return AnalogLayer(network.get_submodule(name), name, hardware, seed, inputs, entry["full_scale"])

@@ -1,0 +1,43 @@
+"""Frozen configuration: dataclasses whose every wrong field or value raises at once, and JSON in both directions."""
+
+import dataclasses
+import functools
+from typing import Any, Self, TypeVar, dataclass_transform
+
+T = TypeVar("T")
+
+
+@dataclass_transform(frozen_default=True)
+def config(cls: type[T]) -> type[T]:
+    """Make `cls` a frozen dataclass whose constructor names an unknown field and lists the allowed ones (TypeError)."""
+    cls = dataclasses.dataclass(frozen=True)(cls)
+    create = cls.__init__
+
+    @functools.wraps(create)
+    def checked(self, *args: Any, **kwargs: Any) -> None:
+        allowed = [field.name for field in dataclasses.fields(cls)]
+        for name in kwargs:
+            if name not in allowed:
+                raise TypeError(f"{cls.__name__}({name}={kwargs[name]!r}): unknown field; allowed: {', '.join(allowed)}")
+        create(self, *args, **kwargs)
+
+    cls.__init__ = checked
+    return cls
+
+
+class Config:
+    """What every configuration can do."""
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed, checked like a new one."""
+        current = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return type(self)(**(current | changes))
+
+    def changed(self) -> dict[str, Any]:
+        """The fields that differ from their default, so that a field added later changes no hash of an old point."""
+        result = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value != field.default:
+                result[field.name] = value.changed() if isinstance(value, Config) else value
+        return result

@@ -1,0 +1,264 @@
+"""Image data sets as one uint8 tensor each: scikit-learn's digits, and CIFAR-10 from torchvision or from files at hand.
+
+CIFAR-10 (Krizhevsky, 2009) is read from the folder named by the environment variable `MEMLIB_DATA`, else downloaded and
+checked by torchvision into `data/`. `MEMLIB_DATA`, or a `cifar10` folder in it, may hold
+
+* the official `cifar-10-batches-py` folder, or `cifar-10-batches-py.zip`, or `cifar-10-python.tar.gz`; or
+* class folders `train/<class>/<index>.<ext>` and `test/...`, or `train.zip` and `test.zip` of class folders, where the
+  index is the position in the official order; and optionally `test_lossless.npz`, the first test images without
+  compression (arrays `images` (n, 32, 32, 3) uint8 and `labels`), to know the effect of a lossy re-encoding.
+
+Decoded images are cached under `data/`, with a checksum of their bytes.
+"""
+
+import hashlib
+import io
+import os
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from memlib.validate import one_of
+
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+SIZES = {"train": 50_000, "test": 10_000}
+DIGITS_TEST = 500
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
+
+
+class DataError(RuntimeError):
+    """A data set is missing or damaged; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """A labelled image set: `pixels` (n, 3, 32, 32) uint8, `labels` (n,) int64, `sha256` of both."""
+
+    pixels: Tensor
+    labels: Tensor
+    sha256: str
+
+    def head(self, n: int) -> tuple[Tensor, Tensor]:
+        """The first n images as network input (n, 3, 32, 32) float32, and their labels.
+
+        Raises:
+            DataError: if the set holds fewer than n images.
+        """
+        if n > len(self.labels):
+            raise DataError(f"images={n}: the data set holds only {len(self.labels)}; ask for fewer")
+        return normalise(self.pixels[:n]), self.labels[:n]
+
+
+def normalise(pixels: Tensor) -> Tensor:
+    """Map uint8 pixels 0..255 to float32 -2..2, the input range of every network here."""
+    return pixels.float().div_(63.75).sub_(2.0)
+
+
+def load(name: str, split: str) -> Images:
+    """Return data set `name` ("digits" or "cifar10"), `split` "train", "test" or, for CIFAR-10, "lossless".
+
+    Raises:
+        ValueError: for an unknown name or split.
+        DataError: if the files are missing or damaged.
+    """
+    one_of("data", name, ("digits", "cifar10"))
+    one_of("split", split, ("train", "test") if name == "digits" else ("train", "test", "lossless"))
+    return _digits(split) if name == "digits" else _cifar10(split)
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _images(pixels: Tensor, labels: Tensor) -> Images:
+    digest = hashlib.sha256(pixels.numpy().tobytes())
+    digest.update(labels.numpy().tobytes())
+    return Images(pixels, labels, digest.hexdigest())
+
+
+def _digits(split: str) -> Images:
+    """Handwritten 8x8 digits (UCI, in scikit-learn), resized to 3x32x32; 500 of the 1,797 are the test set."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    order = torch.randperm(len(digits.target), generator=torch.Generator().manual_seed(0))
+    chosen = order[-DIGITS_TEST:] if split == "test" else order[:-DIGITS_TEST]
+    small = torch.from_numpy(digits.images)[chosen, None] * (255 / 16)
+    large = torch.nn.functional.interpolate(small, size=(32, 32), mode="bilinear", align_corners=False)
+    return _images(large.round().to(torch.uint8).repeat(1, 3, 1, 1), torch.from_numpy(digits.target)[chosen].long())
+
+
+def _cifar10(split: str) -> Images:
+    root = os.environ.get("MEMLIB_DATA")
+    if root is None:
+        return _official(_cache_folder(), split, download=True)
+    folders = [Path(root), Path(root) / "cifar10"]
+    for folder in folders:
+        source = folder / "test_lossless.npz" if split == "lossless" else _find(folder, split)
+        if source is not None and source.exists():
+            return _read(source, split)
+    raise DataError(
+        f"MEMLIB_DATA={root}: no CIFAR-10 {split} images found there; it must hold the official cifar-10-batches-py "
+        f"folder, or class folders in {split}/ or {split}.zip (unset it to download CIFAR-10)"
+    )
+
+
+def _find(folder: Path, split: str) -> Path | None:
+    names = ("cifar-10-batches-py", "cifar-10-batches-py.zip", "cifar-10-python.tar.gz", split, f"{split}.zip")
+    return next((folder / name for name in names if (folder / name).exists()), None)
+
+
+def _read(source: Path, split: str) -> Images:
+    if source.suffix == ".npz":
+        return _lossless(source)
+    if source.name == "cifar-10-batches-py.zip":
+        target = _cache_folder() / "official"
+        with _open_zip(source) as archive:
+            archive.extractall(target)
+        return _official(target, split)
+    if source.name.startswith("cifar-10-"):
+        return _official(source.parent, split)
+    return _class_folders(source, split)
+
+
+def _lossless(path: Path) -> Images:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            pixels, labels = torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"]).long()
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: damaged, or not an npz file with 'images' and 'labels' ({error})") from error
+    return _images(pixels.permute(0, 3, 1, 2).contiguous(), labels)
+
+
+def _official(root: Path, split: str, download: bool = False) -> Images:
+    """The original files, whose checksums torchvision verifies before it reads them."""
+    if split == "lossless":
+        return _official(root, "test", download)
+    try:
+        dataset = _torchvision_cifar10()(root, train=split == "train", download=download)
+    except (RuntimeError, OSError, EOFError) as error:
+        raise DataError(
+            f"CIFAR-10 in {root}: missing, damaged, or the download failed ({error}); delete the damaged files, or set "
+            "MEMLIB_DATA to a folder with the data set"
+        ) from error
+    pixels = torch.from_numpy(dataset.data).permute(0, 3, 1, 2).contiguous()
+    return _images(pixels, torch.tensor(dataset.targets))
+
+
+def _torchvision_cifar10() -> type:
+    """torchvision's CIFAR10, also where its compiled operators do not fit the installed build of torch."""
+    try:
+        from torchvision.datasets import CIFAR10
+    except RuntimeError:  # "operator torchvision::nms does not exist": declare what the import expects
+        library = torch.library.Library("torchvision", "DEF")
+        for name in ("nms", "qnms"):
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        import sys
+
+        for name in [name for name in sys.modules if name.startswith("torchvision")]:
+            del sys.modules[name]
+        from torchvision.datasets import CIFAR10
+
+        globals()["_torchvision_library"] = library  # the declarations live as long as this object
+    return CIFAR10
+
+
+def _class_folders(source: Path, split: str) -> Images:
+    """Decode `<class>/<index>.<ext>` files once; later calls read the cache."""
+    files = dict(_members(source))
+    labels = _labels(source, files, split)
+    cache = _cache_folder() / f"cifar10-{split}-{_fingerprint(source, files)[:16]}.safetensors"
+    if not cache.exists():
+        _write_cache(cache, _images(_decode(source, sorted(files, key=_index), split), labels))
+    return _read_cache(cache)
+
+
+def _members(source: Path) -> Iterable[tuple[str, str]]:
+    """(class/name, what identifies its content) for every image file of a folder or zip archive."""
+    if source.suffix == ".zip":
+        with _open_zip(source) as archive:
+            for info in archive.infolist():
+                if Path(info.filename).suffix.lower() in IMAGE_SUFFIXES:
+                    yield info.filename, f"{info.CRC}"
+    else:
+        for path in source.rglob("*"):
+            if path.suffix.lower() in IMAGE_SUFFIXES:
+                stat = path.stat()
+                yield path.relative_to(source).as_posix(), f"{stat.st_size} {stat.st_mtime_ns}"
+
+
+def _open_zip(path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise DataError(f"{path}: damaged or not a zip archive ({error}); replace the file") from error
+
+
+def _index(name: str) -> int:
+    stem = Path(name).stem
+    if not stem.isdigit():
+        raise DataError(f"{name}: an image's name must be its index in the official order, such as 00042.jpg")
+    return int(stem)
+
+
+def _labels(source: Path, files: dict[str, str], split: str) -> Tensor:
+    names = sorted(files, key=_index)
+    if [_index(name) for name in names] != list(range(SIZES[split])):
+        raise DataError(f"{source}: must hold images 0 to {SIZES[split] - 1} once each, found {len(names)} files")
+    folders = [Path(name).parent.name for name in names]
+    unknown = sorted(set(folders) - set(CLASSES))
+    if unknown:
+        raise DataError(f"{source}: class folders {unknown}: must be named {', '.join(CLASSES)}")
+    return torch.tensor([CLASSES.index(folder) for folder in folders])
+
+
+def _fingerprint(source: Path, files: dict[str, str]) -> str:
+    content = checksum(source) if source.suffix == ".zip" else str(sorted(files.items()))
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _decode(source: Path, names: list[str], split: str) -> Tensor:
+    from PIL import Image, UnidentifiedImageError
+    from tqdm.auto import tqdm
+
+    pixels = np.empty((len(names), 32, 32, 3), np.uint8)
+    archive = _open_zip(source) if source.suffix == ".zip" else None
+    for i, name in enumerate(tqdm(names, desc=f"decoding CIFAR-10 {split}", mininterval=1)):
+        try:
+            content = archive.read(name) if archive else (source / name).read_bytes()
+            pixels[i] = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+        except (UnidentifiedImageError, zipfile.BadZipFile, OSError, ValueError) as error:
+            raise DataError(f"{source}/{name}: not a readable 32x32 image ({error}); replace the file") from error
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
+
+
+def _cache_folder() -> Path:
+    folder = Path(os.environ.get("MEMLIB_CACHE", "data"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _write_cache(path: Path, images: Images) -> None:
+    part = path.with_suffix(f".{os.getpid()}.part")
+    save_file({"pixels": images.pixels, "labels": images.labels}, part, metadata={"sha256": images.sha256})
+    part.replace(path)
+
+
+def _read_cache(path: Path) -> Images:
+    try:
+        with safe_open(path, "pt") as file:
+            images, expected = _images(file.get_tensor("pixels"), file.get_tensor("labels")), file.metadata()["sha256"]
+    except Exception as error:  # safetensors raises its own error type for any damage
+        raise DataError(f"{path}: the cache is damaged ({error}); delete it, it will be decoded anew") from error
+    if images.sha256 != expected:
+        raise DataError(f"{path}: the cache does not match its checksum; delete it, it will be decoded anew")
+    return images

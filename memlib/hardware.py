@@ -1,0 +1,43 @@
+"""One hardware choice: device, tile and mapping together, for a whole network or layer by layer."""
+
+from collections.abc import Iterable, Mapping as MappingType
+
+from memlib.config import Config, config
+from memlib.device import Device
+from memlib.mapping import Mapping, usable_states
+from memlib.tile import Tile
+
+
+@config
+class Hardware(Config):
+    """Everything that decides how one layer runs, apart from its weights and inputs."""
+
+    device: Device = Device()
+    tile: Tile = Tile()
+    mapping: Mapping = Mapping()
+
+    def __post_init__(self) -> None:
+        for name, kind in (("device", Device), ("tile", Tile), ("mapping", Mapping)):
+            if not isinstance(getattr(self, name), kind):
+                raise TypeError(f"{name}={getattr(self, name)!r}: must be a memlib.{kind.__name__}")
+        usable_states(self.device.states, self.mapping.scheme)
+
+
+def per_layer(hardware: Hardware | MappingType[str, Hardware], names: Iterable[str]) -> dict[str, Hardware]:
+    """The hardware of every layer in `names`; a dict may give one for each layer name and "*" for the rest.
+
+    Raises:
+        TypeError: if `hardware` is neither a Hardware nor a dict of them.
+        ValueError: if the dict names an unknown layer, or leaves one out.
+    """
+    names = list(names)
+    if isinstance(hardware, Hardware):
+        return dict.fromkeys(names, hardware)
+    if not isinstance(hardware, MappingType) or not all(isinstance(h, Hardware) for h in hardware.values()):
+        raise TypeError(f"hardware={hardware!r}: must be a memlib.Hardware, or a dict of them by layer name")
+    unknown = sorted(set(hardware) - set(names) - {"*"})
+    missing = [name for name in names if name not in hardware]
+    if unknown or (missing and "*" not in hardware):
+        problem = f"unknown layers {unknown}" if unknown else f"layers {missing} missing, and no '*' for the rest"
+        raise ValueError(f"hardware: {problem}; the layers are {names}")
+    return {name: hardware.get(name, hardware.get("*")) for name in names}

@@ -1,0 +1,159 @@
+"""What a layer computes, whatever it is mapped on: matrix layers of any shape, and the network around them."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+CONVOLUTIONS = {nn.Conv1d: F.conv1d, nn.Conv2d: F.conv2d, nn.Conv3d: F.conv3d}
+NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
+
+class UnsupportedLayerError(ValueError):
+    """A layer that cannot be mapped; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Shape of a Linear (no kernel) or Conv1d/2d/3d layer, and its product with any weight of that shape."""
+
+    outputs: int
+    inputs: int  #: input channels
+    groups: int
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]  #: before and after, per dimension
+    padding_mode: str
+
+    @classmethod
+    def of(cls, module: nn.Module) -> "Geometry":
+        """The geometry of a torch layer."""
+        if isinstance(module, nn.Linear):
+            return cls(module.out_features, module.in_features, 1, (), (), (), (), "zeros")
+        flat = module._reversed_padding_repeated_twice  # torch resolves 'same' and ints to this, last dimension first
+        padding = tuple(zip(flat[::2], flat[1::2], strict=True))[::-1]
+        sizes = (module.kernel_size, module.stride, module.dilation)
+        return cls(module.out_channels, module.in_channels, module.groups, *sizes, padding, module.padding_mode)
+
+    @property
+    def weight_shape(self) -> tuple[int, ...]:
+        """(out, in/groups, *kernel)."""
+        return (self.outputs, self.inputs // self.groups, *self.kernel)
+
+    @property
+    def dims(self) -> int:
+        """Number of spatial dimensions."""
+        return len(self.kernel)
+
+    @property
+    def positions(self) -> int:
+        """Kernel positions per input channel."""
+        return math.prod(self.kernel)
+
+    def channels(self, x: Tensor, first: int, count: int) -> Tensor:
+        """Some of the channels of an input (..., channels, *spatial), or features of (..., features)."""
+        return x.narrow(-1 - self.dims, first, count)
+
+    def pad(self, x: Tensor) -> tuple[Tensor, tuple[int, ...]]:
+        """Pad what a convolution cannot pad itself; returns the input and the padding left to the convolution."""
+        symmetric = all(before == after for before, after in self.padding)
+        if self.padding_mode == "zeros" and symmetric:
+            return x, tuple(before for before, _ in self.padding)
+        return self.pad_all(x), (0,) * self.dims
+
+    def pad_all(self, x: Tensor) -> Tensor:
+        """Pad with this layer's mode."""
+        mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
+        return F.pad(x, [amount for pair in reversed(self.padding) for amount in pair], mode=mode)
+
+    def product(self, x: Tensor, weight: Tensor, padding: tuple[int, ...], groups: int = 1, bias: Tensor | None = None):
+        """The layer's matrix product of an already padded `x` with any weight of this kernel size."""
+        if not self.dims:
+            return F.linear(x, weight, bias)
+        convolve = (F.conv1d, F.conv2d, F.conv3d)[self.dims - 1]
+        return convolve(x, weight, bias, self.stride, padding, self.dilation, groups)
+
+    def patches(self, x: Tensor) -> Tensor:
+        """The inputs of every pass: (..., channels, *spatial) -> (..., *passes, channels, *kernel), a view of the padded x."""
+        if not self.dims:
+            return x
+        x = self.pad_all(x)
+        for i, (size, step, gap) in enumerate(zip(self.kernel, self.stride, self.dilation, strict=True)):
+            x = x.unfold(i - self.dims - i, (size - 1) * gap + 1, step)[..., ::gap]
+        return x.movedim(-1 - 2 * self.dims, -1 - self.dims)
+
+
+def matrix_layers(model: nn.Module, digital: Any = ()) -> dict[str, nn.Module]:
+    """The layers of `model` to map, by name; a module used under several names counts once, under its first.
+
+    Args:
+        digital: names, as in `named_modules`, or classes of modules that stay digital with all they contain.
+
+    Raises:
+        UnsupportedLayerError: for a parameterised module that can neither be mapped nor is listed in `digital`.
+        ValueError: for an entry of `digital` that matches no module.
+    """
+    skipped = _digital_modules(model, digital)
+    layers = {}
+    for name, module in model.named_modules():
+        if module in skipped or isinstance(module, NORMALISATIONS):
+            continue
+        if type(module) in (nn.Linear, *CONVOLUTIONS):
+            layers[name] = module
+        elif module._parameters and any(p is not None for p in module._parameters.values()):
+            label = name or "the model itself"
+            raise UnsupportedLayerError(
+                f"layer {label!r} ({type(module).__name__}) has parameters and cannot be mapped; only Linear, Conv1d, "
+                f"Conv2d and Conv3d can; to compute it digitally pass digital=[{name!r}]"
+            )
+    return layers
+
+
+def _digital_modules(model: nn.Module, digital: Any) -> set[nn.Module]:
+    if isinstance(digital, str | type):
+        raise TypeError(f"digital={digital!r}: must be a list of layer names or classes")
+    skipped: set[nn.Module] = set()
+    for entry in digital:
+        matches = [m for name, m in model.named_modules() if name == entry or (isinstance(entry, type) and type(m) is entry)]
+        if not matches:
+            raise ValueError(f"digital={entry!r}: no module of that name or class in the model")
+        skipped.update(part for match in matches for part in match.modules())
+    return skipped
+
+
+def output_sizes(model: nn.Module, layers: dict[str, nn.Module], input_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    """Passes per dimension of each layer for one input of `input_shape`, found without computing anything.
+
+    Returns:
+        layer name -> size of its output map, () for a linear layer; layers that are never called are left out.
+
+    Raises:
+        ValueError: if the input does not fit the model.
+    """
+    import copy
+
+    sizes: dict[str, tuple[int, ...]] = {}
+    clone = copy.deepcopy(model).to("meta").eval()
+    modules = dict(clone.named_modules())
+    for name, module in layers.items():
+        dims = Geometry.of(module).dims
+
+        def record(_m: nn.Module, _x: Any, y: Tensor, name: str = name, dims: int = dims) -> None:
+            sizes[name] = tuple(y.shape[y.dim() - dims :]) if dims else tuple(y.shape[1:-1])
+
+        modules[name].register_forward_hook(record)
+    dtype = next((p.dtype for p in model.parameters()), torch.float32)
+    with torch.inference_mode():
+        try:
+            clone(torch.empty(1, *input_shape, dtype=dtype, device="meta"))
+        except (RuntimeError, ValueError) as error:
+            raise ValueError(f"input_shape={tuple(input_shape)}: does not fit the model ({_first_line(error)})") from error
+    return sizes
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

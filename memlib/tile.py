@@ -1,0 +1,61 @@
+"""The tile: a modular crossbar of rows x cols cells with its input and output converters."""
+
+import torch
+from torch import Tensor
+
+from memlib.config import Config, config
+from memlib.validate import fail, in_range, one_of, positive, whole
+
+#: Calibrated ranges are computed from at most this many converted values per layer, of randomly chosen passes.
+CALIBRATION_VALUES = 2**20
+
+
+@config
+class Tile(Config):
+    """Geometry and converters of one tile. Accuracy does not depend on `cols`; footprint does."""
+
+    rows: int = 128  #: inputs
+    cols: int = 128  #: outputs
+    dac_bits: int | None = 8  #: code = clip(round_half_even(x/x_max N)), N = 2^(b-1)-1 signed, 2^b-1 unsigned; None: off
+    adc_bits: int | None = 8  #: the same with I/range; a pair is always signed, a column as the input; None: off
+    adc_range: str = "calibrated"  #: or "full": v_read n s; n selected rows, s = g_on-g_off (half for offset; g_on per column)
+    calibration: str = "design"  #: range from the ideal device, or "chip": from this seed's devices (no read noise)
+    adc_quantile: float = 0.999  #: calibrated range = this quantile of |I| over all converted currents of a layer
+    converter: str = "pair"  #: one ADC per "pair" (currents subtracted first) or per "column"
+    v_read: float = 0.3  #: largest input voltage, V
+
+    def __post_init__(self) -> None:
+        whole("rows", self.rows, 1)
+        whole("cols", self.cols, 1)
+        whole("dac_bits", self.dac_bits, 1, 24, none=True)
+        whole("adc_bits", self.adc_bits, 1, 24, none=True)
+        one_of("adc_range", self.adc_range, ("calibrated", "full"))
+        one_of("calibration", self.calibration, ("design", "chip"))
+        one_of("converter", self.converter, ("pair", "column"))
+        in_range("adc_quantile", self.adc_quantile, 0, 1, "a quantile")
+        positive("v_read", self.v_read)
+        if self.adc_bits == 1 and self.converter == "pair":
+            fail("adc_bits", 1, "at least 2 for the signed current of a pair, or None for off")
+
+
+def code_limits(bits: int, signed: bool, field: str) -> tuple[int, int]:
+    """Smallest and largest code of a converter.
+
+    Raises:
+        ValueError: for a signed converter of one bit, which has no code but 0.
+    """
+    if signed and bits == 1:
+        fail(field, bits, "at least 2 where the signal is signed, or None for off")
+    largest = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
+    return (-largest if signed else 0), largest
+
+
+def upper_quantile(values: Tensor, q: float) -> float:
+    """The q-quantile of `values` with linear interpolation (as numpy.quantile), fast for q near 1."""
+    flat = values.flatten()
+    position = (flat.numel() - 1) * q
+    below = int(position)
+    top = torch.topk(flat, flat.numel() - below, sorted=True).values
+    low = float(top[-1])
+    high = float(top[-2]) if top.numel() > 1 else low
+    return low + (high - low) * (position - below)

@@ -1,0 +1,236 @@
+"""Training of the networks: plain recipes that run on two CPU cores, checkpoints with their recipe and checksum.
+
+    python -m memlib.train resnet20-cifar10     # train, or resume a killed training, and write the checkpoint
+
+A checkpoint is `memlib/checkpoints/<name>.safetensors`; `manifest.json` beside it holds its SHA-256, recipe and accuracy.
+"""
+
+import argparse
+import hashlib
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from memlib import data, networks
+from memlib.validate import one_of
+
+CHECKPOINTS = Path(__file__).parent / "checkpoints"
+STATES = Path("results/training")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a trained network, apart from the code."""
+
+    data: str  #: "digits" or "cifar10"
+    network: str  #: a name in networks.NETWORKS
+    width: float  #: width multiplier
+    epochs: int
+    batch: int = 128
+    lr: float = 0.2  #: peak learning rate; linear warm-up from 0 over the first fifth of the steps, linear decay to 0
+    momentum: float = 0.9  #: Nesterov
+    weight_decay: float = 5e-4  #: on all parameters
+    label_smoothing: float = 0.0
+    shift: int = 2  #: random crops out of images padded by this many reflected pixels
+    flip: bool = True  #: mirror each image in every second epoch, starting at random (Jordan 2024, airbench)
+    seed: int = 0
+
+
+RECIPES = {
+    "resnet20-cifar10": Recipe("cifar10", "resnet20", 1.0, epochs=40),
+    "vgg8-cifar10": Recipe("cifar10", "vgg8", 0.25, epochs=36, label_smoothing=0.1),
+    "resnet20-digits": Recipe("digits", "resnet20", 0.5, epochs=30, batch=64, flip=False),
+    "vgg8-digits": Recipe("digits", "vgg8", 0.125, epochs=30, batch=64, flip=False),
+}
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint is missing or damaged; the message says what to do."""
+
+
+def load_checkpoint(name: str, folder: Path = CHECKPOINTS) -> nn.Module:
+    """Return the trained network `name`, in eval mode, after checking its SHA-256.
+
+    Raises:
+        CheckpointError: if the checkpoint is unknown, missing, or does not match the manifest.
+    """
+    manifest = read_manifest(folder)
+    path = folder / f"{name}.safetensors"
+    if name not in manifest or not path.exists():
+        raise CheckpointError(
+            f"checkpoint={name!r}: not found in {folder}; there are {sorted(manifest)}; "
+            f"train one of {sorted(RECIPES)} with: python -m memlib.train NAME"
+        )
+    if data.checksum(path) != manifest[name]["sha256"]:
+        raise CheckpointError(f"{path}: does not match its SHA-256 in manifest.json; restore it, or train it anew")
+    recipe = manifest[name]["recipe"]
+    model = networks.build(recipe["network"], recipe["width"])
+    model.load_state_dict(load_file(path))
+    return model.eval()
+
+
+def read_manifest(folder: Path = CHECKPOINTS) -> dict[str, dict]:
+    """Name -> sha256, recipe, parameters, accuracy and seconds of every checkpoint in `folder`."""
+    path = folder / "manifest.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+@torch.inference_mode()
+def digital_accuracy(model: nn.Module, images: data.Images, batch: int = 500) -> float:
+    """Top-1 accuracy of `model` in float32, as a fraction."""
+    correct = 0
+    for i in range(0, len(images.labels), batch):
+        logits = model(data.normalise(images.pixels[i : i + batch]))
+        correct += int((logits.argmax(1) == images.labels[i : i + batch]).sum())
+    return correct / len(images.labels)
+
+
+def train(name: str, checkpoints: Path = CHECKPOINTS, states: Path = STATES) -> dict:
+    """Train recipe `name`, resuming a killed run after its last finished epoch; return its manifest entry.
+
+    A resumed run computes the same weights as an undisturbed one: each epoch's randomness depends on seed and epoch only.
+    """
+    one_of("recipe", name, RECIPES)
+    recipe = RECIPES[name]
+    model = networks.build(recipe.network, recipe.width, seed=recipe.seed).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(
+        model.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, nesterov=True
+    )
+    states.mkdir(parents=True, exist_ok=True)
+    state_file = states / f"{name}-{_digest(recipe)}.safetensors"
+    first, seconds = _restore(state_file, model, optimizer)
+    train_set = data.load(recipe.data, "train")
+    for epoch in range(first, recipe.epochs):
+        start = time.perf_counter()
+        loss = _train_epoch(model, optimizer, recipe, train_set, epoch)
+        seconds += time.perf_counter() - start
+        print(f"{name}: epoch {epoch + 1} of {recipe.epochs}, loss {loss:.4f}, {seconds:.0f} s", flush=True)
+        _store(state_file, model, optimizer, epoch + 1, seconds)
+    return _publish(name, recipe, model.eval(), seconds, checkpoints)
+
+
+def _digest(recipe: Recipe) -> str:
+    return hashlib.sha256(json.dumps(asdict(recipe), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _train_epoch(
+    model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, train_set: data.Images, epoch: int
+) -> float:
+    """One pass over the training images in bfloat16; returns the mean loss."""
+    model.train()
+    n = len(train_set.labels)
+    steps = n // recipe.batch
+    generator = torch.Generator().manual_seed(recipe.seed * 10_000 + epoch)
+    order = torch.randperm(n, generator=generator)[: steps * recipe.batch].view(steps, recipe.batch)
+    mirrored = _mirrored(recipe, n, epoch)
+    total = 0.0
+    for step, chosen in enumerate(tqdm(order, desc=f"epoch {epoch + 1}", mininterval=2, leave=False)):
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.lr * _triangle((epoch * steps + step) / (recipe.epochs * steps))
+        x = _augment(train_set.pixels[chosen], mirrored[chosen], recipe.shift, generator)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = model(x)
+        loss = nn.functional.cross_entropy(
+            logits.float(), train_set.labels[chosen], label_smoothing=recipe.label_smoothing
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        total += float(loss.detach())
+    return total / steps
+
+
+def _triangle(progress: float, peak: float = 0.2) -> float:
+    """Learning rate as a fraction of its peak, at a fraction of the training."""
+    return min(progress / peak, (1 - progress) / (1 - peak))
+
+
+def _mirrored(recipe: Recipe, n: int, epoch: int) -> Tensor:
+    """Which images are mirrored in this epoch: (n,) bool."""
+    start = torch.randint(2, (n,), generator=torch.Generator().manual_seed(recipe.seed))
+    return ((start + epoch) % 2 == 0) & recipe.flip
+
+
+def _augment(pixels: Tensor, mirrored: Tensor, shift: int, generator: torch.Generator) -> Tensor:
+    """Mirror and shift (n, 3, h, w) uint8 images each by its own offset; normalised float32, channels last."""
+    n, _, h, w = pixels.shape
+    x = nn.functional.pad(data.normalise(pixels), (shift,) * 4, mode="reflect")
+    dy, dx = torch.randint(2 * shift + 1, (2, n, 1), generator=generator)
+    rows, columns = torch.arange(h) + dy, torch.arange(w) + dx
+    columns = torch.where(mirrored[:, None], columns.flip(1), columns)
+    x = x.permute(0, 2, 3, 1)[torch.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    return x.permute(0, 3, 1, 2)
+
+
+def _store(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, epoch: int, seconds: float) -> None:
+    tensors = {f"model.{k}": v.contiguous() for k, v in model.state_dict().items()}
+    for i, state in optimizer.state_dict()["state"].items():
+        tensors[f"momentum.{i}"] = state["momentum_buffer"].contiguous()
+    tensors["progress"] = torch.tensor([epoch, seconds], dtype=torch.float64)
+    save_file(tensors, path.with_suffix(".part"))
+    path.with_suffix(".part").replace(path)
+
+
+def _restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
+    """Load the state of a killed run, if there is one; returns finished epochs and seconds."""
+    if not path.exists():
+        return 0, 0.0
+    tensors = load_file(path)
+    epoch, seconds = tensors.pop("progress").tolist()
+    model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
+    for i, parameter in enumerate(model.parameters()):
+        momentum = tensors[f"momentum.{i}"].to(memory_format=torch.preserve_format)
+        optimizer.state[parameter]["momentum_buffer"] = momentum
+    return int(epoch), seconds
+
+
+def _publish(name: str, recipe: Recipe, model: nn.Module, seconds: float, folder: Path) -> dict:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.safetensors"
+    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, path)
+    entry = {
+        "sha256": data.checksum(path),
+        "parameters": networks.parameter_count(model),
+        "recipe": asdict(recipe),
+        "seconds": round(seconds),
+        "threads": torch.get_num_threads(),
+        "accuracy": _accuracies(model.to(memory_format=torch.contiguous_format), recipe.data),
+    }
+    manifest = read_manifest(folder) | {name: entry}
+    part = folder / f"manifest.{name}.part"
+    part.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+    part.replace(folder / "manifest.json")
+    return entry
+
+
+def _accuracies(model: nn.Module, name: str) -> dict[str, float]:
+    """Accuracy on the test set and, where there are lossless originals of its first images, on both forms of those."""
+    test = data.load(name, "test")
+    result = {"test": digital_accuracy(model, test)}
+    if name == "cifar10":
+        lossless = data.load(name, "lossless")
+        n = len(lossless.labels)
+        result[f"lossless_{n}"] = digital_accuracy(model, lossless)
+        result[f"test_{n}"] = digital_accuracy(model, data.Images(test.pixels[:n], test.labels[:n], ""))
+    return {k: round(v, 4) for k, v in result.items()}
+
+
+def main() -> None:
+    """Command line: train the named recipes."""
+    parser = argparse.ArgumentParser(prog="python -m memlib.train", description="Train networks and write checkpoints.")
+    parser.add_argument("names", nargs="+", choices=sorted(RECIPES), metavar="NAME", help=", ".join(sorted(RECIPES)))
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads (default: all cores)")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    for name in arguments.names:
+        print(json.dumps({name: train(name)}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""Checks of user input: every error names the field, the value and what is allowed."""
+
+from collections.abc import Iterable
+from typing import Any
+
+
+def fail(field: str, value: Any, allowed: str) -> None:
+    """Raise the ValueError that all checks share."""
+    raise ValueError(f"{field}={value!r}: must be {allowed}")
+
+
+def is_number(value: Any) -> bool:
+    """True for a finite int or float that is not a bool."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
+
+
+def one_of(field: str, value: Any, allowed: Iterable[Any]) -> None:
+    """Raise unless `value` is one of `allowed`."""
+    allowed = list(allowed)
+    if value not in allowed:
+        fail(field, value, "one of " + ", ".join(map(repr, allowed)))
+
+
+def positive(field: str, value: Any) -> None:
+    """Raise unless `value` is a finite number above 0."""
+    if not is_number(value) or value <= 0:
+        fail(field, value, "a finite number above 0")
+
+
+def in_range(field: str, value: Any, low: float, high: float, what: str = "a number") -> None:
+    """Raise unless `value` is a number in [low, high]."""
+    if not is_number(value) or not low <= value <= high:
+        fail(field, value, f"{what} from {low:g} to {high:g}" if high < float("inf") else f"{what}, at least {low:g}")
+
+
+def whole(field: str, value: Any, low: int, high: int | None = None, none: bool = False) -> None:
+    """Raise unless `value` is a whole number in [low, high], or None where `none` allows it."""
+    if none and value is None:
+        return
+    if not isinstance(value, int) or isinstance(value, bool) or value < low or (high is not None and value > high):
+        bounds = f"at least {low}" if high is None else f"from {low} to {high}"
+        fail(field, value, f"a whole number {bounds}" + (", or None for off" if none else ""))
