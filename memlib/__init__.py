@@ -7,6 +7,7 @@ from memlib.device import Device
 from memlib.footprint import footprint
 from memlib.hardware import Hardware
 from memlib.mapping import Mapping
+from memlib.sweep import sweep
 from memlib.tile import Tile
 
 __version__ = "0.1.0"
@@ -22,4 +23,5 @@ __all__ = [
     "map_network",
     "record_inputs",
     "save_network",
+    "sweep",
 ]

@@ -57,6 +57,8 @@ def vgg8(width: float = 1.0, classes: int = 10) -> nn.Module:
 
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {"resnet20": resnet20, "vgg8": vgg8}
+#: How figures and claims call them.
+LABELS = {"resnet20": "ResNet-20", "vgg8": "VGG-8"}
 
 
 def build(name: str, width: float = 1.0, classes: int = 10, seed: int = 0) -> nn.Module:

@@ -60,19 +60,31 @@ def load_checkpoint(name: str, folder: Path = CHECKPOINTS) -> nn.Module:
     Raises:
         CheckpointError: if the checkpoint is unknown, missing, or does not match the manifest.
     """
-    manifest = read_manifest(folder)
+    entry = manifest_entry(name, folder)
     path = folder / f"{name}.safetensors"
-    if name not in manifest or not path.exists():
+    if not path.exists() or data.checksum(path) != entry["sha256"]:
         raise CheckpointError(
-            f"checkpoint={name!r}: not found in {folder}; there are {sorted(manifest)}; "
-            f"train one of {sorted(RECIPES)} with: python -m memlib.train NAME"
+            f"{path}: missing, or does not match its SHA-256 in manifest.json; restore it, or train it anew with: "
+            f"python -m memlib.train {name}"
         )
-    if data.checksum(path) != manifest[name]["sha256"]:
-        raise CheckpointError(f"{path}: does not match its SHA-256 in manifest.json; restore it, or train it anew")
-    recipe = manifest[name]["recipe"]
-    model = networks.build(recipe["network"], recipe["width"])
+    model = networks.build(entry["recipe"]["network"], entry["recipe"]["width"])
     model.load_state_dict(load_file(path))
     return model.eval()
+
+
+def manifest_entry(name: str, folder: Path = CHECKPOINTS) -> dict:
+    """What the manifest says of checkpoint `name`: sha256, recipe, parameters, accuracy, seconds.
+
+    Raises:
+        CheckpointError: if there is no such checkpoint.
+    """
+    manifest = read_manifest(folder)
+    if name not in manifest:
+        raise CheckpointError(
+            f"checkpoint={name!r}: unknown; there are {sorted(manifest)}; train one of {sorted(RECIPES)} with: "
+            "python -m memlib.train NAME"
+        )
+    return manifest[name]
 
 
 def read_manifest(folder: Path = CHECKPOINTS) -> dict[str, dict]:

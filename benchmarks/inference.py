@@ -1,0 +1,119 @@
+"""How much slower is a simulated chip than plain torch? ResNet-20, 3x32x32, in torch.inference_mode.
+
+    python benchmarks/inference.py [--rounds 30] [--batch 64] [--threads 1 2]
+
+All variants run in one process, in turn (A B C D, A B C D, ...), so that whatever disturbs the machine disturbs them
+alike: trust the ratios, not the seconds. Peak memory is that of a fresh process per variant, in which torch alone takes
+its share. glibc's malloc settings matter (run_all.sh sets them for its own runs): those in force are printed.
+"""
+
+import argparse
+import json
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+STATIC = {"d2d_on": 0.1, "d2d_off": 0.1, "stuck_on": 0.001, "stuck_off": 0.001}
+OFF = {"dac_bits": None, "adc_bits": None}
+CONVERTERS = {"rows": 128, "cols": 128, "dac_bits": 8, "adc_bits": 8}
+VARIANTS = {  # label: (device, tile, goal); the first is the measure of the others
+    "plain torch": (None, None, ""),
+    "static non-idealities, converters off": (STATIC, OFF, "<= 1.15"),
+    "128x128 tiles, 8-bit DAC and ADC": (STATIC, CONVERTERS, "<= 3"),
+    "the same with read noise": (STATIC | {"read_noise": 0.02}, CONVERTERS, "<= 8"),
+}
+
+
+def create(label, calibration):
+    """The network of a variant, set up."""
+    import memlib
+    from memlib.networks import build
+
+    model = build("resnet20").eval()
+    device, tile, _ = VARIANTS[label]
+    if device is None:
+        return model
+    hardware = memlib.Hardware(memlib.Device(**device), memlib.Tile(**tile), memlib.Mapping())
+    return memlib.map_network(model, hardware, calibration, seed=0)
+
+
+def timed(function, *inputs):
+    """(seconds, result) of one call."""
+    start = time.perf_counter()
+    result = function(*inputs)
+    return time.perf_counter() - start, result
+
+
+def measure(arguments, labels):
+    """Seconds per round and of set-up, for each label; peak memory of this process, bytes."""
+    import resource
+
+    import torch
+
+    torch.set_num_threads(arguments.threads[0])
+    generator = torch.Generator().manual_seed(0)
+    calibration = torch.rand(128, 3, 32, 32, generator=generator)
+    x = torch.rand(arguments.batch, 3, 32, 32, generator=generator)
+    networks, set_up, rounds = {}, {label: [] for label in labels}, {label: [] for label in labels}
+    for label in labels * (1 if arguments.only else 3):
+        seconds, networks[label] = timed(create, label, calibration)
+        set_up[label].append(seconds)
+    with torch.inference_mode():
+        for i in range(arguments.rounds + 3):  # three to warm up
+            for label, network in networks.items():
+                seconds, _ = timed(network, x)
+                if i >= 3:
+                    rounds[label].append(seconds)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return {"rounds": rounds, "set_up": set_up, "peak": peak, "torch": torch.__version__}
+
+
+def in_fresh_process(threads, *options):
+    """`measure` in a process of its own; of an option given twice, the last counts."""
+    command = [sys.executable, __file__, *sys.argv[1:], "--worker", "--threads", str(threads), *options]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+
+
+def cpu_model():
+    """As the system names it."""
+    info = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.*)", info.read_text()) if info.exists() else []
+    return names[0] if names else platform.processor()
+
+
+def main():
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--only", default="", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        print(json.dumps(measure(arguments, [arguments.only] if arguments.only else list(VARIANTS))))
+        return
+    runs = {threads: in_fresh_process(threads) for threads in arguments.threads}
+    malloc = ", ".join(f"{k}={v}" for k, v in sorted(os.environ.items()) if k.startswith("MALLOC_")) or "default"
+    version = runs[arguments.threads[0]]["torch"]
+    print(f"ResNet-20, batch {arguments.batch}, {arguments.rounds} rounds; {cpu_model()}, {os.cpu_count()} cores,")
+    print(f"torch {version}, malloc: {malloc}, load at the end {os.getloadavg()[0]:.1f}\n")
+    print("| threads | variant | ms, median | ratio, median | ratio of minima | goal | set-up s, median | peak MB |")
+    print("|---|---|---|---|---|---|---|---|")
+    for threads, run in runs.items():
+        plain = next(iter(run["rounds"].values()))
+        for label, seconds in run["rounds"].items():
+            ratio = statistics.median(a / b for a, b in zip(seconds, plain, strict=True))
+            numbers = f"{1e3 * statistics.median(seconds):.1f} | {ratio:.2f} | {min(seconds) / min(plain):.2f}"
+            peak = in_fresh_process(threads, "--only", label, "--rounds", "3")["peak"] / 1e6
+            set_up = statistics.median(run["set_up"][label])
+            print(f"| {threads} | {label} | {numbers} | {VARIANTS[label][2]} | {set_up:.2f} | {peak:.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

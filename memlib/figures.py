@@ -1,0 +1,75 @@
+"""How figures look, and where they land with their data and provenance."""
+
+import hashlib
+import json
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from memlib.claims import Claim
+
+VERSIONS = ("torch", "numpy", "pandas", "scipy", "matplotlib", "seaborn")
+
+
+def project_root() -> Path:
+    """The folder that holds `figures` and `results`: MEMLIB_ROOT, else the nearest parent with a run_all.sh, else here."""
+    if "MEMLIB_ROOT" in os.environ:
+        return Path(os.environ["MEMLIB_ROOT"])
+    here = Path.cwd()
+    return next((p for p in (here, *here.parents) if (p / "run_all.sh").exists()), here)
+
+
+def set_style() -> None:
+    """Small, quiet axes for print; text stays text in PDFs."""
+    sns.set_theme(context="paper", style="ticks", font_scale=0.9)
+    mpl.rcParams.update({"figure.dpi": 110, "savefig.dpi": 200, "pdf.fonttype": 42, "axes.grid": True, "grid.alpha": 0.3})
+
+
+def severity_colors(n: int) -> list[Any]:
+    """Dark to light, in an order that survives greyscale and colour blindness."""
+    return sns.color_palette("viridis", n)
+
+
+def save(
+    figure: Figure, frame: pd.DataFrame, name: str, preset: str, parameters: dict[str, Any], claims: list[Claim] = ()
+) -> None:
+    """Write `figures/<preset>/<name>` as png and pdf, the tidy data as csv, and provenance with claims as json.
+
+    The bytes depend on the results alone: no time, no commit, no machine.
+    """
+    folder = project_root() / "figures" / preset
+    folder.mkdir(parents=True, exist_ok=True)
+    figure.savefig(folder / f"{name}.png", metadata={"Software": None})
+    figure.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None})
+    save_table(frame, name, preset)
+    content = {"name": name, "preset": preset, "claims": [claim.as_dict() for claim in claims], **provenance(parameters)}
+    (folder / f"{name}.json").write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+
+def save_table(frame: pd.DataFrame, name: str, preset: str) -> None:
+    """Write `figures/<preset>/<name>.csv` with 6 significant digits."""
+    folder = project_root() / "figures" / preset
+    folder.mkdir(parents=True, exist_ok=True)
+    frame.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
+
+
+def provenance(parameters: dict[str, Any]) -> dict[str, Any]:
+    """What a figure was made from: parameters, versions, and the hash of the package's sources."""
+    versions = {name: version(name).split("+")[0] for name in VERSIONS}
+    return {"parameters": parameters, "python": platform.python_version(), "versions": versions, "sources": source_hash()}
+
+
+def source_hash() -> str:
+    """SHA-256 over all modules of the package."""
+    folder = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,42 @@
+"""Parameters of every notebook at every preset: `paper` is written down, `smoke` is derived from it by shrinking."""
+
+from typing import Any
+
+#: For each notebook, the parameters of its full-size run.
+PAPER: dict[str, dict[str, Any]] = {
+    "05_tile_size": {
+        "checkpoints": ["resnet20-cifar10", "vgg8-cifar10"],
+        "images": 1000,
+        "device_seeds": 5,
+        "tile_rows": [32, 64, 128, 256],
+        "adc_bits": [2, 4, 6, 8, 10],
+        "d2d": [0.0, 0.1, 0.2, 0.3, 0.4],
+        "states": [0, 32, 16, 8, 4],
+        "stuck_on": [0.0, 0.001, 0.003, 0.01, 0.03],
+        "stuck_off": [0.0, 0.003, 0.01, 0.03, 0.1],
+        "claim_images": 5000,
+        "claim_seeds": 10,
+    }
+}
+
+#: The largest value of each parameter that counts something, at smoke size.
+SMOKE_LIMITS = {"images": 100, "device_seeds": 2, "claim_images": 500, "claim_seeds": 3}
+
+
+def shrink(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Smoke size: networks trained on digits, fewer images and seeds, every second value of the numeric axes."""
+    small = {}
+    for name, value in parameters.items():
+        if name == "checkpoints":
+            small[name] = [checkpoint.replace("cifar10", "digits") for checkpoint in value]
+        elif isinstance(value, list):
+            small[name] = value[::2]
+        else:
+            small[name] = min(value, SMOKE_LIMITS.get(name, value))
+    return small
+
+
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "smoke": {name: shrink(parameters) for name, parameters in PAPER.items()},
+    "paper": PAPER,
+}

@@ -1,0 +1,274 @@
+"""The runner: executes the notebooks, strictly.
+
+    python -m memlib.runner --preset smoke --only 05
+
+Unknown or mistyped parameters are refused before anything runs; a failing or dying kernel ends the run with exit code 1
+and its cause; a notebook whose inputs and outputs are unchanged is skipped; claims and times close the run.
+"""
+
+import argparse
+import ast
+import difflib
+import hashlib
+import json
+import os
+import re
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from memlib.figures import project_root, source_hash
+from memlib.presets import PRESETS
+from memlib.train import CHECKPOINTS
+from memlib.validate import whole
+
+
+class RunError(RuntimeError):
+    """A run that cannot start or was ended; the message says why, on one line."""
+
+
+def notebooks(only: str | None) -> list[Path]:
+    """The notebooks to run: all numbered ones, or those whose name starts with one of the comma-separated `only`.
+
+    Raises:
+        RunError: if nothing matches.
+    """
+    found = sorted((project_root() / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    wanted = [part.strip() for part in only.split(",")] if only else [""]
+    chosen = [path for path in found if any(path.stem.startswith(part) for part in wanted)]
+    for part in wanted:
+        if not any(path.stem.startswith(part) for path in found):
+            raise RunError(f"--only {part}: no such notebook; there are {', '.join(path.stem for path in found)}")
+    return chosen
+
+
+def declared_parameters(path: Path) -> dict[str, Any]:
+    """Name -> default of the notebook's cell tagged `parameters`.
+
+    Raises:
+        RunError: if there is no such cell, or it holds anything but typed assignments of literals.
+    """
+    cells = json.loads(path.read_text())["cells"]
+    tagged = [cell for cell in cells if "parameters" in cell.get("metadata", {}).get("tags", [])]
+    if len(tagged) != 1:
+        raise RunError(f"{path.name}: must have one cell tagged 'parameters', has {len(tagged)}")
+    defaults = {}
+    for line in ast.parse("".join(tagged[0]["source"])).body:
+        if not isinstance(line, ast.AnnAssign) or not isinstance(line.target, ast.Name) or line.value is None:
+            raise RunError(f"{path.name}: the parameters cell must hold lines such as 'images: int = 100' only")
+        defaults[line.target.id] = ast.literal_eval(line.value)
+    return defaults
+
+
+def checked_parameters(path: Path, given: dict[str, Any]) -> dict[str, Any]:
+    """The notebook's parameters with `given` ones in place; an int may stand for a float.
+
+    Raises:
+        RunError: for an unknown name or a value of another type than the default's.
+    """
+    defaults = declared_parameters(path)
+    for name, value in given.items():
+        if name not in defaults:
+            near = difflib.get_close_matches(name, defaults, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise RunError(f"{path.stem}: unknown parameter {name!r}{hint} (allowed: {', '.join(defaults)})")
+        _check_type(path, name, value, defaults[name])
+    return defaults | given
+
+
+def _check_type(path: Path, name: str, value: Any, default: Any) -> None:
+    if isinstance(default, list) and isinstance(value, list) and default:
+        for item in value:
+            _check_type(path, name, item, default[0])
+        return
+    allowed = (int, float) if isinstance(default, float) else (type(default),)
+    if not isinstance(value, allowed) or isinstance(value, bool) != isinstance(default, bool):
+        kind = type(default).__name__
+        raise RunError(f"{path.stem}: {name}={value!r}: must be of type {kind}, such as {default!r}")
+
+
+def run_notebook(path: Path, preset: str, given: dict[str, Any], jobs: int, fresh: bool) -> dict[str, Any]:
+    """Execute one notebook unless it is up to date; returns its row of the closing table.
+
+    Raises:
+        RunError: if a cell fails or the kernel dies.
+    """
+    parameters = checked_parameters(path, PRESETS[preset][path.stem] | {"preset": preset} | given)
+    folder = project_root() / "results" / preset
+    folder.mkdir(parents=True, exist_ok=True)
+    stamp = folder / f"{path.stem}.stamp.json"
+    inputs = _inputs_hash(path, parameters)
+    start = time.perf_counter()
+    if not fresh and _up_to_date(stamp, inputs):
+        return {"notebook": path.stem, "state": "up to date", "seconds": 0.0}
+    stamp.unlink(missing_ok=True)
+    _execute(path, folder / path.name, parameters, jobs)
+    outputs = {str(p.relative_to(project_root())): _hash(p) for p in sorted(_outputs(path.stem, preset))}
+    stamp.write_text(json.dumps({"inputs": inputs, "outputs": outputs}, indent=1) + "\n")
+    return {"notebook": path.stem, "state": "done", "seconds": time.perf_counter() - start}
+
+
+def _outputs(name: str, preset: str) -> list[Path]:
+    return list((project_root() / "figures" / preset).glob(f"{name}*"))
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _inputs_hash(path: Path, parameters: dict[str, Any]) -> str:
+    """Everything a notebook depends on: itself, parameters, the package's sources, checkpoints, where the data is."""
+    manifest = CHECKPOINTS / "manifest.json"
+    data = os.environ.get("MEMLIB_DATA", "") if "cifar10" in str(parameters) else ""
+    content = [_hash(path), parameters, source_hash(), _hash(manifest) if manifest.exists() else "", data]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _up_to_date(stamp: Path, inputs: str) -> bool:
+    if not stamp.exists():
+        return False
+    kept = json.loads(stamp.read_text())
+    outputs = {project_root() / name: digest for name, digest in kept["outputs"].items()}
+    unchanged = all(path.exists() and _hash(path) == digest for path, digest in outputs.items())
+    return kept["inputs"] == inputs and bool(outputs) and unchanged
+
+
+def _execute(source: Path, target: Path, parameters: dict[str, Any], jobs: int) -> None:
+    """Run a notebook by papermill in its own folder, with one torch thread, and its progress bars on our stderr."""
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    bars = target.with_suffix(".progress")
+    bars.write_text("")
+    os.environ |= {"MEMLIB_PROGRESS": str(bars), "MEMLIB_JOBS": str(jobs), "MEMLIB_ROOT": str(project_root())}
+    os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    done = threading.Event()
+    mirror = threading.Thread(target=_mirror, args=(bars, done))
+    mirror.start()
+    try:
+        papermill.execute_notebook(
+            source, target, parameters, cwd=source.parent, kernel_name="python3", progress_bar=False,
+            extra_arguments=["--log-level=40"],
+        )
+    except PapermillExecutionError as error:
+        raise RunError(f"{source.stem}: {error.ename}: {_plain(error.evalue)} (cell {error.exec_count}; see {target})") from error
+    except DeadKernelError as error:
+        raise RunError(f"{source.stem}: the kernel died, out of memory or killed; finished points are kept") from error
+    finally:
+        done.set()
+        mirror.join()
+        bars.unlink(missing_ok=True)
+
+
+def _mirror(path: Path, done: threading.Event) -> None:
+    """Copy what appears in a file to stderr until `done`."""
+    with path.open() as file:
+        while True:
+            text = file.read()
+            if text:
+                sys.stderr.write(text)
+                sys.stderr.flush()
+            elif done.wait(0.3):
+                return
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", str(text)).strip().replace("\n", " ")
+
+
+def write_report(preset: str) -> Path:
+    """Write REPORT.md: every claim of the preset's figures with its verdict, effect and interval."""
+    folder = project_root() / "figures" / preset
+    lines = [f"# Claims, preset `{preset}`", ""]
+    lines += ["Effects in percentage points with 95 % intervals. A claim on fewer than 10 device seeds or 5,000 images is"]
+    lines += ["marked exploratory, whatever its verdict.", ""]
+    lines += ["| figure | claim | verdict | effect | n | images |", "|---|---|---|---|---|---|"]
+    lines += [
+        f"| {name} | {c['statement']} | {verdict} | {c['effect']:.2f} [{c['low']:.2f}, {c['high']:.2f}] | {c['n']} | {c['images']} |"
+        for name, c, verdict in _claims(folder)
+    ]
+    path = folder / "REPORT.md"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def _claims(folder: Path) -> list[tuple[str, dict[str, Any], str]]:
+    """Figure, claim, and verdict with its mark."""
+    rows = []
+    for path in sorted(folder.glob("*.json")):
+        if path.name == "timings.json":
+            continue
+        for claim in json.loads(path.read_text())["claims"]:
+            rows.append((path.stem, claim, claim["verdict"] + (" (exploratory)" if claim["exploratory"] else "")))
+    return rows
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be NAME=VALUE, such as images=200 or adc_bits=[4,8]")
+    try:
+        return name.strip(), ast.literal_eval(value.strip())
+    except (ValueError, SyntaxError):
+        return name.strip(), value.strip()
+
+
+def _arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="run_all.sh", description="Regenerate figures, tables and claims.")
+    parser.add_argument("--preset", choices=sorted(PRESETS), default="smoke", help="smoke: offline, small; paper: CIFAR-10")
+    parser.add_argument("--only", metavar="05", help="only notebooks that start so; several separated by commas")
+    parser.add_argument("--jobs", type=int, default=0, metavar="N", help="worker processes (default: one per core)")
+    parser.add_argument("--fresh", action="store_true", help="run notebooks again even if nothing has changed")
+    parser.add_argument(
+        "-p", "--parameter", type=_assignment, action="append", default=[], metavar="NAME=VALUE",
+        help="change a parameter of the notebooks run; the preset's name then must be changed too: -p preset=mine",
+    )  # fmt: skip
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    arguments = _arguments(argv)
+    given = dict(arguments.parameter)
+    target = given.get("preset", arguments.preset)
+    try:
+        whole("jobs", arguments.jobs, 0)
+        if given and target in PRESETS:
+            raise RunError("-p: would overwrite the preset's figures; add -p preset=NAME for a folder of their own")
+        chosen = notebooks(arguments.only)
+        for path in chosen:  # all are checked before any runs
+            checked_parameters(path, PRESETS[arguments.preset][path.stem] | {"preset": target} | given)
+        rows = []
+        for path in chosen:
+            print(f"{path.stem} ...", file=sys.stderr, flush=True)
+            rows.append(run_notebook(path, arguments.preset, given, arguments.jobs, arguments.fresh))
+        report = write_report(target)
+    except (RunError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; finished points are kept, run again to go on", file=sys.stderr)
+        return 130
+    _print_tables(rows, target, report)
+    return 0
+
+
+def _print_tables(rows: list[dict[str, Any]], preset: str, report: Path) -> None:
+    times = {row["notebook"]: round(row["seconds"], 1) for row in rows if row["state"] == "done"}
+    timings = report.with_name("timings.json")
+    known = json.loads(timings.read_text()) if timings.exists() else {}
+    timings.write_text(json.dumps(known | times, indent=1, sort_keys=True) + "\n")
+    print(f"\n{'notebook':<20} {'state':<12} {'seconds':>8}")
+    for row in rows:
+        print(f"{row['notebook']:<20} {row['state']:<12} {row['seconds']:>8.1f}")
+    print("\nclaims (percentage points)")
+    for _, claim, verdict in _claims(report.parent):
+        print(f"  {verdict:<24} {claim['effect']:7.2f} [{claim['low']:.2f}, {claim['high']:.2f}]  {claim['statement']}")
+    print(f"\nfigures/{preset}/ holds the figures, their data, and {report.name}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""One module per notebook: its points, figure and claims."""

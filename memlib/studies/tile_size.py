@@ -1,0 +1,268 @@
+"""The case study: CIFAR-10 accuracy over ADC bits, severity of a non-ideality, and tile rows (notebook 05_tile_size)."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from memlib import data, train
+from memlib.accuracy import correct
+from memlib.analog import map_network
+from memlib.calibration import Record, record_inputs
+from memlib.claims import Claim, above, within
+from memlib.device import Device
+from memlib.figures import severity_colors
+from memlib.footprint import footprint
+from memlib.hardware import Hardware
+from memlib.networks import LABELS
+from memlib.statistics import Interval, crossed_interval, pack, unpack
+from memlib.sweep import Point
+from memlib.tile import Tile
+
+#: The panels: the device fields that a severity sets, and the title of its legend. Severity 0 switches an effect off.
+EFFECTS: dict[str, tuple[tuple[str, ...], str]] = {
+    "d2d": (("d2d_on", "d2d_off"), "device-to-device\nvariation (relative $\\sigma$)"),
+    "states": (("states",), "finite conductance\nstates"),
+    "stuck_on": (("stuck_on",), "cells stuck at LRS\n(fraction)"),
+    "stuck_off": (("stuck_off",), "cells stuck at HRS\n(fraction)"),
+}
+CALIBRATION_IMAGES = 256
+DEVICE = "10k_100k"
+
+
+def evaluate(point: Point, seed: int) -> dict[str, Any]:
+    """Accuracy of one chip, and which images it gets right.
+
+    Args:
+        point: `checkpoint`, `images`, `rows`, `adc_bits`, any fields of `Device`; `weights` and `pixels` are checksums.
+    """
+    fields = ("d2d_on", "d2d_off", "states", "stuck_on", "stuck_off")
+    device = Device.preset(DEVICE).replace(**{f: point[f] for f in fields if point.get(f) is not None})
+    hardware = Hardware(device, Tile(rows=point["rows"], cols=point["rows"], adc_bits=point["adc_bits"]))
+    model, record, images, labels = _prepared(point["checkpoint"], point["images"])
+    hits = correct(map_network(model, hardware, record, seed), images, labels)
+    return {"accuracy": hits.double().mean().item(), "correct": pack(hits.numpy())}
+
+
+@lru_cache(maxsize=4)
+def _prepared(checkpoint: str, images: int) -> tuple[nn.Module, Record, Tensor, Tensor]:
+    """What all chips share, once per process."""
+    name = data_of(checkpoint)
+    model = train.load_checkpoint(checkpoint)
+    record = record_inputs(model, data.load(name, "train").head(CALIBRATION_IMAGES)[0])
+    return model, record, *data.load(name, "test").head(images)
+
+
+def data_of(checkpoint: str) -> str:
+    """The data set a checkpoint was trained on."""
+    return train.manifest_entry(checkpoint)["recipe"]["data"]
+
+
+@lru_cache
+def _loaded_sha256(name: str, split: str) -> str:
+    return data.load(name, split).sha256
+
+
+def make_point(checkpoint: str, images: int, rows: int, adc_bits: int, effect: str = "d2d", severity: float = 0) -> Point:
+    """One point; an effect that is off leaves no trace, so that all panels share their baseline."""
+    entry = train.manifest_entry(checkpoint)
+    name = entry["recipe"]["data"]
+    return {
+        "checkpoint": checkpoint,
+        "weights": entry["sha256"],
+        "pixels": "-".join(_loaded_sha256(name, split) for split in ("train", "test")),
+        "images": images,
+        "rows": rows,
+        "adc_bits": adc_bits,
+        **(dict.fromkeys(EFFECTS[effect][0], severity) if severity else {}),
+    }
+
+
+def inputs(checkpoints: Sequence[str]) -> dict[str, Any]:
+    """Checksums of the checkpoints and images, and what else is fixed, for the provenance file."""
+    sets = {data_of(checkpoint) for checkpoint in checkpoints}
+    return {
+        "weights": {checkpoint: train.manifest_entry(checkpoint)["sha256"] for checkpoint in checkpoints},
+        "pixels": {f"{name} {split}": _loaded_sha256(name, split) for name in sorted(sets) for split in ("train", "test")},
+        "device": DEVICE,
+        "calibration_images": CALIBRATION_IMAGES,
+    }
+
+
+def points(
+    checkpoints: Sequence[str],
+    images: int,
+    tile_rows: Sequence[int],
+    adc_bits: Sequence[int],
+    severities: dict[str, Sequence[float]],
+) -> list[Point]:
+    """The points of the figure; severity 0 is one baseline for all effects."""
+    return [
+        make_point(checkpoint, images, rows, bits, effect, severity)
+        for checkpoint in checkpoints
+        for effect, levels in severities.items()
+        for severity in levels
+        for rows in tile_rows
+        for bits in adc_bits
+    ]
+
+
+def seeds_of(n: int):
+    """Device seeds of a point: n of them, but one where nothing is random."""
+    random = ("d2d_on", "stuck_on", "stuck_off")
+    return lambda point: range(n) if any(point.get(field) for field in random) else range(1)
+
+
+def tidy(results: pd.DataFrame, severities: dict[str, Sequence[float]]) -> pd.DataFrame:
+    """A row per point of the figure with mean and 95 % interval, the baseline repeated in every panel."""
+    rows = []
+    for effect, levels in severities.items():
+        for severity in levels:
+            for key, group in _select(results, effect, severity).groupby(["checkpoint", "rows", "adc_bits"], sort=False):
+                i = crossed_interval(_hits(group))
+                labels = dict(zip(("checkpoint", "rows", "adc_bits"), key, strict=True))
+                rows.append({**labels, "effect": effect, "severity": severity, **_interval_columns(i)})
+    return pd.DataFrame(rows)
+
+
+def _interval_columns(i: Interval) -> dict[str, Any]:
+    return {"accuracy": i.mean, "low": i.low, "high": i.high, "n": i.n, "images": i.images}
+
+
+def _select(results: pd.DataFrame, effect: str, severity: float) -> pd.DataFrame:
+    """The results with just this effect at this severity, once each."""
+    chosen = np.ones(len(results), bool)
+    for field in ("d2d_on", "states", "stuck_on", "stuck_off"):
+        column = results[field] if field in results else pd.Series(np.nan, results.index)
+        wanted = field == EFFECTS[effect][0][0] and severity
+        chosen &= (column == severity) if wanted else column.isna()
+    return results[chosen]
+
+
+def _hits(group: pd.DataFrame) -> np.ndarray:
+    """(seeds, images) right or wrong."""
+    group = group.sort_values("seed")
+    return np.stack([unpack(text, images) for text, images in zip(group["correct"], group["images"], strict=True)])
+
+
+def plot(frame: pd.DataFrame, chance: float = 0.1) -> Figure:
+    """A row of axes per non-ideality, a column per network and tile rows; accuracy over ADC bits, a line per severity."""
+    checkpoints, tile_rows = frame["checkpoint"].unique(), sorted(frame["rows"].unique())
+    columns = [(c, r) for c in checkpoints for r in tile_rows]
+    size = (1.55 * len(columns) + 2.2, 1.9 * len(EFFECTS) + 0.9)
+    figure, axes = plt.subplots(len(EFFECTS), len(columns), figsize=size, sharex=True, sharey=True, squeeze=False)
+    for (effect, (_, title)), row in zip(EFFECTS.items(), axes, strict=True):
+        for (checkpoint, rows), axis in zip(columns, row, strict=True):
+            part = frame.query("effect == @effect and checkpoint == @checkpoint and rows == @rows")
+            _lines(axis, part)
+            axis.axhline(100 * chance, color="0.6", linewidth=0.7, linestyle=":")
+        row[0].set_ylabel("accuracy (%)")
+        row[-1].legend(title=title, loc="center left", bbox_to_anchor=(1.03, 0.5), frameon=False, alignment="left")
+    for (checkpoint, rows), top, bottom in zip(columns, axes[0], axes[-1], strict=True):
+        top.set_title(f"{LABELS[checkpoint.split('-')[0]]}\n{rows} rows")
+        bottom.set_xlabel("ADC bits")
+        bottom.set_xticks(sorted(frame["adc_bits"].unique()))
+    axes[0, 0].set_ylim(0, 100)
+    figure.tight_layout(w_pad=0.4, h_pad=0.6)
+    return figure
+
+
+def _lines(axis: Any, part: pd.DataFrame) -> None:
+    levels = part["severity"].unique()
+    markers = "osD^v"
+    for i, (severity, color) in enumerate(zip(levels, severity_colors(len(levels)), strict=True)):
+        line = part[part["severity"] == severity].sort_values("adc_bits")
+        mean, low, high = (100 * line[name] for name in ("accuracy", "low", "high"))
+        label = f"{severity:g}" if severity else "off"
+        axis.errorbar(
+            line["adc_bits"], mean, (mean - low, high - mean), color=color, marker=markers[i % 5], markersize=3,
+            linewidth=1, capsize=1.5, elinewidth=0.8, label=label,
+        )  # fmt: skip
+
+
+def footprint_table(checkpoints: Sequence[str], shapes: Sequence[Sequence[int]]) -> pd.DataFrame:
+    """Tiles, cells, utilisation and conversions per inference of each network on each tile shape."""
+    rows = []
+    for checkpoint in checkpoints:
+        model = train.load_checkpoint(checkpoint)
+        for height, width in shapes:
+            table = footprint(model, (3, 32, 32), Hardware(Device.preset(DEVICE), Tile(rows=height, cols=width)))
+            total = table[["tiles", "cells_used", "cells_allocated", "conversions"]].sum()
+            utilisation = total["cells_used"] / total["cells_allocated"]
+            rows.append({"checkpoint": checkpoint, "tile": f"{height}x{width}", **total, "utilisation": utilisation})
+    return pd.DataFrame(rows)
+
+
+#: The points that claims compare, by name: rows, ADC bits, effect, severity.
+CLAIM_POINTS: dict[str, tuple[int, int, str, float]] = {
+    "d2d, 32 rows, 4 bits": (32, 4, "d2d", 0.2),
+    "d2d, 256 rows, 4 bits": (256, 4, "d2d", 0.2),
+    "d2d, 32 rows, 8 bits": (32, 8, "d2d", 0.2),
+    "d2d, 256 rows, 8 bits": (256, 8, "d2d", 0.2),
+    "d2d, 256 rows, 10 bits": (256, 10, "d2d", 0.2),
+    "stuck at LRS": (128, 8, "stuck_on", 0.01),
+    "stuck at HRS": (128, 8, "stuck_off", 0.01),
+    "ideal": (256, 8, "d2d", 0),
+}
+
+
+def claim_points(checkpoints: Sequence[str], images: int) -> list[Point]:
+    """The points that claims are decided on."""
+    return [
+        make_point(checkpoint, images, rows, bits, effect, severity)
+        for checkpoint in checkpoints
+        for rows, bits, effect, severity in CLAIM_POINTS.values()
+    ]
+
+
+def claims(results: pd.DataFrame, checkpoints: Sequence[str]) -> list[Claim]:
+    """What the study claims, decided on `claim_points` with shared device seeds and images."""
+
+    def hits(checkpoint: str, name: str) -> np.ndarray:
+        rows, bits, effect, severity = CLAIM_POINTS[name]
+        chosen = _select(results[results["checkpoint"] == checkpoint], effect, severity)
+        return _hits(chosen[(chosen["rows"] == rows) & (chosen["adc_bits"] == bits)]).astype(float)
+
+    def difference(checkpoint: str, a: str, b: str) -> Interval:
+        return crossed_interval(hits(checkpoint, a) - hits(checkpoint, b))
+
+    found = []
+    for checkpoint in checkpoints:
+        label = LABELS[checkpoint.split("-")[0]]
+        found += [
+            above(
+                f"{label}: with a 4-bit ADC, tiles of 32 rows are over 1 point more accurate than tiles of 256 rows "
+                "(20 % device-to-device)",
+                difference(checkpoint, "d2d, 32 rows, 4 bits", "d2d, 256 rows, 4 bits"),
+                0.01,
+            ),
+            within(
+                f"{label}: with an 8-bit ADC, tiles of 32 and 256 rows differ by less than 1 point (20 % device-to-device)",
+                difference(checkpoint, "d2d, 32 rows, 8 bits", "d2d, 256 rows, 8 bits"),
+                0.01,
+            ),
+            within(
+                f"{label}: at 256 rows, 8 and 10 ADC bits differ by less than 1 point (20 % device-to-device)",
+                difference(checkpoint, "d2d, 256 rows, 10 bits", "d2d, 256 rows, 8 bits"),
+                0.01,
+            ),
+            above(
+                f"{label}: 1 % of cells stuck at LRS costs more than 1 % stuck at HRS (128 rows, 8 bits)",
+                difference(checkpoint, "stuck at HRS", "stuck at LRS"),
+            ),
+        ]
+    first, second = checkpoints
+    losses = [hits(c, "ideal") - hits(c, "d2d, 256 rows, 8 bits") for c in checkpoints]
+    names = [LABELS[c.split("-")[0]] for c in checkpoints]
+    found.append(
+        above(
+            f"{names[0]} loses more accuracy than {names[1]} to 20 % device-to-device variation (256 rows, 8 bits)",
+            crossed_interval(losses[0] - losses[1]),
+        )
+    )
+    return found

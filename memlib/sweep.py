@@ -1,0 +1,124 @@
+"""Sweeps: points that are evaluated once, in parallel, and kept."""
+
+import hashlib
+import itertools
+import json
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping as MappingType, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from tqdm.auto import tqdm
+
+from memlib.store import Store
+from memlib.validate import whole
+
+Point = dict[str, Any]
+Evaluate = Callable[[Point, int], dict[str, Any]]
+
+#: Part of every point's key. Raise a module's number when its results change, and only then.
+PHYSICS = {"streams": 1, "device": 1, "mapping": 1, "tile": 1, "calibration": 1, "analog": 1, "accuracy": 1}
+
+
+class SweepError(RuntimeError):
+    """A point failed or a worker died; everything finished is kept."""
+
+
+def grid(axes: MappingType[str, Sequence[Any]]) -> list[Point]:
+    """All combinations of the axes' values."""
+    return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+
+
+def point_key(evaluate: Evaluate, point: Point, seed: int) -> str:
+    """Content hash of everything that decides a result; a field that is None counts as left out."""
+    content = {
+        "evaluate": f"{evaluate.__module__}.{evaluate.__qualname__}",
+        "point": {name: value for name, value in point.items() if value is not None},
+        "seed": seed,
+        "physics": PHYSICS,
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def sweep(
+    axes: MappingType[str, Sequence[Any]] | Sequence[Point],
+    evaluate: Evaluate,
+    store: str | Path,
+    seeds: Iterable[int] | Callable[[Point], Iterable[int]] = range(10),
+    jobs: int | None = None,
+) -> pd.DataFrame:
+    """Evaluate every point at every seed, but none that the store already holds.
+
+    Args:
+        axes: lists of values by name, or a list of points; values must be JSON scalars.
+        evaluate: an importable function of a point and a seed that returns a dict of numbers or strings. What else
+            decides its result, such as a checkpoint's checksum, must be part of the point.
+        store: file of finished points; a killed sweep goes on where it was.
+        seeds: the same for all points, or a function of the point.
+        jobs: worker processes, each with one torch thread; None or 0: MEMLIB_JOBS, else one per core.
+
+    Returns:
+        A row per point and seed, in the order of the axes: the point's fields, `seed`, the result's fields.
+
+    Raises:
+        SweepError: if a point fails or a worker dies; run again to go on.
+        StoreError: if the store cannot be used.
+    """
+    points = grid(axes) if isinstance(axes, MappingType) else list(axes)
+    tasks = {}
+    for point in points:
+        for seed in seeds(point) if callable(seeds) else seeds:
+            tasks.setdefault(point_key(evaluate, point, seed), (point, seed))
+    kept = Store(store)
+    try:
+        results = kept.get(tasks)
+        missing = {key: task for key, task in tasks.items() if key not in results}
+        if missing:
+            _evaluate(missing, evaluate, kept, results, _jobs(jobs, len(missing)))
+    finally:
+        kept.close()
+    return pd.DataFrame([{**point, "seed": seed, **results[key]} for key, (point, seed) in tasks.items()])
+
+
+def _jobs(jobs: int | None, tasks: int) -> int:
+    jobs = jobs or int(os.environ.get("MEMLIB_JOBS") or 0) or os.cpu_count() or 1
+    whole("jobs", jobs, 1)
+    return min(jobs, tasks)
+
+
+def _evaluate(missing: dict[str, tuple[Point, int]], evaluate: Evaluate, store: Store, results: dict, jobs: int) -> None:
+    """Fill `results` and the store; the order of evaluation decides nothing."""
+    context = multiprocessing.get_context("spawn")
+    with (
+        ProcessPoolExecutor(jobs, context, initializer=torch.set_num_threads, initargs=(1,)) as pool,
+        progress(len(missing), "points") as bar,
+    ):
+        futures = {pool.submit(evaluate, point, seed): key for key, (point, seed) in missing.items()}
+        try:
+            for future in as_completed(futures):
+                key = futures[future]
+                results[key] = future.result()
+                store.put(key, {**missing[key][0], "seed": missing[key][1]}, results[key])
+                bar.update()
+        except BrokenProcessPool as error:
+            raise SweepError("a worker process died (out of memory, or killed); finished points are kept") from error
+        except Exception as error:
+            pool.shutdown(cancel_futures=True)
+            raise SweepError(f"point {missing[key]} failed: {type(error).__name__}: {error}") from error
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def progress(total: int, unit: str) -> tqdm:
+    """A progress bar with the time left: in the notebook or terminal, or in the file MEMLIB_PROGRESS names."""
+    target = os.environ.get("MEMLIB_PROGRESS")
+    if target:
+        return tqdm(total=total, unit=f" {unit}", file=Path(target).open("a"), ascii=True, mininterval=1, ncols=90)
+    return tqdm(total=total, unit=f" {unit}", file=sys.stderr)

@@ -1,0 +1,130 @@
+#!/usr/bin/env bash
+# Everything from one command: set up what is needed, then make the figures, run the tests, or open JupyterLab.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+usage() {
+    cat <<'TEXT'
+Usage: ./run_all.sh [reproduce] [options]   make every figure and check every claim (the default)
+       ./run_all.sh test                    check the code's style, run the tests, and check the notebooks' output
+       ./run_all.sh lab [options]           open JupyterLab in notebooks/; options go to JupyterLab
+
+Options of reproduce:
+  --preset smoke|paper   smoke (default): offline, minutes. paper: CIFAR-10, hours; see MEMLIB_DATA
+  --only 05              one notebook, by the start of its name
+  --jobs N               worker processes
+  --fresh                run notebooks again that are up to date
+
+The active virtual or conda environment (other than conda's base) is used, else .venv in this folder, which is made if
+missing (Python 3.11 or newer). It gets the packages of requirements.lock, once, and again when that file changes.
+
+MEMLIB_DATA   folder that holds CIFAR-10 already; without it, the paper preset downloads it into data/
+TEXT
+}
+
+die() { # exit code, words of the message
+    local code=$1
+    shift
+    printf 'run_all.sh: %s\n' "$*" >&2
+    exit "$code"
+}
+
+recent_enough() {
+    "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+}
+
+version_of() {
+    "$1" -c 'import platform; print("Python", platform.python_version())' 2>/dev/null || echo "no working Python"
+}
+
+make_venv() {
+    local candidate found=""
+    for candidate in python3.11 python3.12 python3.13 python3; do
+        if recent_enough "$candidate"; then
+            echo "Making the virtual environment .venv with $(version_of "$candidate") (seconds)."
+            "$candidate" -m venv --clear .venv ||
+                die 1 "$candidate could not make a virtual environment; on Debian or Ubuntu, install its venv package"
+            return
+        fi
+        if "$candidate" --version >/dev/null 2>&1; then found+=" $candidate is $(version_of "$candidate")."; fi
+    done
+    die 1 "Python 3.11 or newer is needed; found:${found:- none.} Install it, or activate an environment that has it."
+}
+
+# Sets `python` to the interpreter of the active environment, else to that of .venv.
+choose_python() {
+    local environment=""
+    if [[ -n ${VIRTUAL_ENV:-} ]]; then
+        environment=$VIRTUAL_ENV
+    elif [[ -n ${CONDA_PREFIX:-} && ${CONDA_DEFAULT_ENV:-} != base ]]; then
+        environment=$CONDA_PREFIX
+    fi
+    python=${environment:-$PWD/.venv}/bin/python
+    if [[ -n $environment ]]; then
+        recent_enough "$python" ||
+            die 1 "the active environment $environment has $(version_of "$python"); 3.11 or newer is needed." \
+                "Activate another environment, or none."
+    elif ! recent_enough "$python"; then
+        make_venv
+    fi
+}
+
+# Installs the locked packages, unless the stamp says that this was done. The stamp is written last.
+set_up() {
+    local stamp wanted
+    stamp=$("$python" -c 'import sys; print(sys.prefix)')/.memlib-setup
+    wanted=$("$python" -c '
+import hashlib, pathlib, sys
+parts = [sys.argv[1].encode(), *(pathlib.Path(name).read_bytes() for name in sys.argv[2:])]
+print(hashlib.sha256(b"".join(parts)).hexdigest())' "$PWD" requirements.lock pyproject.toml)
+    if [[ -f $stamp && $(<"$stamp") == "$wanted" ]]; then return; fi
+    rm -f "$stamp"
+    echo "Installing the packages of requirements.lock into ${stamp%/*} (2 to 15 minutes, up to several GB)."
+    "$python" -m pip --version >/dev/null 2>&1 || "$python" -m ensurepip >/dev/null ||
+        die 1 "the environment ${stamp%/*} has no pip; install pip there"
+    pip_install -r requirements.lock
+    pip_install --no-deps -e .
+    echo "$wanted" >"$stamp"
+}
+
+pip_install() {
+    "$python" -m pip install -q -q --disable-pip-version-check "$@" ||
+        die 1 "pip could not install the packages; its message stands above. Check the network, the free disk space" \
+            "and the Python version (the lock file was made on 3.11), then give the same command again."
+}
+
+run_tests() {
+    "$python" -m ruff check .
+    "$python" -m ruff format --check .
+    "$python" -m pytest
+    if ! compgen -G "notebooks/*.ipynb" >/dev/null; then return; fi
+    "$python" -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 \
+        --nbval-sanitize-with=tests/nbval_sanitize.cfg notebooks
+}
+
+command=reproduce
+case ${1:-} in
+    -h | --help | help) usage && exit ;;
+    reproduce | test | lab) command=$1 && shift ;;
+    "" | -*) ;;
+    *) die 2 "unknown command '$1'; allowed: reproduce (the default), test, lab; ./run_all.sh --help explains them" ;;
+esac
+if [[ $command == test && $# -gt 0 ]]; then die 2 "test takes no options, found: $*"; fi
+
+# glibc otherwise gives freed memory back to the system after every layer; runs then take 1.1 to 1.3 times as long
+export MALLOC_MMAP_THRESHOLD_="${MALLOC_MMAP_THRESHOLD_:-1073741824}"
+export MALLOC_TRIM_THRESHOLD_="${MALLOC_TRIM_THRESHOLD_:-4294967296}"
+export MALLOC_TOP_PAD_="${MALLOC_TOP_PAD_:-67108864}"
+export PYDEVD_DISABLE_FILE_VALIDATION=1 # silences the debugger's warning at every start of a kernel
+
+choose_python
+set_up
+case $command in
+    reproduce) exec "$python" -m memlib.runner "$@" ;;
+    test) run_tests ;;
+    lab)
+        [[ -d notebooks ]] || die 1 "there is no folder notebooks/ here"
+        cd notebooks
+        exec "$python" -m jupyterlab "$@"
+        ;;
+esac
