@@ -1,8 +1,8 @@
 """Layers and networks whose products are computed by tiles: `map_network`.
 
-Static effects are programmed once into conductances and folded, with every scale, into one kernel per row cut, so that a
-product of converter codes with it is a current in ADC codes. With converters and read noise off, all cuts fold into one
-ordinary layer. `tests/reference.py` is the definition that this module is tested against.
+Static effects are programmed once into conductances and folded, with every scale, into one kernel per row cut, so
+that a product of converter codes with it is a current in ADC codes. With converters and read noise off, all cuts fold
+into one ordinary layer. `tests/reference.py` is the definition that this module is tested against.
 """
 
 import copy
@@ -82,6 +82,12 @@ def input_volts(tile: Tile, inputs: LayerInputs | None) -> float:
     return tile.v_read / code_limits(tile.dac_bits, inputs.signed, "dac_bits")[1]
 
 
+def _kernel(values: Tensor, like: Tensor) -> Tensor:
+    """A kernel in the layer's dtype and on its device; channels last, in which slices of channels convolve fastest."""
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    return values.to(like).contiguous(memory_format=formats.get(values.dim(), torch.contiguous_format))
+
+
 class AnalogLayer(nn.Module):
     """A Linear or convolution layer on tiles, one chip's worth of devices.
 
@@ -130,7 +136,9 @@ class AnalogLayer(nn.Module):
         """The ADC's full scale, A: see `Tile.adc_range`, `Tile.calibration` and `Tile.adc_quantile`."""
         device, tile = self.hardware.device, self.hardware.tile
         pair_span = device.g_range / (2 if self.hardware.mapping.scheme == "offset" else 1)
-        full = tile.v_read * self.placement.most_selected_rows * (device.g_on if tile.converter == "column" else pair_span)
+        full = (
+            tile.v_read * self.placement.most_selected_rows * (device.g_on if tile.converter == "column" else pair_span)
+        )
         if tile.adc_range == "full":
             return full
         cuts = chip if tile.calibration == "chip" else self._programmed(weight, device.ideal())[0]
@@ -148,17 +156,17 @@ class AnalogLayer(nn.Module):
         self.cuts: list[_Cut] = []
         folded = self._folded_weight(cuts, signals)
         if folded is not None:
-            self.register_buffer("weight", (folded * scale.view(-1, *[1] * (weight.dim() - 1))).to(weight))
+            self.register_buffer("weight", _kernel(folded * scale.view(-1, *[1] * (weight.dim() - 1)), weight))
             return
         for i, (cut, signal) in enumerate(zip(cuts, signals, strict=True)):
             channels = signal.shape[1] // self.geometry.positions
             self.cuts.append(_Cut(cut.first_input // self.geometry.positions, channels, cut.outputs, len(cut.tiles)))
             shape = (-1, channels, *self.geometry.kernel)
-            self.register_buffer(f"signal{i}", signal.reshape(shape).to(weight))
+            self.register_buffer(f"signal{i}", _kernel(signal.reshape(shape), weight))
             self.register_buffer(f"owner{i}", cut.tile_of_column.to(weight.device))
             if device.read_noise:
                 variance = noise_variances(cut, self.converter, device) * (volts / amperes) ** 2
-                self.register_buffer(f"variance{i}", variance.reshape(shape).to(weight))
+                self.register_buffer(f"variance{i}", _kernel(variance.reshape(shape), weight))
 
     def _folded_weight(self, cuts: list[ProgrammedCut], signals: list[Tensor]) -> Tensor | None:
         """All cuts as one weight of the layer's own shape, where nothing happens to the partial sums in between."""
@@ -210,7 +218,11 @@ class AnalogLayer(nn.Module):
         if own < columns:
             draws.append(self._normals(self._outputs(variance, own, columns)))
         # an unlucky rounding of a sum of squares may be a little below 0
-        noise = variance.clamp_(min=0).sqrt_().mul_(draws[0] if own == columns else torch.cat(draws, -1 - self.geometry.dims))
+        noise = (
+            variance.clamp_(min=0)
+            .sqrt_()
+            .mul_(draws[0] if own == columns else torch.cat(draws, -1 - self.geometry.dims))
+        )
         return noise if own == columns or self.converter == "column" else self._subtract_reference(i, cut, noise)
 
     def _normals(self, like: Tensor) -> Tensor:
@@ -382,7 +394,9 @@ def load_network(model: nn.Module, path: str | Path) -> AnalogNetwork:
         raise
     except (SafetensorError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         message = str(error).splitlines()[0]
-        raise ValueError(f"{path}: damaged, not saved by memlib, or of another network than `model` ({message})") from error
+        raise ValueError(
+            f"{path}: damaged, not saved by memlib, or of another network than `model` ({message})"
+        ) from error
     return analog
 
 

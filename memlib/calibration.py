@@ -1,7 +1,7 @@
 """What the converters are set to: the range of each layer's inputs, and of the currents they cause.
 
-The float network runs once over calibration images; each layer keeps its largest input and the inputs of some passes. The
-record depends on the network and the images alone, so one record serves every hardware and every device seed.
+The float network runs once over calibration images; each layer keeps its largest input and the inputs of some passes.
+The record depends on the network and the images alone, so one record serves every hardware and every device seed.
 """
 
 import copy
@@ -53,7 +53,9 @@ def record_inputs(model: nn.Module, images: Tensor, digital: Any = (), batch: in
             clone(part)
     except (RuntimeError, ValueError) as error:
         message = str(error).splitlines()[0]
-        raise ValueError(f"calibration: images of shape {tuple(images.shape)} do not fit the model ({message})") from error
+        raise ValueError(
+            f"calibration: images of shape {tuple(images.shape)} do not fit the model ({message})"
+        ) from error
     return {name: recorder.result() for name, recorder in recorders.items() if recorder.kept}
 
 

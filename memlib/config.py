@@ -18,7 +18,9 @@ def config(cls: type[T]) -> type[T]:
         allowed = [field.name for field in dataclasses.fields(cls)]
         for name in kwargs:
             if name not in allowed:
-                raise TypeError(f"{cls.__name__}({name}={kwargs[name]!r}): unknown field; allowed: {', '.join(allowed)}")
+                raise TypeError(
+                    f"{cls.__name__}({name}={kwargs[name]!r}): unknown field; allowed: {', '.join(allowed)}"
+                )
         create(self, *args, **kwargs)
 
     cls.__init__ = checked

@@ -25,6 +25,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from memlib.paths import project_root
 from memlib.validate import one_of
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -242,7 +243,7 @@ def _decode(source: Path, names: list[str], split: str) -> Tensor:
 
 
 def _cache_folder() -> Path:
-    folder = Path(os.environ.get("MEMLIB_CACHE", "data"))
+    folder = Path(os.environ.get("MEMLIB_CACHE", project_root() / "data"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
@@ -14,22 +13,17 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from memlib.claims import Claim
+from memlib.paths import project_root
 
 VERSIONS = ("torch", "numpy", "pandas", "scipy", "matplotlib", "seaborn")
-
-
-def project_root() -> Path:
-    """The folder that holds `figures` and `results`: MEMLIB_ROOT, else the nearest parent with a run_all.sh, else here."""
-    if "MEMLIB_ROOT" in os.environ:
-        return Path(os.environ["MEMLIB_ROOT"])
-    here = Path.cwd()
-    return next((p for p in (here, *here.parents) if (p / "run_all.sh").exists()), here)
 
 
 def set_style() -> None:
     """Small, quiet axes for print; text stays text in PDFs."""
     sns.set_theme(context="paper", style="ticks", font_scale=0.9)
-    mpl.rcParams.update({"figure.dpi": 110, "savefig.dpi": 200, "pdf.fonttype": 42, "axes.grid": True, "grid.alpha": 0.3})
+    mpl.rcParams.update(
+        {"figure.dpi": 110, "savefig.dpi": 200, "pdf.fonttype": 42, "axes.grid": True, "grid.alpha": 0.3}
+    )
 
 
 def severity_colors(n: int) -> list[Any]:
@@ -49,7 +43,12 @@ def save(
     figure.savefig(folder / f"{name}.png", metadata={"Software": None})
     figure.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None})
     save_table(frame, name, preset)
-    content = {"name": name, "preset": preset, "claims": [claim.as_dict() for claim in claims], **provenance(parameters)}
+    content = {
+        "name": name,
+        "preset": preset,
+        "claims": [claim.as_dict() for claim in claims],
+        **provenance(parameters),
+    }
     (folder / f"{name}.json").write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 
@@ -63,7 +62,12 @@ def save_table(frame: pd.DataFrame, name: str, preset: str) -> None:
 def provenance(parameters: dict[str, Any]) -> dict[str, Any]:
     """What a figure was made from: parameters, versions, and the hash of the package's sources."""
     versions = {name: version(name).split("+")[0] for name in VERSIONS}
-    return {"parameters": parameters, "python": platform.python_version(), "versions": versions, "sources": source_hash()}
+    return {
+        "parameters": parameters,
+        "python": platform.python_version(),
+        "versions": versions,
+        "sources": source_hash(),
+    }
 
 
 def source_hash() -> str:

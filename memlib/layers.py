@@ -78,7 +78,7 @@ class Geometry:
         return convolve(x, weight, bias, self.stride, padding, self.dilation, groups)
 
     def patches(self, x: Tensor) -> Tensor:
-        """The inputs of every pass: (..., channels, *spatial) -> (..., *passes, channels, *kernel), a view of the padded x."""
+        """The inputs of every pass: (..., channels, *spatial) -> (..., *passes, channels, *kernel), a view."""
         if not self.dims:
             return x
         x = self.pad_all(x)
@@ -118,14 +118,18 @@ def _digital_modules(model: nn.Module, digital: Any) -> set[nn.Module]:
         raise TypeError(f"digital={digital!r}: must be a list of layer names or classes")
     skipped: set[nn.Module] = set()
     for entry in digital:
-        matches = [m for name, m in model.named_modules() if name == entry or (isinstance(entry, type) and type(m) is entry)]
+        matches = [
+            m for name, m in model.named_modules() if name == entry or (isinstance(entry, type) and type(m) is entry)
+        ]
         if not matches:
             raise ValueError(f"digital={entry!r}: no module of that name or class in the model")
         skipped.update(part for match in matches for part in match.modules())
     return skipped
 
 
-def output_sizes(model: nn.Module, layers: dict[str, nn.Module], input_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+def output_sizes(
+    model: nn.Module, layers: dict[str, nn.Module], input_shape: tuple[int, ...]
+) -> dict[str, tuple[int, ...]]:
     """Passes per dimension of each layer for one input of `input_shape`, found without computing anything.
 
     Returns:
@@ -151,7 +155,9 @@ def output_sizes(model: nn.Module, layers: dict[str, nn.Module], input_shape: tu
         try:
             clone(torch.empty(1, *input_shape, dtype=dtype, device="meta"))
         except (RuntimeError, ValueError) as error:
-            raise ValueError(f"input_shape={tuple(input_shape)}: does not fit the model ({_first_line(error)})") from error
+            raise ValueError(
+                f"input_shape={tuple(input_shape)}: does not fit the model ({_first_line(error)})"
+            ) from error
     return sizes
 
 

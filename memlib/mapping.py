@@ -27,8 +27,12 @@ class Mapping(Config):
     layout: str = "dense"  #: "dense": each kernel stored once (im2col), one pass per output position
     scheme: str = "differential"  #: or "offset": one cell per weight, and a reference column per tile
     order: str = "packed"  #: rows (c, ky, kx); "chw" is the same in the dense layout
-    unused: str = "hrs"  #: unused cells hold the scheme's zero state; "unformed": they do not conduct (differential only)
-    w_max: str = "layer"  #: the weight that maps to the full window: the largest of the "layer" or of the output "column"
+    unused: str = (
+        "hrs"  #: unused cells hold the scheme's zero state; "unformed": they do not conduct (differential only)
+    )
+    w_max: str = (
+        "layer"  #: the weight that maps to the full window: the largest of the "layer" or of the output "column"
+    )
 
     def __post_init__(self) -> None:
         if self.layout != "dense":
@@ -90,7 +94,7 @@ def target_conductances(weight: Tensor, device: Device, mapping: Mapping) -> tup
 
 @dataclass(frozen=True)
 class PlacedTile:
-    """One allocated tile (for a differential pair: two, of the same shape). Only selected rows and columns are listed."""
+    """One allocated tile, or the two of a differential pair; only selected rows and columns are listed."""
 
     group: int  #: number of its column group
     cut: int  #: number of its row cut
@@ -113,7 +117,7 @@ class PlacedTile:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where every weight of one layer sits. Inputs are counted within one pass; `kernel` positions per input channel."""
+    """Where every weight of one layer sits; accuracy, footprint and cost are computed from this one object."""
 
     tiles: tuple[PlacedTile, ...]
     inputs: int  #: inputs of a pass: input channels times kernel positions

@@ -23,6 +23,7 @@ class BasicBlock(nn.Module):
         self.stride, self.new_channels = stride, c_out - c_in
 
     def forward(self, x: Tensor) -> Tensor:
+        """(n, c_in, h, w) -> (n, c_out, h/stride, w/stride)."""
         y = torch.relu(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
         shortcut = x[..., :: self.stride, :: self.stride]
@@ -44,7 +45,7 @@ def resnet20(width: float = 1.0, classes: int = 10) -> nn.Module:
 
 
 def vgg8(width: float = 1.0, classes: int = 10) -> nn.Module:
-    """VGG-8 for 3x32x32 images: six 3x3 convolutions with `128 * width` to `512 * width` channels, two linear layers."""
+    """VGG-8 for 3x32x32 images: six 3x3 convolutions of `128 * width` to `512 * width` channels, two linear layers."""
     channels = [round(c * width) for c in (128, 128, 256, 256, 512, 512)]
     layers: list[nn.Module] = []
     for i, (c_in, c_out) in enumerate(zip([3, *channels], channels, strict=False)):

@@ -12,7 +12,7 @@ PAPER: dict[str, dict[str, Any]] = {
         "adc_bits": [2, 4, 6, 8, 10],
         "d2d": [0.0, 0.1, 0.2, 0.3, 0.4],
         "states": [0, 32, 16, 8, 4],
-        "stuck_on": [0.0, 0.001, 0.003, 0.01, 0.03],
+        "stuck_on": [0.0, 0.0003, 0.001, 0.003, 0.01],
         "stuck_off": [0.0, 0.003, 0.01, 0.03, 0.1],
         "claim_images": 5000,
         "claim_seeds": 10,
@@ -20,7 +20,7 @@ PAPER: dict[str, dict[str, Any]] = {
 }
 
 #: The largest value of each parameter that counts something, at smoke size.
-SMOKE_LIMITS = {"images": 100, "device_seeds": 2, "claim_images": 500, "claim_seeds": 3}
+SMOKE_LIMITS = {"images": 100, "device_seeds": 3, "claim_images": 500, "claim_seeds": 3}
 
 
 def shrink(parameters: dict[str, Any]) -> dict[str, Any]:

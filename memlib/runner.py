@@ -19,7 +19,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from memlib.figures import project_root, source_hash
+from memlib.figures import source_hash
+from memlib.paths import project_root
 from memlib.presets import PRESETS
 from memlib.train import CHECKPOINTS
 from memlib.validate import whole
@@ -150,11 +151,18 @@ def _execute(source: Path, target: Path, parameters: dict[str, Any], jobs: int) 
     mirror.start()
     try:
         papermill.execute_notebook(
-            source, target, parameters, cwd=source.parent, kernel_name="python3", progress_bar=False,
+            source,
+            target,
+            parameters,
+            cwd=source.parent,
+            kernel_name="python3",
+            progress_bar=False,
             extra_arguments=["--log-level=40"],
         )
     except PapermillExecutionError as error:
-        raise RunError(f"{source.stem}: {error.ename}: {_plain(error.evalue)} (cell {error.exec_count}; see {target})") from error
+        raise RunError(
+            f"{source.stem}: {error.ename}: {_plain(error.evalue)} (cell {error.exec_count}; see {target})"
+        ) from error
     except DeadKernelError as error:
         raise RunError(f"{source.stem}: the kernel died, out of memory or killed; finished points are kept") from error
     finally:
@@ -183,13 +191,13 @@ def write_report(preset: str) -> Path:
     """Write REPORT.md: every claim of the preset's figures with its verdict, effect and interval."""
     folder = project_root() / "figures" / preset
     lines = [f"# Claims, preset `{preset}`", ""]
-    lines += ["Effects in percentage points with 95 % intervals. A claim on fewer than 10 device seeds or 5,000 images is"]
+    lines += [
+        "Effects in percentage points with 95 % intervals. A claim on fewer than 10 device seeds or 5,000 images is"
+    ]
     lines += ["marked exploratory, whatever its verdict.", ""]
     lines += ["| figure | claim | verdict | effect | n | images |", "|---|---|---|---|---|---|"]
-    lines += [
-        f"| {name} | {c['statement']} | {verdict} | {c['effect']:.2f} [{c['low']:.2f}, {c['high']:.2f}] | {c['n']} | {c['images']} |"
-        for name, c, verdict in _claims(folder)
-    ]
+    row = "| {name} | {statement} | {verdict} | {effect:.2f} [{low:.2f}, {high:.2f}] | {n} | {images} |"
+    lines += [row.format(**claim | {"name": name, "verdict": verdict}) for name, claim, verdict in _claims(folder)]
     path = folder / "REPORT.md"
     path.write_text("\n".join(lines) + "\n")
     return path
@@ -218,7 +226,9 @@ def _assignment(text: str) -> tuple[str, Any]:
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="run_all.sh", description="Regenerate figures, tables and claims.")
-    parser.add_argument("--preset", choices=sorted(PRESETS), default="smoke", help="smoke: offline, small; paper: CIFAR-10")
+    parser.add_argument(
+        "--preset", choices=sorted(PRESETS), default="smoke", help="smoke: offline, small; paper: CIFAR-10"
+    )
     parser.add_argument("--only", metavar="05", help="only notebooks that start so; several separated by commas")
     parser.add_argument("--jobs", type=int, default=0, metavar="N", help="worker processes (default: one per core)")
     parser.add_argument("--fresh", action="store_true", help="run notebooks again even if nothing has changed")

@@ -21,8 +21,8 @@ def crossed_interval(values: np.ndarray, confidence: float = 0.95) -> Interval:
     """Interval of the mean over device seeds and images, both drawn at random and crossed.
 
     The variance of the mean is s_seed^2/n + s_image^2/m with s_seed^2 the variance of the n seeds' means and s_image^2
-    that of the m images' means; both contain the interaction, so the interval errs on the wide side. Student's t has the
-    degrees of freedom of Welch and Satterthwaite. With one seed (a deterministic chip), images alone vary.
+    that of the m images' means; both contain the interaction, so the interval errs on the wide side. Student's t has
+    the degrees of freedom of Welch and Satterthwaite. With one seed (a deterministic chip), images alone vary.
 
     Args:
         values: (seeds, images), such as 0/1 for wrong and right, or the difference of two such arrays.

@@ -1,8 +1,8 @@
 """Named random streams: every draw belongs to a name, never to an order of calls.
 
-A stream is named by the device seed, the layer, the effect and, for cells outside the weights, the tile. Names are hashed
-to the seed of a generator of their own, so changing one layer or effect changes no other. Static draws are made on the CPU
-in float32, whatever device the model is on, so that a chip is the same everywhere.
+A stream is named by the device seed, the layer, the effect and, for cells outside the weights, the tile. Names are
+hashed to the seed of a generator of their own, so changing one layer or effect changes no other. Static draws are made
+on the CPU in float32, whatever device the model is on, so that a chip is the same everywhere.
 """
 
 import hashlib

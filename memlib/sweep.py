@@ -92,7 +92,9 @@ def _jobs(jobs: int | None, tasks: int) -> int:
     return min(jobs, tasks)
 
 
-def _evaluate(missing: dict[str, tuple[Point, int]], evaluate: Evaluate, store: Store, results: dict, jobs: int) -> None:
+def _evaluate(
+    missing: dict[str, tuple[Point, int]], evaluate: Evaluate, store: Store, results: dict, jobs: int
+) -> None:
     """Fill `results` and the store; the order of evaluation decides nothing."""
     context = multiprocessing.get_context("spawn")
     with (

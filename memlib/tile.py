@@ -16,12 +16,20 @@ class Tile(Config):
 
     rows: int = 128  #: inputs
     cols: int = 128  #: outputs
-    dac_bits: int | None = 8  #: code = clip(round_half_even(x/x_max N)), N = 2^(b-1)-1 signed, 2^b-1 unsigned; None: off
-    adc_bits: int | None = 8  #: the same with I/range; a pair is always signed, a column as the input; None: off
-    adc_range: str = "calibrated"  #: or "full": v_read n s; n selected rows, s = g_on-g_off (half for offset; g_on per column)
-    calibration: str = "design"  #: range from the ideal device, or "chip": from this seed's devices (no read noise)
-    adc_quantile: float = 0.999  #: calibrated range = this quantile of |I| over all converted currents of a layer
-    converter: str = "pair"  #: one ADC per "pair" (currents subtracted first) or per "column"
+    #: code = clip(round_half_even(x/x_max N)), N = 2^(b-1)-1 if the layer's input is signed, 2^b-1 if not, and
+    #: v = v_read code/N. None: v = v_read x/x_max, no rounding and no clipping.
+    dac_bits: int | None = 8
+    #: The same with I/range; a pair's current is always signed, a column's if the input is. None: off.
+    adc_bits: int | None = 8
+    #: "calibrated", or "full": v_read n s with n the most selected rows in any tile of the layer and s = g_on - g_off
+    #: for a differential pair, half of it for an offset pair, g_on per column.
+    adc_range: str = "calibrated"
+    #: Calibrated on the ideal device ("design") or on this seed's devices ("chip"); both without read noise.
+    calibration: str = "design"
+    #: The calibrated range is this quantile of |I| over all converted currents of a layer.
+    adc_quantile: float = 0.999
+    #: One ADC per "pair" of columns, whose currents are subtracted first, or per "column".
+    converter: str = "pair"
     v_read: float = 0.3  #: largest input voltage, V
 
     def __post_init__(self) -> None:

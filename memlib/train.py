@@ -2,7 +2,7 @@
 
     python -m memlib.train resnet20-cifar10     # train, or resume a killed training, and write the checkpoint
 
-A checkpoint is `memlib/checkpoints/<name>.safetensors`; `manifest.json` beside it holds its SHA-256, recipe and accuracy.
+A checkpoint is `memlib/checkpoints/<name>.safetensors`; `manifest.json` beside it holds SHA-256, recipe and accuracy.
 """
 
 import argparse
@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from memlib import data, networks
+from memlib.paths import project_root
 from memlib.validate import one_of
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
-STATES = Path("results/training")
 
 
 @dataclass(frozen=True)
@@ -103,10 +103,10 @@ def digital_accuracy(model: nn.Module, images: data.Images, batch: int = 500) ->
     return correct / len(images.labels)
 
 
-def train(name: str, checkpoints: Path = CHECKPOINTS, states: Path = STATES) -> dict:
+def train(name: str, checkpoints: Path = CHECKPOINTS, states: Path | None = None) -> dict:
     """Train recipe `name`, resuming a killed run after its last finished epoch; return its manifest entry.
 
-    A resumed run computes the same weights as an undisturbed one: each epoch's randomness depends on seed and epoch only.
+    A resumed run computes the same weights as an undisturbed one: an epoch's randomness depends on seed and epoch only.
     """
     one_of("recipe", name, RECIPES)
     recipe = RECIPES[name]
@@ -114,6 +114,7 @@ def train(name: str, checkpoints: Path = CHECKPOINTS, states: Path = STATES) -> 
     optimizer = torch.optim.SGD(
         model.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, nesterov=True
     )
+    states = states or project_root() / "results" / "training"
     states.mkdir(parents=True, exist_ok=True)
     state_file = states / f"{name}-{_digest(recipe)}.safetensors"
     first, seconds = _restore(state_file, model, optimizer)

@@ -1,4 +1,4 @@
-"""The case study: CIFAR-10 accuracy over ADC bits, severity of a non-ideality, and tile rows (notebook 05_tile_size)."""
+"""The case study 05_tile_size: CIFAR-10 accuracy over ADC bits, severity of a non-ideality, and tile rows."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -68,7 +68,9 @@ def _loaded_sha256(name: str, split: str) -> str:
     return data.load(name, split).sha256
 
 
-def make_point(checkpoint: str, images: int, rows: int, adc_bits: int, effect: str = "d2d", severity: float = 0) -> Point:
+def make_point(
+    checkpoint: str, images: int, rows: int, adc_bits: int, effect: str = "d2d", severity: float = 0
+) -> Point:
     """One point; an effect that is off leaves no trace, so that all panels share their baseline."""
     entry = train.manifest_entry(checkpoint)
     name = entry["recipe"]["data"]
@@ -88,7 +90,9 @@ def inputs(checkpoints: Sequence[str]) -> dict[str, Any]:
     sets = {data_of(checkpoint) for checkpoint in checkpoints}
     return {
         "weights": {checkpoint: train.manifest_entry(checkpoint)["sha256"] for checkpoint in checkpoints},
-        "pixels": {f"{name} {split}": _loaded_sha256(name, split) for name in sorted(sets) for split in ("train", "test")},
+        "pixels": {
+            f"{name} {split}": _loaded_sha256(name, split) for name in sorted(sets) for split in ("train", "test")
+        },
         "device": DEVICE,
         "calibration_images": CALIBRATION_IMAGES,
     }
@@ -123,7 +127,9 @@ def tidy(results: pd.DataFrame, severities: dict[str, Sequence[float]]) -> pd.Da
     rows = []
     for effect, levels in severities.items():
         for severity in levels:
-            for key, group in _select(results, effect, severity).groupby(["checkpoint", "rows", "adc_bits"], sort=False):
+            for key, group in _select(results, effect, severity).groupby(
+                ["checkpoint", "rows", "adc_bits"], sort=False
+            ):
                 i = crossed_interval(_hits(group))
                 labels = dict(zip(("checkpoint", "rows", "adc_bits"), key, strict=True))
                 rows.append({**labels, "effect": effect, "severity": severity, **_interval_columns(i)})
@@ -151,15 +157,15 @@ def _hits(group: pd.DataFrame) -> np.ndarray:
 
 
 def plot(frame: pd.DataFrame, chance: float = 0.1) -> Figure:
-    """A row of axes per non-ideality, a column per network and tile rows; accuracy over ADC bits, a line per severity."""
+    """A row per non-ideality, a column per network and tile rows: accuracy over ADC bits, a line per severity."""
     checkpoints, tile_rows = frame["checkpoint"].unique(), sorted(frame["rows"].unique())
     columns = [(c, r) for c in checkpoints for r in tile_rows]
     size = (1.55 * len(columns) + 2.2, 1.9 * len(EFFECTS) + 0.9)
     figure, axes = plt.subplots(len(EFFECTS), len(columns), figsize=size, sharex=True, sharey=True, squeeze=False)
     for (effect, (_, title)), row in zip(EFFECTS.items(), axes, strict=True):
         for (checkpoint, rows), axis in zip(columns, row, strict=True):
-            part = frame.query("effect == @effect and checkpoint == @checkpoint and rows == @rows")
-            _lines(axis, part)
+            chosen = (frame["effect"] == effect) & (frame["checkpoint"] == checkpoint) & (frame["rows"] == rows)
+            _lines(axis, frame[chosen])
             axis.axhline(100 * chance, color="0.6", linewidth=0.7, linestyle=":")
         row[0].set_ylabel("accuracy (%)")
         row[-1].legend(title=title, loc="center left", bbox_to_anchor=(1.03, 0.5), frameon=False, alignment="left")
@@ -167,7 +173,7 @@ def plot(frame: pd.DataFrame, chance: float = 0.1) -> Figure:
         top.set_title(f"{LABELS[checkpoint.split('-')[0]]}\n{rows} rows")
         bottom.set_xlabel("ADC bits")
         bottom.set_xticks(sorted(frame["adc_bits"].unique()))
-    axes[0, 0].set_ylim(0, 100)
+    axes[0, 0].set_ylim(0, 102)
     figure.tight_layout(w_pad=0.4, h_pad=0.6)
     return figure
 
@@ -177,10 +183,11 @@ def _lines(axis: Any, part: pd.DataFrame) -> None:
     markers = "osD^v"
     for i, (severity, color) in enumerate(zip(levels, severity_colors(len(levels)), strict=True)):
         line = part[part["severity"] == severity].sort_values("adc_bits")
+        dodge = 0.1 * (i - (len(levels) - 1) / 2)  # so that intervals do not hide each other
         mean, low, high = (100 * line[name] for name in ("accuracy", "low", "high"))
         label = f"{severity:g}" if severity else "off"
         axis.errorbar(
-            line["adc_bits"], mean, (mean - low, high - mean), color=color, marker=markers[i % 5], markersize=3,
+            line["adc_bits"] + dodge, mean, (mean - low, high - mean), color=color, marker=markers[i % 5], markersize=3,
             linewidth=1, capsize=1.5, elinewidth=0.8, label=label,
         )  # fmt: skip
 
@@ -242,7 +249,8 @@ def claims(results: pd.DataFrame, checkpoints: Sequence[str]) -> list[Claim]:
                 0.01,
             ),
             within(
-                f"{label}: with an 8-bit ADC, tiles of 32 and 256 rows differ by less than 1 point (20 % device-to-device)",
+                f"{label}: with an 8-bit ADC, tiles of 32 and 256 rows differ by less than 1 point "
+                "(20 % device-to-device)",
                 difference(checkpoint, "d2d, 32 rows, 8 bits", "d2d, 256 rows, 8 bits"),
                 0.01,
             ),
@@ -256,7 +264,6 @@ def claims(results: pd.DataFrame, checkpoints: Sequence[str]) -> list[Claim]:
                 difference(checkpoint, "stuck at HRS", "stuck at LRS"),
             ),
         ]
-    first, second = checkpoints
     losses = [hits(c, "ideal") - hits(c, "d2d, 256 rows, 8 bits") for c in checkpoints]
     names = [LABELS[c.split("-")[0]] for c in checkpoints]
     found.append(
