@@ -14,6 +14,7 @@ Options of reproduce:
   --only 05              one notebook, by the start of its name
   --jobs N               worker processes
   --fresh                run notebooks again that are up to date
+  (all of them: ./run_all.sh reproduce --help)
 
 The active virtual or conda environment (other than conda's base) is used, else .venv in this folder, which is made if
 missing (Python 3.11 or newer). It gets the packages of requirements.lock, once, and again when that file changes.

@@ -135,10 +135,10 @@ class AnalogLayer(nn.Module):
     def _full_scale(self, chip: list[ProgrammedCut], weight: Tensor) -> float:
         """The ADC's full scale, A: see `Tile.adc_range`, `Tile.calibration` and `Tile.adc_quantile`."""
         device, tile = self.hardware.device, self.hardware.tile
-        pair_span = device.g_range / (2 if self.hardware.mapping.scheme == "offset" else 1)
-        full = (
-            tile.v_read * self.placement.most_selected_rows * (device.g_on if tile.converter == "column" else pair_span)
-        )
+        span = device.g_range / (2 if self.hardware.mapping.scheme == "offset" else 1)
+        if tile.converter == "column":
+            span = device.g_on
+        full = tile.v_read * self.placement.most_selected_rows * span
         if tile.adc_range == "full":
             return full
         cuts = chip if tile.calibration == "chip" else self._programmed(weight, device.ideal())[0]

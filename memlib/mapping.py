@@ -27,12 +27,10 @@ class Mapping(Config):
     layout: str = "dense"  #: "dense": each kernel stored once (im2col), one pass per output position
     scheme: str = "differential"  #: or "offset": one cell per weight, and a reference column per tile
     order: str = "packed"  #: rows (c, ky, kx); "chw" is the same in the dense layout
-    unused: str = (
-        "hrs"  #: unused cells hold the scheme's zero state; "unformed": they do not conduct (differential only)
-    )
-    w_max: str = (
-        "layer"  #: the weight that maps to the full window: the largest of the "layer" or of the output "column"
-    )
+    #: "hrs": unused cells hold the scheme's zero state; "unformed": they do not conduct (differential only).
+    unused: str = "hrs"
+    #: The weight that maps to the full window: the largest of the whole "layer", or of each output "column".
+    w_max: str = "layer"
 
     def __post_init__(self) -> None:
         if self.layout != "dense":

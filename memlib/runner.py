@@ -56,10 +56,13 @@ def declared_parameters(path: Path) -> dict[str, Any]:
     if len(tagged) != 1:
         raise RunError(f"{path.name}: must have one cell tagged 'parameters', has {len(tagged)}")
     defaults = {}
-    for line in ast.parse("".join(tagged[0]["source"])).body:
-        if not isinstance(line, ast.AnnAssign) or not isinstance(line.target, ast.Name) or line.value is None:
-            raise RunError(f"{path.name}: the parameters cell must hold lines such as 'images: int = 100' only")
-        defaults[line.target.id] = ast.literal_eval(line.value)
+    try:
+        for line in ast.parse("".join(tagged[0]["source"])).body:
+            if not isinstance(line, ast.AnnAssign):
+                raise ValueError
+            defaults[line.target.id] = ast.literal_eval(line.value)
+    except (ValueError, SyntaxError, AttributeError) as error:
+        raise RunError(f"{path.name}: the parameters cell must hold lines such as 'images: int = 100' only") from error
     return defaults
 
 
@@ -96,7 +99,8 @@ def run_notebook(path: Path, preset: str, given: dict[str, Any], jobs: int, fres
     Raises:
         RunError: if a cell fails or the kernel dies.
     """
-    parameters = checked_parameters(path, PRESETS[preset][path.stem] | {"preset": preset} | given)
+    parameters = checked_parameters(path, _preset(preset, path) | {"preset": preset} | given)
+    preset = parameters["preset"]
     folder = project_root() / "results" / preset
     folder.mkdir(parents=True, exist_ok=True)
     stamp = folder / f"{path.stem}.stamp.json"
@@ -109,6 +113,12 @@ def run_notebook(path: Path, preset: str, given: dict[str, Any], jobs: int, fres
     outputs = {str(p.relative_to(project_root())): _hash(p) for p in sorted(_outputs(path.stem, preset))}
     stamp.write_text(json.dumps({"inputs": inputs, "outputs": outputs}, indent=1) + "\n")
     return {"notebook": path.stem, "state": "done", "seconds": time.perf_counter() - start}
+
+
+def _preset(preset: str, path: Path) -> dict[str, Any]:
+    if path.stem not in PRESETS[preset]:
+        raise RunError(f"{path.stem}: has no parameters for preset {preset!r}; add them to memlib/presets.py")
+    return PRESETS[preset][path.stem]
 
 
 def _outputs(name: str, preset: str) -> list[Path]:
@@ -250,7 +260,7 @@ def main(argv: list[str] | None = None) -> int:
             raise RunError("-p: would overwrite the preset's figures; add -p preset=NAME for a folder of their own")
         chosen = notebooks(arguments.only)
         for path in chosen:  # all are checked before any runs
-            checked_parameters(path, PRESETS[arguments.preset][path.stem] | {"preset": target} | given)
+            checked_parameters(path, _preset(arguments.preset, path) | {"preset": target} | given)
         rows = []
         for path in chosen:
             print(f"{path.stem} ...", file=sys.stderr, flush=True)

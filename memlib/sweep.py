@@ -1,12 +1,12 @@
 """Sweeps: points that are evaluated once, in parallel, and kept."""
 
+import functools
 import hashlib
 import itertools
 import json
 import multiprocessing
 import os
-import sys
-from collections.abc import Callable, Iterable, Mapping as MappingType, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping as MappingType, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+from tqdm import tqdm as terminal_tqdm
 from tqdm.auto import tqdm
 
 from memlib.store import Store
@@ -21,6 +22,7 @@ from memlib.validate import whole
 
 Point = dict[str, Any]
 Evaluate = Callable[[Point, int], dict[str, Any]]
+Tasks = dict[str, tuple[Point, int]]
 
 #: Part of every point's key. Raise a module's number when its results change, and only then.
 PHYSICS = {"streams": 1, "device": 1, "mapping": 1, "tile": 1, "calibration": 1, "analog": 1, "accuracy": 1}
@@ -61,7 +63,8 @@ def sweep(
             decides its result, such as a checkpoint's checksum, must be part of the point.
         store: file of finished points; a killed sweep goes on where it was.
         seeds: the same for all points, or a function of the point.
-        jobs: worker processes, each with one torch thread; None or 0: MEMLIB_JOBS, else one per core.
+        jobs: worker processes, each with one torch thread; 1: in this process; None or 0: MEMLIB_JOBS, else one per
+            core.
 
     Returns:
         A row per point and seed, in the order of the axes: the point's fields, `seed`, the result's fields.
@@ -92,35 +95,51 @@ def _jobs(jobs: int | None, tasks: int) -> int:
     return min(jobs, tasks)
 
 
-def _evaluate(
-    missing: dict[str, tuple[Point, int]], evaluate: Evaluate, store: Store, results: dict, jobs: int
-) -> None:
+def _evaluate(missing: Tasks, evaluate: Evaluate, store: Store, results: dict, jobs: int) -> None:
     """Fill `results` and the store; the order of evaluation decides nothing."""
-    context = multiprocessing.get_context("spawn")
-    with (
-        ProcessPoolExecutor(jobs, context, initializer=torch.set_num_threads, initargs=(1,)) as pool,
-        progress(len(missing), "points") as bar,
-    ):
+    finished = _in_process(missing, evaluate) if jobs == 1 else _in_workers(missing, evaluate, jobs)
+    with progress(len(missing), "points") as bar:
+        for key, outcome in finished:
+            point, seed = missing[key]
+            try:
+                results[key] = outcome()
+            except BrokenProcessPool as error:
+                raise SweepError(
+                    "a worker process died (out of memory, or killed); finished points are kept"
+                ) from error
+            except Exception as error:
+                name, text = type(error).__name__, str(error)
+                raise SweepError(f"point {point}, seed {seed} failed: {name}: {text}") from error
+            store.put(key, {**point, "seed": seed}, results[key])
+            bar.update()
+
+
+def _in_process(missing: Tasks, evaluate: Evaluate) -> Iterator[tuple[str, Callable[[], dict]]]:
+    """Yield each key with a function that evaluates it here, with one torch thread as in a worker."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for key, (point, seed) in missing.items():
+            yield key, functools.partial(evaluate, point, seed)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _in_workers(missing: Tasks, evaluate: Evaluate, jobs: int) -> Iterator[tuple[str, Callable[[], dict]]]:
+    """Yield each key, as it is finished, with a function that returns or raises its outcome."""
+    context = multiprocessing.get_context("spawn")  # a fork would inherit torch's thread pools half-alive
+    pool = ProcessPoolExecutor(jobs, context, initializer=torch.set_num_threads, initargs=(1,))
+    try:
         futures = {pool.submit(evaluate, point, seed): key for key, (point, seed) in missing.items()}
-        try:
-            for future in as_completed(futures):
-                key = futures[future]
-                results[key] = future.result()
-                store.put(key, {**missing[key][0], "seed": missing[key][1]}, results[key])
-                bar.update()
-        except BrokenProcessPool as error:
-            raise SweepError("a worker process died (out of memory, or killed); finished points are kept") from error
-        except Exception as error:
-            pool.shutdown(cancel_futures=True)
-            raise SweepError(f"point {missing[key]} failed: {type(error).__name__}: {error}") from error
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        for future in as_completed(futures):
+            yield futures[future], future.result
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def progress(total: int, unit: str) -> tqdm:
     """A progress bar with the time left: in the notebook or terminal, or in the file MEMLIB_PROGRESS names."""
     target = os.environ.get("MEMLIB_PROGRESS")
     if target:
-        return tqdm(total=total, unit=f" {unit}", file=Path(target).open("a"), ascii=True, mininterval=1, ncols=90)
-    return tqdm(total=total, unit=f" {unit}", file=sys.stderr)
+        return terminal_tqdm(total=total, unit=f" {unit}", file=Path(target).open("a"), ascii=True, mininterval=1)
+    return tqdm(total=total, unit=f" {unit}")

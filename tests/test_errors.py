@@ -1,0 +1,448 @@
+"""Bad input: one line that names the field, the value and what is allowed."""
+
+import gc
+import io
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from memlib import (
+    Device,
+    Hardware,
+    Mapping,
+    Tile,
+    accuracy,
+    data,
+    footprint,
+    map_network,
+    networks,
+    record_inputs,
+    train,
+)
+
+NAN, INF = float("nan"), float("inf")
+
+
+def raises(error: type[Exception], call, *parts: str) -> None:
+    """`call` raises exactly this kind of error, in one line, with all the parts in its message."""
+    with pytest.raises(error) as caught:
+        call()
+    message = str(caught.value)
+    assert "\n" not in message
+    assert len(message) < 600
+    for part in parts:
+        assert part in message, message
+
+
+# Configurations
+
+
+@pytest.mark.parametrize("kind", [Device, Tile, Mapping, Hardware])
+def test_unknown_field(kind):
+    """The message lists the fields that exist, for new configurations and for changed ones."""
+    allowed = [kind.__name__, "sigma=0.1", "unknown field; allowed: ", next(iter(kind.__annotations__))]
+    raises(TypeError, lambda: kind(sigma=0.1), *allowed)
+    raises(TypeError, lambda: kind().replace(sigma=0.1), *allowed)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "allowed"),
+    [
+        (Device, {"r_on": 0}, "above 0"),
+        (Device, {"r_on": "10k"}, "number above 0"),
+        (Device, {"r_off": INF}, "finite"),
+        (Device, {"r_off": 5e3}, "above r_on=10000.0"),
+        (Device, {"r_off": 10e3}, "above r_on=10000.0"),
+        (Device, {"states": 1}, "at least 2, or None"),
+        (Device, {"states": 4.0}, "whole number"),
+        (Device, {"states": True}, "whole number"),
+        (Device, {"program_error": -0.1}, "at least 0"),
+        (Device, {"d2d_on": NAN}, "at least 0"),
+        (Device, {"d2d_off": INF}, "at least 0"),
+        (Device, {"read_noise": True}, "a relative sigma"),
+        (Device, {"read_noise": None}, "a relative sigma"),
+        (Device, {"stuck_on": 1.5}, "a probability from 0 to 1"),
+        (Device, {"stuck_off": -0.5}, "a probability from 0 to 1"),
+        (Device, {"unformed": NAN}, "a probability from 0 to 1"),
+        (Device, {"program_error_to": "G"}, "'range', 'g'"),
+        (Device, {"read_noise_to": None}, "'g', 'range'"),
+        (Device, {"d2d_distribution": "uniform"}, "'lognormal', 'normal'"),
+        (Tile, {"adc_bits": 0}, "from 1 to 24, or None"),
+        (Tile, {"adc_bits": 1}, "at least 2"),
+        (Tile, {"adc_bits": 25}, "from 1 to 24, or None"),
+        (Tile, {"dac_bits": 8.0}, "whole number"),
+        (Tile, {"dac_bits": -1}, "from 1 to 24, or None"),
+        (Tile, {"rows": 0}, "at least 1"),
+        (Tile, {"rows": None}, "at least 1"),
+        (Tile, {"cols": True}, "at least 1"),
+        (Tile, {"adc_range": "max"}, "'calibrated', 'full'"),
+        (Tile, {"calibration": "seed"}, "'design', 'chip'"),
+        (Tile, {"converter": "row"}, "'pair', 'column'"),
+        (Tile, {"adc_quantile": 99.9}, "a quantile from 0 to 1"),
+        (Tile, {"v_read": 0}, "above 0"),
+        (Mapping, {"scheme": "dual"}, "'differential', 'offset'"),
+        (Mapping, {"order": "random"}, "'packed', 'chw'"),
+        (Mapping, {"unused": "lrs"}, "'hrs', 'unformed'"),
+        (Mapping, {"w_max": 1.0}, "'layer', 'column'"),
+    ],
+    ids=str,
+)
+def test_wrong_value(kind, fields, allowed):
+    """The message names field, value and what is allowed, for new configurations and for changed ones."""
+    (name, value), = fields.items()  # fmt: skip
+    raises(ValueError, lambda: kind(**fields), f"{name}={value!r}", allowed)
+    raises(ValueError, lambda: kind().replace(**fields), f"{name}={value!r}", allowed)
+
+
+def test_wrong_combinations():
+    """Fields that do not go together."""
+    raises(ValueError, lambda: Mapping(scheme="offset", unused="unformed"), "unused='unformed'", "'hrs'", "offset")
+    offset = Mapping(scheme="offset")
+    raises(ValueError, lambda: Hardware(Device(states=2), mapping=offset), "states=2", "at least 3", "offset")
+    raises(TypeError, lambda: Hardware(device="10k_100k"), "device='10k_100k'", "memlib.Device")
+    raises(ValueError, lambda: Device.preset("10k"), "preset='10k'", "'10k_100k', '14k_300k', '14k_50M'")
+
+
+@pytest.mark.parametrize("fields", [{"layout": "sparse"}, {"layout": (2, 2)}, {"order": "hwc"}])
+def test_not_built_yet(fields):
+    """What the design plans but is not there is refused, not ignored."""
+    (name, value), = fields.items()  # fmt: skip
+    raises(NotImplementedError, lambda: Mapping(**fields), f"{name}={value!r}", "only", "so far")
+
+
+# Networks
+
+
+class WithParameter(nn.Module):
+    """A linear layer, and a parameter of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.gain = nn.Linear(4, 4), nn.Parameter(torch.ones(4))
+
+
+@pytest.mark.parametrize(
+    ("layer", "kind"),
+    [
+        (nn.ConvTranspose2d(3, 4, 3), "ConvTranspose2d"),
+        (nn.LSTM(4, 4), "LSTM"),
+        (nn.Embedding(4, 4), "Embedding"),
+        (nn.LayerNorm(4), "LayerNorm"),
+        (nn.MultiheadAttention(4, 2), "MultiheadAttention"),
+        (WithParameter(), "WithParameter"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_layer_that_cannot_be_mapped(layer, kind):
+    """Names the layer and its type, and says how to keep it digital, which then works."""
+    network = nn.Sequential(nn.Linear(4, 4), nn.Sequential(nn.ReLU(), layer))
+    hardware = Hardware(tile=Tile(dac_bits=None, adc_bits=None))
+    for call in (lambda: map_network(network, hardware), lambda: footprint(network, (4,), hardware)):
+        raises(ValueError, call, "layer '1.1'", kind, "digital=['1.1']")
+    assert list(map_network(network, hardware, digital=["1.1"]).layers) == ["0"]
+
+
+def test_digital():
+    """Entries that match nothing, and a bare name instead of a list."""
+    network = nn.Sequential(nn.Linear(4, 4))
+    raises(ValueError, lambda: map_network(network, Hardware(), digital=["fc"]), "digital='fc'", "no module")
+    raises(ValueError, lambda: map_network(network, Hardware(), digital=[nn.Conv2d]), "Conv2d", "no module")
+    raises(TypeError, lambda: map_network(network, Hardware(), digital="0"), "digital='0'", "a list")
+
+
+def test_hardware_by_layer():
+    """Unknown and missing layers, and things that are no hardware."""
+    network, h = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4)), Hardware()
+    for call in (lambda hardware: map_network(network, hardware), lambda hardware: footprint(network, (4,), hardware)):
+        raises(ValueError, lambda call=call: call({"2": h, "*": h}), "unknown layers ['2']", "['0', '1']")
+        raises(ValueError, lambda call=call: call({"1": h}), "layers ['0'] missing", "'*'")
+        raises(TypeError, lambda call=call: call({"*": h.device}), "memlib.Hardware")
+        raises(TypeError, lambda call=call: call(h.tile), "memlib.Hardware")
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5, True, None])
+def test_seed(seed):
+    """A device seed is a whole number."""
+    network, hardware = nn.Linear(4, 4), Hardware(tile=Tile(dac_bits=None, adc_bits=None))
+    raises(ValueError, lambda: map_network(network, hardware, seed=seed), f"seed={seed!r}", "whole number")
+
+
+@pytest.mark.parametrize("tile", [Tile(dac_bits=1), Tile(adc_bits=1, converter="column")])
+def test_one_bit_for_a_signed_input(tile):
+    """A signed converter of one bit has no code but 0: found when calibration shows negative inputs."""
+    field = "dac_bits=1" if tile.dac_bits == 1 else "adc_bits=1"
+    network, hardware = nn.Linear(4, 4), Hardware(tile=tile)
+    raises(ValueError, lambda: map_network(network, hardware, -torch.ones(2, 4)), field, "at least 2", "signed")
+    map_network(network, hardware, torch.ones(2, 4))
+
+
+# Images
+
+
+def small_network() -> nn.Module:
+    """For images of 3x8x8."""
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 5))
+
+
+@pytest.mark.parametrize(
+    ("calibration", "parts"),
+    [
+        (None, ["layer '0'", "pass calibration images", "dac_bits=None"]),
+        ({}, ["layer '0'", "pass calibration images"]),
+        (torch.zeros(0, 3, 8, 8), ["(0, 3, 8, 8)", "at least one image"]),
+        (torch.zeros(3), ["(3,)", "at least one image"]),
+        (torch.zeros(2, 3, 9, 8), ["(2, 3, 9, 8)", "do not fit the model"]),
+        (torch.zeros(2, 1, 8, 8), ["(2, 1, 8, 8)", "do not fit the model"]),
+        (torch.zeros(3, 8, 8), ["(3, 8, 8)", "do not fit the model"]),
+        (torch.zeros(2, 192), ["(2, 192)", "do not fit the model"]),
+        (torch.zeros(2, 3, 8, 8, dtype=torch.uint8), ["(2, 3, 8, 8)", "do not fit the model"]),
+        (torch.full((2, 3, 8, 8), NAN), ["finite"]),
+        (np.zeros((2, 3, 8, 8)), ["ndarray", "tensor"]),
+        ([torch.zeros(3, 8, 8)], ["list", "tensor"]),
+    ],
+    ids=[
+        "none",
+        "empty record",
+        "no image",
+        "vector",
+        "size",
+        "channels",
+        "one image",
+        "flat",
+        "bytes",
+        "nan",
+        "numpy",
+        "list",
+    ],
+)
+def test_calibration(calibration, parts):
+    """Missing, empty, of the wrong shape or kind: the message names calibration and says what is wrong."""
+    raises(ValueError, lambda: map_network(small_network(), Hardware(), calibration), "calibration", *parts)
+
+
+def test_record_inputs_of_no_tensor():
+    """Something else than a tensor of images."""
+    raises(ValueError, lambda: record_inputs(small_network(), [1, 2]), "calibration=list", "tensor")
+
+
+def test_input_shape():
+    """A footprint of an input that does not fit."""
+    call = lambda: footprint(small_network(), (3, 9, 9), Hardware())  # noqa: E731
+    raises(ValueError, call, "input_shape=(3, 9, 9)", "does not fit")
+
+
+@pytest.mark.parametrize("labels", [0, 3, 5])
+def test_labels(labels):
+    """One label for each image."""
+    images, labels = torch.zeros(4, 3, 8, 8), torch.zeros(labels, dtype=torch.long)
+    call = lambda: accuracy(small_network(), Hardware(), images, labels, calibration=images)  # noqa: E731
+    raises(ValueError, call, f"labels={len(labels)}", "4 images")
+
+
+# Data
+
+
+@pytest.fixture
+def files(monkeypatch, tmp_path) -> Path:
+    """The folder of a test set of four images as class folders, airplane/0.bmp to cat/3.bmp."""
+    monkeypatch.setattr(data, "SIZES", {"train": 4, "test": 4})
+    monkeypatch.setenv("MEMLIB_DATA", str(tmp_path / "files"))
+    monkeypatch.setenv("MEMLIB_CACHE", str(tmp_path / "cache"))
+    for i in range(4):
+        write_image(tmp_path / "files" / "test" / data.CLASSES[i] / f"{i}.bmp")
+    return tmp_path / "files"
+
+
+def write_image(path: Path, width: int = 32, height: int = 32) -> None:
+    """One grey image."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (width, height), (90, 90, 90)).save(path)
+
+
+def refused(*parts: str, split: str = "test") -> None:
+    """Loading says what to do."""
+    raises(data.DataError, lambda: data.load("cifar10", split), *parts)
+
+
+def test_unknown_data():
+    """Names of data sets and splits."""
+    raises(ValueError, lambda: data.load("mnist", "test"), "data='mnist'", "'digits', 'cifar10'")
+    raises(ValueError, lambda: data.load("digits", "lossless"), "split='lossless'", "'train', 'test'")
+    raises(data.DataError, lambda: data.load("digits", "test").head(501), "images=501", "500")
+
+
+def test_missing_folder(files, monkeypatch):
+    """MEMLIB_DATA names nothing, or a folder without the split."""
+    refused(f"MEMLIB_DATA={files}", "no CIFAR-10 train images", "cifar-10-batches-py", "train.zip", split="train")
+    monkeypatch.setenv("MEMLIB_DATA", str(files / "absent"))
+    refused(f"MEMLIB_DATA={files / 'absent'}", "no CIFAR-10 test images", "unset it to download")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "parts"),
+    [
+        ("cat/3.bmp", None, ["images 0 to 3", "found 3"]),
+        ("cat/3.bmp", "cat/4.bmp", ["images 0 to 3 once each"]),
+        ("cat/3.bmp", "cat/2.bmp", ["images 0 to 3 once each"]),
+        ("cat/3.bmp", "cat/kitty.bmp", ["cat/kitty.bmp", "index in the official order"]),
+        ("cat/3.bmp", "tiger/3.bmp", ["['tiger']", "airplane, automobile"]),
+    ],
+    ids=["missing", "gap", "twice", "no index", "wrong class"],
+)
+def test_class_folders(files, old, new, parts):
+    """Missing, doubled or misnamed files and folders."""
+    image = (files / "test" / old).read_bytes()
+    (files / "test" / old).unlink()
+    if new:
+        (files / "test" / new).parent.mkdir(exist_ok=True)
+        (files / "test" / new).write_bytes(image)
+    refused(*parts)
+
+
+def test_empty_folder(files):
+    """Class folders without images."""
+    shutil.rmtree(files / "test")
+    (files / "test").mkdir()
+    refused("images 0 to 3", "found 0")
+
+
+def png_with_a_broken_chunk() -> bytes:
+    """Good header, then a chunk whose name is no name."""
+    content = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)).save(content, "png")
+    return content.getvalue().replace(b"IDAT", b"\x00DAT")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"hello", b"BM" + bytes(60), png_with_a_broken_chunk()[:200], png_with_a_broken_chunk()],
+    ids=["empty", "text", "zeros", "truncated", "broken"],
+)  # fmt: skip
+def test_corrupt_image(files, content):
+    """An image that cannot be decoded is named."""
+    (files / "test" / "bird" / "2.bmp").write_bytes(content)
+    refused("bird/2.bmp", "not a readable 32x32 image", "replace the file")
+
+
+@pytest.mark.parametrize("size", [(16, 16), (33, 32), (1, 1), (32, 1)])
+def test_image_of_another_size(files, size):
+    """Only 32x32 images are taken, not even those that numpy would stretch to it."""
+    write_image(files / "test" / "bird" / "2.bmp", *size)
+    refused("bird/2.bmp", "not a readable 32x32 image")
+
+
+@pytest.mark.parametrize("damage", ["text", "truncated", "stored member", "deflated member", "method"])
+def test_corrupt_zip(files, damage):
+    """A zip archive that cannot be read, as a whole or in one member."""
+    path = files / "test.zip"
+    compression = zipfile.ZIP_STORED if damage == "stored member" else zipfile.ZIP_DEFLATED
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for file in sorted((files / "test").glob("*/*")):
+            archive.write(file, file.relative_to(files / "test"))
+    shutil.rmtree(files / "test")
+    content = bytearray(path.read_bytes())
+    if damage == "text":
+        content = bytearray(b"hello")
+    elif damage == "truncated":
+        del content[len(content) // 2 :]
+    elif damage == "method":
+        content[content.rindex(b"PK\x01\x02") + 10] = 77  # of the last member in the central directory
+    else:
+        start = content.index(b"bird/2.bmp") + 10
+        content[start + 4 : start + 12] = b"\xff" * 8
+    path.write_bytes(content)
+    refused(str(path), "replace the file")
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "foreign"])
+def test_corrupt_cache(files, tmp_path, damage):
+    """A damaged cache is not used; deleting it, as the message says, helps."""
+    data.load("cifar10", "test")
+    (cache,) = (tmp_path / "cache").iterdir()
+    content = bytearray(cache.read_bytes())
+    if damage == "truncated":
+        del content[-10:]
+    elif damage == "flipped":
+        content[-10] ^= 1
+    else:
+        content = b"hello"
+    cache.write_bytes(content)
+    refused(str(cache), "the cache", "delete it")
+    cache.unlink()
+    data.load("cifar10", "test")
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04hello"], ids=["empty", "text", "zip"])
+def test_corrupt_lossless(files, content):
+    """The npz with lossless originals cannot be read, and is not left open."""
+    (files / "test_lossless.npz").write_bytes(content)
+    refused("test_lossless.npz", "damaged", split="lossless")
+    gc.collect()  # here, so that a warning of an unclosed file belongs to this test
+
+
+@pytest.mark.parametrize("name", ["cifar-10-batches-py", "cifar-10-batches-py.zip", "cifar-10-python.tar.gz"])
+def test_corrupt_official_files(files, name):
+    """Official files that do not match the published checksums."""
+    if name == "cifar-10-batches-py":
+        (files / name).mkdir()
+        for batch in ("test_batch", "data_batch_1", "batches.meta"):
+            (files / name / batch).write_bytes(b"hello")
+    else:
+        (files / name).write_bytes(b"hello")
+    refused(str(files), "damaged")
+
+
+# Checkpoints
+
+
+def test_unknown_recipe_and_network(tmp_path):
+    """Names of recipes and networks, before anything is written."""
+    folders = tmp_path / "checkpoints", tmp_path / "states"
+    raises(ValueError, lambda: train.train("resnet50", *folders), "recipe='resnet50'", "'resnet20-cifar10'")
+    assert not any(folder.exists() for folder in folders)
+    raises(ValueError, lambda: networks.build("resnet50"), "network='resnet50'", "'resnet20', 'vgg8'")
+    raises(ValueError, lambda: networks.build("vgg8", width=0), "width=0", "above 0")
+
+
+@pytest.fixture
+def checkpoints(monkeypatch, tmp_path) -> Path:
+    """A folder with a published checkpoint of an untrained network."""
+    recipe = train.Recipe("digits", "vgg8", 0.0625, epochs=1)
+    monkeypatch.setattr(train, "_accuracies", lambda *_: {"test": 0.1})
+    train._publish("tiny", recipe, networks.build(recipe.network, recipe.width), 0.0, tmp_path)
+    return tmp_path
+
+
+def load_fails(folder: Path, *parts: str, name: str = "tiny") -> None:
+    """Loading a checkpoint says what to do."""
+    raises(train.CheckpointError, lambda: train.load_checkpoint(name, folder), *parts)
+
+
+@pytest.mark.parametrize("damage", ["flipped", "truncated", "empty"])
+def test_corrupt_checkpoint(checkpoints, damage):
+    """A checkpoint that does not match its SHA-256."""
+    path = checkpoints / "tiny.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-100] ^= 1
+    path.write_bytes({"flipped": content, "truncated": content[:-9], "empty": b""}[damage])
+    load_fails(checkpoints, str(path), "SHA-256", "train it anew")
+
+
+@pytest.mark.parametrize("content", ["", "{"])
+def test_corrupt_manifest(checkpoints, content):
+    """A manifest that is no JSON."""
+    (checkpoints / "manifest.json").write_text(content)
+    load_fails(checkpoints, "manifest.json")
+
+
+def test_missing_checkpoint(checkpoints, tmp_path):
+    """Unknown names, missing files and folders."""
+    load_fails(checkpoints, "checkpoint='huge'", "['tiny']", "python -m memlib.train", name="huge")
+    (checkpoints / "tiny.safetensors").unlink()
+    load_fails(checkpoints, "tiny.safetensors", "missing", "python -m memlib.train")
+    load_fails(tmp_path / "absent", "checkpoint='tiny'", "there are []")
