@@ -1,8 +1,8 @@
 """Design-space exploration of neural networks on tiled 1T1R RRAM crossbars."""
 
 from memlib.accuracy import accuracy
-from memlib.analog import AnalogNetwork, load_network, map_network, save_network
 from memlib.calibration import record_inputs
+from memlib.chip import AnalogNetwork, load_network, map_network, save_network
 from memlib.device import Device
 from memlib.footprint import footprint
 from memlib.hardware import Hardware

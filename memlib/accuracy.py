@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from memlib.analog import map_network
 from memlib.calibration import Record, record_inputs
+from memlib.chip import map_network
 from memlib.hardware import Hardware
 
 #: Images per forward pass. Read noise is drawn forward by forward, so results depend on it.
@@ -45,7 +45,7 @@ def accuracy(
     """
     if len(images) != len(labels) or not len(images):
         raise ValueError(f"labels={len(labels)}: must be one for each of the {len(images)} images, and at least one")
-    if isinstance(calibration, Tensor):
+    if calibration is not None and not isinstance(calibration, dict):
         calibration = record_inputs(model, calibration, digital)
     chips = (map_network(model, hardware, calibration, seed, digital) for seed in seeds)
     return np.array([correct(chip, images, labels).double().mean().item() for chip in chips])

@@ -5,6 +5,7 @@ The record depends on the network and the images alone, so one record serves eve
 """
 
 import copy
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,13 +64,15 @@ class _Recorder:
     """A forward hook that watches one layer's input."""
 
     def __init__(self, name: str, module: nn.Module, images: int) -> None:
-        self.geometry, self.images = Geometry.of(module), images
+        self.name, self.geometry, self.images = name, Geometry.of(module), images
         self.generator = generator("calibration", name)
         self.largest, self.signed, self.kept = 0.0, False, []
 
     def __call__(self, _module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
         x = arguments[0]
         low, high = (float(v) for v in x.aminmax())
+        if not math.isfinite(low) or not math.isfinite(high):
+            raise ValueError(f"layer {self.name!r} gets inputs that are not finite")
         self.largest, self.signed = max(self.largest, high, -low), self.signed or low < 0
         patches = self.geometry.patches(x)
         inner = self.geometry.dims + 1

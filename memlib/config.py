@@ -1,4 +1,4 @@
-"""Frozen configuration: dataclasses whose every wrong field or value raises at once, and JSON in both directions."""
+"""Frozen configuration: dataclasses whose every wrong field or value raises at once."""
 
 import dataclasses
 import functools
@@ -34,12 +34,3 @@ class Config:
         """A copy with some fields changed, checked like a new one."""
         current = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return type(self)(**(current | changes))
-
-    def changed(self) -> dict[str, Any]:
-        """The fields that differ from their default, so that a field added later changes no hash of an old point."""
-        result = {}
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if value != field.default:
-                result[field.name] = value.changed() if isinstance(value, Config) else value
-        return result

@@ -14,7 +14,10 @@ Decoded images are cached under `data/`, with a checksum of their bytes.
 import hashlib
 import io
 import os
+import shutil
+import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +29,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from memlib.paths import project_root
+from memlib.progress import progress
 from memlib.validate import one_of
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -34,8 +38,15 @@ DIGITS_TEST = 500
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
 
 
+OFFICIAL = ("cifar-10-batches-py", "cifar-10-batches-py.zip", "cifar-10-python.tar.gz")
+
+
 class DataError(RuntimeError):
     """A data set is missing or damaged; the message says what to do."""
+
+
+class MissingDataError(DataError):
+    """There is no such data set at the place it is looked for."""
 
 
 @dataclass(frozen=True)
@@ -102,40 +113,41 @@ def _cifar10(split: str) -> Images:
     root = os.environ.get("MEMLIB_DATA")
     if root is None:
         return _official(_cache_folder(), split, download=True)
-    folders = [Path(root), Path(root) / "cifar10"]
-    for folder in folders:
-        source = folder / "test_lossless.npz" if split == "lossless" else _find(folder, split)
-        if source is not None and source.exists():
+    names = (*OFFICIAL, "test_lossless.npz") if split == "lossless" else (*OFFICIAL, split, f"{split}.zip")
+    for folder in (Path(root), Path(root) / "cifar10"):
+        source = next((folder / name for name in names if (folder / name).exists()), None)
+        if source is not None:
             return _read(source, split)
-    raise DataError(
+    raise MissingDataError(
         f"MEMLIB_DATA={root}: no CIFAR-10 {split} images found there; it must hold the official cifar-10-batches-py "
         f"folder, or class folders in {split}/ or {split}.zip (unset it to download CIFAR-10)"
     )
 
 
-def _find(folder: Path, split: str) -> Path | None:
-    names = ("cifar-10-batches-py", "cifar-10-batches-py.zip", "cifar-10-python.tar.gz", split, f"{split}.zip")
-    return next((folder / name for name in names if (folder / name).exists()), None)
-
-
 def _read(source: Path, split: str) -> Images:
-    if source.suffix == ".npz":
-        return _lossless(source)
-    if source.name == "cifar-10-batches-py.zip":
-        target = _cache_folder() / "official"
-        with _open_zip(source) as archive:
-            archive.extractall(target)
-        return _official(target, split)
-    if source.name.startswith("cifar-10-"):
-        return _official(source.parent, split)
-    return _class_folders(source, split)
+    if source.name in OFFICIAL:
+        return _official(source.parent if source.is_dir() else _unpacked(source), split)
+    return _lossless(source) if source.suffix == ".npz" else _class_folders(source, split)
+
+
+def _unpacked(archive: Path) -> Path:
+    """Where the official files lie, after unpacking them once; `_official` checks each of them."""
+    target = _cache_folder() / f"official-{checksum(archive)[:16]}"
+    if not target.exists():
+        part = target.with_suffix(f".{os.getpid()}.part")
+        try:
+            shutil.unpack_archive(archive, part, **({} if archive.suffix == ".zip" else {"filter": "data"}))
+        except (shutil.ReadError, zipfile.BadZipFile, tarfile.TarError, OSError, EOFError, zlib.error) as error:
+            raise DataError(f"{archive}: damaged archive ({error}); replace the file") from error
+        part.rename(target)
+    return target
 
 
 def _lossless(path: Path) -> Images:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             pixels, labels = torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"]).long()
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: damaged, or not an npz file with 'images' and 'labels' ({error})") from error
     return _images(pixels.permute(0, 3, 1, 2).contiguous(), labels)
 
@@ -228,16 +240,18 @@ def _fingerprint(source: Path, files: dict[str, str]) -> str:
 
 
 def _decode(source: Path, names: list[str], split: str) -> Tensor:
-    from PIL import Image, UnidentifiedImageError
-    from tqdm.auto import tqdm
+    from PIL import Image
 
     pixels = np.empty((len(names), 32, 32, 3), np.uint8)
     archive = _open_zip(source) if source.suffix == ".zip" else None
-    for i, name in enumerate(tqdm(names, desc=f"decoding CIFAR-10 {split}", mininterval=1)):
+    for i, name in enumerate(progress(names, label=f"decoding CIFAR-10 {split}")):
         try:
             content = archive.read(name) if archive else (source / name).read_bytes()
-            pixels[i] = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
-        except (UnidentifiedImageError, zipfile.BadZipFile, OSError, ValueError) as error:
+            image = Image.open(io.BytesIO(content)).convert("RGB")
+            if image.size != (32, 32):
+                raise ValueError(f"{image.width}x{image.height} pixels")
+            pixels[i] = np.asarray(image)
+        except Exception as error:  # zipfile, zlib and PIL raise a dozen types for damaged files
             raise DataError(f"{source}/{name}: not a readable 32x32 image ({error}); replace the file") from error
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
 

@@ -129,7 +129,8 @@ class Device(Config):
         r_on = self._own_resistance(self.r_on, self.d2d_on, "d2d_on", draw)
         r_off = self._own_resistance(self.r_off, self.d2d_off, "d2d_off", draw)
         if isinstance(r_on, Tensor) or isinstance(r_off, Tensor):
-            r_off = torch.maximum(torch.as_tensor(r_off, dtype=torch.float64), torch.as_tensor(r_on))
+            r_on, r_off = (torch.as_tensor(r, dtype=torch.float64) for r in (r_on, r_off))
+            r_off = torch.maximum(r_off, r_on)
         return 1 / r_on, 1 / r_off
 
     def _own_resistance(self, nominal: float, sigma: float, effect: str, draw: Draw) -> Tensor | float:

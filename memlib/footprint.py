@@ -63,7 +63,7 @@ def footprint(
     for name, h in per_layer(hardware, layers).items():
         geometry = Geometry.of(layers[name])
         placement = place(geometry.weight_shape, geometry.groups, h.tile.rows, h.tile.cols)
-        passes = math.prod(sizes.get(name, (0,)))
+        passes = sum(math.prod(size) for size in sizes[name])
         conversions = passes * conversions_per_pass(placement, h)
         rows.append({"layer": name, **layer_footprint(placement, h), "passes": passes, "conversions": conversions})
     return pd.DataFrame(rows)

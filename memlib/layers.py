@@ -129,25 +129,25 @@ def _digital_modules(model: nn.Module, digital: Any) -> set[nn.Module]:
 
 def output_sizes(
     model: nn.Module, layers: dict[str, nn.Module], input_shape: tuple[int, ...]
-) -> dict[str, tuple[int, ...]]:
+) -> dict[str, list[tuple[int, ...]]]:
     """Passes per dimension of each layer for one input of `input_shape`, found without computing anything.
 
     Returns:
-        layer name -> size of its output map, () for a linear layer; layers that are never called are left out.
+        layer name -> the size of its output map at each call, () for a linear layer.
 
     Raises:
         ValueError: if the input does not fit the model.
     """
     import copy
 
-    sizes: dict[str, tuple[int, ...]] = {}
+    sizes: dict[str, list[tuple[int, ...]]] = {name: [] for name in layers}
     clone = copy.deepcopy(model).to("meta").eval()
     modules = dict(clone.named_modules())
     for name, module in layers.items():
         dims = Geometry.of(module).dims
 
         def record(_m: nn.Module, _x: Any, y: Tensor, name: str = name, dims: int = dims) -> None:
-            sizes[name] = tuple(y.shape[y.dim() - dims :]) if dims else tuple(y.shape[1:-1])
+            sizes[name].append(tuple(y.shape[y.dim() - dims :]) if dims else tuple(y.shape[1:-1]))
 
         modules[name].register_forward_hook(record)
     dtype = next((p.dtype for p in model.parameters()), torch.float32)

@@ -14,9 +14,8 @@ from typing import Any
 
 import pandas as pd
 import torch
-from tqdm import tqdm as terminal_tqdm
-from tqdm.auto import tqdm
 
+from memlib.progress import progress
 from memlib.store import Store
 from memlib.validate import whole
 
@@ -98,7 +97,7 @@ def _jobs(jobs: int | None, tasks: int) -> int:
 def _evaluate(missing: Tasks, evaluate: Evaluate, store: Store, results: dict, jobs: int) -> None:
     """Fill `results` and the store; the order of evaluation decides nothing."""
     finished = _in_process(missing, evaluate) if jobs == 1 else _in_workers(missing, evaluate, jobs)
-    with progress(len(missing), "points") as bar:
+    with progress(total=len(missing), unit="points") as bar:
         for key, outcome in finished:
             point, seed = missing[key]
             try:
@@ -135,11 +134,3 @@ def _in_workers(missing: Tasks, evaluate: Evaluate, jobs: int) -> Iterator[tuple
             yield futures[future], future.result
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def progress(total: int, unit: str) -> tqdm:
-    """A progress bar with the time left: in the notebook or terminal, or in the file MEMLIB_PROGRESS names."""
-    target = os.environ.get("MEMLIB_PROGRESS")
-    if target:
-        return terminal_tqdm(total=total, unit=f" {unit}", file=Path(target).open("a"), ascii=True, mininterval=1)
-    return tqdm(total=total, unit=f" {unit}")

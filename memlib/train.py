@@ -6,6 +6,7 @@ A checkpoint is `memlib/checkpoints/<name>.safetensors`; `manifest.json` beside 
 """
 
 import argparse
+import contextlib
 import hashlib
 import json
 import time
@@ -15,10 +16,10 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from memlib import data, networks
 from memlib.paths import project_root
+from memlib.progress import progress
 from memlib.validate import one_of
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
@@ -90,7 +91,10 @@ def manifest_entry(name: str, folder: Path = CHECKPOINTS) -> dict:
 def read_manifest(folder: Path = CHECKPOINTS) -> dict[str, dict]:
     """Name -> sha256, recipe, parameters, accuracy and seconds of every checkpoint in `folder`."""
     path = folder / "manifest.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+    try:
+        return json.loads(path.read_text()) if path.exists() else {}
+    except ValueError as error:
+        raise CheckpointError(f"{path}: damaged ({error}); restore it") from error
 
 
 @torch.inference_mode()
@@ -143,7 +147,7 @@ def _train_epoch(
     order = torch.randperm(n, generator=generator)[: steps * recipe.batch].view(steps, recipe.batch)
     mirrored = _mirrored(recipe, n, epoch)
     total = 0.0
-    for step, chosen in enumerate(tqdm(order, desc=f"epoch {epoch + 1}", mininterval=2, leave=False)):
+    for step, chosen in enumerate(progress(order, label=f"epoch {epoch + 1} of {recipe.epochs}")):
         for group in optimizer.param_groups:
             group["lr"] = recipe.lr * _triangle((epoch * steps + step) / (recipe.epochs * steps))
         x = _augment(train_set.pixels[chosen], mirrored[chosen], recipe.shift, generator)
@@ -206,7 +210,8 @@ def _restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> 
 def _publish(name: str, recipe: Recipe, model: nn.Module, seconds: float, folder: Path) -> dict:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.safetensors"
-    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, path)
+    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, path.with_suffix(".part"))
+    path.with_suffix(".part").replace(path)
     entry = {
         "sha256": data.checksum(path),
         "parameters": networks.parameter_count(model),
@@ -227,10 +232,11 @@ def _accuracies(model: nn.Module, name: str) -> dict[str, float]:
     test = data.load(name, "test")
     result = {"test": digital_accuracy(model, test)}
     if name == "cifar10":
-        lossless = data.load(name, "lossless")
-        n = len(lossless.labels)
-        result[f"lossless_{n}"] = digital_accuracy(model, lossless)
-        result[f"test_{n}"] = digital_accuracy(model, data.Images(test.pixels[:n], test.labels[:n], ""))
+        with contextlib.suppress(data.MissingDataError):
+            lossless = data.load(name, "lossless")
+            n = len(lossless.labels)
+            result[f"lossless_{n}"] = digital_accuracy(model, lossless)
+            result[f"test_{n}"] = digital_accuracy(model, data.Images(test.pixels[:n], test.labels[:n], ""))
     return {k: round(v, 4) for k, v in result.items()}
 
 

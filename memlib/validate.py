@@ -1,6 +1,7 @@
 """Checks of user input: every error names the field, the value and what is allowed."""
 
 from collections.abc import Iterable
+from numbers import Integral, Real
 from typing import Any
 
 
@@ -11,7 +12,7 @@ def fail(field: str, value: Any, allowed: str) -> None:
 
 def is_number(value: Any) -> bool:
     """True for a finite int or float that is not a bool."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
+    return isinstance(value, Real) and not isinstance(value, bool) and abs(value) < float("inf")
 
 
 def one_of(field: str, value: Any, allowed: Iterable[Any]) -> None:
@@ -37,6 +38,6 @@ def whole(field: str, value: Any, low: int, high: int | None = None, none: bool 
     """Raise unless `value` is a whole number in [low, high], or None where `none` allows it."""
     if none and value is None:
         return
-    if not isinstance(value, int) or isinstance(value, bool) or value < low or (high is not None and value > high):
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < low or (high is not None and value > high):
         bounds = f"at least {low}" if high is None else f"from {low} to {high}"
         fail(field, value, f"a whole number {bounds}" + (", or None for off" if none else ""))

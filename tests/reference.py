@@ -323,10 +323,7 @@ class ReferenceLayer:
         return self.adc_range * quantise(current / self.adc_range, self.tile.adc_bits, signed)
 
     def _full_range(self) -> float:
-        if self.per_column:
-            s = self.g_on
-        else:
-            s = (self.g_on - self.g_off) / (1 if self.differential else 2)
+        s = self.g_on if self.per_column else (self.g_on - self.g_off) / (1 if self.differential else 2)
         return self.tile.v_read * max(len(tile.rows) for tile in self.chip) * s
 
     def _digital_scale(self, column: int) -> float:

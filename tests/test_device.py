@@ -226,7 +226,6 @@ def test_presets(name, resistances):
     """Presets are ideal devices at their operating points."""
     device = Device.preset(name)
     assert (device.r_on, device.r_off) == resistances
-    assert device.changed().keys() <= {"r_on", "r_off"}
     assert device.replace(**STATIC, states=4, read_noise=1.0).ideal() == device
 
 
@@ -333,6 +332,23 @@ def test_layers_and_seeds_are_independent(effect):
     device = BASE.replace(**{effect: STATIC[effect]})
     chips = [seen_weights(device, seed=seed, names=("a", "b"), shape=(100, 100)) for seed in (0, 1)]
     assert_uncorrelated([weights for chip in chips for weights in chip.values()])
+
+
+def test_read_noise_of_layers_and_seeds_is_independent():
+    """Equal layers of one chip, and of two chips, read with draws of their own."""
+    reads = []
+    for seed in (0, 1):
+        chip = map_network(ones(10, 10, ("a", "b")), Hardware(BASE.replace(read_noise=0.1), OFF), seed=seed)
+        reads += [layer(torch.ones(2000, 10, dtype=torch.float64)).numpy() for layer in chip.layers.values()]
+    assert_uncorrelated(reads)
+
+
+def test_reference_columns_of_tiles_are_independent():
+    """Every tile of the offset scheme, in either direction, has a reference column of its own."""
+    device = BASE.replace(program_error=0.1)
+    seen = seen_weights(device, "offset", shape=(200, 60))["a"]
+    tiles = [seen[top : top + 100, left : left + 30] for top in (0, 100) for left in (0, 30)]
+    assert_uncorrelated([tile.mean(1) for tile in tiles])
 
 
 def test_polarities_are_independent():

@@ -206,20 +206,7 @@ def small_network() -> nn.Module:
         (np.zeros((2, 3, 8, 8)), ["ndarray", "tensor"]),
         ([torch.zeros(3, 8, 8)], ["list", "tensor"]),
     ],
-    ids=[
-        "none",
-        "empty record",
-        "no image",
-        "vector",
-        "size",
-        "channels",
-        "one image",
-        "flat",
-        "bytes",
-        "nan",
-        "numpy",
-        "list",
-    ],
+    ids=str.split("none record empty vector size channels one flat bytes nan numpy list"),
 )
 def test_calibration(calibration, parts):
     """Missing, empty, of the wrong shape or kind: the message names calibration and says what is wrong."""

@@ -25,7 +25,9 @@ ALL_EFFECTS = Device(
 )
 DEVICES = {
     "ideal": Device(),
-    "states": Device(states=6, r_off=97531.7),  # no round ratio to r_on, so that no current falls half-way between codes
+    "states": Device(
+        states=6, r_off=97531.7
+    ),  # no round ratio to r_on, so that no current falls half-way between codes
     "all": ALL_EFFECTS,
     "all, other kinds": ALL_EFFECTS.replace(
         program_error_to="g", d2d_distribution="normal", read_noise_to="range", r_off=30e3
@@ -39,7 +41,12 @@ TILES = {
     "full, column": Tile(rows=7, cols=5, dac_bits=6, adc_bits=7, adc_range="full", converter="column"),
     "calibrated, column": Tile(rows=10, cols=4, dac_bits=None, adc_bits=6, converter="column"),
 }
-MAPPINGS = [Mapping(scheme="differential"), Mapping(scheme="offset"), Mapping(w_max="column"), Mapping(unused="unformed")]
+MAPPINGS = [
+    Mapping(scheme="differential"),
+    Mapping(scheme="offset"),
+    Mapping(w_max="column"),
+    Mapping(unused="unformed"),
+]
 
 
 def reference_of(layer: nn.Module, hardware: Hardware, calibration: torch.Tensor, seed: int) -> ReferenceLayer:

@@ -238,6 +238,15 @@ def test_batches_of_calibration_do_not_matter():
     np.testing.assert_array_equal(*(np.sort(record["4"].passes.sum(1).numpy()) for record in records))
 
 
+def test_one_negative_value_makes_an_input_signed():
+    """In whichever batch it comes."""
+    for where in (0, 4, 9):
+        x = torch.ones(10, 3, dtype=torch.float64)
+        x[where, 1] = -2
+        inputs = record_inputs(linear(random(3, 2)), x, batch=2)[""]
+        assert (inputs.x_max, inputs.signed) == (2, True)
+
+
 def test_record_serves_as_calibration():
     """A record made once gives the same chip as the images themselves."""
     network, x = three_layers(), images()

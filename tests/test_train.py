@@ -147,11 +147,29 @@ def test_accuracies_of_cifar10(monkeypatch):
 
     def load(_name: str, split: str) -> data.Images:
         if split == "lossless":
-            raise data.DataError("no lossless images")
+            raise data.MissingDataError("no lossless images")
         return images
 
     monkeypatch.setattr(data, "load", load)
     assert train._accuracies(model, "cifar10") == {"test": whole}
+
+
+def test_every_epoch_has_an_order_of_its_own(tmp_path, monkeypatch):
+    """And shifts of its own; within an epoch no image comes twice."""
+    batches, original = [], train._augment
+
+    def spy(pixels, *args):
+        batches.append((pixels, args[-1].get_state()))
+        return original(pixels, *args)
+
+    monkeypatch.setattr(train, "_augment", spy)
+    run(tmp_path)
+    assert len(batches) == 12
+    orders = [torch.cat([pixels for pixels, _ in batches[first : first + 4]]).flatten(1) for first in (0, 4, 8)]
+    assert all(len(order.unique(dim=0)) == 64 for order in orders)
+    assert not torch.equal(orders[0], orders[1])
+    assert not torch.equal(orders[1], orders[2])
+    assert len({state.numpy().tobytes() for _, state in batches}) == 12
 
 
 # Augmentation and schedule

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from memlib import data, train
 from memlib.accuracy import correct
-from memlib.analog import map_network
 from memlib.calibration import Record, record_inputs
+from memlib.chip import map_network
 from memlib.claims import Claim, above, within
 from memlib.device import Device
 from memlib.figures import severity_colors

@@ -1,0 +1,189 @@
+"""A whole network on one simulated chip: `map_network`, and saving and loading it."""
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping as MappingType
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_model, save_model
+from torch import Tensor, nn
+
+from memlib.analog import AnalogLayer
+from memlib.calibration import LayerInputs, Record, record_inputs
+from memlib.device import Device
+from memlib.footprint import layer_footprint
+from memlib.hardware import Hardware, per_layer
+from memlib.layers import Geometry, matrix_layers
+from memlib.mapping import Mapping
+from memlib.tile import Tile
+from memlib.validate import whole
+
+
+class AnalogNetwork(nn.Module):
+    """A network whose matrix layers run on tiles; behaves like the float network in eval mode. Print it for a table."""
+
+    def __init__(self, network: nn.Module, layers: dict[str, AnalogLayer], seed: int) -> None:
+        super().__init__()
+        self.network, self.seed = network, seed
+        self._names = list(layers)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The network's output, with this chip's devices."""
+        return self.network(*args, **kwargs)
+
+    @property
+    def layers(self) -> dict[str, AnalogLayer]:
+        """The layers on tiles, by name."""
+        return {name: self.network.get_submodule(name) for name in self._names}
+
+    def reset(self) -> None:
+        """Rewind every layer's read noise, so that the next forward repeats the first."""
+        for layer in self.layers.values():
+            layer.reset()
+
+    def train(self, mode: bool = True) -> "AnalogNetwork":
+        """Stays in eval mode: the devices are programmed.
+
+        Raises:
+            NotImplementedError: for mode True.
+        """
+        if mode:
+            raise NotImplementedError("a mapped network is programmed; train the float network and map it again")
+        return super().train(False)
+
+    def summary(self) -> pd.DataFrame:
+        """A row per layer: matrix, tiles and converters, and a last row for each digital module with parameters."""
+        rows = [
+            {"layer": name, **layer_footprint(layer.placement, layer.hardware), "full_scale": layer.full_scale}
+            for name, layer in self.layers.items()
+        ]
+        inside = {part for layer in self.layers.values() for part in layer.modules()}
+        for name, module in self.network.named_modules():
+            if module not in inside and module._parameters:
+                rows.append({"layer": name, "kind": f"digital {type(module).__name__}"})
+        return pd.DataFrame(rows, dtype=object)
+
+    def __repr__(self) -> str:
+        table = self.summary().drop(columns="full_scale", errors="ignore").astype(object)
+        return f"AnalogNetwork(seed={self.seed})\n" + table.where(table.notna(), "").to_string(index=False)
+
+
+def map_network(
+    model: nn.Module,
+    hardware: Hardware | MappingType[str, Hardware],
+    calibration: Tensor | Record | None = None,
+    seed: int = 0,
+    digital: Any = (),
+) -> AnalogNetwork:
+    """Map every Linear and convolution layer of `model` on tiles; the model itself is left untouched.
+
+    Args:
+        hardware: for all layers, or {layer name: Hardware} with "*" for the rest.
+        calibration: images (n, *input shape) that set the converters' ranges, or the `record_inputs` of such images;
+            None is enough if all converters are off.
+        seed: device seed, one simulated chip.
+        digital: names or classes of modules that stay digital. Batch norm and biases always do.
+
+    Raises:
+        ValueError: for a layer that cannot be mapped, hardware of unknown layers, images that do not fit.
+    """
+    whole("seed", seed, 0)
+    modules = matrix_layers(model, digital)
+    by_layer = per_layer(hardware, modules)
+    if calibration is not None and not isinstance(calibration, dict):
+        calibration = record_inputs(model, calibration, digital)
+    network = copy.deepcopy(model).eval()
+    layers = {}
+    for name, module in modules.items():
+        inputs = (calibration or {}).get(name)
+        tile = by_layer[name].tile
+        if inputs is None and (tile.dac_bits is not None or tile.adc_bits is not None):
+            raise ValueError(
+                f"calibration: nothing known of layer {name!r}, whose converters need a range; pass calibration images "
+                "that reach it, or set dac_bits=None and adc_bits=None"
+            )
+        layers[name] = AnalogLayer(module, name, by_layer[name], seed, inputs)
+    return _assemble(network, layers, seed)
+
+
+def _assemble(network: nn.Module, layers: dict[str, AnalogLayer], seed: int) -> AnalogNetwork:
+    """Put the layers in the place of the modules they stand for, under every name these are known by."""
+    originals = {id(network.get_submodule(name)): layer for name, layer in layers.items()}
+    for name, module in list(network.named_modules(remove_duplicate=False)):
+        if id(module) in originals:
+            parent, _, child = name.rpartition(".")
+            if not name:
+                network = originals[id(module)]
+            else:
+                setattr(network.get_submodule(parent), child, originals[id(module)])
+    analog = AnalogNetwork(network, layers, seed)
+    for parameter in analog.parameters():
+        parameter.requires_grad_(False)
+    return analog.eval()
+
+
+def save_network(analog: AnalogNetwork, path: str | Path) -> None:
+    """Write a mapped network, its programmed devices and its converters' ranges, to a safetensors file (no pickle)."""
+    layers = {
+        name: {
+            "device": asdict(layer.hardware.device),
+            "tile": asdict(layer.hardware.tile),
+            "mapping": asdict(layer.hardware.mapping),
+            "inputs": layer.inputs and [layer.inputs.x_max, layer.inputs.signed],
+            "full_scale": layer.full_scale,
+            "geometry": repr(layer.geometry),
+        }
+        for name, layer in analog.layers.items()
+    }
+    content = {"seed": analog.seed, "layers": layers, "sha256": _checksum(analog)}
+    save_model(analog, str(path), metadata={"memlib": json.dumps(content)})
+
+
+def _checksum(analog: AnalogNetwork) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(analog.state_dict().items()):
+        digest.update(name.encode() + b"\0" + tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def load_network(model: nn.Module, path: str | Path) -> AnalogNetwork:
+    """Read a network that `save_network` wrote; read noise starts from its beginning.
+
+    Args:
+        model: a float network of the same architecture; its weights do not matter.
+
+    Raises:
+        ValueError: if the file is damaged, of another program, or of another architecture.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            saved = json.loads(file.metadata()["memlib"])
+        network = copy.deepcopy(model).eval()
+        layers = {name: _saved_layer(network, name, entry, saved["seed"]) for name, entry in saved["layers"].items()}
+        analog = _assemble(network, layers, saved["seed"])
+        load_model(analog, path)
+        if _checksum(analog) != saved["sha256"]:
+            raise RuntimeError("the checksum does not match")
+    except FileNotFoundError:
+        raise
+    except (SafetensorError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        message = str(error).splitlines()[0]
+        raise ValueError(
+            f"{path}: damaged, not saved by memlib, or of another network than `model` ({message})"
+        ) from error
+    return analog
+
+
+def _saved_layer(network: nn.Module, name: str, entry: dict, seed: int) -> AnalogLayer:
+    module = network.get_submodule(name)
+    if repr(Geometry.of(module)) != entry["geometry"]:
+        raise RuntimeError(f"layer {name!r} differs")
+    hardware = Hardware(Device(**entry["device"]), Tile(**entry["tile"]), Mapping(**entry["mapping"]))
+    inputs = entry["inputs"] and LayerInputs(*entry["inputs"], passes=torch.empty(0))
+    return AnalogLayer(module, name, hardware, seed, inputs, entry["full_scale"])

@@ -1,0 +1,21 @@
+"""Progress bars with the time left, for the terminal, for a notebook, and for a notebook that the runner executes."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm as terminal_tqdm
+from tqdm.auto import tqdm
+
+
+def progress(items: Iterable[Any] | None = None, total: int | None = None, label: str = "", unit: str = "") -> tqdm:
+    """A progress bar over `items`, or of `total` steps; it goes to the file that MEMLIB_PROGRESS names, if it is set.
+
+    The runner shows that file, so that a bar is seen while a notebook runs but leaves nothing in its output.
+    """
+    target = os.environ.get("MEMLIB_PROGRESS")
+    options = {"total": total, "desc": label or None, "unit": f" {unit}" if unit else "it", "mininterval": 1}
+    if target:
+        return terminal_tqdm(items, file=Path(target).open("a"), ascii=True, **options)
+    return tqdm(items, **options)
