@@ -133,7 +133,8 @@ def _inputs_hash(path: Path, parameters: dict[str, Any]) -> str:
     """Everything a notebook depends on: itself, parameters, the package's sources, checkpoints, where the data is."""
     manifest = CHECKPOINTS / "manifest.json"
     data = os.environ.get("MEMLIB_DATA", "") if "cifar10" in str(parameters) else ""
-    content = [_hash(path), parameters, source_hash(), _hash(manifest) if manifest.exists() else "", data]
+    cells = [[cell["source"], cell.get("metadata")] for cell in json.loads(path.read_text())["cells"]]
+    content = [cells, parameters, source_hash(), _hash(manifest) if manifest.exists() else "", data]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -197,6 +198,17 @@ def _plain(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", str(text)).strip().replace("\n", " ")
 
 
+def keep_outputs(path: Path) -> None:
+    """Copy the outputs of a notebook's last smoke run into the notebook itself, where nbval compares with them."""
+    executed = json.loads((project_root() / "results" / "smoke" / path.name).read_text())
+    outputs = {cell["id"]: cell["outputs"] for cell in executed["cells"] if cell["cell_type"] == "code"}
+    notebook = json.loads(path.read_text())
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            cell["outputs"] = outputs[cell["id"]]
+    path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
+
+
 def write_report(preset: str) -> Path:
     """Write REPORT.md: every claim of the preset's figures with its verdict, effect and interval."""
     folder = project_root() / "figures" / preset
@@ -241,6 +253,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--only", metavar="05", help="only notebooks that start so; several separated by commas")
     parser.add_argument("--jobs", type=int, default=0, metavar="N", help="worker processes (default: one per core)")
+    parser.add_argument("--keep-outputs", action="store_true", help="smoke only: keep the outputs in notebooks/ too")
     parser.add_argument("--fresh", action="store_true", help="run notebooks again even if nothing has changed")
     parser.add_argument(
         "-p", "--parameter", type=_assignment, action="append", default=[], metavar="NAME=VALUE",
@@ -256,6 +269,8 @@ def main(argv: list[str] | None = None) -> int:
     target = given.get("preset", arguments.preset)
     try:
         whole("jobs", arguments.jobs, 0)
+        if arguments.keep_outputs and target != "smoke":
+            raise RunError("--keep-outputs: only with the smoke preset, whose outputs the notebooks carry")
         if given and target in PRESETS:
             raise RunError("-p: would overwrite the preset's figures; add -p preset=NAME for a folder of their own")
         chosen = notebooks(arguments.only)
@@ -265,6 +280,8 @@ def main(argv: list[str] | None = None) -> int:
         for path in chosen:
             print(f"{path.stem} ...", file=sys.stderr, flush=True)
             rows.append(run_notebook(path, arguments.preset, given, arguments.jobs, arguments.fresh))
+            if arguments.keep_outputs:
+                keep_outputs(path)
         report = write_report(target)
     except (RunError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
