@@ -30,7 +30,7 @@ from torch import Tensor
 
 from memlib.paths import project_root
 from memlib.progress import progress
-from memlib.validate import one_of
+from memlib.validate import one_of, whole
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SIZES = {"train": 50_000, "test": 10_000}
@@ -63,6 +63,7 @@ class Images:
         Raises:
             DataError: if the set holds fewer than n images.
         """
+        whole("images", n, 1)
         if n > len(self.labels):
             raise DataError(f"images={n}: the data set holds only {len(self.labels)}; ask for fewer")
         return normalise(self.pixels[:n]), self.labels[:n]

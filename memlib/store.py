@@ -8,10 +8,16 @@ from typing import Any
 
 APPLICATION_ID = 0x6D656D6C  # "meml": marks our files in SQLite's header
 SCHEMA_VERSION = 1
+ADVICE = "name another file, or move this one away; its points will be computed again"
 
 
 class StoreError(RuntimeError):
     """A store that cannot be used; the message says what to do. The file is left as it was."""
+
+
+def dumps(value: Any) -> str:
+    """Canonical JSON; NumPy's scalars become Python's."""
+    return json.dumps(value, sort_keys=True, default=lambda scalar: scalar.item())
 
 
 class Store:
@@ -32,9 +38,9 @@ class Store:
             if not tables and not mark:
                 self._create()
             elif mark != APPLICATION_ID or version != SCHEMA_VERSION:
-                raise StoreError(f"{self.path}: not a memlib store of version {SCHEMA_VERSION}; name another file")
+                raise StoreError(f"{self.path}: not a memlib store of version {SCHEMA_VERSION}; {ADVICE}")
         except (sqlite3.Error, OSError) as error:
-            raise StoreError(f"{self.path}: cannot be used as a store ({error}); name another file") from error
+            raise StoreError(f"{self.path}: cannot be used as a store ({error}); {ADVICE}") from error
 
     def _create(self) -> None:
         with self.connection:
@@ -56,11 +62,14 @@ class Store:
 
     def put(self, key: str, point: dict[str, Any], result: dict[str, Any]) -> None:
         """Keep one result; it is on disk when this returns. A result already there stays."""
-        with self.connection:
-            self.connection.execute(
-                "INSERT OR IGNORE INTO results VALUES (?, ?, ?)",
-                (key, json.dumps(point, sort_keys=True), json.dumps(result, sort_keys=True)),
-            )
+        try:
+            with self.connection:
+                row = (key, dumps(point), dumps(result))
+                self.connection.execute("INSERT OR IGNORE INTO results VALUES (?, ?, ?)", row)
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"{self.path}: a result could not be written ({error}); free space, then run again"
+            ) from error
 
     def close(self) -> None:
         """Close the file."""

@@ -1,11 +1,12 @@
 """Sweeps: points that are evaluated once, in parallel, and kept."""
 
+import contextlib
 import functools
 import hashlib
 import itertools
-import json
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping as MappingType, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -16,15 +17,26 @@ import pandas as pd
 import torch
 
 from memlib.progress import progress
-from memlib.store import Store
-from memlib.validate import whole
+from memlib.store import Store, dumps
+from memlib.validate import fail, whole
 
 Point = dict[str, Any]
 Evaluate = Callable[[Point, int], dict[str, Any]]
 Tasks = dict[str, tuple[Point, int]]
 
 #: Part of every point's key. Raise a module's number when its results change, and only then.
-PHYSICS = {"streams": 1, "device": 1, "mapping": 1, "tile": 1, "calibration": 1, "analog": 1, "accuracy": 1}
+PHYSICS = {
+    "streams": 1,
+    "device": 1,
+    "mapping": 1,
+    "tile": 1,
+    "layers": 1,
+    "calibration": 1,
+    "analog": 1,
+    "accuracy": 1,
+    "data": 1,
+    "networks": 1,
+}
 
 
 class SweepError(RuntimeError):
@@ -44,7 +56,7 @@ def point_key(evaluate: Evaluate, point: Point, seed: int) -> str:
         "seed": seed,
         "physics": PHYSICS,
     }
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(dumps(content).encode()).hexdigest()
 
 
 def sweep(
@@ -66,16 +78,18 @@ def sweep(
             core.
 
     Returns:
-        A row per point and seed, in the order of the axes: the point's fields, `seed`, the result's fields.
+        A row per point and seed, equal ones once, in the order of the axes: the point's fields, `seed`, and the
+        result's fields.
 
     Raises:
         SweepError: if a point fails or a worker dies; run again to go on.
         StoreError: if the store cannot be used.
     """
     points = grid(axes) if isinstance(axes, MappingType) else list(axes)
-    tasks = {}
+    common = None if callable(seeds) else list(seeds)
+    tasks: Tasks = {}
     for point in points:
-        for seed in seeds(point) if callable(seeds) else seeds:
+        for seed in seeds(point) if common is None else common:
             tasks.setdefault(point_key(evaluate, point, seed), (point, seed))
     kept = Store(store)
     try:
@@ -89,15 +103,18 @@ def sweep(
 
 
 def _jobs(jobs: int | None, tasks: int) -> int:
-    jobs = jobs or int(os.environ.get("MEMLIB_JOBS") or 0) or os.cpu_count() or 1
+    set_by_environment = os.environ.get("MEMLIB_JOBS") or "0"
+    if not set_by_environment.isdigit():
+        fail("MEMLIB_JOBS", set_by_environment, "a whole number, or unset")
+    jobs = jobs or int(set_by_environment) or os.cpu_count() or 1
     whole("jobs", jobs, 1)
     return min(jobs, tasks)
 
 
 def _evaluate(missing: Tasks, evaluate: Evaluate, store: Store, results: dict, jobs: int) -> None:
     """Fill `results` and the store; the order of evaluation decides nothing."""
-    finished = _in_process(missing, evaluate) if jobs == 1 else _in_workers(missing, evaluate, jobs)
-    with progress(total=len(missing), unit="points") as bar:
+    outcomes = _in_process(missing, evaluate) if jobs == 1 else _in_workers(missing, evaluate, jobs)
+    with contextlib.closing(outcomes) as finished, progress(total=len(missing), unit="points") as bar:
         for key, outcome in finished:
             point, seed = missing[key]
             try:
@@ -107,8 +124,9 @@ def _evaluate(missing: Tasks, evaluate: Evaluate, store: Store, results: dict, j
                     "a worker process died (out of memory, or killed); finished points are kept"
                 ) from error
             except Exception as error:
+                short = {k: v for k, v in point.items() if len(str(v)) < 64}  # checksums tell a reader nothing
                 name, text = type(error).__name__, str(error)
-                raise SweepError(f"point {point}, seed {seed} failed: {name}: {text}") from error
+                raise SweepError(f"point {short}, seed {seed} failed: {name}: {text}") from error
             store.put(key, {**point, "seed": seed}, results[key])
             bar.update()
 
@@ -127,10 +145,21 @@ def _in_process(missing: Tasks, evaluate: Evaluate) -> Iterator[tuple[str, Calla
 def _in_workers(missing: Tasks, evaluate: Evaluate, jobs: int) -> Iterator[tuple[str, Callable[[], dict]]]:
     """Yield each key, as it is finished, with a function that returns or raises its outcome."""
     context = multiprocessing.get_context("spawn")  # a fork would inherit torch's thread pools half-alive
-    pool = ProcessPoolExecutor(jobs, context, initializer=torch.set_num_threads, initargs=(1,))
+    pool = ProcessPoolExecutor(jobs, context, initializer=_start_worker)
     try:
         futures = {pool.submit(evaluate, point, seed): key for key, (point, seed) in missing.items()}
         for future in as_completed(futures):
             yield futures[future], future.result
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _start_worker() -> None:
+    """One torch thread; and a worker whose parent was killed ends too, instead of waiting for work for ever."""
+    torch.set_num_threads(1)
+
+    def follow() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()

@@ -1,5 +1,6 @@
 """The case study 05_tile_size: CIFAR-10 accuracy over ADC bits, severity of a non-ideality, and tile rows."""
 
+import itertools
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -23,6 +24,7 @@ from memlib.networks import LABELS
 from memlib.statistics import Interval, crossed_interval, pack, unpack
 from memlib.sweep import Point
 from memlib.tile import Tile
+from memlib.validate import whole
 
 #: The panels: the device fields that a severity sets, and the title of its legend. Severity 0 switches an effect off.
 EFFECTS: dict[str, tuple[tuple[str, ...], str]] = {
@@ -32,29 +34,43 @@ EFFECTS: dict[str, tuple[tuple[str, ...], str]] = {
     "stuck_off": (("stuck_off",), "cells stuck at HRS\n(fraction)"),
 }
 CALIBRATION_IMAGES = 256
+DAC_BITS = 8
 DEVICE = "10k_100k"
+#: Effects that draw no random numbers.
+DETERMINISTIC = {"states"}
 
 
 def evaluate(point: Point, seed: int) -> dict[str, Any]:
     """Accuracy of one chip, and which images it gets right.
 
     Args:
-        point: `checkpoint`, `images`, `rows`, `adc_bits`, any fields of `Device`; `weights` and `pixels` are checksums.
+        point: as `make_point` makes it; every field must be one of its own.
+        seed: device seed.
+
+    Raises:
+        ValueError: for an unknown field, or if checkpoint or images are not those of the point.
     """
-    fields = ("d2d_on", "d2d_off", "states", "stuck_on", "stuck_off")
-    device = Device.preset(DEVICE).replace(**{f: point[f] for f in fields if point.get(f) is not None})
-    hardware = Hardware(device, Tile(rows=point["rows"], cols=point["rows"], adc_bits=point["adc_bits"]))
-    model, record, images, labels = _prepared(point["checkpoint"], point["images"])
+    point = dict(point)
+    shared = [point.pop(name) for name in ("checkpoint", "weights", "pixels", "images", "calibration_images")]
+    model, record, images, labels = _prepared(*shared)
+    rows, adc_bits, dac_bits = (point.pop(name) for name in ("rows", "adc_bits", "dac_bits"))
+    device = Device.preset(point.pop("device")).replace(**point)
+    hardware = Hardware(device, Tile(rows=rows, cols=rows, dac_bits=dac_bits, adc_bits=adc_bits))
     hits = correct(map_network(model, hardware, record, seed), images, labels)
     return {"accuracy": hits.double().mean().item(), "correct": pack(hits.numpy())}
 
 
 @lru_cache(maxsize=4)
-def _prepared(checkpoint: str, images: int) -> tuple[nn.Module, Record, Tensor, Tensor]:
+def _prepared(
+    checkpoint: str, weights: str, pixels: str, images: int, calibration_images: int
+) -> tuple[nn.Module, Record, Tensor, Tensor]:
     """What all chips share, once per process."""
     name = data_of(checkpoint)
+    found = (train.manifest_entry(checkpoint)["sha256"], _pixels(name))
+    if found != (weights, pixels):
+        raise ValueError(f"checkpoint={checkpoint!r}: it, or its images, changed since the sweep began; start it again")
     model = train.load_checkpoint(checkpoint)
-    record = record_inputs(model, data.load(name, "train").head(CALIBRATION_IMAGES)[0])
+    record = record_inputs(model, data.load(name, "train").head(calibration_images)[0])
     return model, record, *data.load(name, "test").head(images)
 
 
@@ -68,6 +84,18 @@ def _loaded_sha256(name: str, split: str) -> str:
     return data.load(name, split).sha256
 
 
+def _pixels(name: str) -> str:
+    """Checksums of the images that calibrate and test."""
+    return "-".join(_loaded_sha256(name, split) for split in ("train", "test"))
+
+
+def label(checkpoint: str) -> str:
+    """What figures and claims call a checkpoint's network."""
+    recipe = train.manifest_entry(checkpoint)["recipe"]
+    width = "" if recipe["width"] == 1 else f" (width {recipe['width']:g})"
+    return LABELS[recipe["network"]] + width
+
+
 def make_point(
     checkpoint: str, images: int, rows: int, adc_bits: int, effect: str = "d2d", severity: float = 0
 ) -> Point:
@@ -77,9 +105,12 @@ def make_point(
     return {
         "checkpoint": checkpoint,
         "weights": entry["sha256"],
-        "pixels": "-".join(_loaded_sha256(name, split) for split in ("train", "test")),
+        "pixels": _pixels(name),
         "images": images,
+        "calibration_images": CALIBRATION_IMAGES,
+        "device": DEVICE,
         "rows": rows,
+        "dac_bits": DAC_BITS,
         "adc_bits": adc_bits,
         **(dict.fromkeys(EFFECTS[effect][0], severity) if severity else {}),
     }
@@ -117,9 +148,14 @@ def points(
 
 
 def seeds_of(n: int):
-    """Device seeds of a point: n of them, but one where nothing is random."""
-    random = ("d2d_on", "stuck_on", "stuck_off")
-    return lambda point: range(n) if any(point.get(field) for field in random) else range(1)
+    """Device seeds of a point: n of them, but one where nothing is random.
+
+    Raises:
+        ValueError: if n is below 2, of which no interval over chips can be made.
+    """
+    whole("device_seeds", n, 2)
+    random = [field for effect, (fields, _) in EFFECTS.items() if effect not in DETERMINISTIC for field in fields]
+    return lambda point: range(n) if any(field in point for field in random) else range(1)
 
 
 def tidy(results: pd.DataFrame, severities: dict[str, Sequence[float]]) -> pd.DataFrame:
@@ -143,10 +179,9 @@ def _interval_columns(i: Interval) -> dict[str, Any]:
 def _select(results: pd.DataFrame, effect: str, severity: float) -> pd.DataFrame:
     """The results with just this effect at this severity, once each."""
     chosen = np.ones(len(results), bool)
-    for field in ("d2d_on", "states", "stuck_on", "stuck_off"):
+    for other, ((field, *_), _) in EFFECTS.items():
         column = results[field] if field in results else pd.Series(np.nan, results.index)
-        wanted = field == EFFECTS[effect][0][0] and severity
-        chosen &= (column == severity) if wanted else column.isna()
+        chosen &= (column == severity) if other == effect and severity else column.isna()
     return results[chosen]
 
 
@@ -170,7 +205,7 @@ def plot(frame: pd.DataFrame, chance: float = 0.1) -> Figure:
         row[0].set_ylabel("accuracy (%)")
         row[-1].legend(title=title, loc="center left", bbox_to_anchor=(1.03, 0.5), frameon=False, alignment="left")
     for (checkpoint, rows), top, bottom in zip(columns, axes[0], axes[-1], strict=True):
-        top.set_title(f"{LABELS[checkpoint.split('-')[0]]}\n{rows} rows")
+        top.set_title(f"{label(checkpoint)}\n{rows} rows")
         bottom.set_xlabel("ADC bits")
         bottom.set_xticks(sorted(frame["adc_bits"].unique()))
     axes[0, 0].set_ylim(0, 102)
@@ -185,10 +220,10 @@ def _lines(axis: Any, part: pd.DataFrame) -> None:
         line = part[part["severity"] == severity].sort_values("adc_bits")
         dodge = 0.1 * (i - (len(levels) - 1) / 2)  # so that intervals do not hide each other
         mean, low, high = (100 * line[name] for name in ("accuracy", "low", "high"))
-        label = f"{severity:g}" if severity else "off"
+        name = f"{severity:g}" if severity else "off"
         axis.errorbar(
             line["adc_bits"] + dodge, mean, (mean - low, high - mean), color=color, marker=markers[i % 5], markersize=3,
-            linewidth=1, capsize=1.5, elinewidth=0.8, label=label,
+            linewidth=1, capsize=1.5, elinewidth=0.8, label=name,
         )  # fmt: skip
 
 
@@ -214,7 +249,7 @@ CLAIM_POINTS: dict[str, tuple[int, int, str, float]] = {
     "d2d, 256 rows, 10 bits": (256, 10, "d2d", 0.2),
     "stuck at LRS": (128, 8, "stuck_on", 0.01),
     "stuck at HRS": (128, 8, "stuck_off", 0.01),
-    "ideal": (256, 8, "d2d", 0),
+    "no device effect": (256, 8, "d2d", 0),
 }
 
 
@@ -236,40 +271,40 @@ def claims(results: pd.DataFrame, checkpoints: Sequence[str]) -> list[Claim]:
         return _hits(chosen[(chosen["rows"] == rows) & (chosen["adc_bits"] == bits)]).astype(float)
 
     def difference(checkpoint: str, a: str, b: str) -> Interval:
-        return crossed_interval(hits(checkpoint, a) - hits(checkpoint, b))
+        return crossed_interval(hits(checkpoint, a) - hits(checkpoint, b), low=-1)
 
     found = []
     for checkpoint in checkpoints:
-        label = LABELS[checkpoint.split("-")[0]]
+        network = label(checkpoint)
         found += [
             above(
-                f"{label}: with a 4-bit ADC, tiles of 32 rows are over 1 point more accurate than tiles of 256 rows "
+                f"{network}: with a 4-bit ADC, tiles of 32 rows are over 1 point more accurate than tiles of 256 rows "
                 "(20 % device-to-device)",
                 difference(checkpoint, "d2d, 32 rows, 4 bits", "d2d, 256 rows, 4 bits"),
                 0.01,
             ),
             within(
-                f"{label}: with an 8-bit ADC, tiles of 32 and 256 rows differ by less than 1 point "
+                f"{network}: with an 8-bit ADC, tiles of 32 and 256 rows differ by less than 1 point "
                 "(20 % device-to-device)",
                 difference(checkpoint, "d2d, 32 rows, 8 bits", "d2d, 256 rows, 8 bits"),
                 0.01,
             ),
             within(
-                f"{label}: at 256 rows, 8 and 10 ADC bits differ by less than 1 point (20 % device-to-device)",
+                f"{network}: at 256 rows, 8 and 10 ADC bits differ by less than 1 point (20 % device-to-device)",
                 difference(checkpoint, "d2d, 256 rows, 10 bits", "d2d, 256 rows, 8 bits"),
                 0.01,
             ),
             above(
-                f"{label}: 1 % of cells stuck at LRS costs more than 1 % stuck at HRS (128 rows, 8 bits)",
+                f"{network}: 1 % of cells stuck at LRS costs more than 1 % stuck at HRS (128 rows, 8 bits)",
                 difference(checkpoint, "stuck at HRS", "stuck at LRS"),
             ),
         ]
-    losses = [hits(c, "ideal") - hits(c, "d2d, 256 rows, 8 bits") for c in checkpoints]
-    names = [LABELS[c.split("-")[0]] for c in checkpoints]
-    found.append(
-        above(
-            f"{names[0]} loses more accuracy than {names[1]} to 20 % device-to-device variation (256 rows, 8 bits)",
-            crossed_interval(losses[0] - losses[1]),
+    for a, b in itertools.pairwise(checkpoints):
+        losses = [hits(c, "no device effect") - hits(c, "d2d, 256 rows, 8 bits") for c in (a, b)]
+        found.append(
+            above(
+                f"{label(a)} loses more accuracy than {label(b)} to 20 % device-to-device variation (256 rows, 8 bits)",
+                crossed_interval((losses[0] - losses[1]) / 2, low=-1).scaled(2),
+            )
         )
-    )
     return found
