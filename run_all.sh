@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Everything from one command: set up what is needed, then make the figures, run the tests, or open JupyterLab.
 set -euo pipefail
+case ${MEMLIB_DATA:-/} in /*) ;; *) export MEMLIB_DATA=$PWD/$MEMLIB_DATA ;; esac
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 usage() {

@@ -43,6 +43,9 @@ def accuracy(
     Raises:
         ValueError: as `map_network`, and if there is not one label per image.
     """
+    for name, value in (("images", images), ("labels", labels)):
+        if not isinstance(value, Tensor):
+            raise ValueError(f"{name}={type(value).__name__}: must be a torch tensor")
     if len(images) != len(labels) or not len(images):
         raise ValueError(f"labels={len(labels)}: must be one for each of the {len(images)} images, and at least one")
     if calibration is not None and not isinstance(calibration, dict):

@@ -5,7 +5,7 @@ that a product of converter codes with it is a current in ADC codes. With conver
 into one ordinary layer. `tests/reference.py` is the definition that this module is tested against.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,8 @@ from memlib.hardware import Hardware
 from memlib.layers import Geometry
 from memlib.mapping import ProgrammedCut, Programmer, place
 from memlib.streams import generator
-from memlib.tile import CALIBRATION_VALUES, Tile, code_limits, upper_quantile
+from memlib.tile import CALIBRATION_VALUES, LEAST_PASSES, Tile, code_limits, upper_quantile
+from memlib.validate import fail
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def calibrated_range(cuts: list[ProgrammedCut], tile: Tile, inputs: LayerInputs)
     """The quantile of |I|, A, over the converted currents that the recorded inputs cause in these devices."""
     matrices = [(cut.first_input, converted_currents(cut, tile.converter)) for cut in cuts]
     conversions = sum(len(matrix) for _, matrix in matrices)
-    passes = inputs.passes[: max(1, CALIBRATION_VALUES // conversions)].double()
+    passes = inputs.passes[: max(LEAST_PASSES, CALIBRATION_VALUES // conversions)].double()
     v = quantise_input(passes, tile, inputs) * input_volts(tile, inputs)
     currents = [v[:, first : first + m.shape[1]] @ m.to(v).T for first, m in matrices]
     return upper_quantile(torch.cat([i.abs().flatten() for i in currents]), tile.adc_quantile)
@@ -101,6 +102,12 @@ class AnalogLayer(nn.Module):
         super().__init__()
         self.name, self.hardware, self.seed, self.inputs = name, hardware, seed, inputs
         self.geometry = Geometry.of(module)
+        if module.weight.dtype not in (torch.float32, torch.float64):
+            fail(
+                f"dtype of layer {name!r}",
+                module.weight.dtype,
+                "float32 or float64, which can hold a converter's codes",
+            )
         tile = hardware.tile
         self.placement = place(self.geometry.weight_shape, self.geometry.groups, tile.rows, tile.cols)
         weight = module.weight.detach()
@@ -113,6 +120,8 @@ class AnalogLayer(nn.Module):
             self.adc_low, self.adc_high = code_limits(tile.adc_bits, signed, "adc_bits")
         self._generator: torch.Generator | None = None
         self._fold(chip, weight_per_siemens, weight)
+        if inputs is not None:
+            self.inputs = replace(inputs, passes=inputs.passes[:0].clone())  # calibration is over
         bias = None if module.bias is None else module.bias.detach().clone()
         self.register_buffer("bias", bias)
 
@@ -129,6 +138,10 @@ class AnalogLayer(nn.Module):
         if tile.converter == "column":
             span = device.g_on
         full = tile.v_read * self.placement.most_selected_rows * span
+        if self.inputs.passes.shape[1:] != (self.placement.inputs,):
+            raise ValueError(
+                f"calibration: recorded for another layer {self.name!r}; record the inputs of this network"
+            )
         if tile.adc_range == "full":
             return full
         cuts = chip if tile.calibration == "chip" else self._programmed(weight, device.ideal())[0]

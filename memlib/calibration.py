@@ -4,7 +4,6 @@ The float network runs once over calibration images; each layer keeps its larges
 The record depends on the network and the images alone, so one record serves every hardware and every device seed.
 """
 
-import copy
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from memlib.layers import Geometry, matrix_layers
+from memlib.layers import Geometry, float_copy, matrix_layers
 from memlib.streams import generator
 
 #: Passes whose inputs a layer keeps at most, chosen at random over all images and positions.
@@ -44,11 +43,11 @@ def record_inputs(model: nn.Module, images: Tensor, digital: Any = (), batch: in
     if not isinstance(images, Tensor) or images.dim() < 2 or not len(images):
         shape = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
         raise ValueError(f"calibration={shape}: must be a tensor of at least one image, (n, *input shape)")
-    clone = copy.deepcopy(model).eval()
+    clone = float_copy(model)
     modules = dict(clone.named_modules())
     recorders = {name: _Recorder(name, module, len(images)) for name, module in matrix_layers(model, digital).items()}
     for name, recorder in recorders.items():
-        modules[name].register_forward_pre_hook(recorder)
+        modules[name].register_forward_pre_hook(recorder, with_kwargs=True)
     try:
         for part in images.split(batch):
             clone(part)
@@ -68,8 +67,8 @@ class _Recorder:
         self.generator = generator("calibration", name)
         self.largest, self.signed, self.kept = 0.0, False, []
 
-    def __call__(self, _module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
-        x = arguments[0]
+    def __call__(self, _module: nn.Module, arguments: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
+        x = arguments[0] if arguments else named["input"]
         low, high = (float(v) for v in x.aminmax())
         if not math.isfinite(low) or not math.isfinite(high):
             raise ValueError(f"layer {self.name!r} gets inputs that are not finite")

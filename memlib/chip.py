@@ -1,6 +1,5 @@
 """A whole network on one simulated chip: `map_network`, and saving and loading it."""
 
-import copy
 import hashlib
 import json
 from collections.abc import Mapping as MappingType
@@ -19,7 +18,7 @@ from memlib.calibration import LayerInputs, Record, record_inputs
 from memlib.device import Device
 from memlib.footprint import layer_footprint
 from memlib.hardware import Hardware, per_layer
-from memlib.layers import Geometry, matrix_layers
+from memlib.layers import Geometry, float_copy, matrix_layers
 from memlib.mapping import Mapping
 from memlib.tile import Tile
 from memlib.validate import whole
@@ -94,11 +93,12 @@ def map_network(
         ValueError: for a layer that cannot be mapped, hardware of unknown layers, images that do not fit.
     """
     whole("seed", seed, 0)
+    seed = int(seed)
     modules = matrix_layers(model, digital)
     by_layer = per_layer(hardware, modules)
     if calibration is not None and not isinstance(calibration, dict):
         calibration = record_inputs(model, calibration, digital)
-    network = copy.deepcopy(model).eval()
+    network = float_copy(model)
     layers = {}
     for name, module in modules.items():
         inputs = (calibration or {}).get(name)
@@ -142,7 +142,7 @@ def save_network(analog: AnalogNetwork, path: str | Path) -> None:
         for name, layer in analog.layers.items()
     }
     content = {"seed": analog.seed, "layers": layers, "sha256": _checksum(analog)}
-    save_model(analog, str(path), metadata={"memlib": json.dumps(content)})
+    save_model(analog, str(path), metadata={"memlib": json.dumps(content, default=int)})
 
 
 def _checksum(analog: AnalogNetwork) -> str:
@@ -164,7 +164,7 @@ def load_network(model: nn.Module, path: str | Path) -> AnalogNetwork:
     try:
         with safe_open(path, "pt") as file:
             saved = json.loads(file.metadata()["memlib"])
-        network = copy.deepcopy(model).eval()
+        network = float_copy(model)
         layers = {name: _saved_layer(network, name, entry, saved["seed"]) for name, entry in saved["layers"].items()}
         analog = _assemble(network, layers, saved["seed"])
         load_model(analog, path)

@@ -197,7 +197,7 @@ def _class_folders(source: Path, split: str) -> Images:
 
 
 def _members(source: Path) -> Iterable[tuple[str, str]]:
-    """(class/name, what identifies its content) for every image file of a folder or zip archive."""
+    """(class/name, size and time or check sum) of every image file in a folder or zip archive."""
     if source.suffix == ".zip":
         with _open_zip(source) as archive:
             for info in archive.infolist():

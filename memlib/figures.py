@@ -13,7 +13,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from memlib.claims import Claim
-from memlib.paths import project_root
+from memlib.paths import project_root, write_whole
 
 VERSIONS = ("torch", "numpy", "pandas", "scipy", "matplotlib", "seaborn")
 
@@ -36,7 +36,7 @@ def save(
 ) -> None:
     """Write `figures/<preset>/<name>` as png and pdf, the tidy data as csv, and provenance with claims as json.
 
-    The bytes depend on the results alone: no time, no commit, no machine.
+    The bytes depend on the results, the versions and the sources alone: no time and no commit.
     """
     folder = project_root() / "figures" / preset
     folder.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ def save(
         "claims": [claim.as_dict() for claim in claims],
         **provenance(parameters),
     }
-    (folder / f"{name}.json").write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+    write_whole(folder / f"{name}.json", json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 
 def save_table(frame: pd.DataFrame, name: str, preset: str) -> None:

@@ -1,5 +1,6 @@
 """What a layer computes, whatever it is mapped on: matrix layers of any shape, and the network around them."""
 
+import copy
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-CONVOLUTIONS = {nn.Conv1d: F.conv1d, nn.Conv2d: F.conv2d, nn.Conv3d: F.conv3d}
+MATRIX_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
@@ -82,8 +83,8 @@ class Geometry:
         if not self.dims:
             return x
         x = self.pad_all(x)
-        for i, (size, step, gap) in enumerate(zip(self.kernel, self.stride, self.dilation, strict=True)):
-            x = x.unfold(i - self.dims - i, (size - 1) * gap + 1, step)[..., ::gap]
+        for size, step, gap in zip(self.kernel, self.stride, self.dilation, strict=True):
+            x = x.unfold(-self.dims, (size - 1) * gap + 1, step)[..., ::gap]  # moves its kernel positions to the end
         return x.movedim(-1 - 2 * self.dims, -1 - self.dims)
 
 
@@ -102,15 +103,30 @@ def matrix_layers(model: nn.Module, digital: Any = ()) -> dict[str, nn.Module]:
     for name, module in model.named_modules():
         if module in skipped or isinstance(module, NORMALISATIONS):
             continue
-        if type(module) in (nn.Linear, *CONVOLUTIONS):
+        if type(module) in MATRIX_LAYERS:
             layers[name] = module
         elif module._parameters and any(p is not None for p in module._parameters.values()):
             label = name or "the model itself"
             raise UnsupportedLayerError(
                 f"layer {label!r} ({type(module).__name__}) has parameters and cannot be mapped; only Linear, Conv1d, "
-                f"Conv2d and Conv3d can; to compute it digitally pass digital=[{name!r}]"
+                f"Conv2d and Conv3d can; to compute it, and all it contains, digitally pass digital=[{name!r}]"
             )
     return layers
+
+
+def float_copy(model: nn.Module) -> nn.Module:
+    """A copy of a network in eval mode.
+
+    Raises:
+        ValueError: if it cannot be copied.
+    """
+    try:
+        return copy.deepcopy(model).eval()
+    except RuntimeError as error:
+        raise ValueError(
+            "model: cannot be copied; make its pruning or weight norm permanent first, with "
+            "torch.nn.utils.prune.remove or torch.nn.utils.parametrize.remove_parametrizations"
+        ) from error
 
 
 def _digital_modules(model: nn.Module, digital: Any) -> set[nn.Module]:
@@ -138,10 +154,8 @@ def output_sizes(
     Raises:
         ValueError: if the input does not fit the model.
     """
-    import copy
-
     sizes: dict[str, list[tuple[int, ...]]] = {name: [] for name in layers}
-    clone = copy.deepcopy(model).to("meta").eval()
+    clone = float_copy(model).to("meta")
     modules = dict(clone.named_modules())
     for name, module in layers.items():
         dims = Geometry.of(module).dims

@@ -2,11 +2,17 @@
 
 import os
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from tqdm import tqdm as terminal_tqdm
 from tqdm.auto import tqdm
+
+
+@lru_cache
+def _shared(path: str) -> TextIO:
+    return Path(path).open("a")
 
 
 def progress(items: Iterable[Any] | None = None, total: int | None = None, label: str = "", unit: str = "") -> tqdm:
@@ -17,5 +23,5 @@ def progress(items: Iterable[Any] | None = None, total: int | None = None, label
     target = os.environ.get("MEMLIB_PROGRESS")
     options = {"total": total, "desc": label or None, "unit": f" {unit}" if unit else "it", "mininterval": 1}
     if target:
-        return terminal_tqdm(items, file=Path(target).open("a"), ascii=True, **options)
+        return terminal_tqdm(items, file=_shared(target), ascii=True, **options)
     return tqdm(items, **options)

@@ -19,8 +19,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from memlib.figures import source_hash
-from memlib.paths import project_root
+from memlib.figures import provenance
+from memlib.paths import project_root, write_whole
 from memlib.presets import PRESETS
 from memlib.train import CHECKPOINTS
 from memlib.validate import whole
@@ -111,7 +111,7 @@ def run_notebook(path: Path, preset: str, given: dict[str, Any], jobs: int, fres
     stamp.unlink(missing_ok=True)
     _execute(path, folder / path.name, parameters, jobs)
     outputs = {str(p.relative_to(project_root())): _hash(p) for p in sorted(_outputs(path.stem, preset))}
-    stamp.write_text(json.dumps({"inputs": inputs, "outputs": outputs}, indent=1) + "\n")
+    write_whole(stamp, json.dumps({"inputs": inputs, "outputs": outputs}, indent=1) + "\n")
     return {"notebook": path.stem, "state": "done", "seconds": time.perf_counter() - start}
 
 
@@ -130,26 +130,42 @@ def _hash(path: Path) -> str:
 
 
 def _inputs_hash(path: Path, parameters: dict[str, Any]) -> str:
-    """Everything a notebook depends on: itself, parameters, the package's sources, checkpoints, where the data is."""
-    manifest = CHECKPOINTS / "manifest.json"
-    data = os.environ.get("MEMLIB_DATA", "") if "cifar10" in str(parameters) else ""
+    """What a notebook depends on: itself, parameters, the package's sources, checkpoints, libraries, data files."""
+    checkpoints = {file.name: _hash(file) for file in sorted(CHECKPOINTS.iterdir())}
+    data = _data_files() if "cifar10" in str(parameters) else []
     cells = [[cell["source"], cell.get("metadata")] for cell in json.loads(path.read_text())["cells"]]
-    content = [cells, parameters, source_hash(), _hash(manifest) if manifest.exists() else "", data]
+    content = [cells, parameters, provenance({}), checkpoints, data]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+def _data_files() -> list[list[Any]]:
+    """Name, size and time of the files and folders at MEMLIB_DATA."""
+    root = os.environ.get("MEMLIB_DATA")
+    files = sorted(Path(root).glob("*")) + sorted(Path(root).glob("cifar10/*")) if root else []
+    return [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+
+
 def _up_to_date(stamp: Path, inputs: str) -> bool:
-    if not stamp.exists():
+    kept = _read_json(stamp)
+    if not kept:
         return False
-    kept = json.loads(stamp.read_text())
     outputs = {project_root() / name: digest for name, digest in kept["outputs"].items()}
     unchanged = all(path.exists() and _hash(path) == digest for path, digest in outputs.items())
     return kept["inputs"] == inputs and bool(outputs) and unchanged
 
 
+def _read_json(path: Path) -> dict[str, Any]:
+    """The content of a file that only saves time; empty if it is missing or damaged."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+
+
 def _execute(source: Path, target: Path, parameters: dict[str, Any], jobs: int) -> None:
     """Run a notebook by papermill in its own folder, with one torch thread, and its progress bars on our stderr."""
     import papermill
+    from jupyter_client.kernelspec import NoSuchKernel
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
@@ -174,7 +190,9 @@ def _execute(source: Path, target: Path, parameters: dict[str, Any], jobs: int) 
         raise RunError(
             f"{source.stem}: {error.ename}: {_plain(error.evalue)} (cell {error.exec_count}; see {target})"
         ) from error
-    except DeadKernelError as error:
+    except (DeadKernelError, NoSuchKernel, OSError) as error:
+        if not isinstance(error, DeadKernelError):
+            raise RunError(f"{source.stem}: the kernel could not be started ({error})") from error
         raise RunError(f"{source.stem}: the kernel died, out of memory or killed; finished points are kept") from error
     finally:
         done.set()
@@ -216,12 +234,15 @@ def write_report(preset: str) -> Path:
     lines += [
         "Effects in percentage points with 95 % intervals. A claim on fewer than 10 device seeds or 5,000 images is"
     ]
-    lines += ["marked exploratory, whatever its verdict.", ""]
+    lines += [
+        "marked exploratory, whatever its verdict. Each interval stands for itself, uncorrected for their number.",
+        "",
+    ]
     lines += ["| figure | claim | verdict | effect | n | images |", "|---|---|---|---|---|---|"]
     row = "| {name} | {statement} | {verdict} | {effect:.2f} [{low:.2f}, {high:.2f}] | {n} | {images} |"
     lines += [row.format(**claim | {"name": name, "verdict": verdict}) for name, claim, verdict in _claims(folder)]
     path = folder / "REPORT.md"
-    path.write_text("\n".join(lines) + "\n")
+    write_whole(path, "\n".join(lines) + "\n")
     return path
 
 
@@ -229,9 +250,7 @@ def _claims(folder: Path) -> list[tuple[str, dict[str, Any], str]]:
     """Figure, claim, and verdict with its mark."""
     rows = []
     for path in sorted(folder.glob("*.json")):
-        if path.name == "timings.json":
-            continue
-        for claim in json.loads(path.read_text())["claims"]:
+        for claim in json.loads(path.read_text()).get("claims", []):
             rows.append((path.stem, claim, claim["verdict"] + (" (exploratory)" if claim["exploratory"] else "")))
     return rows
 
@@ -254,7 +273,9 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", metavar="05", help="only notebooks that start so; several separated by commas")
     parser.add_argument("--jobs", type=int, default=0, metavar="N", help="worker processes (default: one per core)")
     parser.add_argument("--keep-outputs", action="store_true", help="smoke only: keep the outputs in notebooks/ too")
-    parser.add_argument("--fresh", action="store_true", help="run notebooks again even if nothing has changed")
+    parser.add_argument(
+        "--fresh", action="store_true", help="run notebooks again though nothing changed (points are kept)"
+    )
     parser.add_argument(
         "-p", "--parameter", type=_assignment, action="append", default=[], metavar="NAME=VALUE",
         help="change a parameter of the notebooks run; the preset's name then must be changed too: -p preset=mine",
@@ -269,6 +290,8 @@ def main(argv: list[str] | None = None) -> int:
     target = given.get("preset", arguments.preset)
     try:
         whole("jobs", arguments.jobs, 0)
+        if not isinstance(target, str) or not re.fullmatch(r"[\w-]+", target):
+            raise RunError(f"-p preset={target!r}: must be a name of letters, digits, '_' and '-'")
         if arguments.keep_outputs and target != "smoke":
             raise RunError("--keep-outputs: only with the smoke preset, whose outputs the notebooks carry")
         if given and target in PRESETS:
@@ -296,8 +319,7 @@ def main(argv: list[str] | None = None) -> int:
 def _print_tables(rows: list[dict[str, Any]], preset: str, report: Path) -> None:
     times = {row["notebook"]: round(row["seconds"], 1) for row in rows if row["state"] == "done"}
     timings = report.with_name("timings.json")
-    known = json.loads(timings.read_text()) if timings.exists() else {}
-    timings.write_text(json.dumps(known | times, indent=1, sort_keys=True) + "\n")
+    write_whole(timings, json.dumps(_read_json(timings) | times, indent=1, sort_keys=True) + "\n")
     print(f"\n{'notebook':<20} {'state':<12} {'seconds':>8}")
     for row in rows:
         print(f"{row['notebook']:<20} {row['state']:<12} {row['seconds']:>8.1f}")

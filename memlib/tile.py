@@ -6,8 +6,10 @@ from torch import Tensor
 from memlib.config import Config, config
 from memlib.validate import fail, in_range, one_of, positive, whole
 
-#: Calibrated ranges are computed from at most this many converted values per layer, of randomly chosen passes.
+#: Calibrated ranges are computed from about this many converted values per layer, all those of randomly chosen passes.
 CALIBRATION_VALUES = 2**20
+#: But from no fewer passes than these, however many conversions a pass has.
+LEAST_PASSES = 64
 
 
 @config

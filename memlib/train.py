@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import hashlib
 import json
+import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from memlib import data, networks
-from memlib.paths import project_root
+from memlib.paths import project_root, write_whole
 from memlib.progress import progress
 from memlib.validate import one_of
 
@@ -27,7 +28,7 @@ CHECKPOINTS = Path(__file__).parent / "checkpoints"
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides a trained network, apart from the code."""
+    """What decides a trained network, apart from the code, the images and (in the last digits) the threads."""
 
     data: str  #: "digits" or "cifar10"
     network: str  #: a name in networks.NETWORKS
@@ -120,20 +121,23 @@ def train(name: str, checkpoints: Path = CHECKPOINTS, states: Path | None = None
     )
     states = states or project_root() / "results" / "training"
     states.mkdir(parents=True, exist_ok=True)
-    state_file = states / f"{name}-{_digest(recipe)}.safetensors"
-    first, seconds = _restore(state_file, model, optimizer)
     train_set = data.load(recipe.data, "train")
+    state_file = states / f"{name}-{_digest(recipe, train_set)}.safetensors"
+    first, seconds = _restore(state_file, model, optimizer)
     for epoch in range(first, recipe.epochs):
         start = time.perf_counter()
         loss = _train_epoch(model, optimizer, recipe, train_set, epoch)
         seconds += time.perf_counter() - start
         print(f"{name}: epoch {epoch + 1} of {recipe.epochs}, loss {loss:.4f}, {seconds:.0f} s", flush=True)
         _store(state_file, model, optimizer, epoch + 1, seconds)
-    return _publish(name, recipe, model.eval(), seconds, checkpoints)
+    entry = _publish(name, recipe, model.eval(), seconds, checkpoints, train_set.sha256)
+    state_file.unlink(missing_ok=True)
+    return entry
 
 
-def _digest(recipe: Recipe) -> str:
-    return hashlib.sha256(json.dumps(asdict(recipe), sort_keys=True).encode()).hexdigest()[:12]
+def _digest(recipe: Recipe, train_set: data.Images) -> str:
+    content = json.dumps([asdict(recipe), train_set.sha256], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
 def _train_epoch(
@@ -170,7 +174,7 @@ def _triangle(progress: float, peak: float = 0.2) -> float:
 
 def _mirrored(recipe: Recipe, n: int, epoch: int) -> Tensor:
     """Which images are mirrored in this epoch: (n,) bool."""
-    start = torch.randint(2, (n,), generator=torch.Generator().manual_seed(recipe.seed))
+    start = torch.randint(2, (n,), generator=torch.Generator().manual_seed(recipe.seed))  # the same in every epoch
     return ((start + epoch) % 2 == 0) & recipe.flip
 
 
@@ -202,12 +206,12 @@ def _restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> 
     epoch, seconds = tensors.pop("progress").tolist()
     model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
     for i, parameter in enumerate(model.parameters()):
-        momentum = tensors[f"momentum.{i}"].to(memory_format=torch.preserve_format)
-        optimizer.state[parameter]["momentum_buffer"] = momentum
+        optimizer.state[parameter]["momentum_buffer"] = tensors[f"momentum.{i}"]
     return int(epoch), seconds
 
 
-def _publish(name: str, recipe: Recipe, model: nn.Module, seconds: float, folder: Path) -> dict:
+def _publish(name: str, recipe: Recipe, model: nn.Module, seconds: float, folder: Path, images: str) -> dict:
+    """Write the checkpoint and its manifest entry; `images` is the checksum of the training set."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.safetensors"
     save_file({k: v.contiguous() for k, v in model.state_dict().items()}, path.with_suffix(".part"))
@@ -216,14 +220,13 @@ def _publish(name: str, recipe: Recipe, model: nn.Module, seconds: float, folder
         "sha256": data.checksum(path),
         "parameters": networks.parameter_count(model),
         "recipe": asdict(recipe),
+        "images": images,
         "seconds": round(seconds),
         "threads": torch.get_num_threads(),
         "accuracy": _accuracies(model.to(memory_format=torch.contiguous_format), recipe.data),
     }
     manifest = read_manifest(folder) | {name: entry}
-    part = folder / f"manifest.{name}.part"
-    part.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
-    part.replace(folder / "manifest.json")
+    write_whole(folder / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True) + "\n")
     return entry
 
 
@@ -240,16 +243,21 @@ def _accuracies(model: nn.Module, name: str) -> dict[str, float]:
     return {k: round(v, 4) for k, v in result.items()}
 
 
-def main() -> None:
-    """Command line: train the named recipes."""
+def main() -> int:
+    """Command line: train the named recipes; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m memlib.train", description="Train networks and write checkpoints.")
     parser.add_argument("names", nargs="+", choices=sorted(RECIPES), metavar="NAME", help=", ".join(sorted(RECIPES)))
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads (default: all cores)")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    for name in arguments.names:
-        print(json.dumps({name: train(name)}, indent=1))
+    try:
+        for name in arguments.names:
+            print(json.dumps({name: train(name)}, indent=1))
+    except (data.DataError, CheckpointError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -401,7 +401,7 @@ def checkpoints(monkeypatch, tmp_path) -> Path:
     """A folder with a published checkpoint of an untrained network."""
     recipe = train.Recipe("digits", "vgg8", 0.0625, epochs=1)
     monkeypatch.setattr(train, "_accuracies", lambda *_: {"test": 0.1})
-    train._publish("tiny", recipe, networks.build(recipe.network, recipe.width), 0.0, tmp_path)
+    train._publish("tiny", recipe, networks.build(recipe.network, recipe.width), 0.0, tmp_path, "")
     return tmp_path
 
 
