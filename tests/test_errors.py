@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
+from torch.nn.utils import prune
 
 from memlib import (
     Device,
@@ -211,6 +212,29 @@ def small_network() -> nn.Module:
 def test_calibration(calibration, parts):
     """Missing, empty, of the wrong shape or kind: the message names calibration and says what is wrong."""
     raises(ValueError, lambda: map_network(small_network(), Hardware(), calibration), "calibration", *parts)
+
+
+def test_record_of_another_network():
+    """A record that does not fit the layer, whatever the ADC's range is."""
+    record = record_inputs(nn.Sequential(nn.Linear(7, 5)), torch.ones(2, 7))
+    for adc_range in ("full", "calibrated"):
+        hardware = Hardware(tile=Tile(adc_range=adc_range))
+        raises(
+            ValueError, lambda h=hardware: map_network(nn.Sequential(nn.Linear(6, 5)), h, record), "calibration", "'0'"
+        )
+
+
+def test_half_precision_is_refused():
+    """A converter's codes do not fit bfloat16."""
+    model = nn.Sequential(nn.Linear(6, 5)).bfloat16()
+    raises(ValueError, lambda: map_network(model, Hardware(tile=Tile(dac_bits=None, adc_bits=None))), "'0'", "float32")
+
+
+def test_pruned_network():
+    """torch cannot copy it; the message says what to do."""
+    model = nn.Sequential(nn.Linear(6, 5))
+    prune.random_unstructured(model[0], "weight", 0.5)
+    raises(ValueError, lambda: map_network(model, Hardware(), torch.ones(2, 6)), "model", "prune.remove")
 
 
 def test_record_inputs_of_no_tensor():

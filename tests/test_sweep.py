@@ -1,11 +1,13 @@
 """Sweeps: nothing lost, nothing computed twice, clear errors for files that are not ours."""
 
+import os
 import sqlite3
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from memlib.store import Store, StoreError
@@ -17,7 +19,7 @@ AXES = {"a": [1, 2, 3], "b": [10, 20]}
 def record(point, seed):
     """Leave a line per evaluation, so that tests can count them."""
     with (Path(point["log"])).open("a") as log:
-        log.write(f"{point['a']} {point['b']} {seed}\n")
+        log.write(f"{point['a']} {point['b']} {seed} {os.getpid()}\n")
     if point["a"] == point.get("bad"):
         raise ZeroDivisionError("on purpose")
     time.sleep(point.get("sleep", 0))
@@ -29,7 +31,7 @@ def axes(tmp_path, **changes):
 
 
 def evaluations(tmp_path):
-    return (tmp_path / "log").read_text().splitlines()
+    return [line.rsplit(maxsplit=1)[0] for line in (tmp_path / "log").read_text().splitlines()]
 
 
 def test_a_row_per_point_and_seed_in_order_and_nothing_twice(tmp_path):
@@ -62,20 +64,34 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import test_sweep as t
 folder = Path(sys.argv[2])
-print(t.sweep(t.axes(folder, sleep=0.1), t.record, folder / "store.sqlite", seeds=[0], jobs=1)["sum"].tolist())
+jobs = int(sys.argv[3])
+if __name__ == "__main__":
+    print(t.sweep(t.axes(folder, sleep=0.1), t.record, folder / "store.sqlite", seeds=[0], jobs=jobs)["sum"].tolist())
 """
+
+
+def script(tmp_path, jobs):
+    """The command of a sweep in a process of its own."""
+    main = tmp_path / "main.py"
+    main.write_text(SCRIPT)
+    return [sys.executable, str(main), str(Path(__file__).parent), str(tmp_path), str(jobs)]
+
+
+def kill_after_points(command, tmp_path, points):
+    """Start a sweep and send it SIGKILL when so many points were begun."""
+    process = subprocess.Popen(command)
+    deadline = time.monotonic() + 60
+    log = tmp_path / "log"
+    while not (log.exists() and len(evaluations(tmp_path)) >= points) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
 
 
 def test_a_killed_sweep_resumes(tmp_path):
     """SIGKILL in the middle: what was stored is not computed again, and the table is whole."""
-    command = [sys.executable, "-c", SCRIPT, str(Path(__file__).parent), str(tmp_path)]
-    process = subprocess.Popen(command)
-    log = tmp_path / "log"
-    deadline = time.monotonic() + 60
-    while not (log.exists() and len(evaluations(tmp_path)) >= 3) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.kill()
-    process.wait()
+    command = script(tmp_path, jobs=1)
+    kill_after_points(command, tmp_path, 3)
     with sqlite3.connect(tmp_path / "store.sqlite") as connection:
         stored = connection.execute("SELECT count(*) FROM results").fetchone()[0]
     connection.close()
@@ -84,6 +100,36 @@ def test_a_killed_sweep_resumes(tmp_path):
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert output.strip() == str([a + b for a in AXES["a"] for b in AXES["b"]])
     assert len(evaluations(tmp_path)) - before == 6 - stored
+
+
+def test_workers_of_a_killed_sweep_end_too(tmp_path):
+    """No process is left behind, and none goes on computing."""
+    kill_after_points(script(tmp_path, jobs=2), tmp_path, 2)
+    workers = {int(line.split()[-1]) for line in (tmp_path / "log").read_text().splitlines()}
+    deadline = time.monotonic() + 30
+    while any(Path(f"/proc/{pid}/stat").exists() for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    left = [pid for pid in workers if Path(f"/proc/{pid}/stat").exists()]
+    assert all(" Z " in Path(f"/proc/{pid}/stat").read_text() for pid in left)
+
+
+def test_a_failing_point_stops_the_rest(tmp_path):
+    """The queue is not worked off after an error."""
+    many = axes(tmp_path, bad=1, sleep=0.05) | {"b": list(range(40))}
+    with pytest.raises(SweepError, match="ZeroDivisionError"):
+        sweep(many, record, tmp_path / "store.sqlite", seeds=[0], jobs=2)
+    assert len(evaluations(tmp_path)) < 30
+
+
+def test_seeds_may_be_numpy_or_an_iterator(tmp_path):
+    """Every point gets all seeds, and NumPy's numbers are as good as Python's."""
+    small = axes(tmp_path) | {"a": np.array([1, 2])}
+    table = sweep(small, record, tmp_path / "store.sqlite", seeds=iter(np.arange(2)), jobs=1)
+    assert table["sum"].tolist() == [11, 12, 21, 22, 12, 13, 22, 23]
+    assert sweep(axes(tmp_path) | {"a": [1, 2]}, record, tmp_path / "store.sqlite", range(2), 1)["sum"].equals(
+        table["sum"]
+    )
+    assert len(evaluations(tmp_path)) == 8
 
 
 def test_keys_follow_content():

@@ -1,0 +1,42 @@
+"""Compare the tables behind two sets of figures: python tests/compare_figures.py EXPECTED_FOLDER FOUND_FOLDER.
+
+Accuracies may differ by two images, since the rounding of converters amplifies the last digits of different processors;
+their intervals follow from them. Everything else must be equal.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+
+def differences(expected: Path, found: Path) -> list[str]:
+    """What differs between two tables, in words."""
+    a, b = pd.read_csv(expected), pd.read_csv(found)
+    if a.shape != b.shape or list(a.columns) != list(b.columns):
+        return [f"{expected.name}: {a.shape} table of {list(a.columns)} expected, {b.shape} of {list(b.columns)} found"]
+    result = []
+    for column in a.columns.difference(["low", "high"]):
+        tolerance = 2 / a["images"] + 1e-5 if column == "accuracy" else 0
+        numeric = np.issubdtype(a[column].dtype, np.number)
+        wrong = (a[column] - b[column]).abs() > tolerance if numeric else a[column] != b[column]
+        result += [
+            f"{expected.name}: row {i}, {column}: {a[column][i]} expected, {b[column][i]} found" for i in a[wrong].index
+        ]
+    return result
+
+
+def main(expected: Path, found: Path) -> int:
+    """Compare all tables of two folders; returns the exit code."""
+    tables = sorted(expected.glob("*.csv"))
+    problems = [] if tables else [f"{expected}: holds no tables"]
+    for table in tables:
+        other = found / table.name
+        problems += differences(table, other) if other.exists() else [f"{other}: missing"]
+    print("\n".join(problems) or f"{len(tables)} tables agree with {expected}")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
