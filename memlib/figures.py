@@ -22,7 +22,7 @@ def set_style() -> None:
     """Small, quiet axes for print; text stays text in PDFs."""
     sns.set_theme(context="paper", style="ticks", font_scale=0.9)
     mpl.rcParams.update(
-        {"figure.dpi": 110, "savefig.dpi": 200, "pdf.fonttype": 42, "axes.grid": True, "grid.alpha": 0.3}
+        {"figure.dpi": 80, "savefig.dpi": 200, "pdf.fonttype": 42, "axes.grid": True, "grid.alpha": 0.3}
     )
 
 

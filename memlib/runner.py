@@ -219,12 +219,12 @@ def _plain(text: str) -> str:
 def keep_outputs(path: Path) -> None:
     """Copy the outputs of a notebook's last smoke run into the notebook itself, where nbval compares with them."""
     executed = json.loads((project_root() / "results" / "smoke" / path.name).read_text())
-    outputs = {cell["id"]: cell["outputs"] for cell in executed["cells"] if cell["cell_type"] == "code"}
+    by_id = {cell["id"]: cell for cell in executed["cells"]}
     notebook = json.loads(path.read_text())
     for cell in notebook["cells"]:
-        if cell["cell_type"] == "code":
-            cell["outputs"] = outputs[cell["id"]]
-    path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
+        if cell["cell_type"] == "code":  # nbval takes a cell without a count for one that never ran
+            cell |= {key: by_id[cell["id"]][key] for key in ("outputs", "execution_count")}
+    write_whole(path, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
 
 
 def write_report(preset: str) -> Path:
