@@ -23,6 +23,7 @@ OFF = {"dac_bits": None, "adc_bits": None}
 CONVERTERS = {"rows": 128, "cols": 128, "dac_bits": 8, "adc_bits": 8}
 VARIANTS = {  # label: (device, tile, goal); the first is the measure of the others
     "plain torch": (None, None, ""),
+    "plain torch, channels last": (None, "channels_last", ""),
     "static non-idealities, converters off": (STATIC, OFF, "<= 1.15"),
     "128x128 tiles, 8-bit DAC and ADC": (STATIC, CONVERTERS, "<= 3"),
     "the same with read noise": (STATIC | {"read_noise": 0.02}, CONVERTERS, "<= 8"),
@@ -37,7 +38,9 @@ def create(label, calibration):
     model = build("resnet20").eval()
     device, tile, _ = VARIANTS[label]
     if device is None:
-        return model
+        import torch
+
+        return model.to(memory_format=getattr(torch, tile or "contiguous_format"))
     hardware = memlib.Hardware(memlib.Device(**device), memlib.Tile(**tile), memlib.Mapping())
     return memlib.map_network(model, hardware, calibration, seed=0)
 
