@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from memlib.calibration import Record, record_inputs
 from memlib.chip import map_network
 from memlib.hardware import Hardware
+from memlib.progress import progress
 
 #: Images per forward pass. Read noise is drawn forward by forward, so results depend on it.
 BATCH = 100
@@ -50,5 +51,8 @@ def accuracy(
         raise ValueError(f"labels={len(labels)}: must be one for each of the {len(images)} images, and at least one")
     if calibration is not None and not isinstance(calibration, dict):
         calibration = record_inputs(model, calibration, digital)
-    chips = (map_network(model, hardware, calibration, seed, digital) for seed in seeds)
-    return np.array([correct(chip, images, labels).double().mean().item() for chip in chips])
+    accuracies = []
+    for seed in progress(list(seeds), unit="chips"):
+        chip = map_network(model, hardware, calibration, seed, digital)
+        accuracies.append(correct(chip, images, labels).double().mean().item())
+    return np.array(accuracies)
