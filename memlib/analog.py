@@ -27,7 +27,6 @@ class _Cut:
     first: int  #: its first input channel
     channels: int  #: how many input channels it reads
     outputs: slice  #: the output channels it adds to
-    tiles: int  #: reference columns
 
 
 def converted_currents(cut: ProgrammedCut, converter: str) -> Tensor:
@@ -163,7 +162,7 @@ class AnalogLayer(nn.Module):
             return
         for i, (cut, signal) in enumerate(zip(cuts, signals, strict=True)):
             channels = signal.shape[1] // self.geometry.positions
-            self.cuts.append(_Cut(cut.first_input // self.geometry.positions, channels, cut.outputs, len(cut.tiles)))
+            self.cuts.append(_Cut(cut.first_input // self.geometry.positions, channels, cut.outputs))
             shape = (-1, channels, *self.geometry.kernel)
             self.register_buffer(f"signal{i}", _kernel(signal.reshape(shape), weight))
             self.register_buffer(f"owner{i}", cut.tile_of_column.to(weight.device))
@@ -214,24 +213,16 @@ class AnalogLayer(nn.Module):
         return codes if self.converter == "pair" else self._subtract_reference(i, cut, codes)
 
     def _read_noise(self, i: int, cut: _Cut, variance: Tensor) -> Tensor:
-        """Exactly normal noise of a column sum; all columns of a tile share their reference's."""
-        columns = variance.shape[-1 - self.geometry.dims]
-        own = columns - (cut.tiles if self.hardware.mapping.scheme == "offset" else 0)
-        draws = [self._normals(self._outputs(variance, 0, own))]
-        if own < columns:
-            draws.append(self._normals(self._outputs(variance, own, columns)))
+        """Exactly normal noise of column sums; one normal per read and conversion, and one per reference after them."""
+        if self._generator is None or self._generator.device != variance.device:
+            self._generator = generator(self.seed, self.name, "read_noise", device=variance.device)
+        channel = -1 - self.geometry.dims
+        shape = variance.movedim(channel, -1).shape  # the reads' conversions side by side, as they lie in memory
+        normals = torch.randn(shape, generator=self._generator, device=variance.device).movedim(-1, channel)
         # an unlucky rounding of a sum of squares may be a little below 0
-        noise = (
-            variance.clamp_(min=0)
-            .sqrt_()
-            .mul_(draws[0] if own == columns else torch.cat(draws, -1 - self.geometry.dims))
-        )
-        return noise if own == columns or self.converter == "column" else self._subtract_reference(i, cut, noise)
-
-    def _normals(self, like: Tensor) -> Tensor:
-        if self._generator is None or self._generator.device != like.device:
-            self._generator = generator(self.seed, self.name, "read_noise", device=like.device)
-        return torch.randn(like.shape, generator=self._generator, device=like.device).to(like.dtype)
+        noise = variance.clamp_(min=0).sqrt_().mul_(normals)
+        shared_reference = self.converter == "pair" and self.hardware.mapping.scheme == "offset"
+        return self._subtract_reference(i, cut, noise) if shared_reference else noise
 
     def _subtract_reference(self, i: int, cut: _Cut, values: Tensor) -> Tensor:
         """Columns minus their negative column, or their tile's reference, which stand behind them."""

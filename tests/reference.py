@@ -257,19 +257,16 @@ class ReferenceLayer:
         """For each tile of a row cut: normals (N, *out) of each read, as _converter_currents, and of its reference."""
         if noise is None or not self.device.read_noise:
             return [([], None)] * len(tiles)
-        images, *out = shape
         columns = sum(len(tile.columns) for tile in tiles)
         polarities = self.polarities if self.per_column else 1
-        z = torch.randn((images, polarities * columns, *out), generator=noise).double().numpy()
-        z_references = None
-        if not self.differential:
-            z_references = torch.randn((images, len(tiles), *out), generator=noise).double().numpy()
+        references = 0 if self.differential else len(tiles)
+        z = torch.randn((*shape, polarities * columns + references), generator=noise).double().numpy()
         result = []
         first = 0
         for t, tile in enumerate(tiles):
             numbers = [p * columns + first + j for p in range(polarities) for j in range(len(tile.columns))]
-            z_reference = None if z_references is None else z_references[:, t]
-            result.append(([z[:, number] for number in numbers], z_reference))
+            z_reference = None if self.differential else z[..., polarities * columns + t]
+            result.append(([z[..., number] for number in numbers], z_reference))
             first += len(tile.columns)
         return result
 
