@@ -11,6 +11,7 @@ checked by torchvision into `data/`. `MEMLIB_DATA`, or a `cifar10` folder in it,
 Decoded images are cached under `data/`, with a checksum of their bytes.
 """
 
+import dataclasses
 import hashlib
 import io
 import os
@@ -51,11 +52,14 @@ class MissingDataError(DataError):
 
 @dataclass(frozen=True)
 class Images:
-    """A labelled image set: `pixels` (n, 3, 32, 32) uint8, `labels` (n,) int64, `sha256` of both."""
+    """A labelled image set."""
 
-    pixels: Tensor
-    labels: Tensor
-    sha256: str
+    pixels: Tensor  #: (n, 3, 32, 32) uint8
+    labels: Tensor  #: (n,) int64
+    sha256: str  #: of both
+    origin: str = (
+        ""  #: what the pixels were read from, for captions: a lossy re-encoding must not pass for the original
+    )
 
     def head(self, n: int) -> tuple[Tensor, Tensor]:
         """The first n images as network input (n, 3, 32, 32) float32, and their labels.
@@ -92,10 +96,10 @@ def checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _images(pixels: Tensor, labels: Tensor) -> Images:
+def _images(pixels: Tensor, labels: Tensor, origin: str = "") -> Images:
     digest = hashlib.sha256(pixels.numpy().tobytes())
     digest.update(labels.numpy().tobytes())
-    return Images(pixels, labels, digest.hexdigest())
+    return Images(pixels, labels, digest.hexdigest(), origin)
 
 
 def _digits(split: str) -> Images:
@@ -107,7 +111,8 @@ def _digits(split: str) -> Images:
     chosen = order[-DIGITS_TEST:] if split == "test" else order[:-DIGITS_TEST]
     small = torch.from_numpy(digits.images)[chosen, None] * (255 / 16)
     large = torch.nn.functional.interpolate(small, size=(32, 32), mode="bilinear", align_corners=False)
-    return _images(large.round().to(torch.uint8).repeat(1, 3, 1, 1), torch.from_numpy(digits.target)[chosen].long())
+    pixels = large.round().to(torch.uint8).repeat(1, 3, 1, 1)
+    return _images(pixels, torch.from_numpy(digits.target)[chosen].long(), "scikit-learn's digits")
 
 
 def _cifar10(split: str) -> Images:
@@ -150,7 +155,7 @@ def _lossless(path: Path) -> Images:
             pixels, labels = torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"]).long()
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: damaged, or not an npz file with 'images' and 'labels' ({error})") from error
-    return _images(pixels.permute(0, 3, 1, 2).contiguous(), labels)
+    return _images(pixels.permute(0, 3, 1, 2).contiguous(), labels, "CIFAR-10, lossless copies")
 
 
 def _official(root: Path, split: str, download: bool = False) -> Images:
@@ -165,7 +170,7 @@ def _official(root: Path, split: str, download: bool = False) -> Images:
             "MEMLIB_DATA to a folder with the data set"
         ) from error
     pixels = torch.from_numpy(dataset.data).permute(0, 3, 1, 2).contiguous()
-    return _images(pixels, torch.tensor(dataset.targets))
+    return _images(pixels, torch.tensor(dataset.targets), "CIFAR-10, original files")
 
 
 def _torchvision_cifar10() -> type:
@@ -193,7 +198,8 @@ def _class_folders(source: Path, split: str) -> Images:
     cache = _cache_folder() / f"cifar10-{split}-{_fingerprint(source, files)[:16]}.safetensors"
     if not cache.exists():
         _write_cache(cache, _images(_decode(source, sorted(files, key=_index), split), labels))
-    return _read_cache(cache)
+    kinds = " and ".join(sorted({Path(name).suffix.lower().lstrip(".") for name in files}))
+    return dataclasses.replace(_read_cache(cache), origin=f"CIFAR-10, re-encoded as {kinds}")
 
 
 def _members(source: Path) -> Iterable[tuple[str, str]]:

@@ -238,6 +238,8 @@ def write_report(preset: str) -> Path:
         "marked exploratory, whatever its verdict. Each interval stands for itself, uncorrected for their number.",
         "",
     ]
+    figures = {path.stem: json.loads(path.read_text()).get("parameters", {}) for path in sorted(folder.glob("*.json"))}
+    lines += [f"Images of {name}: {p['origin']}." for name, p in figures.items() if "origin" in p] + [""]
     lines += ["| figure | claim | verdict | effect | n | images |", "|---|---|---|---|---|---|"]
     row = "| {name} | {statement} | {verdict} | {effect:.2f} [{low:.2f}, {high:.2f}] | {n} | {images} |"
     lines += [row.format(**claim | {"name": name, "verdict": verdict}) for name, claim, verdict in _claims(folder)]

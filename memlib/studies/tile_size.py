@@ -80,13 +80,15 @@ def data_of(checkpoint: str) -> str:
 
 
 @lru_cache
-def _loaded_sha256(name: str, split: str) -> str:
-    return data.load(name, split).sha256
+def _identity(name: str, split: str) -> tuple[str, str]:
+    """Checksum and origin of a set of images."""
+    images = data.load(name, split)
+    return images.sha256, images.origin
 
 
 def _pixels(name: str) -> str:
     """Checksums of the images that calibrate and test."""
-    return "-".join(_loaded_sha256(name, split) for split in ("train", "test"))
+    return "-".join(_identity(name, split)[0] for split in ("train", "test"))
 
 
 def label(checkpoint: str) -> str:
@@ -122,11 +124,17 @@ def inputs(checkpoints: Sequence[str]) -> dict[str, Any]:
     return {
         "weights": {checkpoint: train.manifest_entry(checkpoint)["sha256"] for checkpoint in checkpoints},
         "pixels": {
-            f"{name} {split}": _loaded_sha256(name, split) for name in sorted(sets) for split in ("train", "test")
+            f"{name} {split}": _identity(name, split)[0] for name in sorted(sets) for split in ("train", "test")
         },
+        "origin": origin(checkpoints),
         "device": DEVICE,
         "calibration_images": CALIBRATION_IMAGES,
     }
+
+
+def origin(checkpoints: Sequence[str]) -> str:
+    """What the test images were read from."""
+    return "; ".join(sorted({_identity(data_of(checkpoint), "test")[1] for checkpoint in checkpoints}))
 
 
 def points(
@@ -209,7 +217,12 @@ def plot(frame: pd.DataFrame, chance: float = 0.1) -> Figure:
         bottom.set_xlabel("ADC bits")
         bottom.set_xticks(sorted(frame["adc_bits"].unique()))
     axes[0, 0].set_ylim(0, 102)
-    figure.tight_layout(w_pad=0.4, h_pad=0.6)
+    chips, images = sorted(set(frame["n"])), frame["images"].max()
+    note = (
+        f"{origin(checkpoints)}: {images} test images; {chips[-1]} chips where anything is random; bars: 95 % intervals"
+    )
+    figure.text(0.01, 0.005, note, fontsize="small", color="0.3")
+    figure.tight_layout(w_pad=0.4, h_pad=0.6, rect=(0, 0.015, 1, 1))
     return figure
 
 
