@@ -7,7 +7,6 @@ their intervals follow from them. Everything else must be equal.
 import sys
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 
@@ -19,7 +18,7 @@ def differences(expected: Path, found: Path) -> list[str]:
     result = []
     for column in a.columns.difference(["low", "high"]):
         tolerance = 2 / a["images"] + 1e-5 if column == "accuracy" else 0
-        numeric = np.issubdtype(a[column].dtype, np.number)
+        numeric = pd.api.types.is_numeric_dtype(a[column])
         wrong = (a[column] - b[column]).abs() > tolerance if numeric else a[column] != b[column]
         result += [
             f"{expected.name}: row {i}, {column}: {a[column][i]} expected, {b[column][i]} found" for i in a[wrong].index

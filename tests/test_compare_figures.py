@@ -1,0 +1,34 @@
+"""The comparison of tables must notice what it is there for."""
+
+import pandas as pd
+import pytest
+from compare_figures import main
+
+TABLE = {"checkpoint": ["a", "b"], "rows": [32, 64], "images": [100, 100], "accuracy": [0.5, 0.9], "low": [0.4, 0.8]}
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({}, 0),
+        ({"accuracy": [0.52, 0.9], "low": [0.43, 0.8]}, 0),
+        ({"accuracy": [0.53, 0.9]}, 1),
+        ({"checkpoint": ["a", "c"]}, 1),
+        ({"rows": [32, 65]}, 1),
+        ({"more": [1, 2]}, 1),
+    ],
+)
+def test_two_images_are_tolerated_and_nothing_else(tmp_path, change, code):
+    """Accuracy within two of 100 images; labels, counts and columns equal."""
+    for name, table in (("expected", TABLE), ("found", TABLE | change)):
+        (tmp_path / name).mkdir()
+        pd.DataFrame(table).to_csv(tmp_path / name / "table.csv", index=False)
+    assert main(tmp_path / "expected", tmp_path / "found") == code
+
+
+def test_missing_tables_are_noticed(tmp_path):
+    """No tables at all, or one too few."""
+    assert main(tmp_path, tmp_path) == 1
+    pd.DataFrame(TABLE).to_csv(tmp_path / "table.csv", index=False)
+    (tmp_path / "empty").mkdir()
+    assert main(tmp_path, tmp_path / "empty") == 1
