@@ -131,7 +131,7 @@ class AnalogLayer(nn.Module):
         return cuts, programmer.weight_per_siemens
 
     def _full_scale(self, chip: list[ProgrammedCut], weight: Tensor) -> float:
-        """The ADC's full scale, A: see `Tile.adc_range`, `Tile.calibration` and `Tile.adc_quantile`."""
+        """The ADC's full scale, A: see `Tile.adc_range`, `Tile.adc_calibration` and `Tile.adc_quantile`."""
         device, tile = self.hardware.device, self.hardware.tile
         span = device.g_range / (2 if self.hardware.mapping.scheme == "offset" else 1)
         if tile.converter == "column":
@@ -143,7 +143,7 @@ class AnalogLayer(nn.Module):
             )
         if tile.adc_range == "full":
             return full
-        cuts = chip if tile.calibration == "chip" else self._programmed(weight, device.ideal())[0]
+        cuts = chip if tile.adc_calibration == "chip" else self._programmed(weight, device.ideal())[0]
         return calibrated_range(cuts, tile, self.inputs) or full
 
     def _fold(self, cuts: list[ProgrammedCut], weight_per_siemens: Tensor, weight: Tensor) -> None:
@@ -193,10 +193,11 @@ class AnalogLayer(nn.Module):
         total = None
         for i, cut in enumerate(self.cuts):
             part = self._partial_sum(i, cut, u, squares, padding)
+            if total is None and cut.outputs == slice(0, self.geometry.outputs):
+                total = part
+                continue
             if total is None:
-                total = part if cut.outputs == slice(0, self.geometry.outputs) else self._with_all_outputs(part)
-                if total is part:
-                    continue
+                total = self._zeros(part)
             self._outputs(total, cut.outputs.start, cut.outputs.stop).add_(part)
         total.mul_(self.scale)
         return total if self.bias is None else total.add_(self.bias.view(self.scale.shape))
@@ -235,7 +236,8 @@ class AnalogLayer(nn.Module):
     def _outputs(self, y: Tensor, start: int, stop: int) -> Tensor:
         return self.geometry.channels(y, start, stop - start)
 
-    def _with_all_outputs(self, part: Tensor) -> Tensor:
+    def _zeros(self, part: Tensor) -> Tensor:
+        """Room for all outputs, where the first cut of a grouped layer adds to some of them only."""
         shape = list(part.shape)
         shape[-1 - self.geometry.dims] = self.geometry.outputs
         return part.new_zeros(shape)

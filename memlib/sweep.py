@@ -158,8 +158,9 @@ def _start_worker() -> None:
     """One torch thread; and a worker whose parent was killed ends too, instead of waiting for work for ever."""
     torch.set_num_threads(1)
 
-    def follow() -> None:
-        multiprocessing.parent_process().join()
-        os._exit(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
-    threading.Thread(target=follow, daemon=True).start()
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)

@@ -27,7 +27,7 @@ class Tile(Config):
     #: for a differential pair, half of it for an offset pair, g_on per column.
     adc_range: str = "calibrated"
     #: Calibrated on the ideal device ("design") or on this seed's devices ("chip"); both without read noise.
-    calibration: str = "design"
+    adc_calibration: str = "design"
     #: The calibrated range is this quantile of |I| over all converted currents of a layer.
     adc_quantile: float = 0.999
     #: One ADC per "pair" of columns, whose currents are subtracted first, or per "column".
@@ -40,7 +40,7 @@ class Tile(Config):
         whole("dac_bits", self.dac_bits, 1, 24, none=True)
         whole("adc_bits", self.adc_bits, 1, 24, none=True)
         one_of("adc_range", self.adc_range, ("calibrated", "full"))
-        one_of("calibration", self.calibration, ("design", "chip"))
+        one_of("adc_calibration", self.adc_calibration, ("design", "chip"))
         one_of("converter", self.converter, ("pair", "column"))
         in_range("adc_quantile", self.adc_quantile, 0, 1, "a quantile")
         positive("v_read", self.v_read)

@@ -77,7 +77,7 @@ class ReferenceLayer:
         if self.tile.adc_range == "full":
             self.adc_range = full
             return
-        tiles = self.chip if self.tile.calibration == "chip" else self._program_tiles(ideal=True)
+        tiles = self.chip if self.tile.adc_calibration == "chip" else self._program_tiles(ideal=True)
         volts = self._input_voltages(calibration_x)
         magnitudes = []
         for n in range(len(volts)):

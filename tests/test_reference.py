@@ -37,7 +37,7 @@ TILES = {
     "off": Tile(rows=10, cols=4, dac_bits=None, adc_bits=None),
     "dac only": Tile(rows=10, cols=4, dac_bits=5, adc_bits=None),
     "calibrated": Tile(rows=10, cols=4, dac_bits=6, adc_bits=6, adc_quantile=0.97),
-    "chip": Tile(rows=16, cols=3, dac_bits=4, adc_bits=5, calibration="chip"),
+    "chip": Tile(rows=16, cols=3, dac_bits=4, adc_bits=5, adc_calibration="chip"),
     "full, column": Tile(rows=7, cols=5, dac_bits=6, adc_bits=7, adc_range="full", converter="column"),
     "calibrated, column": Tile(rows=10, cols=4, dac_bits=None, adc_bits=6, converter="column"),
 }

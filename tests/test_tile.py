@@ -144,7 +144,7 @@ def test_design_and_chip_ranges(scheme, states, converter):
     """`design` has the ideal device's range, `chip` that of the programmed cells, which have two or three states."""
     weights, x, device = random(20, 5), np.abs(random(60, 20, seed=1)), Device(states=states, read_noise=0.5)
     for calibration, quantised in (("design", False), ("chip", True)):
-        tile = Tile(rows=8, calibration=calibration, converter=converter)
+        tile = Tile(rows=8, adc_calibration=calibration, converter=converter)
         expected = np.quantile(converted(weights, x, 8, scheme, converter, quantised), 0.999)
         assert mapped(weights, tile, x, device, scheme).full_scale == pytest.approx(expected, rel=1e-9)
 
@@ -154,7 +154,7 @@ def test_chip_ranges_belong_to_the_seed():
     device, x = Device(d2d_on=0.2), torch.from_numpy(random(60, 20))
     scales = {}
     for calibration in ("design", "chip"):
-        hardware = Hardware(device, Tile(calibration=calibration))
+        hardware = Hardware(device, Tile(adc_calibration=calibration))
         chips = [map_network(linear(random(20, 5)), hardware, x, seed) for seed in (0, 1)]
         scales[calibration] = {chip.layers[""].full_scale for chip in chips}
     assert len(scales["design"]) == 1
@@ -164,7 +164,7 @@ def test_chip_ranges_belong_to_the_seed():
 
 def test_range_without_current_is_full():
     """A chip, or an input, that gives no current gets the full range."""
-    tile = Tile(rows=8, calibration="chip")
+    tile = Tile(rows=8, adc_calibration="chip")
     expected = 0.3 * 8 * (G_ON - G_OFF)
     assert mapped(random(8, 5), tile, random(6, 8), Device(unformed=1.0)).full_scale == pytest.approx(expected)
     dark = mapped(random(8, 5), tile, np.zeros((6, 8)))
