@@ -83,7 +83,7 @@ def test_unknown_field(kind):
         (Tile, {"rows": None}, "at least 1"),
         (Tile, {"cols": True}, "at least 1"),
         (Tile, {"adc_range": "max"}, "'calibrated', 'full'"),
-        (Tile, {"calibration": "seed"}, "'design', 'chip'"),
+        (Tile, {"adc_calibration": "seed"}, "'design', 'chip'"),
         (Tile, {"converter": "row"}, "'pair', 'column'"),
         (Tile, {"adc_quantile": 99.9}, "a quantile from 0 to 1"),
         (Tile, {"v_read": 0}, "above 0"),
