@@ -47,6 +47,8 @@ def accuracy(
     for name, value in (("images", images), ("labels", labels)):
         if not isinstance(value, Tensor):
             raise ValueError(f"{name}={type(value).__name__}: must be a torch tensor")
+    if not isinstance(seeds, Iterable):
+        raise ValueError(f"seeds={seeds!r}: must be device seeds, such as range(10)")
     if len(images) != len(labels) or not len(images):
         raise ValueError(f"labels={len(labels)}: must be one for each of the {len(images)} images, and at least one")
     if calibration is not None and not isinstance(calibration, dict):

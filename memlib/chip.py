@@ -129,7 +129,13 @@ def _assemble(network: nn.Module, layers: dict[str, AnalogLayer], seed: int) -> 
 
 
 def save_network(analog: AnalogNetwork, path: str | Path) -> None:
-    """Write a mapped network, its programmed devices and its converters' ranges, to a safetensors file (no pickle)."""
+    """Write a mapped network, its programmed devices and its converters' ranges, to a safetensors file (no pickle).
+
+    Raises:
+        ValueError: if the folder does not exist.
+    """
+    if not Path(path).parent.is_dir():
+        raise ValueError(f"path={str(path)!r}: must be in a folder that exists")
     layers = {
         name: {
             "device": asdict(layer.hardware.device),

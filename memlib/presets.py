@@ -6,6 +6,7 @@ from typing import Any
 PAPER: dict[str, dict[str, Any]] = {
     "05_tile_size": {
         "checkpoints": ["resnet20-cifar10", "vgg8-cifar10"],
+        "device": "10k_100k",
         "images": 1000,
         "device_seeds": 5,
         "tile_rows": [32, 64, 128, 256],

@@ -209,6 +209,8 @@ def _mirror(path: Path, done: threading.Event) -> None:
                 sys.stderr.write(text)
                 sys.stderr.flush()
             elif done.wait(0.3):
+                if file.tell():
+                    sys.stderr.write("\n")  # a bar ends without one
                 return
 
 

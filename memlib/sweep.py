@@ -126,7 +126,7 @@ def _evaluate(missing: Tasks, evaluate: Evaluate, store: Store, results: dict, j
             except Exception as error:
                 short = {k: v for k, v in point.items() if len(str(v)) < 64}  # checksums tell a reader nothing
                 name, text = type(error).__name__, str(error)
-                raise SweepError(f"point {short}, seed {seed} failed: {name}: {text}") from error
+                raise SweepError(f"{name}: {text} (point {short}, seed {seed})") from error
             store.put(key, {**point, "seed": seed}, results[key])
             bar.update()
 

@@ -83,8 +83,8 @@ def manifest_entry(name: str, folder: Path = CHECKPOINTS) -> dict:
     manifest = read_manifest(folder)
     if name not in manifest:
         raise CheckpointError(
-            f"checkpoint={name!r}: unknown; there are {sorted(manifest)}; train one of {sorted(RECIPES)} with: "
-            "python -m memlib.train NAME"
+            f"checkpoint={name!r}: unknown; there are {sorted(manifest)}, and `python -m memlib.train NAME` makes one "
+            f"of {sorted(set(RECIPES) - set(manifest)) or 'these anew'}"
         )
     return manifest[name]
 

@@ -35,7 +35,6 @@ EFFECTS: dict[str, tuple[tuple[str, ...], str]] = {
 }
 CALIBRATION_IMAGES = 256
 DAC_BITS = 8
-DEVICE = "10k_100k"
 #: Effects that draw no random numbers.
 DETERMINISTIC = {"states"}
 
@@ -53,11 +52,16 @@ def evaluate(point: Point, seed: int) -> dict[str, Any]:
     point = dict(point)
     shared = [point.pop(name) for name in ("checkpoint", "weights", "pixels", "images", "calibration_images")]
     model, record, images, labels = _prepared(*shared)
-    rows, adc_bits, dac_bits = (point.pop(name) for name in ("rows", "adc_bits", "dac_bits"))
-    device = Device.preset(point.pop("device")).replace(**point)
-    hardware = Hardware(device, Tile(rows=rows, cols=rows, dac_bits=dac_bits, adc_bits=adc_bits))
-    hits = correct(map_network(model, hardware, record, seed), images, labels)
+    hits = correct(map_network(model, _hardware(point), record, seed), images, labels)
     return {"accuracy": hits.double().mean().item(), "correct": pack(hits.numpy())}
+
+
+def _hardware(fields: dict[str, Any]) -> Hardware:
+    """From a device preset's name and fields of tile and device."""
+    fields = dict(fields)
+    names = {"rows", "dac_bits", "adc_bits", "adc_range"} & set(fields)
+    tile = Tile(cols=fields["rows"], **{name: fields.pop(name) for name in names})
+    return Hardware(Device.preset(fields.pop("device")).replace(**fields), tile)
 
 
 @lru_cache(maxsize=4)
@@ -99,22 +103,31 @@ def label(checkpoint: str) -> str:
 
 
 def make_point(
-    checkpoint: str, images: int, rows: int, adc_bits: int, effect: str = "d2d", severity: float = 0
+    checkpoint: str,
+    images: int,
+    device: str,
+    rows: int,
+    adc_bits: int,
+    effect: str = "d2d",
+    severity: float = 0,
+    **tile: Any,
 ) -> Point:
-    """One point; an effect that is off leaves no trace, so that all panels share their baseline."""
+    """One point; an effect that is off leaves no trace, so that all panels share their baseline.
+
+    Raises:
+        ValueError: if no such hardware can be.
+    """
     entry = train.manifest_entry(checkpoint)
-    name = entry["recipe"]["data"]
+    severities = dict.fromkeys(EFFECTS[effect][0], severity) if severity else {}
+    hardware = {"device": device, "rows": rows, "dac_bits": DAC_BITS, "adc_bits": adc_bits, **tile, **severities}
+    _hardware(hardware)
     return {
         "checkpoint": checkpoint,
         "weights": entry["sha256"],
-        "pixels": _pixels(name),
+        "pixels": _pixels(entry["recipe"]["data"]),
         "images": images,
         "calibration_images": CALIBRATION_IMAGES,
-        "device": DEVICE,
-        "rows": rows,
-        "dac_bits": DAC_BITS,
-        "adc_bits": adc_bits,
-        **(dict.fromkeys(EFFECTS[effect][0], severity) if severity else {}),
+        **hardware,
     }
 
 
@@ -127,8 +140,8 @@ def inputs(checkpoints: Sequence[str]) -> dict[str, Any]:
             f"{name} {split}": _identity(name, split)[0] for name in sorted(sets) for split in ("train", "test")
         },
         "origin": origin(checkpoints),
-        "device": DEVICE,
         "calibration_images": CALIBRATION_IMAGES,
+        "dac_bits": DAC_BITS,
     }
 
 
@@ -140,13 +153,14 @@ def origin(checkpoints: Sequence[str]) -> str:
 def points(
     checkpoints: Sequence[str],
     images: int,
+    device: str,
     tile_rows: Sequence[int],
     adc_bits: Sequence[int],
     severities: dict[str, Sequence[float]],
 ) -> list[Point]:
     """The points of the figure; severity 0 is one baseline for all effects."""
     return [
-        make_point(checkpoint, images, rows, bits, effect, severity)
+        make_point(checkpoint, images, device, rows, bits, effect, severity)
         for checkpoint in checkpoints
         for effect, levels in severities.items()
         for severity in levels
@@ -218,9 +232,8 @@ def plot(frame: pd.DataFrame, chance: float = 0.1) -> Figure:
         bottom.set_xticks(sorted(frame["adc_bits"].unique()))
     axes[0, 0].set_ylim(0, 102)
     chips, images = sorted(set(frame["n"])), frame["images"].max()
-    note = (
-        f"{origin(checkpoints)}: {images} test images; {chips[-1]} chips where anything is random; bars: 95 % intervals"
-    )
+    note = f"{origin(checkpoints)}: {images} test images; {chips[-1]} chips where anything is random"
+    note += "; bars: 95 % intervals; dotted: chance"
     figure.text(0.01, 0.005, note, fontsize="small", color="0.3")
     figure.tight_layout(w_pad=0.4, h_pad=0.6, rect=(0, 0.015, 1, 1))
     return figure
@@ -246,32 +259,34 @@ def footprint_table(checkpoints: Sequence[str], shapes: Sequence[Sequence[int]])
     for checkpoint in checkpoints:
         model = train.load_checkpoint(checkpoint)
         for height, width in shapes:
-            table = footprint(model, (3, 32, 32), Hardware(Device.preset(DEVICE), Tile(rows=height, cols=width)))
+            table = footprint(model, (3, 32, 32), Hardware(tile=Tile(rows=height, cols=width)))
             total = table[["tiles", "cells_used", "cells_allocated", "conversions"]].sum()
             utilisation = total["cells_used"] / total["cells_allocated"]
             rows.append({"checkpoint": checkpoint, "tile": f"{height}x{width}", **total, "utilisation": utilisation})
     return pd.DataFrame(rows)
 
 
-#: The points that claims compare, by name: rows, ADC bits, effect, severity.
+#: The points that claims compare, by name: rows, ADC bits, effect, severity; "full" ones with that ADC range.
 CLAIM_POINTS: dict[str, tuple[int, int, str, float]] = {
     "d2d, 32 rows, 4 bits": (32, 4, "d2d", 0.2),
     "d2d, 256 rows, 4 bits": (256, 4, "d2d", 0.2),
     "d2d, 32 rows, 8 bits": (32, 8, "d2d", 0.2),
     "d2d, 256 rows, 8 bits": (256, 8, "d2d", 0.2),
     "d2d, 256 rows, 10 bits": (256, 10, "d2d", 0.2),
+    "full, 32 rows, 8 bits": (32, 8, "d2d", 0.2),
+    "full, 256 rows, 8 bits": (256, 8, "d2d", 0.2),
     "stuck at LRS": (128, 8, "stuck_on", 0.01),
     "stuck at HRS": (128, 8, "stuck_off", 0.01),
     "no device effect": (256, 8, "d2d", 0),
 }
 
 
-def claim_points(checkpoints: Sequence[str], images: int) -> list[Point]:
+def claim_points(checkpoints: Sequence[str], images: int, device: str) -> list[Point]:
     """The points that claims are decided on."""
     return [
-        make_point(checkpoint, images, rows, bits, effect, severity)
+        make_point(checkpoint, images, device, *point, **({"adc_range": "full"} if name.startswith("full") else {}))
         for checkpoint in checkpoints
-        for rows, bits, effect, severity in CLAIM_POINTS.values()
+        for name, point in CLAIM_POINTS.items()
     ]
 
 
@@ -280,7 +295,9 @@ def claims(results: pd.DataFrame, checkpoints: Sequence[str]) -> list[Claim]:
 
     def hits(checkpoint: str, name: str) -> np.ndarray:
         rows, bits, effect, severity = CLAIM_POINTS[name]
-        chosen = _select(results[results["checkpoint"] == checkpoint], effect, severity)
+        full = results["adc_range"] == "full"
+        kind = full if name.startswith("full") else ~full
+        chosen = _select(results[(results["checkpoint"] == checkpoint) & kind], effect, severity)
         return _hits(chosen[(chosen["rows"] == rows) & (chosen["adc_bits"] == bits)]).astype(float)
 
     def difference(checkpoint: str, a: str, b: str) -> Interval:
@@ -305,6 +322,18 @@ def claims(results: pd.DataFrame, checkpoints: Sequence[str]) -> list[Claim]:
             within(
                 f"{network}: at 256 rows, 8 and 10 ADC bits differ by less than 1 point (20 % device-to-device)",
                 difference(checkpoint, "d2d, 256 rows, 10 bits", "d2d, 256 rows, 8 bits"),
+                0.01,
+            ),
+            above(
+                f"{network}: with an 8-bit ADC of full range, tiles of 32 rows are over 1 point more accurate than "
+                "tiles of 256 rows (20 % device-to-device)",
+                difference(checkpoint, "full, 32 rows, 8 bits", "full, 256 rows, 8 bits"),
+                0.01,
+            ),
+            above(
+                f"{network}: with an 8-bit ADC, a calibrated range is over 1 point more accurate than the full range "
+                "(32 rows, 20 % device-to-device)",
+                difference(checkpoint, "d2d, 32 rows, 8 bits", "full, 32 rows, 8 bits"),
                 0.01,
             ),
             above(
