@@ -81,7 +81,7 @@ parts = [sys.argv[1].encode(), *(pathlib.Path(name).read_bytes() for name in sys
 print(hashlib.sha256(b"".join(parts)).hexdigest())' "$PWD" requirements.lock pyproject.toml)
     if [[ -f $stamp && $(<"$stamp") == "$wanted" ]]; then return; fi
     rm -f "$stamp"
-    echo "Installing the packages of requirements.lock into ${stamp%/*} (2 to 15 minutes, up to several GB)."
+    echo "Installing the packages of requirements.lock into ${stamp%/*} (1 to 15 minutes, up to several GB)."
     "$python" -m pip --version >/dev/null 2>&1 || "$python" -m ensurepip >/dev/null ||
         die 1 "the environment ${stamp%/*} has no pip; install pip there"
     pip_install -r requirements.lock
