@@ -100,10 +100,10 @@ run_tests() {
     "$python" -m ruff format --check .
     "$python" -m pytest
     # the notebooks write to a folder of their own here, and their tables must agree with the committed ones
-    rm -rf results/check && mkdir -p results/check
-    MEMLIB_ROOT=$PWD/results/check "$python" -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 \
+    rm -rf results/.check && mkdir -p results/.check
+    MEMLIB_ROOT=$PWD/results/.check "$python" -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 \
         --nbval-sanitize-with=tests/nbval_sanitize.cfg notebooks
-    "$python" tests/compare_figures.py figures/smoke results/check/figures/smoke
+    "$python" tests/compare_figures.py figures/smoke results/.check/figures/smoke
 }
 
 command=reproduce

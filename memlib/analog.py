@@ -184,9 +184,9 @@ class AnalogLayer(nn.Module):
             return None  # unused cells conduct unequally: the groups are no longer independent
         return diagonal.permute(2, 0, 1).reshape(geometry.weight_shape)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """One read per pass; shapes as for the float layer."""
-        u, padding = self.geometry.pad(quantise_input(x, self.hardware.tile, self.inputs))
+    def forward(self, input: Tensor) -> Tensor:
+        """One read per pass; shapes, and the argument's name, as for the float layer."""
+        u, padding = self.geometry.pad(quantise_input(input, self.hardware.tile, self.inputs))
         if not self.cuts:
             return self.geometry.product(u, self.weight, padding, self.geometry.groups, self.bias)
         squares = u.square() if self.hardware.device.read_noise else None

@@ -123,6 +123,8 @@ def float_copy(model: nn.Module) -> nn.Module:
     try:
         return copy.deepcopy(model).eval()
     except RuntimeError as error:
+        if "deepcopy" not in str(error):
+            raise
         raise ValueError(
             "model: cannot be copied; make its pruning or weight norm permanent first, with "
             "torch.nn.utils.prune.remove or torch.nn.utils.parametrize.remove_parametrizations"

@@ -139,9 +139,9 @@ def _inputs_hash(path: Path, parameters: dict[str, Any]) -> str:
 
 
 def _data_files() -> list[list[Any]]:
-    """Name, size and time of the files and folders at MEMLIB_DATA."""
-    root = os.environ.get("MEMLIB_DATA")
-    files = sorted(Path(root).glob("*")) + sorted(Path(root).glob("cifar10/*")) if root else []
+    """Name, size and time of the files at MEMLIB_DATA, or of those that torchvision downloaded."""
+    root = Path(os.environ.get("MEMLIB_DATA") or project_root() / "data" / "cifar-10-batches-py")
+    files = [file for file in sorted(root.rglob("*")) if file.is_file()]
     return [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
 
 
@@ -192,7 +192,7 @@ def _execute(source: Path, target: Path, parameters: dict[str, Any], jobs: int) 
         ) from error
     except (DeadKernelError, NoSuchKernel, OSError) as error:
         if not isinstance(error, DeadKernelError):
-            raise RunError(f"{source.stem}: the kernel could not be started ({error})") from error
+            raise RunError(f"{source.stem}: {error}") from error
         raise RunError(f"{source.stem}: the kernel died, out of memory or killed; finished points are kept") from error
     finally:
         done.set()

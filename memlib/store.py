@@ -54,10 +54,13 @@ class Store:
     def get(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
         """The results among `keys` that are there."""
         found = {}
-        for key in keys:
-            row = self.connection.execute("SELECT result FROM results WHERE key = ?", (key,)).fetchone()
-            if row:
-                found[key] = json.loads(row[0])
+        try:
+            for key in keys:
+                row = self.connection.execute("SELECT result FROM results WHERE key = ?", (key,)).fetchone()
+                if row:
+                    found[key] = json.loads(row[0])
+        except (sqlite3.Error, ValueError) as error:
+            raise StoreError(f"{self.path}: damaged ({error}); {ADVICE}") from error
         return found
 
     def put(self, key: str, point: dict[str, Any], result: dict[str, Any]) -> None:
@@ -68,7 +71,7 @@ class Store:
                 self.connection.execute("INSERT OR IGNORE INTO results VALUES (?, ?, ?)", row)
         except sqlite3.Error as error:
             raise StoreError(
-                f"{self.path}: a result could not be written ({error}); free space, then run again"
+                f"{self.path}: a result could not be written ({error}); finished points are kept"
             ) from error
 
     def close(self) -> None:

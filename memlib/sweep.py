@@ -24,7 +24,7 @@ Point = dict[str, Any]
 Evaluate = Callable[[Point, int], dict[str, Any]]
 Tasks = dict[str, tuple[Point, int]]
 
-#: Part of every point's key. Raise a module's number when its results change, and only then.
+#: Part of every point's key. From the first release on, raise a module's number when its results change, and only then.
 PHYSICS = {
     "streams": 1,
     "device": 1,

@@ -119,7 +119,7 @@ def train(name: str, checkpoints: Path = CHECKPOINTS, states: Path | None = None
     optimizer = torch.optim.SGD(
         model.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, nesterov=True
     )
-    states = states or project_root() / "results" / "training"
+    states = states or project_root() / "results" / ".training"
     states.mkdir(parents=True, exist_ok=True)
     train_set = data.load(recipe.data, "train")
     state_file = states / f"{name}-{_digest(recipe, train_set)}.safetensors"

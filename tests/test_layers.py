@@ -265,6 +265,24 @@ def test_damaged_file_is_refused(tmp_path, kind):
     assert "\n" not in str(caught.value)
 
 
+class Named(nn.Module):
+    """Calls its layer by the name of its argument."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(6, 3)
+
+    def forward(self, x):
+        return self.layer(input=x)
+
+
+def test_layer_called_by_keyword():
+    """Calibration and the mapped network take `input=` as torch's layers do."""
+    model, x = seeded(Named).double(), torch.linspace(-1, 1, 12, dtype=torch.float64).view(2, 6)
+    hardware = Hardware(tile=Tile(dac_bits=16, adc_bits=16, adc_quantile=1.0))
+    assert torch.allclose(map_network(model, hardware, x)(x), model(x), atol=1e-3)
+
+
 OTHER_NETWORKS = {
     "fewer layers": lambda: small_network()[:5],
     "more layers": lambda: small_network().append(nn.Linear(5, 5)),

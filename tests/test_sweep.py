@@ -164,6 +164,21 @@ def test_foreign_and_damaged_files_are_refused_and_left_alone(tmp_path, content)
     assert path.read_bytes() == before
 
 
+def test_a_store_damaged_in_the_middle_is_refused(tmp_path):
+    """Pages overwritten behind a good header: the error names the file."""
+    kept = Store(tmp_path / "store.sqlite")
+    for i in range(400):
+        kept.put(f"{i:064d}", {"a": i}, {"x": "y" * 100})
+    kept.close()
+    content = bytearray(kept.path.read_bytes())
+    content[8192:-8192] = b"\xff" * (len(content) - 16384)
+    kept.path.write_bytes(content)
+    damaged = Store(kept.path)
+    with pytest.raises(StoreError, match=r"store\.sqlite: damaged .*name another file"):
+        damaged.get(f"{i:064d}" for i in range(400))
+    damaged.close()
+
+
 def test_jobs_and_unwritable_folder_are_refused(tmp_path):
     """Errors name the field or the path."""
     with pytest.raises(ValueError, match="jobs=-1: must be a whole number at least 1"):
