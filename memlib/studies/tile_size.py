@@ -290,63 +290,70 @@ def claim_points(checkpoints: Sequence[str], images: int, device: str) -> list[P
     ]
 
 
+D2D = "(20 % device-to-device)"
+#: What is claimed of each network: how the accuracies of two points differ, first minus second.
+NETWORK_CLAIMS = (
+    (
+        above,
+        f"with a 4-bit ADC, tiles of 32 rows are over 1 point more accurate than tiles of 256 rows {D2D}",
+        ("d2d, 32 rows, 4 bits", "d2d, 256 rows, 4 bits"),
+        0.01,
+    ),
+    (
+        within,
+        f"with an 8-bit ADC, tiles of 32 and 256 rows differ by less than 1 point {D2D}",
+        ("d2d, 32 rows, 8 bits", "d2d, 256 rows, 8 bits"),
+        0.01,
+    ),
+    (
+        within,
+        f"at 256 rows, 8 and 10 ADC bits differ by less than 1 point {D2D}",
+        ("d2d, 256 rows, 10 bits", "d2d, 256 rows, 8 bits"),
+        0.01,
+    ),
+    (
+        above,
+        f"with an 8-bit ADC of full range, tiles of 32 rows are over 1 point more accurate than tiles of 256 rows {D2D}",
+        ("full, 32 rows, 8 bits", "full, 256 rows, 8 bits"),
+        0.01,
+    ),
+    (
+        above,
+        "with an 8-bit ADC, a calibrated range is over 1 point more accurate than the full range "
+        "(32 rows, 20 % device-to-device)",
+        ("d2d, 32 rows, 8 bits", "full, 32 rows, 8 bits"),
+        0.01,
+    ),
+    (
+        above,
+        "1 % of cells stuck at LRS costs more than 1 % stuck at HRS (128 rows, 8 bits)",
+        ("stuck at HRS", "stuck at LRS"),
+        0.0,
+    ),
+)
+
+
 def claims(results: pd.DataFrame, checkpoints: Sequence[str]) -> list[Claim]:
     """What the study claims, decided on `claim_points` with shared device seeds and images."""
-
-    def hits(checkpoint: str, name: str) -> np.ndarray:
-        rows, bits, effect, severity = CLAIM_POINTS[name]
-        full = results["adc_range"] == "full"
-        kind = full if name.startswith("full") else ~full
-        chosen = _select(results[(results["checkpoint"] == checkpoint) & kind], effect, severity)
-        return _hits(chosen[(chosen["rows"] == rows) & (chosen["adc_bits"] == bits)]).astype(float)
-
-    def difference(checkpoint: str, a: str, b: str) -> Interval:
-        return crossed_interval(hits(checkpoint, a) - hits(checkpoint, b), low=-1)
-
     found = []
     for checkpoint in checkpoints:
-        network = label(checkpoint)
-        found += [
-            above(
-                f"{network}: with a 4-bit ADC, tiles of 32 rows are over 1 point more accurate than tiles of 256 rows "
-                "(20 % device-to-device)",
-                difference(checkpoint, "d2d, 32 rows, 4 bits", "d2d, 256 rows, 4 bits"),
-                0.01,
-            ),
-            within(
-                f"{network}: with an 8-bit ADC, tiles of 32 and 256 rows differ by less than 1 point "
-                "(20 % device-to-device)",
-                difference(checkpoint, "d2d, 32 rows, 8 bits", "d2d, 256 rows, 8 bits"),
-                0.01,
-            ),
-            within(
-                f"{network}: at 256 rows, 8 and 10 ADC bits differ by less than 1 point (20 % device-to-device)",
-                difference(checkpoint, "d2d, 256 rows, 10 bits", "d2d, 256 rows, 8 bits"),
-                0.01,
-            ),
-            above(
-                f"{network}: with an 8-bit ADC of full range, tiles of 32 rows are over 1 point more accurate than "
-                "tiles of 256 rows (20 % device-to-device)",
-                difference(checkpoint, "full, 32 rows, 8 bits", "full, 256 rows, 8 bits"),
-                0.01,
-            ),
-            above(
-                f"{network}: with an 8-bit ADC, a calibrated range is over 1 point more accurate than the full range "
-                "(32 rows, 20 % device-to-device)",
-                difference(checkpoint, "d2d, 32 rows, 8 bits", "full, 32 rows, 8 bits"),
-                0.01,
-            ),
-            above(
-                f"{network}: 1 % of cells stuck at LRS costs more than 1 % stuck at HRS (128 rows, 8 bits)",
-                difference(checkpoint, "stuck at HRS", "stuck at LRS"),
-            ),
-        ]
+        for judge, statement, (a, b), threshold in NETWORK_CLAIMS:
+            difference = _claim_hits(results, checkpoint, a) - _claim_hits(results, checkpoint, b)
+            found.append(judge(f"{label(checkpoint)}: {statement}", crossed_interval(difference, low=-1), threshold))
     for a, b in itertools.pairwise(checkpoints):
-        losses = [hits(c, "no device effect") - hits(c, "d2d, 256 rows, 8 bits") for c in (a, b)]
-        found.append(
-            above(
-                f"{label(a)} loses more accuracy than {label(b)} to 20 % device-to-device variation (256 rows, 8 bits)",
-                crossed_interval((losses[0] - losses[1]) / 2, low=-1).scaled(2),
-            )
-        )
+        losses = [
+            _claim_hits(results, c, "no device effect") - _claim_hits(results, c, "d2d, 256 rows, 8 bits")
+            for c in (a, b)
+        ]
+        statement = f"{label(a)} loses more accuracy than {label(b)} to 20 % device-to-device variation"
+        interval = crossed_interval((losses[0] - losses[1]) / 2, low=-1).scaled(2)
+        found.append(above(f"{statement} (256 rows, 8 bits)", interval))
     return found
+
+
+def _claim_hits(results: pd.DataFrame, checkpoint: str, name: str) -> np.ndarray:
+    """(seeds, images) 1.0 or 0.0 of one of `CLAIM_POINTS`."""
+    rows, bits, effect, severity = CLAIM_POINTS[name]
+    full = (results["adc_range"] == "full") == name.startswith("full")
+    chosen = _select(results[(results["checkpoint"] == checkpoint) & full], effect, severity)
+    return _hits(chosen[(chosen["rows"] == rows) & (chosen["adc_bits"] == bits)]).astype(float)
