@@ -313,7 +313,8 @@ NETWORK_CLAIMS = (
     ),
     (
         above,
-        f"with an 8-bit ADC of full range, tiles of 32 rows are over 1 point more accurate than tiles of 256 rows {D2D}",
+        "with an 8-bit ADC of full range, tiles of 32 rows are over 1 point more accurate than tiles of 256 rows "
+        f"{D2D}",
         ("full, 32 rows, 8 bits", "full, 256 rows, 8 bits"),
         0.01,
     ),
