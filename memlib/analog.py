@@ -31,19 +31,18 @@ class _Cut:
 
 def converted_currents(cut: ProgrammedCut, converter: str) -> Tensor:
     """Conductance matrix (conversions, inputs), S, whose product with the voltages is what the converters see."""
-    parts = [*cut.g] if cut.reference is None else [cut.g[0], cut.reference]
+    first, second = cut.subtracted
     if converter == "column":
-        return torch.cat(parts)
-    return parts[0] - (parts[1] if cut.reference is None else parts[1][cut.tile_of_column])
+        return torch.cat((first, second))
+    return first - (second if cut.reference is None else second[cut.tile_of_column])
 
 
 def noise_variances(cut: ProgrammedCut, converter: str, device: Device) -> Tensor:
     """Conductance variances (normals, inputs), S^2, at a read; a pair shares one normal, a reference has its own."""
-    parts = [*cut.g] if cut.reference is None else [cut.g[0], cut.reference]
-    variances = [device.noise_variance(part) for part in parts]
+    first, second = (device.noise_variance(part) for part in cut.subtracted)
     if converter == "pair" and cut.reference is None:
-        return variances[0] + variances[1]
-    return torch.cat(variances)
+        return first + second
+    return torch.cat((first, second))
 
 
 def calibrated_range(cuts: list[ProgrammedCut], tile: Tile, inputs: LayerInputs) -> float:
@@ -165,7 +164,8 @@ class AnalogLayer(nn.Module):
             self.cuts.append(_Cut(cut.first_input // self.geometry.positions, channels, cut.outputs))
             shape = (-1, channels, *self.geometry.kernel)
             self.register_buffer(f"signal{i}", _kernel(signal.reshape(shape), weight))
-            self.register_buffer(f"owner{i}", cut.tile_of_column.to(weight.device))
+            if cut.reference is not None:
+                self.register_buffer(f"owner{i}", cut.tile_of_column.to(weight.device))
             if device.read_noise:
                 variance = noise_variances(cut, self.converter, device) * (volts / amperes) ** 2
                 self.register_buffer(f"variance{i}", _kernel(variance.reshape(shape), weight))

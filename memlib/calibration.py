@@ -81,6 +81,7 @@ class _Recorder:
         self.kept.append(patches[torch.unravel_index(chosen, shape)].flatten(1))
 
     def result(self) -> LayerInputs:
+        """What was seen, its passes in random order, so that any first ones are a sample."""
         passes = torch.cat(self.kept)
         order = torch.randperm(len(passes), generator=self.generator)
         return LayerInputs(self.largest or 1.0, self.signed, passes[order.to(passes.device)])

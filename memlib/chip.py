@@ -20,6 +20,7 @@ from memlib.footprint import layer_footprint
 from memlib.hardware import Hardware, per_layer
 from memlib.layers import Geometry, float_copy, matrix_layers
 from memlib.mapping import Mapping
+from memlib.paths import replacing
 from memlib.tile import Tile
 from memlib.validate import whole
 
@@ -148,7 +149,8 @@ def save_network(analog: AnalogNetwork, path: str | Path) -> None:
         for name, layer in analog.layers.items()
     }
     content = {"seed": analog.seed, "layers": layers, "sha256": _checksum(analog)}
-    save_model(analog, str(path), metadata={"memlib": json.dumps(content, default=int)})
+    with replacing(Path(path)) as part:
+        save_model(analog, str(part), metadata={"memlib": json.dumps(content, default=int)})
 
 
 def _checksum(analog: AnalogNetwork) -> str:

@@ -29,7 +29,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from memlib.paths import project_root
+from memlib.paths import project_root, replacing
 from memlib.progress import progress
 from memlib.validate import one_of, whole
 
@@ -37,8 +37,6 @@ CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 SIZES = {"train": 50_000, "test": 10_000}
 DIGITS_TEST = 500
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
-
-
 OFFICIAL = ("cifar-10-batches-py", "cifar-10-batches-py.zip", "cifar-10-python.tar.gz")
 
 
@@ -57,9 +55,8 @@ class Images:
     pixels: Tensor  #: (n, 3, 32, 32) uint8
     labels: Tensor  #: (n,) int64
     sha256: str  #: of both
-    origin: str = (
-        ""  #: what the pixels were read from, for captions: a lossy re-encoding must not pass for the original
-    )
+    #: What the pixels were read from, for captions: a lossy re-encoding must not pass for the original.
+    origin: str = ""
 
     def head(self, n: int) -> tuple[Tensor, Tensor]:
         """The first n images as network input (n, 3, 32, 32) float32, and their labels.
@@ -117,7 +114,7 @@ def _digits(split: str) -> Images:
 
 def _cifar10(split: str) -> Images:
     root = os.environ.get("MEMLIB_DATA")
-    if root is None:
+    if not root:
         return _official(_cache_folder(), split, download=True)
     names = (*OFFICIAL, "test_lossless.npz") if split == "lossless" else (*OFFICIAL, split, f"{split}.zip")
     for folder in (Path(root), Path(root) / "cifar10"):
@@ -270,9 +267,8 @@ def _cache_folder() -> Path:
 
 
 def _write_cache(path: Path, images: Images) -> None:
-    part = path.with_suffix(f".{os.getpid()}.part")
-    save_file({"pixels": images.pixels, "labels": images.labels}, part, metadata={"sha256": images.sha256})
-    part.replace(path)
+    with replacing(path) as part:
+        save_file({"pixels": images.pixels, "labels": images.labels}, part, metadata={"sha256": images.sha256})
 
 
 def _read_cache(path: Path) -> Images:

@@ -170,6 +170,11 @@ class ProgrammedCut:
     tile_of_column: Tensor  #: (columns,) index into tiles
     reference: Tensor | None  #: (tiles, inputs) S, the reference column of each tile; None for differential
 
+    @property
+    def subtracted(self) -> tuple[Tensor, Tensor]:
+        """What conducts, and what is subtracted from it: the negative columns, or the tiles' references."""
+        return self.g[0], self.g[1] if self.reference is None else self.reference
+
 
 class Programmer:
     """Programs one layer's cells once: draws every static effect from its named stream."""

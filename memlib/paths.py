@@ -1,14 +1,23 @@
 """Where the project keeps what it makes: `figures`, `results` and `data` under one root."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that a killed run leaves the old one or the new one, never a part."""
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path to write to, put in the place of `path` at the end: a killed run leaves the old file, never a part."""
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(text)
+    yield part
     part.replace(path)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file, or leave the old one if killed."""
+    with replacing(path) as part:
+        part.write_text(text)
 
 
 def project_root() -> Path:

@@ -19,7 +19,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from memlib import data, networks
-from memlib.paths import project_root, write_whole
+from memlib.accuracy import correct
+from memlib.paths import project_root, replacing, write_whole
 from memlib.progress import progress
 from memlib.validate import one_of
 
@@ -98,14 +99,9 @@ def read_manifest(folder: Path = CHECKPOINTS) -> dict[str, dict]:
         raise CheckpointError(f"{path}: damaged ({error}); restore it") from error
 
 
-@torch.inference_mode()
 def digital_accuracy(model: nn.Module, images: data.Images, batch: int = 500) -> float:
     """Top-1 accuracy of `model` in float32, as a fraction."""
-    correct = 0
-    for i in range(0, len(images.labels), batch):
-        logits = model(data.normalise(images.pixels[i : i + batch]))
-        correct += int((logits.argmax(1) == images.labels[i : i + batch]).sum())
-    return correct / len(images.labels)
+    return correct(model, *images.head(len(images.labels)), batch=batch).double().mean().item()
 
 
 def train(name: str, checkpoints: Path = CHECKPOINTS, states: Path | None = None) -> dict:
@@ -194,8 +190,8 @@ def _store(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, epoch
     for i, state in optimizer.state_dict()["state"].items():
         tensors[f"momentum.{i}"] = state["momentum_buffer"].contiguous()
     tensors["progress"] = torch.tensor([epoch, seconds], dtype=torch.float64)
-    save_file(tensors, path.with_suffix(".part"))
-    path.with_suffix(".part").replace(path)
+    with replacing(path) as part:
+        save_file(tensors, part)
 
 
 def _restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
@@ -214,8 +210,8 @@ def _publish(name: str, recipe: Recipe, model: nn.Module, seconds: float, folder
     """Write the checkpoint and its manifest entry; `images` is the checksum of the training set."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.safetensors"
-    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, path.with_suffix(".part"))
-    path.with_suffix(".part").replace(path)
+    with replacing(path) as part:
+        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, part)
     entry = {
         "sha256": data.checksum(path),
         "parameters": networks.parameter_count(model),
