@@ -14,6 +14,7 @@ Options of reproduce:
   --preset smoke|paper   smoke (default): offline, minutes. paper: CIFAR-10, hours; see MEMLIB_DATA
   --only 05              one notebook, by the start of its name
   --jobs N               worker processes
+  --scheduler ADDRESS    a running Dask cluster, such as tcp://10.0.0.1:8786, instead of local processes
   --fresh                run notebooks again that are up to date
   (all of them: ./run_all.sh reproduce --help)
 

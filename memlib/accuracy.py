@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from memlib.calibration import Record, record_inputs
-from memlib.chip import map_network
+from memlib.chip import design_ranges, map_network
 from memlib.hardware import Hardware
 from memlib.progress import progress
 
@@ -53,8 +53,9 @@ def accuracy(
         raise ValueError(f"labels={len(labels)}: must be one for each of the {len(images)} images, and at least one")
     if calibration is not None and not isinstance(calibration, dict):
         calibration = record_inputs(model, calibration, digital)
+    ranges = design_ranges(model, hardware, calibration, digital) if calibration is not None else None
     accuracies = []
     for seed in progress(list(seeds), unit="chips"):
-        chip = map_network(model, hardware, calibration, seed, digital)
+        chip = map_network(model, hardware, calibration, seed, digital, ranges)
         accuracies.append(correct(chip, images, labels).double().mean().item())
     return np.array(accuracies)

@@ -80,6 +80,7 @@ def map_network(
     calibration: Tensor | Record | None = None,
     seed: int = 0,
     digital: Any = (),
+    ranges: MappingType[str, float] | None = None,
 ) -> AnalogNetwork:
     """Map every Linear and convolution layer of `model` on tiles; the model itself is left untouched.
 
@@ -89,6 +90,7 @@ def map_network(
             None is enough if all converters are off.
         seed: device seed, one simulated chip.
         digital: names or classes of modules that stay digital. Batch norm and biases always do.
+        ranges: this hardware's `design_ranges`, if they are known already.
 
     Raises:
         ValueError: for a layer that cannot be mapped, hardware of unknown layers, images that do not fit.
@@ -109,8 +111,26 @@ def map_network(
                 f"calibration: nothing known of layer {name!r}, whose converters need a range; pass calibration images "
                 "that reach it, or set dac_bits=None and adc_bits=None"
             )
-        layers[name] = AnalogLayer(module, name, by_layer[name], seed, inputs)
+        full_scale = (ranges or {}).get(name) if tile.adc_calibration == "design" else None
+        layers[name] = AnalogLayer(module, name, by_layer[name], seed, inputs, full_scale)
     return _assemble(network, layers, seed)
+
+
+def design_ranges(
+    model: nn.Module,
+    hardware: Hardware | MappingType[str, Hardware],
+    calibration: Tensor | Record,
+    digital: Any = (),
+) -> dict[str, float]:
+    """Each layer's ADC range, A, on the ideal device: what all chips of a design share, whatever its effects.
+
+    Args:
+        hardware: see `map_network`, as for the other arguments.
+    """
+    by_layer = per_layer(hardware, matrix_layers(model, digital))
+    ideal = {name: choice.replace(device=choice.device.ideal()) for name, choice in by_layer.items()}
+    layers = map_network(model, ideal, calibration, digital=digital).layers
+    return {name: layer.full_scale for name, layer in layers.items() if layer.full_scale is not None}
 
 
 def _assemble(network: nn.Module, layers: dict[str, AnalogLayer], seed: int) -> AnalogNetwork:

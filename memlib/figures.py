@@ -1,10 +1,7 @@
 """How figures look, and where they land with their data and provenance."""
 
-import hashlib
 import json
 import platform
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -13,9 +10,8 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from memlib.claims import Claim
+from memlib.identity import source_hash, versions
 from memlib.paths import project_root, write_whole
-
-VERSIONS = ("torch", "numpy", "pandas", "scipy", "matplotlib", "seaborn")
 
 
 def set_style() -> None:
@@ -61,19 +57,9 @@ def save_table(frame: pd.DataFrame, name: str, preset: str) -> None:
 
 def provenance(parameters: dict[str, Any]) -> dict[str, Any]:
     """What a figure was made from: parameters, versions, and the hash of the package's sources."""
-    versions = {name: version(name).split("+")[0] for name in VERSIONS}
     return {
         "parameters": parameters,
         "python": platform.python_version(),
-        "versions": versions,
+        "versions": versions(),
         "sources": source_hash(),
     }
-
-
-def source_hash() -> str:
-    """SHA-256 over all modules of the package."""
-    folder = Path(__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
-        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()

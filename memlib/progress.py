@@ -1,6 +1,7 @@
 """Progress bars with the time left, for the terminal, for a notebook, and for a notebook that the runner executes."""
 
 import os
+import sys
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -25,3 +26,9 @@ def progress(items: Iterable[Any] | None = None, total: int | None = None, label
     if target:
         return terminal_tqdm(items, file=_shared(target), ascii=True, **options)
     return tqdm(items, **options)
+
+
+def note(text: str) -> None:
+    """Say something beside the bar, on stderr or in the file that MEMLIB_PROGRESS names."""
+    target = os.environ.get("MEMLIB_PROGRESS")
+    terminal_tqdm.write(text, file=_shared(target) if target else sys.stderr)

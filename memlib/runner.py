@@ -93,7 +93,7 @@ def _check_type(path: Path, name: str, value: Any, default: Any) -> None:
         raise RunError(f"{path.stem}: {name}={value!r}: must be of type {kind}, such as {default!r}")
 
 
-def run_notebook(path: Path, preset: str, given: dict[str, Any], jobs: int, fresh: bool) -> dict[str, Any]:
+def run_notebook(path: Path, preset: str, given: dict[str, Any], fresh: bool) -> dict[str, Any]:
     """Execute one notebook unless it is up to date; returns its row of the closing table.
 
     Raises:
@@ -109,7 +109,7 @@ def run_notebook(path: Path, preset: str, given: dict[str, Any], jobs: int, fres
     if not fresh and _up_to_date(stamp, inputs):
         return {"notebook": path.stem, "state": "up to date", "seconds": 0.0}
     stamp.unlink(missing_ok=True)
-    _execute(path, folder / path.name, parameters, jobs)
+    _execute(path, folder / path.name, parameters)
     outputs = {str(p.relative_to(project_root())): _hash(p) for p in sorted(_outputs(path.stem, preset))}
     write_whole(stamp, json.dumps({"inputs": inputs, "outputs": outputs}, indent=1) + "\n")
     return {"notebook": path.stem, "state": "done", "seconds": time.perf_counter() - start}
@@ -162,7 +162,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         return {}
 
 
-def _execute(source: Path, target: Path, parameters: dict[str, Any], jobs: int) -> None:
+def _execute(source: Path, target: Path, parameters: dict[str, Any]) -> None:
     """Run a notebook by papermill in its own folder, with one torch thread, and its progress bars on our stderr."""
     import papermill
     from jupyter_client.kernelspec import NoSuchKernel
@@ -171,7 +171,7 @@ def _execute(source: Path, target: Path, parameters: dict[str, Any], jobs: int) 
 
     bars = target.with_suffix(".progress")
     bars.write_text("")
-    os.environ |= {"MEMLIB_PROGRESS": str(bars), "MEMLIB_JOBS": str(jobs), "MEMLIB_ROOT": str(project_root())}
+    os.environ |= {"MEMLIB_PROGRESS": str(bars), "MEMLIB_ROOT": str(project_root())}
     os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     done = threading.Event()
     mirror = threading.Thread(target=_mirror, args=(bars, done))
@@ -259,7 +259,8 @@ def _claims(folder: Path) -> list[tuple[str, dict[str, Any], str]]:
     return rows
 
 
-def _assignment(text: str) -> tuple[str, Any]:
+def assignment(text: str) -> tuple[str, Any]:
+    """Name and value of an argument NAME=VALUE; a value that is no literal is a text."""
     name, equals, value = text.partition("=")
     if not equals:
         raise argparse.ArgumentTypeError(f"{text!r}: must be NAME=VALUE, such as images=200 or adc_bits=[4,8]")
@@ -275,13 +276,18 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
         "--preset", choices=sorted(PRESETS), default="smoke", help="smoke: offline, small; paper: CIFAR-10"
     )
     parser.add_argument("--only", metavar="05", help="only notebooks that start so; several separated by commas")
-    parser.add_argument("--jobs", type=int, default=0, metavar="N", help="worker processes (default: one per core)")
+    parser.add_argument(
+        "--jobs", type=int, default=0, metavar="N", help="worker processes (default: what cores and memory allow)"
+    )
+    parser.add_argument(
+        "--scheduler", metavar="tcp://...", help="evaluate points on this Dask cluster instead of local processes"
+    )
     parser.add_argument("--keep-outputs", action="store_true", help="smoke only: keep the outputs in notebooks/ too")
     parser.add_argument(
         "--fresh", action="store_true", help="run notebooks again though nothing changed (points are kept)"
     )
     parser.add_argument(
-        "-p", "--parameter", type=_assignment, action="append", default=[], metavar="NAME=VALUE",
+        "-p", "--parameter", type=assignment, action="append", default=[], metavar="NAME=VALUE",
         help="change a parameter of the notebooks run; the preset's name then must be changed too: -p preset=mine",
     )  # fmt: skip
     return parser.parse_args(argv)
@@ -294,6 +300,10 @@ def main(argv: list[str] | None = None) -> int:
     target = given.get("preset", arguments.preset)
     try:
         whole("jobs", arguments.jobs, 0)
+        if arguments.jobs:
+            os.environ["MEMLIB_JOBS"] = str(arguments.jobs)
+        if arguments.scheduler:
+            os.environ["MEMLIB_SCHEDULER"] = arguments.scheduler
         if not isinstance(target, str) or not re.fullmatch(r"[\w-]+", target):
             raise RunError(f"-p preset={target!r}: must be a name of letters, digits, '_' and '-'")
         if arguments.keep_outputs and target != "smoke":
@@ -306,7 +316,7 @@ def main(argv: list[str] | None = None) -> int:
         rows = []
         for path in chosen:
             print(f"{path.stem} ...", file=sys.stderr, flush=True)
-            rows.append(run_notebook(path, arguments.preset, given, arguments.jobs, arguments.fresh))
+            rows.append(run_notebook(path, arguments.preset, given, arguments.fresh))
             if arguments.keep_outputs:
                 keep_outputs(path)
         report = write_report(target)

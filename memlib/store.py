@@ -1,79 +1,311 @@
-"""Finished points in one SQLite file: a transaction per point, so that a killed run loses nothing finished."""
+"""The store: all points of a sweep in one SQLite file, finished or failed.
 
+A point is written in a transaction of its own, or of the few that arrived with it, and is on disk (fsync) when the call
+returns: a killed run, a full disk or a crash of the machine loses nothing finished. There may be any number of readers,
+and one writer, which holds a lock file beside the store. The journal is SQLite's rollback journal, not its write-ahead
+log: that keeps one file, can be read from a read-only folder, and is safe on a cluster's network file system.
+"""
+
+import contextlib
 import json
+import os
+import platform
 import sqlite3
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+from urllib.parse import quote
+
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from memlib.points import Task
 
 APPLICATION_ID = 0x6D656D6C  # "meml": marks our files in SQLite's header
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+SCHEMA = """
+CREATE TABLE results (
+    key TEXT PRIMARY KEY,
+    evaluate TEXT,            -- "module.function"; NULL in points of version 1
+    point TEXT NOT NULL,      -- JSON
+    seed INTEGER NOT NULL,
+    result TEXT,              -- JSON; NULL if the point failed
+    error TEXT,               -- its traceback; NULL if the point is finished
+    seconds REAL,
+    finished REAL             -- seconds since 1970
+) WITHOUT ROWID;
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY,
+    evaluate TEXT NOT NULL,
+    process TEXT NOT NULL,    -- number and host
+    started REAL NOT NULL,
+    planned INTEGER NOT NULL, -- points to evaluate
+    ended REAL                -- NULL if running, or killed
+);
+"""
+#: The scripts that turn each older schema into the next one.
+UPGRADES = {
+    0: SCHEMA,
+    1: f"""
+ALTER TABLE results RENAME TO old;
+{SCHEMA}
+INSERT INTO results (key, point, seed, result)
+    SELECT key, json_remove(point, '$.seed'), json_extract(point, '$.seed'), result FROM old;
+DROP TABLE old;
+""",
+}
 ADVICE = "name another file, or move this one away; its points will be computed again"
+
+
+PUT = """
+INSERT INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET
+    result = excluded.result, error = excluded.error, seconds = excluded.seconds, finished = excluded.finished
+    WHERE result IS NULL
+"""
+#: How long a writer waits for the lock, so that a look at it by `status` disturbs nobody.
+LOCK_SECONDS = 2
 
 
 class StoreError(RuntimeError):
     """A store that cannot be used; the message says what to do. The file is left as it was."""
 
 
-def dumps(value: Any) -> str:
-    """Canonical JSON; NumPy's scalars become Python's."""
-    return json.dumps(value, sort_keys=True, default=lambda scalar: scalar.item())
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a task."""
+
+    task: Task
+    result: str | None  #: JSON; None if it failed
+    error: str | None  #: traceback; None if it did not fail
+    seconds: float
 
 
 class Store:
-    """Results by key. Opens or creates `path`.
+    """Results by key. Opens `path`; a file that is not there is an empty store, made by the first writer.
+
+    A store of an older version is brought up to date, in one transaction.
 
     Raises:
-        StoreError: if the file is damaged, of another program, of another version, or cannot be written.
+        StoreError: if the file is damaged, of another program, of a newer version, or cannot be read.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.connection = sqlite3.connect(self.path, timeout=60)
-            tables = self.connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-            mark = self.connection.execute("PRAGMA application_id").fetchone()[0]
-            version = self.connection.execute("PRAGMA user_version").fetchone()[0]
-            if not tables and not mark:
-                self._create()
-            elif mark != APPLICATION_ID or version != SCHEMA_VERSION:
-                raise StoreError(f"{self.path}: not a memlib store of version {SCHEMA_VERSION}; {ADVICE}")
-        except (sqlite3.Error, OSError) as error:
-            raise StoreError(f"{self.path}: cannot be used as a store ({error}); {ADVICE}") from error
+        self._connection: sqlite3.Connection | None = None
+        with self._errors("cannot be used as a store"):
+            if self.path.exists():
+                self._connect("rw")
+                if 0 < self._version() < SCHEMA_VERSION:
+                    with self._lock():
+                        self._upgrade()
 
-    def _create(self) -> None:
-        with self.connection:
-            self.connection.execute("BEGIN IMMEDIATE")
-            self.connection.execute(
-                "CREATE TABLE IF NOT EXISTS results (key TEXT PRIMARY KEY, point TEXT NOT NULL, result TEXT NOT NULL)"
-            )
-            self.connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            self.connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    def __enter__(self) -> Self:
+        return self
 
-    def get(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
-        """The results among `keys` that are there."""
-        found = {}
-        try:
-            for key in keys:
-                row = self.connection.execute("SELECT result FROM results WHERE key = ?", (key,)).fetchone()
-                if row:
-                    found[key] = json.loads(row[0])
-        except (sqlite3.Error, ValueError) as error:
-            raise StoreError(f"{self.path}: damaged ({error}); {ADVICE}") from error
-        return found
-
-    def put(self, key: str, point: dict[str, Any], result: dict[str, Any]) -> None:
-        """Keep one result; it is on disk when this returns. A result already there stays."""
-        try:
-            with self.connection:
-                row = (key, dumps(point), dumps(result))
-                self.connection.execute("INSERT OR IGNORE INTO results VALUES (?, ?, ?)", row)
-        except sqlite3.Error as error:
-            raise StoreError(
-                f"{self.path}: a result could not be written ({error}); finished points are kept"
-            ) from error
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Close the file."""
-        self.connection.close()
+        if self._connection:
+            self._connection.close()
+            self._connection = None
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Be the store's one writer while inside.
+
+        Raises:
+            StoreError: if another process is writing to it, or it cannot be written.
+        """
+        with contextlib.ExitStack() as stack:
+            with self._errors("cannot be written", "choose a file in a folder that can be written"):
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(self._lock())
+                if not self._connection:
+                    self._connect("rwc")
+                self._check_pages()
+                self._upgrade()
+            yield
+
+    @contextlib.contextmanager
+    def run(self, evaluate: str, planned: int) -> Iterator[None]:
+        """Note for `status` that a sweep runs while inside, and how many points it is going to evaluate."""
+        process = f"process {os.getpid()} on {platform.node()}"
+        with self._errors("cannot be written", "finished points are kept; mend this and run again"):
+            run = self._execute(
+                "INSERT INTO runs (evaluate, process, started, planned) VALUES (?, ?, ?, ?)",
+                (evaluate, process, time.time(), planned),
+            ).lastrowid
+        try:
+            yield
+        finally:
+            with contextlib.suppress(sqlite3.Error):  # what ended the run matters more than this note of it
+                self._execute("UPDATE runs SET ended = ? WHERE id = ?", (time.time(), run))
+
+    def put(self, outcomes: Iterable[Outcome]) -> None:
+        """Keep what became of tasks, in one transaction; it is on disk when this returns. A finished result stays.
+
+        Args:
+            outcomes: of tasks, see `Outcome`.
+
+        Raises:
+            StoreError: if they cannot be written; none of them is then.
+        """
+        rows = [
+            (o.task.key, o.task.evaluate, o.task.text, o.task.seed, o.result, o.error, o.seconds, time.time())
+            for o in outcomes
+        ]
+        with self._errors("results could not be written", "finished points are kept; mend this and run again"):
+            self._execute("BEGIN IMMEDIATE")
+            try:
+                self._connection.executemany(PUT, rows)
+                self._execute("COMMIT")
+            except sqlite3.Error:
+                if self._connection.in_transaction:
+                    self._execute("ROLLBACK")
+                raise
+
+    def get(self, keys: Iterable[str]) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+        """Results and errors, by key, of those `keys` that are there.
+
+        Raises:
+            StoreError: if the file is damaged.
+        """
+        results, errors = {}, {}
+        if not self._connection:
+            return results, errors
+        with self._errors("damaged"):
+            for key in keys:
+                row = self._execute("SELECT result, error FROM results WHERE key = ?", (key,)).fetchone()
+                if row and row[0] is not None:
+                    results[key] = json.loads(row[0])
+                elif row:
+                    errors[key] = row[1]
+        return results, errors
+
+    def table(self, failed: bool = False) -> pd.DataFrame:
+        """A row per finished point and seed: `evaluate`, the point's fields, `seed`, the result's fields.
+
+        Args:
+            failed: the failed ones instead, with `error`, a traceback.
+
+        Raises:
+            StoreError: if the file is damaged.
+        """
+        query = (
+            f"SELECT evaluate, point, seed, result, error FROM results WHERE result IS {'' if failed else 'NOT'} NULL"
+        )
+        with self._errors("damaged"):
+            rows = self._execute(query + " ORDER BY evaluate, point, seed").fetchall() if self._connection else []
+            return pd.DataFrame(
+                {"evaluate": name, **json.loads(point), "seed": seed, **(json.loads(result or "{}")), **_error(error)}
+                for name, point, seed, result, error in rows
+            )
+
+    def status(self) -> dict[str, Any]:
+        """How many points are `finished` and `failed`; and the last run's `state` and what was noted of it.
+
+        The state is "running", "ended", "killed", "running or killed" if the lock file cannot be opened, or "none".
+
+        Raises:
+            StoreError: if the file is damaged.
+        """
+        found = {"finished": 0, "failed": 0, "state": "none"}
+        if not self._connection:
+            return found
+        with self._errors("damaged"):
+            counts = "SELECT count(result), count(error) FROM results"
+            found["finished"], found["failed"] = self._execute(counts).fetchone()
+            last = "SELECT process, started, planned, ended FROM runs ORDER BY id DESC LIMIT 1"
+            run = self._execute(last).fetchone()
+            if run:
+                found |= dict(zip(("process", "started", "planned", "ended"), run, strict=True))
+                since = "SELECT count(*) FROM results WHERE finished >= ?"
+                found["done"] = self._execute(since, (found["started"],)).fetchone()[0]
+                found["state"] = "ended" if found["ended"] else self._running_or_killed()
+        return found
+
+    def _connect(self, mode: str) -> None:
+        uri = f"file:{quote(str(self.path.absolute()))}?mode={mode}"
+        # autocommit, so that every transaction is one that is written here
+        self._connection = sqlite3.connect(uri, uri=True, timeout=60, isolation_level=None)
+
+    def _execute(self, query: str, values: Iterable[Any] = ()) -> sqlite3.Cursor:
+        return self._connection.execute(query, values)
+
+    def _version(self) -> int:
+        """The schema's version, 0 of an empty file."""
+        tables, mark, version = (
+            self._execute(query).fetchone()[0]
+            for query in ("SELECT count(*) FROM sqlite_master", "PRAGMA application_id", "PRAGMA user_version")
+        )
+        if not tables and not mark:
+            return 0
+        if mark != APPLICATION_ID or not 0 < version <= SCHEMA_VERSION:
+            raise StoreError(f"{self.path}: not a memlib store of version {SCHEMA_VERSION} or older; {ADVICE}")
+        return version
+
+    def _check_pages(self) -> None:
+        damage = self._execute("PRAGMA quick_check(1)").fetchone()[0]
+        if damage != "ok":
+            raise StoreError(f"{self.path}: damaged ({damage}); {ADVICE}")
+
+    def _upgrade(self) -> None:
+        """Bring the schema to this version, in one transaction; the caller holds the lock."""
+        version = self._version()
+        if version == SCHEMA_VERSION:
+            return
+        marks = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
+        try:
+            self._connection.executescript(f"BEGIN IMMEDIATE; {UPGRADES[version]} {marks} COMMIT;")
+        except sqlite3.Error:
+            if self._connection.in_transaction:
+                self._execute("ROLLBACK")
+            raise
+
+    def _file_lock(self) -> FileLock:
+        # no fallback to a file whose mere existence is the lock: it would outlive a killed writer
+        return FileLock(self.path.with_name(self.path.name + ".lock"), fallback_to_soft=False)
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        """The writer's lock: one of the operating system, which frees it when its holder dies."""
+        try:
+            held = self._file_lock().acquire(timeout=LOCK_SECONDS)
+        except Timeout:
+            raise StoreError(
+                f"{self.path}: {self._writer()} is writing to it; wait for its end, or name another file"
+            ) from None
+        with held:
+            yield
+
+    def _writer(self) -> str:
+        """Who holds the lock, as far as is known."""
+        with contextlib.suppress(sqlite3.Error):
+            return self._execute("SELECT process FROM runs ORDER BY id DESC LIMIT 1").fetchone()[0]
+        return "another process"
+
+    def _running_or_killed(self) -> str:
+        lock = self._file_lock()
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return "running"
+        except OSError:
+            return "running or killed"
+        lock.release()
+        return "killed"
+
+    @contextlib.contextmanager
+    def _errors(self, what: str, advice: str = ADVICE) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError, ValueError, NotImplementedError) as error:
+            raise StoreError(f"{self.path}: {what} ({error}); {advice}") from error
+
+
+def _error(text: str | None) -> dict[str, str]:
+    return {"error": text} if text else {}

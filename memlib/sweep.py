@@ -1,166 +1,155 @@
 """Sweeps: points that are evaluated once, in parallel, and kept."""
 
 import contextlib
-import functools
-import hashlib
-import itertools
-import multiprocessing
-import os
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping as MappingType, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterable, Mapping as MappingType
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
+from memlib.points import Axes, Evaluate, Point, Task, grid, tasks, text_of
 from memlib.progress import progress
-from memlib.store import Store, dumps
-from memlib.validate import fail, whole
+from memlib.seeds import AdaptiveSeeds
+from memlib.store import Store
+from memlib.validate import one_of
+from memlib.workers import Evaluator, SweepError
 
-Point = dict[str, Any]
-Evaluate = Callable[[Point, int], dict[str, Any]]
-Tasks = dict[str, tuple[Point, int]]
+#: A run in which so many points failed, and none succeeded, ends at once.
+HOPELESS = 10
 
-#: Part of every point's key. From the first release on, raise a module's number when its results change, and only then.
-PHYSICS = {
-    "streams": 1,
-    "device": 1,
-    "mapping": 1,
-    "tile": 1,
-    "layers": 1,
-    "calibration": 1,
-    "analog": 1,
-    "accuracy": 1,
-    "data": 1,
-    "networks": 1,
-}
-
-
-class SweepError(RuntimeError):
-    """A point failed or a worker died; everything finished is kept."""
-
-
-def grid(axes: MappingType[str, Sequence[Any]]) -> list[Point]:
-    """All combinations of the axes' values."""
-    return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
-
-
-def point_key(evaluate: Evaluate, point: Point, seed: int) -> str:
-    """Content hash of everything that decides a result; a field that is None counts as left out."""
-    content = {
-        "evaluate": f"{evaluate.__module__}.{evaluate.__qualname__}",
-        "point": {name: value for name, value in point.items() if value is not None},
-        "seed": seed,
-        "physics": PHYSICS,
-    }
-    return hashlib.sha256(dumps(content).encode()).hexdigest()
+Seeds = Iterable[int] | Callable[[Point], Iterable[int]] | AdaptiveSeeds
 
 
 def sweep(
-    axes: MappingType[str, Sequence[Any]] | Sequence[Point],
+    axes: Axes,
     evaluate: Evaluate,
     store: str | Path,
-    seeds: Iterable[int] | Callable[[Point], Iterable[int]] = range(10),
+    seeds: Seeds = range(10),
+    scheduler: str | None = None,
     jobs: int | None = None,
+    retry: bool = False,
+    errors: str = "raise",
 ) -> pd.DataFrame:
     """Evaluate every point at every seed, but none that the store already holds.
 
+    A killed sweep goes on where it was; more values, points or seeds compute only what is new. A failed point stops no
+    other: it is kept with its error, and not evaluated again unless asked for.
+
     Args:
-        axes: lists of values by name, or a list of points; values must be JSON scalars.
-        evaluate: an importable function of a point and a seed that returns a dict of numbers or strings. What else
-            decides its result, such as a checkpoint's checksum, must be part of the point.
-        store: file of finished points; a killed sweep goes on where it was.
-        seeds: the same for all points, or a function of the point.
-        jobs: worker processes, each with one torch thread; 1: in this process; None or 0: MEMLIB_JOBS, else one per
-            core.
+        axes: lists of values by name, whose combinations are the points, or a list of points. Values are numbers,
+            texts, True, False, None (the same as leaving the field out), or lists of these.
+        evaluate: a function of a module, called with a point (a dict) and a seed; returns a dict of numbers or texts.
+            What else decides its result, such as a checkpoint's checksum or a version of its own, must be a field of
+            the point. A worker gets all seeds of a point in a row, so what they share may be kept in a
+            `functools.lru_cache`.
+        store: SQLite file of finished points; see `memlib.store`.
+        seeds: the same device seeds for all points, a function of the point, or `AdaptiveSeeds`: more only where the
+            interval is wider than asked.
+        scheduler: address of a Dask scheduler, such as "tcp://10.0.0.1:8786"; None: MEMLIB_SCHEDULER, else a cluster
+            of local processes.
+        jobs: local worker processes, with one torch thread each; 1: in this process; None or 0: MEMLIB_JOBS, else as
+            many as cores and memory allow.
+        retry: evaluate points again that failed in an earlier run.
+        errors: "raise" if points failed, after all others are finished; or "keep" them in the table, with their
+            traceback in the column `error`.
 
     Returns:
         A row per point and seed, equal ones once, in the order of the axes: the point's fields, `seed`, and the
         result's fields.
 
     Raises:
-        SweepError: if a point fails or a worker dies; run again to go on.
+        SweepError: if points failed, or the cluster did; run again to go on.
         StoreError: if the store cannot be used.
+        ValueError: for axes, seeds or options that cannot be.
     """
+    one_of("errors", errors, ("raise", "keep"))
     points = grid(axes) if isinstance(axes, MappingType) else list(axes)
-    common = None if callable(seeds) else list(seeds)
-    tasks: Tasks = {}
-    for point in points:
-        for seed in seeds(point) if common is None else common:
-            tasks.setdefault(point_key(evaluate, point, seed), (point, seed))
-    kept = Store(store)
-    try:
-        results = kept.get(tasks)
-        missing = {key: task for key, task in tasks.items() if key not in results}
-        if missing:
-            _evaluate(missing, evaluate, kept, results, _jobs(jobs, len(missing)))
-    finally:
-        kept.close()
-    return pd.DataFrame([{**point, "seed": seed, **results[key]} for key, (point, seed) in tasks.items()])
+    with Store(store) as kept, Evaluator(scheduler, jobs) as evaluator:
+        if isinstance(seeds, AdaptiveSeeds):
+            wanted = _grown(points, evaluate, seeds, kept, evaluator, retry)
+        else:
+            wanted = tasks(points, evaluate, _seeds_of(seeds))
+            _finish(wanted, kept, evaluator, retry)
+        results, failed = kept.get(wanted)
+    if failed and errors == "raise":
+        raise _failure({wanted[key]: error for key, error in failed.items()}, store)
+    return pd.DataFrame([_row(task, results.get(key), failed.get(key)) for key, task in wanted.items()])
 
 
-def _jobs(jobs: int | None, tasks: int) -> int:
-    set_by_environment = os.environ.get("MEMLIB_JOBS") or "0"
-    if not set_by_environment.isdigit():
-        fail("MEMLIB_JOBS", set_by_environment, "a whole number, or unset")
-    jobs = jobs or int(set_by_environment) or os.cpu_count() or 1
-    whole("jobs", jobs, 1)
-    return min(jobs, tasks)
+def _seeds_of(seeds: Iterable[int] | Callable[[Point], Iterable[int]]) -> Callable[[Point], Iterable[int]]:
+    if callable(seeds):
+        return seeds
+    common = list(seeds)
+    return lambda point: common
 
 
-def _evaluate(missing: Tasks, evaluate: Evaluate, store: Store, results: dict, jobs: int) -> None:
-    """Fill `results` and the store; the order of evaluation decides nothing."""
-    outcomes = _in_process(missing, evaluate) if jobs == 1 else _in_workers(missing, evaluate, jobs)
-    with contextlib.closing(outcomes) as finished, progress(total=len(missing), unit="points") as bar:
-        for key, outcome in finished:
-            point, seed = missing[key]
-            try:
-                results[key] = outcome()
-            except BrokenProcessPool as error:
+def _grown(
+    points: list[Point], evaluate: Evaluate, seeds: AdaptiveSeeds, store: Store, evaluator: Evaluator, retry: bool
+) -> dict[str, Task]:
+    """The tasks, all finished, of points that get seeds until their intervals are narrow enough."""
+    counts = {text_of(point): seeds.first for point in points}
+    while True:
+        wanted = tasks(points, evaluate, lambda point, counts=dict(counts): range(counts[text_of(point)]))
+        _finish(wanted, store, evaluator, retry)
+        retry = False  # what failed in this round would fail in the next
+        results, _ = store.get(wanted)
+        rows: dict[str, list[dict]] = {}
+        for key, result in results.items():
+            rows.setdefault(wanted[key].text, []).append(_row(wanted[key], result))
+        # a point of which some seeds failed is left as it is
+        more = {t: seeds.count(pd.DataFrame(found)) for t, found in rows.items() if len(found) == counts[t]}
+        if all(count <= counts[text] for text, count in more.items()):
+            return wanted
+        counts |= more
+
+
+def _finish(wanted: dict[str, Task], store: Store, evaluator: Evaluator, retry: bool) -> None:
+    """Evaluate what the store does not hold."""
+
+    def missing() -> list[Task]:
+        results, failed = store.get(wanted)
+        skipped = {*results} if retry else {*results, *failed}
+        return [task for key, task in wanted.items() if key not in skipped]
+
+    if missing():
+        with store.writing():
+            left = missing()  # another sweep may have finished some before the lock was ours
+            if left:
+                with store.run(left[0].evaluate, len(left)):
+                    _evaluate(left, store, evaluator)
+
+
+def _evaluate(left: list[Task], store: Store, evaluator: Evaluator) -> None:
+    """Put every outcome into the store as it arrives; the order of evaluation decides nothing."""
+    failed = 0
+    # a cluster is up before the bar starts to count
+    with contextlib.closing(evaluator.outcomes(left)) as arriving, progress(total=len(left), unit="points") as bar:
+        for outcomes in arriving:
+            store.put(outcomes)
+            bar.update(len(outcomes))
+            failed += sum(outcome.error is not None for outcome in outcomes)
+            if failed:
+                bar.set_postfix(failed=failed)
+            if failed >= HOPELESS and failed == bar.n:
+                error = next(outcome.error for outcome in outcomes if outcome.error)
                 raise SweepError(
-                    "a worker process died (out of memory, or killed); finished points are kept"
-                ) from error
-            except Exception as error:
-                short = {k: v for k, v in point.items() if len(str(v)) < 64}  # checksums tell a reader nothing
-                name, text = type(error).__name__, str(error)
-                raise SweepError(f"{name}: {text} (point {short}, seed {seed})") from error
-            store.put(key, {**point, "seed": seed}, results[key])
-            bar.update()
+                    f"the first {failed} points all failed, so the rest was not tried: {_last_line(error)}"
+                )
 
 
-def _in_process(missing: Tasks, evaluate: Evaluate) -> Iterator[tuple[str, Callable[[], dict]]]:
-    """Yield each key with a function that evaluates it here, with one torch thread as in a worker."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        for key, (point, seed) in missing.items():
-            yield key, functools.partial(evaluate, point, seed)
-    finally:
-        torch.set_num_threads(threads)
+def _row(task: Task, result: dict[str, Any] | None, error: str | None = None) -> dict[str, Any]:
+    return {**task.point, "seed": task.seed, **({"error": error} if result is None else result)}
 
 
-def _in_workers(missing: Tasks, evaluate: Evaluate, jobs: int) -> Iterator[tuple[str, Callable[[], dict]]]:
-    """Yield each key, as it is finished, with a function that returns or raises its outcome."""
-    context = multiprocessing.get_context("spawn")  # a fork would inherit torch's thread pools half-alive
-    pool = ProcessPoolExecutor(jobs, context, initializer=_start_worker)
-    try:
-        futures = {pool.submit(evaluate, point, seed): key for key, (point, seed) in missing.items()}
-        for future in as_completed(futures):
-            yield futures[future], future.result
-    finally:
-        pool.shutdown(cancel_futures=True)
+def _failure(failed: dict[Task, str], store: str | Path) -> SweepError:
+    task, error = next(iter(failed.items()))
+    short = {name: value for name, value in task.point.items() if len(str(value)) < 64}  # checksums tell nothing
+    others = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
+    return SweepError(
+        f"{_last_line(error)} (point {short}, seed {task.seed}{others}); everything else is finished and kept. "
+        f"To see what failed: python -m memlib status {store}. To try again: retry=True"
+    )
 
 
-def _start_worker() -> None:
-    """One torch thread; and a worker whose parent was killed ends too, instead of waiting for work for ever."""
-    torch.set_num_threads(1)
-
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    multiprocessing.parent_process().join()
-    os._exit(1)
+def _last_line(error: str) -> str:
+    return error.strip().splitlines()[-1]

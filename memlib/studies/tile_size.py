@@ -14,15 +14,15 @@ from torch import Tensor, nn
 from memlib import data, train
 from memlib.accuracy import correct
 from memlib.calibration import Record, record_inputs
-from memlib.chip import map_network
+from memlib.chip import design_ranges, map_network
 from memlib.claims import Claim, above, within
 from memlib.device import Device
 from memlib.figures import severity_colors
 from memlib.footprint import footprint
 from memlib.hardware import Hardware
 from memlib.networks import LABELS
+from memlib.points import Point
 from memlib.statistics import Interval, crossed_interval, pack, unpack
-from memlib.sweep import Point
 from memlib.tile import Tile
 from memlib.validate import whole
 
@@ -52,7 +52,9 @@ def evaluate(point: Point, seed: int) -> dict[str, Any]:
     point = dict(point)
     shared = [point.pop(name) for name in ("checkpoint", "weights", "pixels", "images", "calibration_images")]
     model, record, images, labels = _prepared(*shared)
-    hits = correct(map_network(model, _hardware(point), record, seed), images, labels)
+    hardware = _hardware(point)
+    chip = map_network(model, hardware, record, seed, ranges=_ranges(tuple(shared), _design(hardware)))
+    hits = correct(chip, images, labels)
     return {"accuracy": hits.double().mean().item(), "correct": pack(hits.numpy())}
 
 
@@ -76,6 +78,18 @@ def _prepared(
     model = train.load_checkpoint(checkpoint)
     record = record_inputs(model, data.load(name, "train").head(calibration_images)[0])
     return model, record, *data.load(name, "test").head(images)
+
+
+def _design(hardware: Hardware) -> Hardware:
+    """What decides ADC ranges: no effect of the device, and no number of bits."""
+    return hardware.replace(device=hardware.device.ideal(), tile=hardware.tile.replace(adc_bits=8))
+
+
+@lru_cache(maxsize=16)
+def _ranges(shared: tuple, design: Hardware) -> dict[str, float]:
+    """The ADC ranges of all chips of a design."""
+    model, record, _, _ = _prepared(*shared)
+    return design_ranges(model, design, record)
 
 
 def data_of(checkpoint: str) -> str:
@@ -178,6 +192,22 @@ def seeds_of(n: int):
     whole("device_seeds", n, 2)
     random = [field for effect, (fields, _) in EFFECTS.items() if effect not in DETERMINISTIC for field in fields]
     return lambda point: range(n) if any(field in point for field in random) else range(1)
+
+
+def sweeps(
+    checkpoints: Sequence[str],
+    device: str,
+    images: int,
+    device_seeds: int,
+    tile_rows: Sequence[int],
+    adc_bits: Sequence[int],
+    claim_images: int,
+    claim_seeds: int,
+    **severities: Sequence[float],
+) -> list[tuple[list[Point], Any]]:
+    """Points and seeds of the figure, and of the claims, from the notebook's parameters."""
+    figure = points(checkpoints, images, device, tile_rows, adc_bits, severities), seeds_of(device_seeds)
+    return [figure, (claim_points(checkpoints, claim_images, device), seeds_of(claim_seeds))]
 
 
 def tidy(results: pd.DataFrame, severities: dict[str, Sequence[float]]) -> pd.DataFrame:

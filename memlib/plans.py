@@ -1,0 +1,97 @@
+"""Sweeps as data: those of the notebooks, by name and preset, and those that a TOML file describes."""
+
+import importlib
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from memlib.paths import project_root
+from memlib.points import Axes, Evaluate, import_function
+from memlib.presets import PRESETS
+from memlib.seeds import AdaptiveSeeds
+from memlib.sweep import Seeds, sweep
+from memlib.validate import fail, is_number, one_of
+
+FIELDS = ("evaluate", "axes", "points", "seeds", "store")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to evaluate, and where to keep it."""
+
+    parts: tuple[tuple[Axes, Seeds], ...]  #: axes or points, and their seeds
+    evaluate: Evaluate
+    store: Path
+
+    def run(self, **options: Any) -> pd.DataFrame:
+        """Evaluate what is not finished yet; arguments and errors are those of `sweep`.
+
+        Returns:
+            The results of all parts, one below another.
+        """
+        tables = [sweep(axes, self.evaluate, self.store, seeds, **options) for axes, seeds in self.parts]
+        return pd.concat(tables, ignore_index=True)
+
+
+def store_of(name: str, preset: str) -> Path:
+    """Where a notebook keeps its points."""
+    return project_root() / "results" / preset / f"{name}.sqlite"
+
+
+def study_plan(name: str, preset: str, parameters: dict[str, Any]) -> Plan:
+    """The sweeps of a notebook.
+
+    Args:
+        name: of the notebook, such as "05_tile_size"; its module in `memlib.studies` makes the points.
+        parameters: all of the notebook's.
+
+    Raises:
+        ValueError: for an unknown name, or parameters that cannot be.
+    """
+    one_of("name", name, PRESETS["paper"])
+    study = importlib.import_module(f"memlib.studies.{name.partition('_')[2]}")
+    return Plan(tuple(study.sweeps(**parameters)), study.evaluate, store_of(name, preset))
+
+
+def file_plan(path: Path) -> Plan:
+    """The sweep that a TOML file describes.
+
+        evaluate = "my_study:evaluate"        # module:function; the module is installed, or in the current folder
+        seeds = 10                            # or a list, or { width = 0.01, of = "accuracy", first = 5, most = 50 }
+        store = "results/my_study.sqlite"     # default: results/<name of this file>.sqlite in the current folder
+
+        [axes]                                # all combinations; or [[points]], one table for each point
+        rows = [64, 128]
+        adc_bits = [4, 6, 8]
+
+    Raises:
+        ValueError: for a file that is not TOML, an unknown or missing field, or a value that cannot be.
+    """
+    try:
+        content = tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: cannot be read as a sweep ({error})") from error
+    for name in content:
+        one_of(f"{path}: field", name, FIELDS)
+    if not isinstance(content.get("evaluate"), str) or ("axes" in content) == ("points" in content):
+        raise ValueError(f"{path}: must have 'evaluate', and either [axes] or [[points]]")
+    axes = content.get("axes", content.get("points"))
+    for name, values in axes.items() if isinstance(axes, dict) else ():
+        if not isinstance(values, list):
+            fail(f"{path}: axes.{name}", values, "a list of values")
+    store = Path(content.get("store", f"results/{path.stem}.sqlite"))
+    return Plan(((axes, _seeds(path, content.get("seeds", 10))),), import_function(content["evaluate"]), store)
+
+
+def _seeds(path: Path, value: Any) -> Sequence[int] | AdaptiveSeeds:
+    if isinstance(value, dict):
+        return AdaptiveSeeds(**value)
+    if isinstance(value, list):
+        return value
+    if not is_number(value) or not isinstance(value, int) or value < 1:
+        fail(f"{path}: seeds", value, "a number of seeds, a list of them, or a table with a width")
+    return range(value)
