@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 import pandas as pd
 from filelock import FileLock, Timeout
+from pandas.api.types import is_numeric_dtype
 
 from memlib.points import Task
 
@@ -94,12 +95,14 @@ class Store:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._connection: sqlite3.Connection | None = None
+        older = False
         with self._errors("cannot be used as a store"):
             if self.path.exists():
                 self._connect("rw")
-                if 0 < self._version() < SCHEMA_VERSION:
-                    with self._lock():
-                        self._upgrade()
+                older = 0 < self._version() < SCHEMA_VERSION
+        if older:
+            with self._errors("of an older version, and cannot be upgraded", "make it writable"), self._lock():
+                self._upgrade()
 
     def __enter__(self) -> Self:
         return self
@@ -187,7 +190,7 @@ class Store:
         return results, errors
 
     def table(self, failed: bool = False) -> pd.DataFrame:
-        """A row per finished point and seed: `evaluate`, the point's fields, `seed`, the result's fields.
+        """A row per finished point and seed, sorted: `evaluate`, the point's fields, `seed`, the result's fields.
 
         Args:
             failed: the failed ones instead, with `error`, a traceback.
@@ -195,15 +198,17 @@ class Store:
         Raises:
             StoreError: if the file is damaged.
         """
-        query = (
-            f"SELECT evaluate, point, seed, result, error FROM results WHERE result IS {'' if failed else 'NOT'} NULL"
-        )
+        state = "result IS NULL" if failed else "error IS NULL"
+        query = f"SELECT evaluate, seed, point, coalesce(result, error) FROM results WHERE {state}"
         with self._errors("damaged"):
-            rows = self._execute(query + " ORDER BY evaluate, point, seed").fetchall() if self._connection else []
-            return pd.DataFrame(
-                {"evaluate": name, **json.loads(point), "seed": seed, **(json.loads(result or "{}")), **_error(error)}
-                for name, point, seed, result, error in rows
-            )
+            rows = self._execute(query).fetchall() if self._connection else []
+            points = [json.loads(row[2]) for row in rows]
+            outcomes = [{"error": row[3]} if failed else json.loads(row[3]) for row in rows]
+        evaluate, seeds = ([row[i] for row in rows] for i in range(2))
+        parts = [pd.DataFrame(columns) for columns in ({"evaluate": evaluate}, points, {"seed": seeds}, outcomes)]
+        order = [name for part in parts[:3] for name in part]
+        numbers_or_texts = {"key": lambda column: column if is_numeric_dtype(column) else column.map(str)}
+        return pd.concat(parts, axis=1).sort_values(order, ignore_index=True, **numbers_or_texts)
 
     def status(self) -> dict[str, Any]:
         """How many points are `finished` and `failed`; and the last run's `state` and what was noted of it.
@@ -251,7 +256,7 @@ class Store:
     def _check_pages(self) -> None:
         damage = self._execute("PRAGMA quick_check(1)").fetchone()[0]
         if damage != "ok":
-            raise StoreError(f"{self.path}: damaged ({damage}); {ADVICE}")
+            raise StoreError(f"{self.path}: damaged ({' '.join(damage.split())}); {ADVICE}")
 
     def _upgrade(self) -> None:
         """Bring the schema to this version, in one transaction; the caller holds the lock."""
@@ -305,7 +310,3 @@ class Store:
             yield
         except (sqlite3.Error, OSError, ValueError, NotImplementedError) as error:
             raise StoreError(f"{self.path}: {what} ({error}); {advice}") from error
-
-
-def _error(text: str | None) -> dict[str, str]:
-    return {"error": text} if text else {}

@@ -1,6 +1,7 @@
 """Sweeps: points that are evaluated once, in parallel, and kept."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterable, Mapping as MappingType
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from memlib.progress import progress
 from memlib.seeds import AdaptiveSeeds
 from memlib.store import Store
 from memlib.validate import one_of
-from memlib.workers import Evaluator, SweepError
+from memlib.workers import SweepError, evaluate_tasks
 
 #: A run in which so many points failed, and none succeeded, ends at once.
 HOPELESS = 10
@@ -64,12 +65,13 @@ def sweep(
     """
     one_of("errors", errors, ("raise", "keep"))
     points = grid(axes) if isinstance(axes, MappingType) else list(axes)
-    with Store(store) as kept, Evaluator(scheduler, jobs) as evaluator:
+    with Store(store) as kept:
+        finish = functools.partial(_finish, store=kept, scheduler=scheduler, jobs=jobs)
         if isinstance(seeds, AdaptiveSeeds):
-            wanted = _grown(points, evaluate, seeds, kept, evaluator, retry)
+            wanted = _grown(points, evaluate, seeds, kept, finish, retry)
         else:
             wanted = tasks(points, evaluate, _seeds_of(seeds))
-            _finish(wanted, kept, evaluator, retry)
+            finish(wanted, retry=retry)
         results, failed = kept.get(wanted)
     if failed and errors == "raise":
         raise _failure({wanted[key]: error for key, error in failed.items()}, store)
@@ -84,13 +86,18 @@ def _seeds_of(seeds: Iterable[int] | Callable[[Point], Iterable[int]]) -> Callab
 
 
 def _grown(
-    points: list[Point], evaluate: Evaluate, seeds: AdaptiveSeeds, store: Store, evaluator: Evaluator, retry: bool
+    points: list[Point],
+    evaluate: Evaluate,
+    seeds: AdaptiveSeeds,
+    store: Store,
+    finish: Callable[..., None],
+    retry: bool,
 ) -> dict[str, Task]:
     """The tasks, all finished, of points that get seeds until their intervals are narrow enough."""
     counts = {text_of(point): seeds.first for point in points}
     while True:
         wanted = tasks(points, evaluate, lambda point, counts=dict(counts): range(counts[text_of(point)]))
-        _finish(wanted, store, evaluator, retry)
+        finish(wanted, retry=retry)
         retry = False  # what failed in this round would fail in the next
         results, _ = store.get(wanted)
         rows: dict[str, list[dict]] = {}
@@ -103,7 +110,7 @@ def _grown(
         counts |= more
 
 
-def _finish(wanted: dict[str, Task], store: Store, evaluator: Evaluator, retry: bool) -> None:
+def _finish(wanted: dict[str, Task], retry: bool, store: Store, **where: Any) -> None:
     """Evaluate what the store does not hold."""
 
     def missing() -> list[Task]:
@@ -116,14 +123,14 @@ def _finish(wanted: dict[str, Task], store: Store, evaluator: Evaluator, retry: 
             left = missing()  # another sweep may have finished some before the lock was ours
             if left:
                 with store.run(left[0].evaluate, len(left)):
-                    _evaluate(left, store, evaluator)
+                    _evaluate(left, store, **where)
 
 
-def _evaluate(left: list[Task], store: Store, evaluator: Evaluator) -> None:
+def _evaluate(left: list[Task], store: Store, scheduler: str | None, jobs: int | None) -> None:
     """Put every outcome into the store as it arrives; the order of evaluation decides nothing."""
     failed = 0
-    # a cluster is up before the bar starts to count
-    with contextlib.closing(evaluator.outcomes(left)) as arriving, progress(total=len(left), unit="points") as bar:
+    arriving = evaluate_tasks(left, scheduler, jobs)  # a cluster is up before the bar starts to count
+    with contextlib.closing(arriving), progress(total=len(left), unit="points") as bar:
         for outcomes in arriving:
             store.put(outcomes)
             bar.update(len(outcomes))

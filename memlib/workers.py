@@ -15,11 +15,11 @@ import queue
 import time
 import traceback
 import uuid
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 
@@ -38,6 +38,10 @@ CHUNKS_PER_WORKER = 2
 #: What a worker process may need; a local cluster has as many workers as fit, B.
 WORKER_MEMORY = 1.2e9
 CONNECT_SECONDS = 20
+#: A task fails when so many workers died while they had nothing else to do.
+DEATHS = 3
+#: Clients of local clusters by number of workers; Dask ends them with this process.
+_local: dict[int, Any] = {}
 #: Where workers find data, unless their own environment says so; only folders that are there count.
 FOLDERS = ("MEMLIB_ROOT", "MEMLIB_DATA")
 OWN_ENVIRONMENT = {name: os.environ[name] for name in FOLDERS if name in os.environ}
@@ -78,61 +82,28 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-class Evaluator:
-    """Evaluates tasks: in this process if `jobs` is 1, else on a cluster, which is started when it is first needed.
+def evaluate_tasks(
+    tasks: Sequence[Task], scheduler: str | None = None, jobs: int | None = None
+) -> Iterator[list[Outcome]]:
+    """What becomes of tasks, as it becomes known, in any order. Connects before it returns.
 
     Args:
-        scheduler: address of a Dask scheduler; None: MEMLIB_SCHEDULER, else a cluster of local processes.
-        jobs: local worker processes; None or 0: MEMLIB_JOBS, else as many as cores and memory allow.
+        scheduler: address of a Dask scheduler; None: MEMLIB_SCHEDULER, else a cluster of local processes, which stays
+            for later calls until this process ends.
+        jobs: local processes; 1: in this one; None or 0: MEMLIB_JOBS, else as many as cores and memory allow.
 
     Raises:
+        SweepError: if nothing answers at the scheduler's address, the scheduler is lost, or a worker is not set up as
+            it must be.
         ValueError: for a number of jobs that is not whole or below 1.
     """
-
-    def __init__(self, scheduler: str | None = None, jobs: int | None = None) -> None:
-        self.scheduler = scheduler or os.environ.get("MEMLIB_SCHEDULER") or None
-        self.jobs = None if self.scheduler else _local_jobs(jobs)
-        self._stack = contextlib.ExitStack()
-        self._client: Any = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    def outcomes(self, tasks: Sequence[Task]) -> Iterator[list[Outcome]]:
-        """What becomes of tasks, as it becomes known, in any order.
-
-        Raises:
-            SweepError: if nothing answers at the scheduler's address, the scheduler is lost, or a worker is not set up
-                as it must be.
-        """
-        if not self._client and (self.jobs == 1 or (len(tasks) == 1 and not self.scheduler)):
-            return _in_process(tasks)
-        if not self._client:
-            self._client = self._connect()
-        return _Run(tasks, self._client).outcomes()
-
-    def _connect(self) -> Any:
-        from distributed import Client, LocalCluster
-
-        cluster = self.scheduler
-        if cluster is None:
-            cluster = LocalCluster(
-                n_workers=self.jobs,
-                threads_per_worker=1,
-                memory_limit=1 / self.jobs,  # of the machine's
-                host="127.0.0.1",
-                dashboard_address=None,
-                security=True,  # keys of its own: no other user of the machine can reach it
-                silence_logs=logging.CRITICAL,
-            )
-            self._stack.enter_context(cluster)
-        try:
-            return self._stack.enter_context(Client(cluster, set_as_default=False, timeout=CONNECT_SECONDS))
-        except (OSError, ValueError) as error:
-            raise SweepError(f"scheduler={self.scheduler!r}: no Dask scheduler answers there ({error})") from error
+    scheduler = scheduler or os.environ.get("MEMLIB_SCHEDULER") or None
+    jobs = _local_jobs(jobs)
+    if scheduler:
+        return _on_cluster(tasks, scheduler)
+    if jobs == 1:
+        return _in_process(tasks)
+    return _Run(tasks, _local_client(jobs)).outcomes()
 
 
 def _local_jobs(jobs: int | None) -> int:
@@ -153,6 +124,41 @@ def _in_process(tasks: Iterable[Task]) -> Iterator[list[Outcome]]:
             yield [evaluate_task(task)]
 
 
+def _on_cluster(tasks: Sequence[Task], scheduler: str) -> Iterator[list[Outcome]]:
+    from distributed import Client
+
+    try:
+        client = Client(scheduler, set_as_default=False, timeout=CONNECT_SECONDS)
+    except (OSError, ValueError) as error:
+        raise SweepError(f"scheduler={scheduler!r}: no Dask scheduler answers there ({error})") from error
+
+    def outcomes() -> Iterator[list[Outcome]]:
+        with client:
+            yield from _Run(tasks, client).outcomes()
+
+    return outcomes()
+
+
+def _local_client(jobs: int) -> Any:
+    """A client of a cluster of `jobs` processes, the one of an earlier call if there is one."""
+    from distributed import Client, LocalCluster
+
+    client = _local.get(jobs)
+    if client is None or client.status != "running":
+        cluster = LocalCluster(
+            n_workers=jobs,
+            threads_per_worker=1,
+            memory_limit=1 / jobs,  # of the machine's
+            host="127.0.0.1",
+            dashboard_address=None,
+            security=True,  # keys of its own: no other user of the machine can reach it
+            scheduler_kwargs={"allowed_failures": 0},  # see _Run._after_death
+            silence_logs=logging.CRITICAL,
+        )
+        client = _local[jobs] = Client(cluster, set_as_default=False)
+    return client
+
+
 class _Waiting:
     """Tasks that no worker has yet, and how they are cut into chunks."""
 
@@ -161,6 +167,7 @@ class _Waiting:
         self.count = 0
         self._evaluated, self._seconds = 0, 0.0
         self.put_back(tasks)
+        self.total = self.count
 
     def put_back(self, tasks: Iterable[Task]) -> None:
         """Add tasks, to be handed out next; those of the same point stay together."""
@@ -173,16 +180,26 @@ class _Waiting:
         self._evaluated += len(outcomes)
         self._seconds += sum(outcome.seconds for outcome in outcomes)
 
+    @property
+    def mean_seconds(self) -> float:
+        """Of the tasks evaluated so far."""
+        return self._seconds / max(self._evaluated, 1)
+
     def take(self, workers: int) -> list[Task]:
-        """The next chunk: whole points, but never so much that other workers would run out of work."""
-        fair = math.ceil(self.count / (CHUNKS_PER_WORKER * max(1, workers)))
-        wanted = CHUNK_SECONDS * self._evaluated / max(self._seconds, 1e-6) if self._evaluated else 1
+        """The next chunk: as many whole points as make a second, and leave enough for other workers.
+
+        A point's seeds are parted only where there are fewer points than workers.
+        """
+        workers = max(1, workers)
+        wanted = CHUNK_SECONDS / max(self.mean_seconds, 1e-6) if self._evaluated else 1
+        fair = math.ceil(self.count / (CHUNKS_PER_WORKER * workers))
         chunk = self.groups.popleft()
         while self.groups and len(chunk) + len(self.groups[0]) <= min(wanted, fair):
             chunk += self.groups.popleft()
         self.count -= len(chunk)
-        self.put_back(chunk[fair:])
-        return chunk[:fair]
+        most = math.ceil(self.total / workers)
+        self.put_back(chunk[most:])
+        return chunk[:most]
 
 
 @dataclass
@@ -203,32 +220,48 @@ class _Run:
         self.inbox: queue.SimpleQueue = queue.SimpleQueue()  # messages of workers, and futures that are done
         self.run = uuid.uuid4().hex
         self.folders = {name: os.environ[name] for name in FOLDERS if name in os.environ}
+        # tasks that may have killed their worker: each is evaluated as a chunk of its own, one at a time
+        self.suspects: deque[Task] = deque()
+        self.suspect = ""  # the key of the chunk of one that is on its way
+        self.deaths: Counter[str] = Counter()  # of workers, by the key of their suspect
         self._workers, self._counted = 0, -math.inf
 
     def outcomes(self) -> Iterator[list[Outcome]]:
         self.client.subscribe_topic(TOPIC, self._receive)
-        while self.waiting.count or self.chunks:
-            while self.waiting.count and len(self.chunks) < CHUNKS_PER_WORKER * max(1, self._count_workers()):
-                self._hand_out()
-            outcomes = []
-            for message in self._arrived():
-                outcomes += self._outcomes_in(message) if isinstance(message, dict) else self._end_of_chunk(message)
-            if outcomes:
-                self.waiting.learn(outcomes)
-                yield outcomes
+        try:
+            while self.waiting.count or self.suspects or self.chunks:
+                self._hand_out_all()
+                outcomes = []
+                for message in self._arrived():
+                    outcomes += self._outcomes_in(message) if isinstance(message, dict) else self._end_of_chunk(message)
+                if outcomes:
+                    self.waiting.learn(outcomes)
+                    yield outcomes
+        finally:
+            if self.client.status == "running":
+                self.client.unsubscribe_topic(TOPIC)
+                self.client.cancel([chunk.future for chunk in self.chunks.values()])
+
+    def _hand_out_all(self) -> None:
+        """Give every worker enough to do."""
+        workers = self._count_workers()
+        if self.suspects and not self.suspect:
+            self.suspect = self._hand_out([self.suspects.popleft()])
+        while self.waiting.count and len(self.chunks) < CHUNKS_PER_WORKER * max(1, workers):
+            self._hand_out(self.waiting.take(workers))
 
     def _receive(self, event: tuple[float, dict[str, Any]]) -> None:
         """Called for messages to any driver on this scheduler."""
         if event[1]["run"] == self.run:
             self.inbox.put(event[1])
 
-    def _hand_out(self) -> None:
-        tasks = self.waiting.take(self._workers)
+    def _hand_out(self, tasks: list[Task]) -> str:
         key = f"memlib-{uuid.uuid4().hex}"
         settings = (self.run, key, fingerprint(), self.folders)
         future = self.client.submit(evaluate_chunk, tasks, *settings, key=key, pure=False)
         self.chunks[key] = _Chunk(future, tasks, dict(enumerate(tasks)))
         future.add_done_callback(self.inbox.put)
+        return key
 
     def _count_workers(self) -> int:
         """Workers of the cluster; asked for once a second, as they may come and go."""
@@ -241,6 +274,9 @@ class _Run:
                 )
             if not info["n_workers"] and self._counted < 0:
                 note(f"waiting for workers at {info['address']}")
+            if self.client.cluster and info["n_workers"] < len(self.client.cluster.worker_spec):
+                # a process that is killed while it starts is given up by Dask; this makes another
+                self.client.cluster.scale(len(self.client.cluster.worker_spec))
             self._workers, self._counted = info["n_workers"], time.monotonic()
         return self._workers
 
@@ -258,25 +294,37 @@ class _Run:
     def _outcomes_in(self, message: dict[str, Any]) -> list[Outcome]:
         """Those of a worker's message that are new: after a worker's death, another may repeat some."""
         chunk = self.chunks.get(message["chunk"])
-        new = [line for line in message["outcomes"] if chunk and line[0] in chunk.left]
+        if not chunk:
+            return []
+        new = [line for line in message["outcomes"] if line[0] in chunk.left]
         return [Outcome(chunk.left.pop(position), *line) for position, *line in new]
 
     def _end_of_chunk(self, future: Any) -> list[Outcome]:
-        """Its outcomes came before; what has none is handed out again, but for a task that kills its workers."""
+        """Its outcomes came before; what has none is handed out again, unless it keeps killing its workers."""
         from distributed import KilledWorker
 
         left = list(self.chunks.pop(future.key).left.values())
-        failed = []
+        alone, self.suspect = self.suspect == future.key, "" if self.suspect == future.key else self.suspect
+        if future.status == "error" and isinstance(future.exception(), KilledWorker):
+            return self._after_death(left, alone)
         if future.status == "error":
-            error = future.exception()
-            if not isinstance(error, KilledWorker):
-                raise SweepError(f"a worker cannot evaluate points: {error}")
-            if left:
-                failed.append(Outcome(left.pop(0), None, f"WorkerDied: several workers died here ({error})", 0.0))
-        elif future.status != "finished":
+            raise SweepError(f"a worker cannot evaluate points: {future.exception()}")
+        if future.status != "finished":
             raise self._lost()
         self.waiting.put_back(left)
-        return failed
+        return []
+
+    def _after_death(self, left: list[Task], alone: bool) -> list[Outcome]:
+        """What to do with tasks whose worker died, through one of them or not."""
+        if alone and left:
+            self.deaths[left[0].key] += 1
+            if self.deaths[left[0].key] == DEATHS:
+                return [Outcome(left[0], None, f"WorkerDied: {DEATHS} workers died of it: out of memory?", 0.0)]
+        # outcomes may have been lost that waited to be sent; the task after them ran
+        unsure = 1 + int(SEND_SECONDS / max(self.waiting.mean_seconds, 1e-6))
+        self.suspects.extend(left[:unsure])
+        self.waiting.put_back(left[unsure:])
+        return []
 
     def _lost(self) -> SweepError:
         return SweepError("the Dask scheduler was lost; finished points are kept, run again to go on")
@@ -296,8 +344,17 @@ def evaluate_chunk(tasks: list[Task], run: str, chunk: str, wanted: str, folders
     outcomes, sent = [], time.monotonic()
     with one_thread():
         for position, task in enumerate(tasks):
+            if not _is_wanted(chunk):  # the driver was interrupted, or killed
+                return
             outcome = evaluate_task(task)
             outcomes.append((position, outcome.result, outcome.error, outcome.seconds))
             if time.monotonic() - sent > SEND_SECONDS or position == len(tasks) - 1:
                 get_worker().log_event(TOPIC, {"run": run, "chunk": chunk, "outcomes": outcomes})
                 outcomes, sent = [], time.monotonic()
+
+
+def _is_wanted(chunk: str) -> bool:
+    from distributed import get_worker
+
+    state = get_worker().state.tasks.get(chunk)
+    return state is not None and state.state == "executing"

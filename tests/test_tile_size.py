@@ -9,9 +9,9 @@ import pytest
 
 from memlib import data, train
 from memlib.figures import save
+from memlib.points import tasks
 from memlib.statistics import pack
 from memlib.studies import tile_size as study
-from memlib.sweep import point_key
 
 mpl.use("agg")
 CHECKPOINTS = ["resnet20-digits", "vgg8-digits"]
@@ -31,10 +31,8 @@ def made_up(points, seeds, accuracy):
 def test_effects_share_one_baseline_and_random_points_have_all_seeds():
     """2 networks x 2 tiles x 1 ADC: one baseline and four effects each; states and the baseline need one chip."""
     points = study.points(CHECKPOINTS, 10, "10k_100k", [32, 64], [8], SEVERITIES)
-    seeds = study.seeds_of(3)
-    keys = {point_key(study.evaluate, point, seed) for point in points for seed in seeds(point)}
     assert len(points) == 2 * 2 * 8
-    assert len(keys) == 2 * 2 * (1 + 1 + 3 * 3)
+    assert len(tasks(points, study.evaluate, study.seeds_of(3))) == 2 * 2 * (1 + 1 + 3 * 3)
 
 
 def test_table_of_means_and_intervals():

@@ -22,7 +22,7 @@ from memlib.footprint import footprint
 from memlib.hardware import Hardware
 from memlib.networks import LABELS
 from memlib.points import Point
-from memlib.statistics import Interval, crossed_interval, pack, unpack
+from memlib.statistics import Interval, crossed_interval, difference_interval, pack, tolerance, unpack
 from memlib.tile import Tile
 from memlib.validate import whole
 
@@ -224,6 +224,26 @@ def tidy(results: pd.DataFrame, severities: dict[str, Sequence[float]]) -> pd.Da
     return pd.DataFrame(rows)
 
 
+def tolerances(results: pd.DataFrame, severities: dict[str, Sequence[float]], adc_bits: int) -> pd.DataFrame:
+    """For each network, tile and graded effect, the largest severity that costs at most 1 point, with its interval.
+
+    Args:
+        results: of the figure's points.
+        severities: those of `states` count the other way round and are left out.
+    """
+    rows = []
+    for effect, levels in severities.items():
+        if effect == "states":
+            continue
+        chosen = {level: _select(results[results["adc_bits"] == adc_bits], effect, level) for level in levels}
+        for (checkpoint, height), _ in chosen[levels[0]].groupby(["checkpoint", "rows"], sort=False):
+            here = [part[(part["checkpoint"] == checkpoint) & (part["rows"] == height)] for part in chosen.values()]
+            t = tolerance(levels, [_hits(part) for part in here])
+            labels = {"checkpoint": checkpoint, "rows": height, "adc_bits": adc_bits, "effect": effect}
+            rows.append({**labels, "tolerance": t.severity, "low": t.low, "high": t.high, "n": t.n, "images": t.images})
+    return pd.DataFrame(rows)
+
+
 def _interval_columns(i: Interval) -> dict[str, Any]:
     return {"accuracy": i.mean, "low": i.low, "high": i.high, "n": i.n, "images": i.images}
 
@@ -369,15 +389,15 @@ def claims(results: pd.DataFrame, checkpoints: Sequence[str]) -> list[Claim]:
     found = []
     for checkpoint in checkpoints:
         for judge, statement, (a, b), threshold in NETWORK_CLAIMS:
-            difference = _claim_hits(results, checkpoint, a) - _claim_hits(results, checkpoint, b)
-            found.append(judge(f"{label(checkpoint)}: {statement}", crossed_interval(difference, low=-1), threshold))
+            difference = difference_interval(*(_claim_hits(results, checkpoint, name) for name in (a, b)))
+            found.append(judge(f"{label(checkpoint)}: {statement}", difference, threshold))
     for a, b in itertools.pairwise(checkpoints):
         losses = [
             _claim_hits(results, c, "no device effect") - _claim_hits(results, c, "d2d, 256 rows, 8 bits")
             for c in (a, b)
         ]
         statement = f"{label(a)} loses more accuracy than {label(b)} to 20 % device-to-device variation"
-        interval = crossed_interval((losses[0] - losses[1]) / 2, low=-1).scaled(2)
+        interval = crossed_interval((losses[0] - losses[1]) / 2, low=-1, extra=1).scaled(2)
         found.append(above(f"{statement} (256 rows, 8 bits)", interval))
     return found
 
