@@ -15,6 +15,7 @@ from memlib.presets import PRESETS
 from memlib.runner import RunError, assignment, checked_parameters, notebooks
 from memlib.statistics import seed_interval
 from memlib.store import Store, StoreError
+from memlib.sweep import last_line
 from memlib.workers import SweepError
 
 EXAMPLES = """
@@ -104,7 +105,7 @@ def _state(found: dict[str, Any]) -> dict[str, Any]:
 
 def _print_failed(failed: pd.DataFrame) -> None:
     """Each error once, with how often and where it came first."""
-    messages = failed["error"].str.strip().str.splitlines().str[-1]
+    messages = failed["error"].map(last_line)
     for message, group in failed.groupby(messages, sort=False):
         point = group.iloc[0].drop(["error", "evaluate"]).dropna()
         print(f"  {len(group):,} x {message}\n    first: {point[point.astype(str).str.len() < 64].to_dict()}")

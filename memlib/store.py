@@ -67,6 +67,8 @@ INSERT INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE 
 """
 #: How long a writer waits for the lock, so that a look at it by `status` disturbs nobody.
 LOCK_SECONDS = 2
+#: Keys looked up in one query.
+QUERY_KEYS = 500
 
 
 class StoreError(RuntimeError):
@@ -180,13 +182,17 @@ class Store:
         results, errors = {}, {}
         if not self._connection:
             return results, errors
+        keys = list(keys)
         with self._errors("damaged"):
-            for key in keys:
-                row = self._execute("SELECT result, error FROM results WHERE key = ?", (key,)).fetchone()
-                if row and row[0] is not None:
-                    results[key] = json.loads(row[0])
-                elif row:
-                    errors[key] = row[1]
+            for start in range(0, len(keys), QUERY_KEYS):
+                some = keys[start : start + QUERY_KEYS]
+                marks = ", ".join("?" * len(some))
+                query = f"SELECT key, result, error FROM results WHERE key IN ({marks})"
+                for key, result, error in self._execute(query, some):
+                    if error is None:
+                        results[key] = json.loads(result)
+                    else:
+                        errors[key] = error
         return results, errors
 
     def table(self, failed: bool = False) -> pd.DataFrame:

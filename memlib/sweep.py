@@ -13,7 +13,7 @@ from memlib.progress import progress
 from memlib.seeds import AdaptiveSeeds
 from memlib.store import Store
 from memlib.validate import one_of
-from memlib.workers import SweepError, evaluate_tasks
+from memlib.workers import SweepError, evaluate_tasks, jobs_asked_for
 
 #: A run in which so many points failed, and none succeeded, ends at once.
 HOPELESS = 10
@@ -64,6 +64,7 @@ def sweep(
         ValueError: for axes, seeds or options that cannot be.
     """
     one_of("errors", errors, ("raise", "keep"))
+    jobs = jobs_asked_for(jobs)
     points = grid(axes) if isinstance(axes, MappingType) else list(axes)
     with Store(store) as kept:
         finish = functools.partial(_finish, store=kept, scheduler=scheduler, jobs=jobs)
@@ -74,7 +75,7 @@ def sweep(
             finish(wanted, retry=retry)
         results, failed = kept.get(wanted)
     if failed and errors == "raise":
-        raise _failure({wanted[key]: error for key, error in failed.items()}, store)
+        raise _failure({task: failed[key] for key, task in wanted.items() if key in failed}, store)
     return pd.DataFrame([_row(task, results.get(key), failed.get(key)) for key, task in wanted.items()])
 
 
@@ -126,7 +127,7 @@ def _finish(wanted: dict[str, Task], retry: bool, store: Store, **where: Any) ->
                     _evaluate(left, store, **where)
 
 
-def _evaluate(left: list[Task], store: Store, scheduler: str | None, jobs: int | None) -> None:
+def _evaluate(left: list[Task], store: Store, scheduler: str | None, jobs: int) -> None:
     """Put every outcome into the store as it arrives; the order of evaluation decides nothing."""
     failed = 0
     arriving = evaluate_tasks(left, scheduler, jobs)  # a cluster is up before the bar starts to count
@@ -139,9 +140,7 @@ def _evaluate(left: list[Task], store: Store, scheduler: str | None, jobs: int |
                 bar.set_postfix(failed=failed)
             if failed >= HOPELESS and failed == bar.n:
                 error = next(outcome.error for outcome in outcomes if outcome.error)
-                raise SweepError(
-                    f"the first {failed} points all failed, so the rest was not tried: {_last_line(error)}"
-                )
+                raise SweepError(f"the first {failed} points all failed, so the rest was not tried: {last_line(error)}")
 
 
 def _row(task: Task, result: dict[str, Any] | None, error: str | None = None) -> dict[str, Any]:
@@ -153,10 +152,11 @@ def _failure(failed: dict[Task, str], store: str | Path) -> SweepError:
     short = {name: value for name, value in task.point.items() if len(str(value)) < 64}  # checksums tell nothing
     others = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
     return SweepError(
-        f"{_last_line(error)} (point {short}, seed {task.seed}{others}); everything else is finished and kept. "
+        f"{last_line(error)} (point {short}, seed {task.seed}{others}); everything else is finished and kept. "
         f"To see what failed: python -m memlib status {store}. To try again: retry=True"
     )
 
 
-def _last_line(error: str) -> str:
+def last_line(error: str) -> str:
+    """What a traceback ends with."""
     return error.strip().splitlines()[-1]

@@ -29,6 +29,18 @@ def test_two_images_are_tolerated_and_nothing_else(tmp_path, change, code):
     assert main(tmp_path / "expected", tmp_path / "found") == code
 
 
+def test_tolerances_may_be_anywhere_but_their_labels_may_not(tmp_path):
+    """Two images of 100 can make a tolerance endless."""
+    for folder, change, code in (("same", {"tolerance": [float("inf"), 1]}, 0), ("other", {"rows": [32, 65]}, 1)):
+        for name, table in (
+            ("expected", TABLE | {"tolerance": [1, 2]}),
+            (folder, TABLE | {"tolerance": [1, 2]} | change),
+        ):
+            (tmp_path / name).mkdir(exist_ok=True)
+            pd.DataFrame(table).to_csv(tmp_path / name / "table.csv", index=False)
+        assert main(tmp_path / "expected", tmp_path / folder) == code
+
+
 def test_missing_tables_are_noticed(tmp_path):
     """No tables at all, or one too few."""
     assert main(tmp_path, tmp_path) == 1

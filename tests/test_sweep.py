@@ -135,7 +135,7 @@ def test_a_new_version_of_a_module_makes_new_points(monkeypatch):
         ({"evaluate": lambda point, seed: {}}, "evaluate=.*must be a function of a module"),
         ({"evaluate": "text"}, "evaluate='text': must be a function of a module"),
         ({"errors": "ignore"}, "errors='ignore': must be one of 'raise', 'keep'"),
-        ({"jobs": -1}, "jobs=-1: must be a whole number at least 1"),
+        ({"jobs": -1}, "jobs=-1: must be a whole number at least 0"),
         ({"scheduler": "tcp://127.0.0.1:9"}, "scheduler='tcp://127.0.0.1:9': no Dask scheduler answers there"),
     ],
 )

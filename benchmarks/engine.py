@@ -1,0 +1,152 @@
+"""What a sweep costs beside its points: the store at 100,000 points, overhead per point, scaling, 1,000 workers.
+
+    python benchmarks/engine.py [store] [overhead] [scaling] [thousand]
+
+Without arguments all parts run, in about 5 minutes on 2 cores.
+"""
+
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+import engine as this  # under the name by which workers import it
+
+from memlib import workers
+from memlib.plans import study_plan
+from memlib.points import tasks
+from memlib.presets import PRESETS
+from memlib.store import Outcome, Store
+from memlib.sweep import sweep
+
+POINTS = 100_000
+RESULT = json.dumps({"accuracy": 0.8815, "correct": "5a" * 125})  # as large as that of 1,000 images
+
+
+def cheap(point, seed):
+    """No work."""
+    return {"y": point["x"] + seed}
+
+
+def idle(point, seed):
+    """A point that takes its time, but no processor."""
+    time.sleep(point["seconds"])
+    return {"y": point["x"] + seed}
+
+
+def megabytes():
+    """Peak memory of this process."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def timed(function, *arguments, **named):
+    """Seconds, and what the function returns."""
+    start = time.perf_counter()
+    result = function(*arguments, **named)
+    return time.perf_counter() - start, result
+
+
+def store(folder):
+    """100,000 points in one store: writing, reading, size, memory."""
+    fields = {"checkpoint": "resnet20-cifar10", "weights": "0" * 64, "rows": 128, "dac_bits": 8, "adc_bits": 8}
+    points = [fields | {"d2d_on": x / POINTS} for x in range(POINTS // 5)]
+    seconds, wanted = timed(tasks, points, this.cheap, lambda _: range(5))
+    yield "hash a point", f"{1e6 * seconds / POINTS:.0f} us"
+    outcomes = [Outcome(task, RESULT, None, 1.0) for task in wanted.values()]
+    before = megabytes()
+    with Store(folder / "s.sqlite") as kept, kept.writing():
+        seconds, _ = timed(lambda: [kept.put([o]) for o in outcomes[:5000]])
+        yield "insert, a transaction (fsync) per point", f"{5000 / seconds:,.0f} /s"
+        seconds, _ = timed(lambda: [kept.put(outcomes[i : i + 100]) for i in range(5000, POINTS, 100)])
+        yield "insert, 100 points that arrived together", f"{(POINTS - 5000) / seconds:,.0f} /s"
+        yield "memory that writing added", f"{megabytes() - before:.0f} MB"
+    yield "file", f"{(folder / 's.sqlite').stat().st_size / 1e6:.0f} MB"
+    with Store(folder / "s.sqlite") as kept:
+        yield "open and count", f"{1000 * timed(kept.status)[0]:.0f} ms"
+        yield "look up 1,000 points by key", f"{1000 * timed(kept.get, list(wanted)[:1000])[0]:.0f} ms"
+        seconds, found = timed(kept.get, wanted)
+        assert len(found[0]) == POINTS
+        yield "look up all", f"{seconds:.1f} s"
+        seconds, table = timed(kept.table)
+        assert len(table) == POINTS
+        yield "all as a sorted table", f"{seconds:.1f} s"
+    yield "peak memory of this process, the table included", f"{megabytes():.0f} MB"
+
+
+def overhead(folder):
+    """What a point costs beside its own time, with 2 local workers."""
+    yield "start of the local cluster", f"{timed(workers._local_client, 2)[0]:.1f} s"
+    seconds, _ = timed(sweep, {"x": [0]}, this.cheap, folder / "f.sqlite", range(2), jobs=2)
+    yield "first point (workers import torch)", f"{seconds:.1f} s"
+    seconds, _ = timed(sweep, {"x": range(POINTS)}, this.cheap, folder / "c.sqlite", range(1), jobs=2)
+    yield f"{POINTS:,} points without work", f"{seconds:.0f} s, {1e6 * seconds / POINTS:.0f} us a point"
+    seconds, _ = timed(sweep, {"x": range(POINTS)}, this.cheap, folder / "c.sqlite", range(1), jobs=2)
+    yield "the same again, all finished", f"{seconds:.1f} s"
+    for length, count in ((0.01, 2000), (0.1, 200), (1.0, 20)):
+        points = [{"x": x, "seconds": length} for x in range(count)]
+        seconds, _ = timed(sweep, points, this.idle, folder / "i.sqlite", range(2), jobs=2)
+        lost = seconds * 2 / (2 * count) - length
+        yield f"points of {length:g} s: beside it, per point and worker", f"{1000 * lost:.1f} ms"
+
+
+def scaling(folder):
+    """The points of 05_tile_size (smoke) on one worker and on two, each with one torch thread; cold and warm."""
+    os.environ["MEMLIB_ROOT"] = str(folder)
+    found = {}
+    for jobs in (1, 2):
+        workers._local.clear()
+        client = workers._local_client(jobs)
+        for name in ("cold", "warm"):
+            plan = study_plan("05_tile_size", f"{jobs}{name}", PRESETS["smoke"]["05_tile_size"])
+            wanted = [t for axes, seeds in plan.parts for t in tasks(axes, plan.evaluate, seeds).values()]
+            seconds, outcomes = timed(
+                lambda wanted=wanted, client=client: list(workers._Run(wanted, client).outcomes())
+            )
+            found[jobs, name] = seconds
+            busy = sum(o.seconds for part in outcomes for o in part) / jobs
+            yield (
+                f"{len(wanted)} points, {jobs} worker(s), {name}",
+                f"{seconds:.1f} s, {busy / seconds:.0%} of it in points",
+            )
+        client.cluster.close()
+    for name in ("cold", "warm"):
+        yield f"1 to 2 workers, {name}", f"{found[1, name] / found[2, name]:.2f} x"
+
+
+def thousand(folder):
+    """1,000 workers, all in this process beside the scheduler, whose points of 1 s need no processor."""
+    from distributed import LocalCluster
+
+    count = 1000
+    options = {"processes": False, "threads_per_worker": 1, "memory_limit": 0, "dashboard_address": None}
+    seconds, cluster = timed(LocalCluster, n_workers=count, **options)
+    yield f"start {count} workers", f"{seconds:.0f} s"
+    address = cluster.scheduler_address
+    sweep({"x": range(count), "seconds": [0.1]}, this.idle, folder / "w.sqlite", range(1), address)
+    for length, seeds in ((10.0, 10), (1.0, 10), (0.1, 100)):
+        points = {"x": range(count), "seconds": [length]}
+        seconds, _ = timed(sweep, points, this.idle, folder / "t.sqlite", range(seeds), address)
+        ideal = length * seeds
+        yield (
+            f"{count * seeds:,} points of {length:g} s",
+            f"{seconds:.1f} s (ideal {ideal:.0f} s), {count * seeds / seconds:,.0f} /s",
+        )
+    cluster.close()
+
+
+def main(chosen):
+    """Print a table for each part."""
+    for name in chosen or ("store", "overhead", "scaling", "thousand"):
+        with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+            part = globals()[name]
+            print(f"\n{part.__doc__}")
+            for row, value in part(Path(folder)):
+                print(f"  {row:<60} {value}", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
