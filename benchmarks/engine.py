@@ -1,6 +1,6 @@
-"""What a sweep costs beside its points: the store at 100,000 points, overhead per point, scaling, 1,000 workers.
+"""What a sweep costs beside its points: a store of 100,000 points, overhead per point, scaling, and the most it serves.
 
-    python benchmarks/engine.py [store] [overhead] [scaling] [thousand]
+    python benchmarks/engine.py [store] [overhead] [scaling] [crowd]
 
 Without arguments all parts run, in about 5 minutes on 2 cores.
 """
@@ -12,6 +12,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+import dask
 
 sys.path.insert(0, str(Path(__file__).parent))
 import engine as this  # under the name by which workers import it
@@ -117,30 +119,26 @@ def scaling(folder):
         yield f"1 to 2 workers, {name}", f"{found[1, name] / found[2, name]:.2f} x"
 
 
-def thousand(folder):
-    """1,000 workers, all in this process beside the scheduler, whose points of 1 s need no processor."""
+def crowd(folder):
+    """The most that driver, scheduler and store take, all in one process: points a second, a message for each."""
     from distributed import LocalCluster
 
-    count = 1000
+    # 100 workers share this process with scheduler and driver; what they would do beside evaluating is turned off
+    quiet = {"distributed.admin.system-monitor.interval": "1h", "distributed.worker.profile.enabled": False}
     options = {"processes": False, "threads_per_worker": 1, "memory_limit": 0, "dashboard_address": None}
-    seconds, cluster = timed(LocalCluster, n_workers=count, **options)
-    yield f"start {count} workers", f"{seconds:.0f} s"
-    address = cluster.scheduler_address
-    sweep({"x": range(count), "seconds": [0.1]}, this.idle, folder / "w.sqlite", range(1), address)
-    for length, seeds in ((10.0, 10), (1.0, 10), (0.1, 100)):
-        points = {"x": range(count), "seconds": [length]}
-        seconds, _ = timed(sweep, points, this.idle, folder / "t.sqlite", range(seeds), address)
-        ideal = length * seeds
-        yield (
-            f"{count * seeds:,} points of {length:g} s",
-            f"{seconds:.1f} s (ideal {ideal:.0f} s), {count * seeds / seconds:,.0f} /s",
-        )
-    cluster.close()
+    workers.CHUNK_SECONDS, workers.SEND_SECONDS = 0.0, 0.0
+    with dask.config.set(quiet), LocalCluster(n_workers=100, **options) as cluster:
+        address = cluster.scheduler_address
+        sweep({"x": range(100), "seconds": [0.1]}, this.idle, folder / "w.sqlite", range(1), address)
+        for rate, seeds in ((200, 1), (400, 1), (1600, 1), (400, 10), (800, 10), (1600, 10)):
+            points = {"x": range(5 * rate // seeds), "seconds": [100 / rate]}
+            seconds, _ = timed(sweep, points, this.idle, folder / f"{seeds}.sqlite", range(seeds), address)
+            yield f"100 workers that could finish {rate} /s, {seeds} seed(s) a chunk", f"{5 * rate / seconds:,.0f} /s"
 
 
 def main(chosen):
     """Print a table for each part."""
-    for name in chosen or ("store", "overhead", "scaling", "thousand"):
+    for name in chosen or ("store", "overhead", "scaling", "crowd"):
         with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
             part = globals()[name]
             print(f"\n{part.__doc__}")
