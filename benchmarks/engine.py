@@ -18,7 +18,7 @@ import dask
 sys.path.insert(0, str(Path(__file__).parent))
 import engine as this  # under the name by which workers import it
 
-from memlib import workers
+from memlib import cluster, workers
 from memlib.plans import study_plan
 from memlib.points import tasks
 from memlib.presets import PRESETS
@@ -81,7 +81,7 @@ def store(folder):
 
 def overhead(folder):
     """What a point costs beside its own time, with 2 local workers."""
-    yield "start of the local cluster", f"{timed(workers._local_client, 2)[0]:.1f} s"
+    yield "start of the local cluster", f"{timed(cluster._local_client, 2)[0]:.1f} s"
     seconds, _ = timed(sweep, {"x": [0]}, this.cheap, folder / "f.sqlite", range(2), jobs=2)
     yield "first point (workers import torch)", f"{seconds:.1f} s"
     seconds, _ = timed(sweep, {"x": range(POINTS)}, this.cheap, folder / "c.sqlite", range(1), jobs=2)
@@ -100,13 +100,13 @@ def scaling(folder):
     os.environ["MEMLIB_ROOT"] = str(folder)
     found = {}
     for jobs in (1, 2):
-        workers._local.clear()
-        client = workers._local_client(jobs)
+        cluster._local.clear()
+        client = cluster._local_client(jobs)
         for name in ("cold", "warm"):
             plan = study_plan("05_tile_size", f"{jobs}{name}", PRESETS["smoke"]["05_tile_size"])
             wanted = [t for axes, seeds in plan.parts for t in tasks(axes, plan.evaluate, seeds).values()]
             seconds, outcomes = timed(
-                lambda wanted=wanted, client=client: list(workers._Run(wanted, client).outcomes())
+                lambda wanted=wanted, client=client: list(cluster._Run(wanted, client).outcomes())
             )
             found[jobs, name] = seconds
             busy = sum(o.seconds for part in outcomes for o in part) / jobs
@@ -126,9 +126,9 @@ def crowd(folder):
     # 100 workers share this process with scheduler and driver; what they would do beside evaluating is turned off
     quiet = {"distributed.admin.system-monitor.interval": "1h", "distributed.worker.profile.enabled": False}
     options = {"processes": False, "threads_per_worker": 1, "memory_limit": 0, "dashboard_address": None}
-    workers.CHUNK_SECONDS, workers.SEND_SECONDS = 0.0, 0.0
-    with dask.config.set(quiet), LocalCluster(n_workers=100, **options) as cluster:
-        address = cluster.scheduler_address
+    cluster.CHUNK_SECONDS = workers.SEND_SECONDS = 0.0
+    with dask.config.set(quiet), LocalCluster(n_workers=100, **options) as local:
+        address = local.scheduler_address
         sweep({"x": range(100), "seconds": [0.1]}, this.idle, folder / "w.sqlite", range(1), address)
         for rate, seeds in ((200, 1), (400, 1), (1600, 1), (400, 10), (800, 10), (1600, 10)):
             points = {"x": range(5 * rate // seeds), "seconds": [100 / rate]}

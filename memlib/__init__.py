@@ -7,11 +7,13 @@ from memlib.device import Device
 from memlib.footprint import footprint
 from memlib.hardware import Hardware
 from memlib.mapping import Mapping
+from memlib.seeds import AdaptiveSeeds
 from memlib.sweep import sweep
 from memlib.tile import Tile
 
 __version__ = "0.1.0"
 __all__ = [
+    "AdaptiveSeeds",
     "AnalogNetwork",
     "Device",
     "Hardware",

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from memlib.cluster import SweepError
 from memlib.paths import project_root, write_whole
 from memlib.plans import file_plan, store_of, study_plan
 from memlib.presets import PRESETS
@@ -16,7 +17,6 @@ from memlib.runner import RunError, assignment, checked_parameters, notebooks
 from memlib.statistics import seed_interval
 from memlib.store import Store, StoreError
 from memlib.sweep import last_line
-from memlib.workers import SweepError
 
 EXAMPLES = """
 a session:

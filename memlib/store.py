@@ -67,6 +67,8 @@ INSERT INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE 
 """
 #: How long a writer waits for the lock, so that a look at it by `status` disturbs nobody.
 LOCK_SECONDS = 2
+#: How long the writer waits for a reader that is in the middle of a query, and the reverse.
+BUSY_SECONDS = 600
 #: Keys looked up in one query.
 QUERY_KEYS = 500
 
@@ -242,7 +244,7 @@ class Store:
     def _connect(self, mode: str) -> None:
         uri = f"file:{quote(str(self.path.absolute()))}?mode={mode}"
         # autocommit, so that every transaction is one that is written here
-        self._connection = sqlite3.connect(uri, uri=True, timeout=60, isolation_level=None)
+        self._connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
 
     def _execute(self, query: str, values: Iterable[Any] = ()) -> sqlite3.Cursor:
         return self._connection.execute(query, values)

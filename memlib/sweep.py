@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 
+from memlib.cluster import SweepError, evaluate_tasks, jobs_asked_for
 from memlib.points import Axes, Evaluate, Point, Task, grid, tasks, text_of
 from memlib.progress import progress
 from memlib.seeds import AdaptiveSeeds
 from memlib.store import Store
 from memlib.validate import one_of
-from memlib.workers import SweepError, evaluate_tasks, jobs_asked_for
 
 #: A run in which so many points failed, and none succeeded, ends at once.
 HOPELESS = 10

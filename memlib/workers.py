@@ -1,25 +1,12 @@
-"""Where tasks are evaluated: in this process, or by the workers of a dask.distributed cluster.
-
-Tasks reach workers in chunks of about a second, all seeds of a point together, so that what seeds share is done once
-(see `evaluate` of `memlib.sweep`) and cheap points cost little. Outcomes do not wait for the end of their chunk: they
-are sent on within a tenth of a second. Every worker computes with one torch thread, so that results are the same
-everywhere, bit for bit.
-"""
+"""What workers do: evaluate tasks with one torch thread, and tell the driver as soon as they know."""
 
 import contextlib
 import ctypes
 import functools
-import itertools
-import logging
-import math
 import os
-import queue
 import time
 import traceback
-import uuid
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,33 +14,18 @@ import torch
 
 from memlib.identity import fingerprint
 from memlib.points import Task, dumps, import_function
-from memlib.progress import note
 from memlib.store import Outcome
-from memlib.validate import fail, whole
 
 #: The name under which workers send outcomes to the driver.
 TOPIC = "memlib"
-#: How long a chunk should take, and how long an outcome may wait for others to be sent with, s.
-CHUNK_SECONDS, SEND_SECONDS = 1.0, 0.1
-#: Chunks per worker: one that runs, and one that waits so that the worker never does.
-CHUNKS_PER_WORKER = 2
-#: What a worker process may need; a local cluster has as many workers as fit, B.
-WORKER_MEMORY = 1.2e9
-CONNECT_SECONDS = 20
-#: A task fails when so many workers died while they had nothing else to do.
-DEATHS = 3
+#: How long an outcome may wait for others to be sent with, s.
+SEND_SECONDS = 0.1
 #: glibc's malloc parameters (M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, of <malloc.h>) that make a worker keep what
 #: it frees, instead of giving it back to the system after every layer, as Dask asks its workers to: 2.5 times as fast.
 MALLOC = {-1: 2**31 - 1, -2: 2**26, -3: 2**30}
-#: Clients of local clusters by number of workers; Dask ends them with this process.
-_local: dict[int, Any] = {}
-#: Where workers find data, unless their own environment says so; only folders that are there count.
+#: Where data are: the driver's folder if the worker has it too, else what the worker was started with.
 FOLDERS = ("MEMLIB_ROOT", "MEMLIB_DATA")
-OWN_ENVIRONMENT = {name: os.environ[name] for name in FOLDERS if name in os.environ}
-
-
-class SweepError(RuntimeError):
-    """Points failed, or the cluster did; the message says what to do. Everything finished is kept."""
+STARTED_WITH = {name: os.environ[name] for name in FOLDERS if name in os.environ}
 
 
 def evaluate_task(task: Task) -> Outcome:
@@ -87,260 +59,6 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def jobs_asked_for(jobs: int | None) -> int:
-    """The number of local processes: `jobs`, else MEMLIB_JOBS; 0 if neither says.
-
-    Raises:
-        ValueError: for what is not a whole number, or below 0.
-    """
-    whole("jobs", jobs, 0, none=True)
-    set_by_environment = os.environ.get("MEMLIB_JOBS") or "0"
-    if not set_by_environment.isdigit():
-        fail("MEMLIB_JOBS", set_by_environment, "a whole number, or unset")
-    return jobs or int(set_by_environment)
-
-
-def evaluate_tasks(tasks: Sequence[Task], scheduler: str | None = None, jobs: int = 0) -> Iterator[list[Outcome]]:
-    """What becomes of tasks, as it becomes known, in any order. Connects before it returns.
-
-    Args:
-        scheduler: address of a Dask scheduler; None: MEMLIB_SCHEDULER, else a cluster of local processes, which stays
-            for later calls until this process ends.
-        jobs: local processes; 1: in this one; 0: as many as cores and memory allow.
-
-    Raises:
-        SweepError: if nothing answers at the scheduler's address, the scheduler is lost, or a worker is not set up as
-            it must be.
-    """
-    scheduler = scheduler or os.environ.get("MEMLIB_SCHEDULER")
-    if scheduler:
-        return _on_cluster(tasks, scheduler)
-    jobs = jobs or _what_fits()
-    if jobs == 1:
-        return _in_process(tasks)
-    return _Run(tasks, _local_client(jobs)).outcomes()
-
-
-def _what_fits() -> int:
-    """As many workers as there are cores, and memory."""
-    from dask.system import CPU_COUNT
-    from distributed.system import MEMORY_LIMIT
-
-    return max(1, min(CPU_COUNT, int(MEMORY_LIMIT / WORKER_MEMORY)))
-
-
-def _in_process(tasks: Iterable[Task]) -> Iterator[list[Outcome]]:
-    with one_thread():
-        for task in tasks:
-            yield [evaluate_task(task)]
-
-
-def _on_cluster(tasks: Sequence[Task], scheduler: str) -> Iterator[list[Outcome]]:
-    from distributed import Client
-
-    try:
-        client = Client(scheduler, set_as_default=False, timeout=CONNECT_SECONDS)
-    except (OSError, ValueError) as error:
-        raise SweepError(f"scheduler={scheduler!r}: no Dask scheduler answers there ({error})") from error
-
-    def outcomes() -> Iterator[list[Outcome]]:
-        with client:
-            yield from _Run(tasks, client).outcomes()
-
-    return outcomes()
-
-
-def _local_client(jobs: int) -> Any:
-    """A client of a cluster of `jobs` processes, the one of an earlier call if there is one."""
-    from distributed import Client, LocalCluster
-
-    client = _local.get(jobs)
-    if client is None or client.status != "running":
-        cluster = LocalCluster(
-            n_workers=jobs,
-            threads_per_worker=1,
-            memory_limit=1 / jobs,  # of the machine's
-            host="127.0.0.1",
-            dashboard_address=None,
-            security=True,  # keys of its own: no other user of the machine can reach it
-            scheduler_kwargs={"allowed_failures": 0},  # see _Run._after_death
-            silence_logs=logging.CRITICAL,
-        )
-        client = _local[jobs] = Client(cluster, set_as_default=False)
-    return client
-
-
-class _Waiting:
-    """Tasks that no worker has yet, and how they are cut into chunks."""
-
-    def __init__(self, tasks: Iterable[Task]) -> None:
-        self.groups: deque[list[Task]] = deque()
-        self.count = 0
-        self._evaluated, self._seconds = 0, 0.0
-        self.put_back(tasks)
-        self.total = self.count
-
-    def put_back(self, tasks: Iterable[Task]) -> None:
-        """Add tasks, to be handed out next; those of the same point stay together."""
-        groups = [list(group) for _, group in itertools.groupby(tasks, key=lambda task: task.text)]
-        self.groups.extendleft(reversed(groups))
-        self.count += sum(len(group) for group in groups)
-
-    def learn(self, outcomes: list[Outcome]) -> None:
-        """How long tasks take."""
-        self._evaluated += len(outcomes)
-        self._seconds += sum(outcome.seconds for outcome in outcomes)
-
-    @property
-    def mean_seconds(self) -> float:
-        """Of the tasks evaluated so far."""
-        return self._seconds / max(self._evaluated, 1)
-
-    def take(self, workers: int) -> list[Task]:
-        """The next chunk: as many whole points as make a second, and leave enough for other workers.
-
-        A point's seeds are parted only where there are fewer points than workers.
-        """
-        workers = max(1, workers)
-        wanted = CHUNK_SECONDS / max(self.mean_seconds, 1e-6) if self._evaluated else 1
-        fair = math.ceil(self.count / (CHUNKS_PER_WORKER * workers))
-        chunk = self.groups.popleft()
-        while self.groups and len(chunk) + len(self.groups[0]) <= min(wanted, fair):
-            chunk += self.groups.popleft()
-        self.count -= len(chunk)
-        most = math.ceil(self.total / workers)
-        self.put_back(chunk[most:])
-        return chunk[:most]
-
-
-@dataclass
-class _Chunk:
-    """Tasks that were handed out together."""
-
-    future: Any
-    tasks: list[Task]
-    left: dict[int, Task]  #: by position, those whose outcome is not known
-
-
-class _Run:
-    """Some tasks on their way through a cluster."""
-
-    def __init__(self, tasks: Iterable[Task], client: Any) -> None:
-        self.client, self.waiting = client, _Waiting(tasks)
-        self.chunks: dict[str, _Chunk] = {}
-        self.inbox: queue.SimpleQueue = queue.SimpleQueue()  # messages of workers, and futures that are done
-        self.run = uuid.uuid4().hex
-        self.folders = {name: os.environ[name] for name in FOLDERS if name in os.environ}
-        # tasks that may have killed their worker: each is evaluated as a chunk of its own, one at a time
-        self.suspects: deque[Task] = deque()
-        self.suspect = ""  # the key of the chunk of one that is on its way
-        self.deaths: Counter[str] = Counter()  # of workers, by the key of their suspect
-        self._workers, self._counted = 0, -math.inf
-
-    def outcomes(self) -> Iterator[list[Outcome]]:
-        self.client.subscribe_topic(TOPIC, self._receive)
-        try:
-            while self.waiting.count or self.suspects or self.chunks:
-                self._hand_out_all()
-                outcomes = []
-                for message in self._arrived():
-                    outcomes += self._outcomes_in(message) if isinstance(message, dict) else self._end_of_chunk(message)
-                if outcomes:
-                    self.waiting.learn(outcomes)
-                    yield outcomes
-        finally:
-            if self.client.status == "running":
-                self.client.unsubscribe_topic(TOPIC)
-                self.client.cancel([chunk.future for chunk in self.chunks.values()])
-
-    def _hand_out_all(self) -> None:
-        """Give every worker enough to do."""
-        workers = self._count_workers()
-        if self.suspects and not self.suspect:
-            self.suspect = self._hand_out([self.suspects.popleft()])
-        while self.waiting.count and len(self.chunks) < CHUNKS_PER_WORKER * max(1, workers):
-            self._hand_out(self.waiting.take(workers))
-
-    def _receive(self, event: tuple[float, dict[str, Any]]) -> None:
-        """Called for messages to any driver on this scheduler."""
-        if event[1]["run"] == self.run:
-            self.inbox.put(event[1])
-
-    def _hand_out(self, tasks: list[Task]) -> str:
-        key = f"memlib-{uuid.uuid4().hex}"
-        settings = (self.run, key, fingerprint(), self.folders)
-        future = self.client.submit(evaluate_chunk, tasks, *settings, key=key, pure=False)
-        self.chunks[key] = _Chunk(future, tasks, dict(enumerate(tasks)))
-        future.add_done_callback(self.inbox.put)
-        return key
-
-    def _count_workers(self) -> int:
-        """Workers of the cluster; asked for once a second, as they may come and go."""
-        if time.monotonic() - self._counted > 1:
-            info = self.client.scheduler_info(n_workers=0)
-            if info["total_threads"] != info["n_workers"]:
-                raise SweepError(
-                    f"the workers of {info['address']} have several threads each; start them with --nthreads 1: "
-                    "results are the same everywhere if each computes with one"
-                )
-            if not info["n_workers"] and self._counted < 0:
-                note(f"waiting for workers at {info['address']}")
-            if self.client.cluster and info["n_workers"] < len(self.client.cluster.worker_spec):
-                # a process that is killed while it starts is given up by Dask; this makes another
-                self.client.cluster.scale(len(self.client.cluster.worker_spec))
-            self._workers, self._counted = info["n_workers"], time.monotonic()
-        return self._workers
-
-    def _arrived(self) -> list[Any]:
-        """All messages that are here; waits for the first, up to a second."""
-        messages = []
-        with contextlib.suppress(queue.Empty):
-            messages.append(self.inbox.get(timeout=1))
-            while True:
-                messages.append(self.inbox.get_nowait())
-        if not messages and self.client.status != "running":
-            raise self._lost()
-        return messages
-
-    def _outcomes_in(self, message: dict[str, Any]) -> list[Outcome]:
-        """Those of a worker's message that are new: after a worker's death, another may repeat some."""
-        chunk = self.chunks.get(message["chunk"])
-        if not chunk:
-            return []
-        new = [line for line in message["outcomes"] if line[0] in chunk.left]
-        return [Outcome(chunk.left.pop(position), *line) for position, *line in new]
-
-    def _end_of_chunk(self, future: Any) -> list[Outcome]:
-        """Its outcomes came before; what has none is handed out again, unless it keeps killing its workers."""
-        from distributed import KilledWorker
-
-        left = list(self.chunks.pop(future.key).left.values())
-        alone, self.suspect = self.suspect == future.key, "" if self.suspect == future.key else self.suspect
-        if future.status == "error" and isinstance(future.exception(), KilledWorker):
-            return self._after_death(left, alone)
-        if future.status == "error":
-            raise SweepError(f"a worker cannot evaluate points: {future.exception()}")
-        if future.status != "finished":
-            raise self._lost()
-        self.waiting.put_back(left)
-        return []
-
-    def _after_death(self, left: list[Task], alone: bool) -> list[Outcome]:
-        """What to do with tasks whose worker died, through one of them or not."""
-        if alone and left:
-            self.deaths[left[0].key] += 1
-            if self.deaths[left[0].key] == DEATHS:
-                return [Outcome(left[0], None, f"WorkerDied: {DEATHS} workers died of it: out of memory?", 0.0)]
-        # outcomes may have been lost that waited to be sent; the task after them ran
-        unsure = 1 + int(SEND_SECONDS / max(self.waiting.mean_seconds, 1e-6))
-        self.suspects.extend(left[:unsure])
-        self.waiting.put_back(left[unsure:])
-        return []
-
-    def _lost(self) -> SweepError:
-        return SweepError("the Dask scheduler was lost; finished points are kept, run again to go on")
-
-
 def evaluate_chunk(tasks: list[Task], run: str, chunk: str, wanted: str, folders: dict[str, str]) -> None:
     """On a worker: evaluate tasks, and send outcomes to the driver as they come.
 
@@ -351,7 +69,7 @@ def evaluate_chunk(tasks: list[Task], run: str, chunk: str, wanted: str, folders
 
     if fingerprint() != wanted:
         raise RuntimeError(f"its environment differs from the driver's: {fingerprint()} instead of {wanted}")
-    os.environ |= {n: folder for n, folder in folders.items() if n not in OWN_ENVIRONMENT and Path(folder).is_dir()}
+    _use_folders(folders)
     _keep_freed_memory()
     outcomes, sent = [], time.monotonic()
     with one_thread():
@@ -363,6 +81,13 @@ def evaluate_chunk(tasks: list[Task], run: str, chunk: str, wanted: str, folders
             if time.monotonic() - sent > SEND_SECONDS or position == len(tasks) - 1:
                 get_worker().log_event(TOPIC, {"run": run, "chunk": chunk, "outcomes": outcomes})
                 outcomes, sent = [], time.monotonic()
+
+
+def _use_folders(folders: dict[str, str]) -> None:
+    for name in FOLDERS:
+        os.environ.pop(name, None)
+        here = name in folders and Path(folders[name]).is_dir()
+        os.environ |= {name: folders[name]} if here else {k: v for k, v in STARTED_WITH.items() if k == name}
 
 
 @functools.lru_cache

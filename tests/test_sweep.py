@@ -7,12 +7,12 @@ import pytest
 import sweep_functions
 from sweep_functions import digest, noisy, record, sharing, wrong
 
+from memlib.cluster import SweepError
 from memlib.points import PHYSICS, import_function, tasks
 from memlib.seeds import AdaptiveSeeds
 from memlib.statistics import seed_interval
 from memlib.store import Store
 from memlib.sweep import sweep
-from memlib.workers import SweepError
 
 AXES = {"a": [1, 2, 3], "b": [10, 20]}
 
@@ -141,7 +141,7 @@ def test_a_new_version_of_a_module_makes_new_points(monkeypatch):
 )
 def test_wrong_arguments_are_refused_before_anything_is_written(tmp_path, monkeypatch, arguments, message):
     """The error names the field, the value and what is allowed."""
-    monkeypatch.setattr("memlib.workers.CONNECT_SECONDS", 1)
+    monkeypatch.setattr("memlib.cluster.CONNECT_SECONDS", 1)
     options = {"axes": [{"a": 1, "sleep": 0}], "evaluate": digest, "store": tmp_path / "s.sqlite", "seeds": [0]}
     with pytest.raises((ValueError, SweepError), match=message):
         sweep(**(options | arguments))

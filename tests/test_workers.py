@@ -1,6 +1,7 @@
 """Workers: where they run decides nothing; one that dies takes no other point with it."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -13,13 +14,13 @@ import pytest
 from sweep_functions import record
 from test_sweep import axes, evaluations
 
-from memlib import identity, workers
+from memlib import cluster, identity
+from memlib.cluster import SweepError, _Waiting
 from memlib.plans import study_plan
 from memlib.points import Task
 from memlib.presets import PRESETS
 from memlib.store import Outcome
 from memlib.sweep import sweep
-from memlib.workers import SweepError, _Waiting
 
 
 def test_a_deadly_point_fails_and_its_neighbours_do_not(tmp_path):
@@ -28,6 +29,15 @@ def test_a_deadly_point_fails_and_its_neighbours_do_not(tmp_path):
     table = sweep(axes(tmp_path, deadly=2), record, store, seeds=range(2), jobs=2, errors="keep")
     assert table["error"].dropna().unique().tolist() == ["WorkerDied: 3 workers died of it: out of memory?"]
     assert table["error"].notna().tolist() == [False] * 4 + [True] * 4 + [False] * 4
+
+
+def test_the_local_cluster_listens_to_this_machine_alone():
+    """No port of the driver or of its workers can be reached from elsewhere."""
+    cluster._local_client(2)
+    driver = psutil.Process()
+    family = [driver, *driver.children(recursive=True)]
+    listening = {c.laddr.ip for p in family for c in p.net_connections() if c.status == psutil.CONN_LISTEN}
+    assert listening == {"127.0.0.1"}
 
 
 def test_external_cluster_gives_the_same_numbers_bit_for_bit(tmp_path, monkeypatch):
@@ -49,7 +59,7 @@ def test_a_cluster_that_is_not_as_it_must_be_is_refused(tmp_path):
 
 def test_workers_of_another_version_are_refused(tmp_path, monkeypatch):
     """A worker that would compute something else than the driver says so."""
-    monkeypatch.setattr(workers, "fingerprint", lambda: "torch 0.1")
+    monkeypatch.setattr(cluster, "fingerprint", lambda: "torch 0.1")
     with pytest.raises(SweepError, match=r"a worker cannot evaluate points: its environment differs .* torch 0\.1"):
         sweep(axes(tmp_path), record, tmp_path / "s.sqlite", seeds=[0], jobs=2)
 
@@ -59,11 +69,12 @@ def test_an_interrupted_driver_leaves_no_work_behind(tmp_path):
     long = axes(tmp_path, sleep=0.2) | {"a": [1, 2]}
 
     def interrupt():
-        while len(evaluations(tmp_path) if (tmp_path / "log").exists() else ()) < 4:
+        deadline = time.monotonic() + 60
+        while len(evaluations(tmp_path) if (tmp_path / "log").exists() else ()) < 4 and time.monotonic() < deadline:
             time.sleep(0.05)
-        os.kill(os.getpid(), 2)
+        os.kill(os.getpid(), signal.SIGINT)
 
-    threading.Thread(target=interrupt).start()
+    threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
         sweep(long, record, tmp_path / "s.sqlite", seeds=range(20), jobs=2)
     time.sleep(0.6)
