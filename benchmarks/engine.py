@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import engine as this  # under the name by which workers import it
 
 from memlib import cluster, workers
+from memlib.paths import project_root
 from memlib.plans import study_plan
 from memlib.points import tasks
 from memlib.presets import PRESETS
@@ -138,8 +139,10 @@ def crowd(folder):
 
 def main(chosen):
     """Print a table for each part."""
+    results = project_root() / "results"
+    results.mkdir(exist_ok=True)
     for name in chosen or ("store", "overhead", "scaling", "crowd"):
-        with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        with tempfile.TemporaryDirectory(dir=results) as folder:
             part = globals()[name]
             print(f"\n{part.__doc__}")
             for row, value in part(Path(folder)):

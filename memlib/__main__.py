@@ -31,9 +31,11 @@ A sweep of your own is a TOML file (see `run --help`). On a cluster, add --sched
 RUN_HELP = """
 SWEEP is the name of a notebook, or a TOML file such as:
 
-  evaluate = "my_study:evaluate"     # a function (point: dict, seed: int) -> dict of numbers, importable here
+  evaluate = "my_study:evaluate"     # (point: dict, seed: int) -> dict of numbers; my_study.py in this folder, or
+                                     # installed; workers of --scheduler must find it too (PYTHONPATH)
   seeds = 10                         # or { width = 0.01, of = "accuracy" }: more seeds where the interval is wider
-  [axes]                             # all combinations are evaluated
+  store = "results/mine.sqlite"      # may be left out: results/<name of this file>.sqlite
+  [axes]                             # all combinations are evaluated; or [[points]], a table for each point
   rows = [64, 128]
   adc_bits = [4, 6, 8]
 
@@ -45,7 +47,8 @@ def list_sweeps(arguments: argparse.Namespace) -> int:
     """Print every notebook's stores."""
     rows = []
     for path in notebooks(None):
-        for preset in PRESETS:
+        others = {store.parent.name for store in (project_root() / "results").glob(f"*/{path.stem}.sqlite")}
+        for preset in [*PRESETS, *sorted(others - set(PRESETS))]:
             with Store(store_of(path.stem, preset)) as store:
                 found = store.status()
             where = store.path.relative_to(project_root())
@@ -99,7 +102,8 @@ def _state(found: dict[str, Any]) -> dict[str, Any]:
     shown["last run"] += f" ({found['done']:,} of {found['planned']:,})"
     if found["state"].startswith("running") and found["done"]:
         left = (time.time() - found["started"]) / found["done"] * (found["planned"] - found["done"])
-        shown["last run"] += f", {max(left, 0) / 60:.0f} min left, {found['process']}"
+        left = f"{left / 60:.0f} min" if left > 90 else f"{max(left, 0):.0f} s"
+        shown["last run"] += f", {left} left, {found['process']}"
     return shown
 
 
@@ -131,11 +135,10 @@ def export(arguments: argparse.Namespace) -> int:
 
 def _intervals(table: pd.DataFrame, column: str) -> pd.DataFrame:
     """Mean and 95 % interval of a number over the device seeds of each point."""
-    with_numbers = [name for name in table if pd.api.types.is_numeric_dtype(table[name])]
-    if column not in with_numbers:
-        raise RunError(f"--interval {column}: must be one of the store's numbers: {', '.join(with_numbers)}")
-    results = set(table.columns[list(table.columns).index("seed") :])
-    fields = [name for name in table if name not in results]
+    at = list(table).index("seed")
+    fields, results = list(table)[:at], [n for n in list(table)[at + 1 :] if pd.api.types.is_numeric_dtype(table[n])]
+    if column not in results:
+        raise RunError(f"--interval {column}: must be one of the results: {', '.join(results)}")
     rows = []
     for key, group in table.groupby(fields, dropna=False, sort=False):
         i = seed_interval(group[column])

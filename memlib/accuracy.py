@@ -55,7 +55,8 @@ def accuracy(
         calibration = record_inputs(model, calibration, digital)
     ranges = design_ranges(model, hardware, calibration, digital) if calibration is not None else None
     accuracies = []
-    for seed in progress(list(seeds), unit="chips"):
+    seeds = list(seeds)
+    for seed in progress(seeds, unit="chips") if len(seeds) > 1 else seeds:
         chip = map_network(model, hardware, calibration, seed, digital, ranges)
         accuracies.append(correct(chip, images, labels).double().mean().item())
     return np.array(accuracies)

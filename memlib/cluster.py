@@ -12,6 +12,7 @@ import logging
 import math
 import os
 import queue
+import re
 import time
 import uuid
 from collections import Counter, deque
@@ -32,7 +33,7 @@ CHUNK_SECONDS = 1.0
 CHUNKS_PER_WORKER = 2
 #: What a worker process may need; a local cluster has as many workers as fit, B.
 WORKER_MEMORY = 1.2e9
-CONNECT_SECONDS = 20
+CONNECT_SECONDS = 10
 #: A task fails when so many workers died that had nothing else to do.
 DEATHS = 3
 #: Clients of local clusters by number of workers; Dask ends them with this process.
@@ -67,6 +68,7 @@ def evaluate_tasks(tasks: Sequence[Task], scheduler: str | None = None, jobs: in
     Raises:
         SweepError: if nothing answers at the scheduler's address, the scheduler is lost, or a worker is not set up as
             it must be.
+        ValueError: for a scheduler that is no address.
     """
     scheduler = scheduler or os.environ.get("MEMLIB_SCHEDULER")
     if scheduler:
@@ -94,6 +96,9 @@ def _in_process(tasks: Iterable[Task]) -> Iterator[list[Outcome]]:
 def _on_cluster(tasks: Sequence[Task], scheduler: str) -> Iterator[list[Outcome]]:
     from distributed import Client
 
+    if not re.fullmatch(r"inproc://.+|\w+://\S+:\d+", scheduler):
+        fail("scheduler", scheduler, "an address such as 'tcp://10.0.0.1:8786'")
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # our error says what a lost scheduler means
     try:
         client = Client(scheduler, set_as_default=False, timeout=CONNECT_SECONDS)
     except (OSError, ValueError) as error:
@@ -112,17 +117,22 @@ def _local_client(jobs: int) -> Any:
 
     client = _local.get(jobs)
     if client is None or client.status != "running":
-        cluster = LocalCluster(
-            n_workers=jobs,
-            threads_per_worker=1,
-            memory_limit=1 / jobs,  # of the machine's
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",  # any free port, of this machine alone
-            worker_dashboard_address="127.0.0.1:0",
-            security=True,  # keys of its own: no other user of the machine can reach it
-            scheduler_kwargs={"allowed_failures": 0},  # see _Run._after_death
-            silence_logs=logging.CRITICAL,
-        )
+        try:
+            cluster = LocalCluster(
+                n_workers=jobs,
+                threads_per_worker=1,
+                memory_limit=1 / jobs,  # of the machine's
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:0",  # any free port, of this machine alone
+                worker_dashboard_address="127.0.0.1:0",
+                security=True,  # keys of its own: no other user of the machine can reach it
+                scheduler_kwargs={"allowed_failures": 0},  # see _Run._after_death
+                silence_logs=logging.CRITICAL,
+            )
+        except RuntimeError as error:
+            raise SweepError(
+                f"the local workers did not start ({error}); in a script, sweep under if __name__ == '__main__':"
+            ) from error
         client = _local[jobs] = Client(cluster, set_as_default=False)
     return client
 
@@ -276,7 +286,10 @@ class _Run:
         if future.status == "error" and isinstance(future.exception(), KilledWorker):
             return self._after_death(left, alone)
         if future.status == "error":
-            raise SweepError(f"a worker cannot evaluate points: {future.exception()}")
+            raise SweepError(
+                f"a worker cannot evaluate points: {future.exception()}; it needs the driver's packages, and the "
+                "module of the evaluated function (installed, or on the PYTHONPATH that the worker was started with)"
+            )
         if future.status != "finished":
             raise self._lost()
         self.waiting.put_back(left)

@@ -49,7 +49,14 @@ def _plain(value: Any) -> Any:
 
 
 def grid(axes: MappingType[str, Sequence[Any]]) -> list[Point]:
-    """All combinations of the axes' values, the last axis fastest."""
+    """All combinations of the axes' values, the last axis fastest.
+
+    Raises:
+        ValueError: for an axis that is not a list of at least one value.
+    """
+    for name, values in axes.items():
+        if not isinstance(values, Iterable) or isinstance(values, (str, MappingType)) or not len(values):
+            fail(f"axes[{name!r}]", values, "a list of at least one value")
     return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
 
 

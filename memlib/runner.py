@@ -37,11 +37,15 @@ def notebooks(only: str | None) -> list[Path]:
         RunError: if nothing matches.
     """
     found = sorted((project_root() / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    if not found:
+        raise RunError(f"there are no notebooks in {project_root() / 'notebooks'}; run this in the project's folder")
     wanted = [part.strip() for part in only.split(",")] if only else [""]
     chosen = [path for path in found if any(path.stem.startswith(part) for part in wanted)]
     for part in wanted:
         if not any(path.stem.startswith(part) for path in found):
-            raise RunError(f"--only {part}: no such notebook; there are {', '.join(path.stem for path in found)}")
+            raise RunError(
+                f"{part!r}: no notebook's name starts so; there are {', '.join(path.stem for path in found)}"
+            )
     return chosen
 
 

@@ -40,7 +40,8 @@ class AdaptiveSeeds(Config):
             ValueError: if the results have no such number.
         """
         if not callable(self.of) and self.of not in rows:
-            fail("of", self.of, f"among the results: {', '.join(map(str, rows))}")
+            results = list(rows)[list(rows).index("seed") + 1 :] if "seed" in rows else list(rows)
+            fail("of", self.of, f"among the results: {', '.join(results)}")
         i = self.of(rows) if callable(self.of) else seed_interval(rows[self.of])
         if i.high - i.low <= self.width or i.floor >= self.width:
             return i.n

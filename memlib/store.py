@@ -57,7 +57,7 @@ INSERT INTO results (key, point, seed, result)
 DROP TABLE old;
 """,
 }
-ADVICE = "name another file, or move this one away; its points will be computed again"
+ADVICE = "name another file, or move this one away"
 
 
 PUT = """
@@ -221,7 +221,8 @@ class Store:
     def status(self) -> dict[str, Any]:
         """How many points are `finished` and `failed`; and the last run's `state` and what was noted of it.
 
-        The state is "running", "ended", "killed", "running or killed" if the lock file cannot be opened, or "none".
+        The state is "running", "ended", "stopped" (by an error or Ctrl-C), "killed", "running or killed" if the lock
+        file cannot be opened, or "none".
 
         Raises:
             StoreError: if the file is damaged.
@@ -238,7 +239,8 @@ class Store:
                 found |= dict(zip(("process", "started", "planned", "ended"), run, strict=True))
                 since = "SELECT count(*) FROM results WHERE finished >= ?"
                 found["done"] = self._execute(since, (found["started"],)).fetchone()[0]
-                found["state"] = "ended" if found["ended"] else self._running_or_killed()
+                complete = "ended" if found["done"] >= found["planned"] else "stopped"
+                found["state"] = complete if found["ended"] else self._running_or_killed()
         return found
 
     def _connect(self, mode: str) -> None:

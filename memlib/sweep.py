@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import multiprocessing
 from collections.abc import Callable, Iterable, Mapping as MappingType
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from memlib.points import Axes, Evaluate, Point, Task, grid, tasks, text_of
 from memlib.progress import progress
 from memlib.seeds import AdaptiveSeeds
 from memlib.store import Store
-from memlib.validate import one_of
+from memlib.validate import fail, one_of
 
 #: A run in which so many points failed, and none succeeded, ends at once.
 HOPELESS = 10
@@ -34,7 +35,8 @@ def sweep(
     """Evaluate every point at every seed, but none that the store already holds.
 
     A killed sweep goes on where it was; more values, points or seeds compute only what is new. A failed point stops no
-    other: it is kept with its error, and not evaluated again unless asked for.
+    other, unless the first ten points all fail: it is kept with its error, and not evaluated again unless asked for.
+    Worker processes import the main script: there, call this under `if __name__ == "__main__":`.
 
     Args:
         axes: lists of values by name, whose combinations are the points, or a list of points. Values are numbers,
@@ -55,14 +57,16 @@ def sweep(
             traceback in the column `error`.
 
     Returns:
-        A row per point and seed, equal ones once, in the order of the axes: the point's fields, `seed`, and the
-        result's fields.
+        A row per point and seed, equal ones once, in the order of the axes and seeds: the point's fields, `seed`, and
+        the result's fields.
 
     Raises:
         SweepError: if points failed, or the cluster did; run again to go on.
         StoreError: if the store cannot be used.
         ValueError: for axes, seeds or options that cannot be.
     """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise SweepError("a worker process runs this script again: put the sweep under if __name__ == '__main__':")
     one_of("errors", errors, ("raise", "keep"))
     jobs = jobs_asked_for(jobs)
     points = grid(axes) if isinstance(axes, MappingType) else list(axes)
@@ -76,12 +80,16 @@ def sweep(
         results, failed = kept.get(wanted)
     if failed and errors == "raise":
         raise _failure({task: failed[key] for key, task in wanted.items() if key in failed}, store)
-    return pd.DataFrame([_row(task, results.get(key), failed.get(key)) for key, task in wanted.items()])
+    table = pd.DataFrame([_row(task, results.get(key), failed.get(key)) for key, task in wanted.items()])
+    first = [*dict.fromkeys(name for point in points for name in point), "seed"]
+    return table[[*first, *(name for name in table if name not in first)]] if len(table) else table
 
 
 def _seeds_of(seeds: Iterable[int] | Callable[[Point], Iterable[int]]) -> Callable[[Point], Iterable[int]]:
     if callable(seeds):
         return seeds
+    if not isinstance(seeds, Iterable):
+        fail("seeds", seeds, "device seeds, such as range(10), a function of the point, or AdaptiveSeeds")
     common = list(seeds)
     return lambda point: common
 
@@ -129,18 +137,22 @@ def _finish(wanted: dict[str, Task], retry: bool, store: Store, **where: Any) ->
 
 def _evaluate(left: list[Task], store: Store, scheduler: str | None, jobs: int) -> None:
     """Put every outcome into the store as it arrives; the order of evaluation decides nothing."""
-    failed = 0
+    failed, tried = 0, set()
     arriving = evaluate_tasks(left, scheduler, jobs)  # a cluster is up before the bar starts to count
     with contextlib.closing(arriving), progress(total=len(left), unit="points") as bar:
         for outcomes in arriving:
             store.put(outcomes)
             bar.update(len(outcomes))
             failed += sum(outcome.error is not None for outcome in outcomes)
+            tried |= {outcome.task.text for outcome in outcomes}
             if failed:
                 bar.set_postfix(failed=failed)
-            if failed >= HOPELESS and failed == bar.n:
+            if failed == bar.n and len(tried) >= HOPELESS:
                 error = next(outcome.error for outcome in outcomes if outcome.error)
-                raise SweepError(f"the first {failed} points all failed, so the rest was not tried: {last_line(error)}")
+                raise SweepError(
+                    f"the first {len(tried)} points all failed, so the rest was not tried: {last_line(error)}. To see "
+                    f"them: python -m memlib status {store.path}. To try them again: retry=True"
+                )
 
 
 def _row(task: Task, result: dict[str, Any] | None, error: str | None = None) -> dict[str, Any]:

@@ -64,11 +64,15 @@ def evaluate_chunk(tasks: list[Task], run: str, chunk: str, wanted: str, folders
 
     Raises:
         RuntimeError: if the worker would compute something else than the driver.
+        ValueError: if the worker cannot import the function.
     """
     from distributed import get_worker
 
     if fingerprint() != wanted:
         raise RuntimeError(f"its environment differs from the driver's: {fingerprint()} instead of {wanted}")
+    for name in {task.evaluate for task in tasks}:
+        import_function(name)
+    os.environ["MEMLIB_PROGRESS"] = os.devnull  # the driver's bar is the one to be seen
     _use_folders(folders)
     _keep_freed_memory()
     outcomes, sent = [], time.monotonic()

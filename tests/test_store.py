@@ -136,7 +136,7 @@ def test_a_second_writer_is_refused_while_the_first_writes(tmp_path):
         with second.writing():
             second.put([outcome(2)])
         assert second.status() | {"started": 0, "ended": 0, "process": ""} == {
-            "finished": 2, "failed": 0, "state": "ended", "planned": 7, "done": 2, "started": 0, "ended": 0,
+            "finished": 2, "failed": 0, "state": "stopped", "planned": 7, "done": 2, "started": 0, "ended": 0,
             "process": "",
         }  # fmt: skip
 

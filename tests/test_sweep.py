@@ -131,6 +131,10 @@ def test_a_new_version_of_a_module_makes_new_points(monkeypatch):
         ({"axes": [{"a": float("nan")}]}, r"point\['a'\]=nan: must be finite"),
         ({"axes": [{"seed": 1}]}, "without a field 'seed'"),
         ({"axes": [3]}, "point=3: must be a dict"),
+        ({"axes": {"a": 3}}, r"axes\['a'\]=3: must be a list of at least one value"),
+        ({"axes": {"a": []}}, r"axes\['a'\]=\[\]: must be a list of at least one value"),
+        ({"seeds": 5}, "seeds=5: must be device seeds, such as range"),
+        ({"scheduler": "tcp://localhost"}, "scheduler='tcp://localhost': must be an address such as"),
         ({"seeds": [-1]}, "seed=-1: must be a whole number at least 0"),
         ({"evaluate": lambda point, seed: {}}, "evaluate=.*must be a function of a module"),
         ({"evaluate": "text"}, "evaluate='text': must be a function of a module"),
@@ -156,7 +160,7 @@ def test_environment_variables_choose_jobs_and_scheduler(tmp_path, monkeypatch):
         sweep([{"a": 1, "sleep": 0}], digest, tmp_path / "s.sqlite")
     monkeypatch.setenv("MEMLIB_JOBS", "1")
     monkeypatch.setenv("MEMLIB_SCHEDULER", "nonsense")
-    with pytest.raises(SweepError, match="scheduler='nonsense': no Dask scheduler answers there"):
+    with pytest.raises(ValueError, match="scheduler='nonsense': must be an address such as"):
         sweep([{"a": 1, "sleep": 0}], digest, tmp_path / "s.sqlite")
 
 

@@ -19,7 +19,7 @@ from memlib.cluster import SweepError, _Waiting
 from memlib.plans import study_plan
 from memlib.points import Task
 from memlib.presets import PRESETS
-from memlib.store import Outcome
+from memlib.store import Outcome, Store
 from memlib.sweep import sweep
 
 
@@ -62,6 +62,31 @@ def test_workers_of_another_version_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "fingerprint", lambda: "torch 0.1")
     with pytest.raises(SweepError, match=r"a worker cannot evaluate points: its environment differs .* torch 0\.1"):
         sweep(axes(tmp_path), record, tmp_path / "s.sqlite", seeds=[0], jobs=2)
+
+
+def test_a_worker_that_cannot_import_the_function_is_an_error_of_the_cluster(tmp_path, monkeypatch):
+    """The points are not to blame: none is kept as failed."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "elsewhere.py").write_text("def evaluate(point, seed): return {}")
+    cluster._local_client(2)  # whose workers started without that folder
+    import elsewhere
+
+    with pytest.raises(
+        SweepError, match=r"a worker cannot evaluate points: evaluate='elsewhere\.evaluate'.*PYTHONPATH"
+    ):
+        sweep([{"a": 1}, {"a": 2}], elsewhere.evaluate, tmp_path / "s.sqlite", seeds=[0], jobs=2)
+    with Store(tmp_path / "s.sqlite") as store:
+        assert store.status()["failed"] == 0
+        assert store.status()["state"] == "stopped"
+
+
+def test_a_script_without_a_guard_is_told_so(tmp_path):
+    """Workers import the script that starts them; the sweep in it must not start again."""
+    (tmp_path / "main.py").write_text(SCRIPT.replace('if __name__ == "__main__":', "if True:"))
+    command = [sys.executable, str(tmp_path / "main.py"), str(Path(__file__).parent), str(tmp_path)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert run.returncode
+    assert "put the sweep under if __name__ == '__main__':" in run.stderr.strip().splitlines()[-1]
 
 
 def test_an_interrupted_driver_leaves_no_work_behind(tmp_path):
