@@ -118,7 +118,7 @@ def print_crossed(repeats):
             rng, bounds = np.random.default_rng(n), []
             for _ in range(repeats):
                 values = simulate(rng, n)
-                interval = crossed_interval(values, lowest)
+                interval = crossed_interval(values, lowest, extra=1 if lowest < 0 else 2)
                 bounds.append([(interval.low, interval.high), *bootstraps(values, rng)])
             cells = " | ".join(cell(b, truth, lowest) for b in np.swapaxes(bounds, 0, 1))
             print(f"| {name} | {n} | {cells} |", flush=True)

@@ -82,7 +82,7 @@ def store(folder):
 
 def overhead(folder):
     """What a point costs beside its own time, with 2 local workers."""
-    yield "start of the local cluster", f"{timed(cluster._local_client, 2)[0]:.1f} s"
+    yield "start of the local cluster", f"{timed(cluster._local_client, 2, 'engine.cheap')[0]:.1f} s"
     seconds, _ = timed(sweep, {"x": [0]}, this.cheap, folder / "f.sqlite", range(2), jobs=2)
     yield "first point (workers import torch)", f"{seconds:.1f} s"
     seconds, _ = timed(sweep, {"x": range(POINTS)}, this.cheap, folder / "c.sqlite", range(1), jobs=2)
@@ -101,8 +101,7 @@ def scaling(folder):
     os.environ["MEMLIB_ROOT"] = str(folder)
     found = {}
     for jobs in (1, 2):
-        cluster._local.clear()
-        client = cluster._local_client(jobs)
+        client = cluster._local_client(jobs, "memlib.studies.tile_size.evaluate")
         for name in ("cold", "warm"):
             plan = study_plan("05_tile_size", f"{jobs}{name}", PRESETS["smoke"]["05_tile_size"])
             wanted = [t for axes, seeds in plan.parts for t in tasks(axes, plan.evaluate, seeds).values()]

@@ -1,6 +1,7 @@
 """The command line for batch users: list, run, status and export sweeps without opening a notebook."""
 
 import argparse
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -9,13 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from memlib.cluster import SweepError
 from memlib.paths import project_root, write_whole
 from memlib.plans import file_plan, store_of, study_plan
 from memlib.presets import PRESETS
 from memlib.runner import RunError, assignment, checked_parameters, notebooks
 from memlib.statistics import seed_interval
-from memlib.store import Store, StoreError
+from memlib.store import Store
 from memlib.sweep import last_line
 
 EXAMPLES = """
@@ -67,6 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
         path = notebooks(arguments.sweep)[0]
         preset = arguments.preset or "smoke"
         given = dict(arguments.parameter)
+        if not re.fullmatch(r"[\w-]+", str(given.get("preset", preset))):
+            raise RunError(f"-p preset={given['preset']!r}: must be a name of letters, digits, '_' and '-'")
         if given and given.get("preset", preset) in PRESETS:
             raise RunError("-p: would mix with the preset's points; add -p preset=NAME for a store of their own")
         parameters = checked_parameters(path, PRESETS[preset][path.stem] | {"preset": preset} | given)
@@ -187,7 +189,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _arguments(argv)
     try:
         return arguments.function(arguments)
-    except (RunError, SweepError, StoreError, ValueError, TypeError) as error:
+    except (RuntimeError, OSError, ValueError, TypeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -2,8 +2,8 @@
 
 Tasks reach workers in chunks of about a second, all seeds of a point together, so that what seeds share is done once
 (see `evaluate` of `memlib.sweep`) and cheap points cost little. Outcomes do not wait for the end of their chunk: they
-are sent on within a tenth of a second. Every worker computes with one torch thread, so that results are the same
-everywhere, bit for bit.
+are sent on after a tenth of a second, together with what was finished by then. Every worker computes with one torch
+thread, so that results are the same bit for bit wherever processors are of one type.
 """
 
 import contextlib
@@ -13,19 +13,20 @@ import math
 import os
 import queue
 import re
+import sys
 import time
 import uuid
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from memlib.identity import fingerprint
-from memlib.points import Task
+from memlib.points import Task, code_of
 from memlib.progress import note
 from memlib.store import Outcome
 from memlib.validate import fail, whole
-from memlib.workers import FOLDERS, SEND_SECONDS, TOPIC, evaluate_chunk, evaluate_task, one_thread
+from memlib.workers import FOLDERS, SEND_SECONDS, evaluate_chunk, evaluate_task, one_thread
 
 #: How long a chunk should take, s.
 CHUNK_SECONDS = 1.0
@@ -34,10 +35,10 @@ CHUNKS_PER_WORKER = 2
 #: What a worker process may need; a local cluster has as many workers as fit, B.
 WORKER_MEMORY = 1.2e9
 CONNECT_SECONDS = 10
+#: Workers keep the memory they freed, so Dask would let them wait for ever; its limit, where it ends them, stays.
+NO_PAUSE = {f"distributed.worker.memory.{name}": False for name in ("target", "spill", "pause")}
 #: A task fails when so many workers died that had nothing else to do.
 DEATHS = 3
-#: Clients of local clusters by number of workers; Dask ends them with this process.
-_local: dict[int, Any] = {}
 
 
 class SweepError(RuntimeError):
@@ -76,7 +77,7 @@ def evaluate_tasks(tasks: Sequence[Task], scheduler: str | None = None, jobs: in
     jobs = jobs or _what_fits()
     if jobs == 1:
         return _in_process(tasks)
-    return _Run(tasks, _local_client(jobs)).outcomes()
+    return _Run(tasks, _local_client(jobs, tasks[0].evaluate)).outcomes()
 
 
 def _what_fits() -> int:
@@ -111,14 +112,35 @@ def _on_cluster(tasks: Sequence[Task], scheduler: str) -> Iterator[list[Outcome]
     return outcomes()
 
 
-def _local_client(jobs: int) -> Any:
-    """A client of a cluster of `jobs` processes, the one of an earlier call if there is one."""
-    from distributed import Client, LocalCluster
+class _Local:
+    """The cluster of local processes; it stays for later sweeps until this process ends."""
 
-    client = _local.get(jobs)
-    if client is None or client.status != "running":
-        try:
-            cluster = LocalCluster(
+    client: Any = None
+    started_with: tuple = ()  #: number of workers, and where Python looks for modules
+    code: ClassVar[dict[str, str]] = {}  #: hash of each function's file when the workers were first given it
+
+
+def _local_client(jobs: int, evaluate: str) -> Any:
+    """A client of `jobs` local processes: those of an earlier call, if they would still do the same."""
+    from distributed import Client
+
+    started_with, code = (jobs, *sys.path), code_of(evaluate)
+    current = _Local.started_with == started_with and _Local.code.setdefault(evaluate, code) == code
+    if _Local.client is None or _Local.client.status != "running" or not current:
+        if _Local.client is not None:
+            _Local.client.cluster.close()
+        _Local.client = Client(_local_cluster(jobs), set_as_default=False)
+        _Local.started_with, _Local.code = started_with, {evaluate: code}
+    return _Local.client
+
+
+def _local_cluster(jobs: int) -> Any:
+    import dask
+    from distributed import LocalCluster
+
+    try:
+        with dask.config.set(NO_PAUSE):
+            return LocalCluster(
                 n_workers=jobs,
                 threads_per_worker=1,
                 memory_limit=1 / jobs,  # of the machine's
@@ -126,15 +148,13 @@ def _local_client(jobs: int) -> Any:
                 dashboard_address="127.0.0.1:0",  # any free port, of this machine alone
                 worker_dashboard_address="127.0.0.1:0",
                 security=True,  # keys of its own: no other user of the machine can reach it
-                scheduler_kwargs={"allowed_failures": 0},  # see _Run._after_death
+                scheduler_kwargs={"allowed_failures": 0, "dashboard": False},  # see _Run._after_death
                 silence_logs=logging.CRITICAL,
             )
-        except RuntimeError as error:
-            raise SweepError(
-                f"the local workers did not start ({error}); in a script, sweep under if __name__ == '__main__':"
-            ) from error
-        client = _local[jobs] = Client(cluster, set_as_default=False)
-    return client
+    except RuntimeError as error:
+        raise SweepError(
+            f"the local workers did not start ({error}); in a script, sweep under if __name__ == '__main__':"
+        ) from error
 
 
 class _Waiting:
@@ -154,9 +174,10 @@ class _Waiting:
         self.count += sum(len(group) for group in groups)
 
     def learn(self, outcomes: list[Outcome]) -> None:
-        """How long tasks take."""
-        self._evaluated += len(outcomes)
-        self._seconds += sum(outcome.seconds for outcome in outcomes)
+        """How long tasks take; failures may be much quicker."""
+        finished = [outcome.seconds for outcome in outcomes if outcome.error is None]
+        self._evaluated += len(finished)
+        self._seconds += sum(finished)
 
     @property
     def mean_seconds(self) -> float:
@@ -192,11 +213,12 @@ class _Chunk:
 class _Run:
     """Some tasks on their way through a cluster."""
 
-    def __init__(self, tasks: Iterable[Task], client: Any) -> None:
+    def __init__(self, tasks: Sequence[Task], client: Any) -> None:
         self.client, self.waiting = client, _Waiting(tasks)
         self.chunks: dict[str, _Chunk] = {}
         self.inbox: queue.SimpleQueue = queue.SimpleQueue()  # messages of workers, and futures that are done
-        self.run = uuid.uuid4().hex
+        self.run = f"memlib-{uuid.uuid4().hex}"  # the topic of its workers' messages
+        self.code = code_of(tasks[0].evaluate)
         self.folders = {name: os.environ[name] for name in FOLDERS if name in os.environ}
         # tasks that may have killed their worker: each is evaluated as a chunk of its own, one at a time
         self.suspects: deque[Task] = deque()
@@ -205,37 +227,36 @@ class _Run:
         self._workers, self._counted = 0, -math.inf
 
     def outcomes(self) -> Iterator[list[Outcome]]:
-        self.client.subscribe_topic(TOPIC, self._receive)
+        self.client.subscribe_topic(self.run, lambda event: self.inbox.put(event[1]))
         try:
             while self.waiting.count or self.suspects or self.chunks:
                 self._hand_out_all()
-                outcomes = []
-                for message in self._arrived():
-                    outcomes += self._outcomes_in(message) if isinstance(message, dict) else self._end_of_chunk(message)
-                if outcomes:
+                messages = self._arrived()
+                outcomes = [o for m in messages if isinstance(m, dict) for o in self._outcomes_in(m)]
+                if outcomes:  # kept before the end of a chunk may raise
                     self.waiting.learn(outcomes)
                     yield outcomes
+                failed = [o for m in messages if not isinstance(m, dict) for o in self._end_of_chunk(m)]
+                if failed:
+                    yield failed
         finally:
             if self.client.status == "running":
-                self.client.unsubscribe_topic(TOPIC)
+                self.client.unsubscribe_topic(self.run)
                 self.client.cancel([chunk.future for chunk in self.chunks.values()])
 
     def _hand_out_all(self) -> None:
         """Give every worker enough to do."""
-        workers = self._count_workers()
-        if self.suspects and not self.suspect:
+        workers = max(1, self._count_workers())
+        if self.suspects and not self.suspect and len(self.chunks) < workers:
             self.suspect = self._hand_out([self.suspects.popleft()])
-        while self.waiting.count and len(self.chunks) < CHUNKS_PER_WORKER * max(1, workers):
+        # nothing waits behind a suspect, nor a suspect behind anything: deaths are blamed on what ran
+        most = workers if self.suspects or self.suspect else CHUNKS_PER_WORKER * workers
+        while self.waiting.count and len(self.chunks) < most:
             self._hand_out(self.waiting.take(workers))
-
-    def _receive(self, event: tuple[float, dict[str, Any]]) -> None:
-        """Called for messages to any driver on this scheduler."""
-        if event[1]["run"] == self.run:
-            self.inbox.put(event[1])
 
     def _hand_out(self, tasks: list[Task]) -> str:
         key = f"memlib-{uuid.uuid4().hex}"
-        settings = (self.run, key, fingerprint(), self.folders)
+        settings = (self.run, key, fingerprint(), self.code, self.folders)
         future = self.client.submit(evaluate_chunk, tasks, *settings, key=key, pure=False)
         self.chunks[key] = _Chunk(future, tasks, dict(enumerate(tasks)))
         future.add_done_callback(self.inbox.put)
@@ -250,7 +271,7 @@ class _Run:
                     f"the workers of {info['address']} have several threads each; start them with --nthreads 1: "
                     "results are the same everywhere if each computes with one"
                 )
-            if not info["n_workers"] and self._counted < 0:
+            if not info["n_workers"] and (self._workers or self._counted < 0):
                 note(f"waiting for workers at {info['address']}")
             if self.client.cluster and info["n_workers"] < len(self.client.cluster.worker_spec):
                 # a process that is killed while it starts is given up by Dask; this makes another

@@ -33,6 +33,9 @@ class Plan:
         Returns:
             The results of all parts, one below another.
         """
+        for axes, seeds in self.parts:  # all are tried before the errors of any are raised
+            sweep(axes, self.evaluate, self.store, seeds, **(options | {"errors": "keep"}))
+        options = options | {"retry": False}
         tables = [sweep(axes, self.evaluate, self.store, seeds, **options) for axes, seeds in self.parts]
         return pd.concat(tables, ignore_index=True)
 
@@ -80,6 +83,11 @@ def file_plan(path: Path) -> Plan:
     if not isinstance(content.get("evaluate"), str) or ("axes" in content) == ("points" in content):
         raise ValueError(f"{path}: must have 'evaluate', and either [axes] or [[points]]")
     axes = content.get("axes", content.get("points"))
+    for name, kind, what in (("points", list, "[[points]], a table for each"), ("axes", dict, "a table of lists")):
+        if not isinstance(content.get(name, kind()), kind):
+            fail(f"{path}: {name}", content[name], what)
+    if not isinstance(content.get("store", ""), str):
+        fail(f"{path}: store", content["store"], "the name of a file")
     for name, values in axes.items() if isinstance(axes, dict) else ():
         if not isinstance(values, list):
             fail(f"{path}: axes.{name}", values, "a list of values")

@@ -2,12 +2,13 @@
 
 import hashlib
 import importlib
+import inspect
 import itertools
 import json
-import math
 from collections.abc import Callable, Iterable, Mapping as MappingType, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from memlib.validate import fail, whole
@@ -16,7 +17,8 @@ Point = dict[str, Any]
 Evaluate = Callable[[Point, int], dict[str, Any]]
 Axes = MappingType[str, Sequence[Any]] | Sequence[Point]
 
-#: Part of every point's key. From the first release on, raise a module's number when its results change, and only then.
+#: Part of every point's key; "analog" stands for chip and hardware too. From the first release on, raise a module's
+#: number when its results change, and only then.
 PHYSICS = {
     "streams": 1,
     "device": 1,
@@ -36,8 +38,9 @@ def dumps(value: Any) -> str:
 
     Raises:
         TypeError: for a value that JSON does not know.
+        ValueError: for a number that is not finite.
     """
-    return json.dumps(value, sort_keys=True, default=_plain)
+    return json.dumps(value, sort_keys=True, default=_plain, allow_nan=False)
 
 
 def _plain(value: Any) -> Any:
@@ -120,6 +123,12 @@ def import_function(name: str) -> Callable[..., Any]:
         raise ValueError(f"evaluate={name!r}: must be an importable 'module:function' ({error})") from error
 
 
+def code_of(name: str) -> str:
+    """SHA-256 of the file that holds the function "module.function", as it is now; of nothing, if there is no file."""
+    file = inspect.getsourcefile(import_function(name))
+    return hashlib.sha256(Path(file).read_bytes() if file else b"").hexdigest()
+
+
 def tasks(points: Iterable[Point], evaluate: Evaluate, seeds: Callable[[Point], Iterable[int]]) -> dict[str, Task]:
     """Every point at each of its seeds, by key, in the order given; equal ones once.
 
@@ -144,13 +153,12 @@ def text_of(point: Point) -> str:
     """
     if not isinstance(point, dict) or not all(isinstance(name, str) for name in point):
         fail("point", point, "a dict whose keys are texts")
-    if "seed" in point:
-        fail("point", point, "without a field 'seed'; seeds have an argument of their own")
+    for name in ("seed", "error", "evaluate"):
+        if name in point:
+            fail("point", point, f"without a field {name!r}, which is a column of every store")
     for name, value in point.items():
-        if isinstance(value, float) and not math.isfinite(value):
-            fail(f"point[{name!r}]", value, "finite")
         try:
             dumps(value)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise ValueError(f"point[{name!r}]: {error}") from error
     return dumps(point)

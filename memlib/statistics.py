@@ -128,8 +128,8 @@ def tolerance(severities: Sequence[float], hits: Sequence[np.ndarray], cost: flo
     """The largest severity whose mean loss of accuracy is at most `cost`.
 
     The mean loss against severity is made monotone (isotonic regression) and interpolated by a monotone cubic (PCHIP).
-    The interval holds every severity whose loss may be `cost`: where the curves of the losses' upper and lower 95 %
-    limits cross it.
+    The interval goes from the last severity tried before the upper 95 % limit of the loss exceeds `cost` to the first
+    at which the lower limit does: what happens between two severities that were tried is not known.
 
     Args:
         severities: ascending, the first is 0, the baseline that losses are measured from.
@@ -144,10 +144,10 @@ def tolerance(severities: Sequence[float], hits: Sequence[np.ndarray], cost: flo
     if len(severities) < 2 or severities[0] != 0 or (np.diff(severities) <= 0).any() or len(severities) != len(hits):
         raise ValueError(f"severities={severities.tolist()}: must ascend from 0, one for each of {len(hits)} arrays")
     losses = [difference_interval(hits[0], other) for other in hits[1:]]
-    curves = ([0.0, *(getattr(loss, name) for loss in losses)] for name in ("mean", "high", "low"))
-    severity, low, high = (_crossing(severities, np.array(curve), cost) for curve in curves)
-    # interpolated curves may cross each other a little where limits come close
-    return Tolerance(severity, min(low, severity), max(high, severity), losses[0].n, losses[0].images)
+    mean, upper, lower = (np.array([0.0, *(getattr(i, name) for i in losses)]) for name in ("mean", "high", "low"))
+    low = severities[np.argmax(upper > cost) - 1] if (upper > cost).any() else severities[-1]
+    high = severities[np.argmax(lower > cost)] if (lower > cost).any() else math.inf
+    return Tolerance(_crossing(severities, mean, cost), float(low), float(high), losses[0].n, losses[0].images)
 
 
 def _crossing(severities: np.ndarray, losses: np.ndarray, cost: float) -> float:

@@ -3,7 +3,7 @@
 A point is written in a transaction of its own, or of the few that arrived with it, and is on disk (fsync) when the call
 returns: a killed run, a full disk or a crash of the machine loses nothing finished. There may be any number of readers,
 and one writer, which holds a lock file beside the store. The journal is SQLite's rollback journal, not its write-ahead
-log: that keeps one file, can be read from a read-only folder, and is safe on a cluster's network file system.
+log: that keeps one file, can be read from a read-only folder, and needs no memory that hosts share.
 """
 
 import contextlib
@@ -46,7 +46,7 @@ CREATE TABLE runs (
     ended REAL                -- NULL if running, or killed
 );
 """
-#: The scripts that turn each older schema into the next one.
+#: The scripts that turn nothing, and each older schema, into this one.
 UPGRADES = {
     0: SCHEMA,
     1: f"""
@@ -170,7 +170,7 @@ class Store:
             try:
                 self._connection.executemany(PUT, rows)
                 self._execute("COMMIT")
-            except sqlite3.Error:
+            except BaseException:
                 if self._connection.in_transaction:
                     self._execute("ROLLBACK")
                 raise
@@ -247,6 +247,7 @@ class Store:
         uri = f"file:{quote(str(self.path.absolute()))}?mode={mode}"
         # autocommit, so that every transaction is one that is written here
         self._connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+        self._execute("PRAGMA synchronous = EXTRA")  # a crash of the machine must not bring the journal back
 
     def _execute(self, query: str, values: Iterable[Any] = ()) -> sqlite3.Cursor:
         return self._connection.execute(query, values)

@@ -102,12 +102,12 @@ def _grown(
     finish: Callable[..., None],
     retry: bool,
 ) -> dict[str, Task]:
-    """The tasks, all finished, of points that get seeds until their intervals are narrow enough."""
-    counts = {text_of(point): seeds.first for point in points}
+    """The tasks, finished or failed, of points that get seeds until their intervals are narrow enough."""
+    counts, tried = {text_of(point): seeds.first for point in points}, set()
     while True:
         wanted = tasks(points, evaluate, lambda point, counts=dict(counts): range(counts[text_of(point)]))
-        finish(wanted, retry=retry)
-        retry = False  # what failed in this round would fail in the next
+        finish({key: task for key, task in wanted.items() if key not in tried}, retry=retry)
+        tried |= set(wanted)
         results, _ = store.get(wanted)
         rows: dict[str, list[dict]] = {}
         for key, result in results.items():
@@ -137,7 +137,7 @@ def _finish(wanted: dict[str, Task], retry: bool, store: Store, **where: Any) ->
 
 def _evaluate(left: list[Task], store: Store, scheduler: str | None, jobs: int) -> None:
     """Put every outcome into the store as it arrives; the order of evaluation decides nothing."""
-    failed, tried = 0, set()
+    failed, done, tried = 0, 0, set()
     arriving = evaluate_tasks(left, scheduler, jobs)  # a cluster is up before the bar starts to count
     with contextlib.closing(arriving), progress(total=len(left), unit="points") as bar:
         for outcomes in arriving:
@@ -147,7 +147,8 @@ def _evaluate(left: list[Task], store: Store, scheduler: str | None, jobs: int) 
             tried |= {outcome.task.text for outcome in outcomes}
             if failed:
                 bar.set_postfix(failed=failed)
-            if failed == bar.n and len(tried) >= HOPELESS:
+            done += len(outcomes)
+            if failed == done and len(tried) >= HOPELESS:
                 error = next(outcome.error for outcome in outcomes if outcome.error)
                 raise SweepError(
                     f"the first {len(tried)} points all failed, so the rest was not tried: {last_line(error)}. To see "

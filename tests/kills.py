@@ -125,9 +125,10 @@ def cluster(folder, workers=2, threads=1):
     dask = [sys.executable, "-m", "dask"]
     quiet = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     quiet["env"] = inherited({"PYTHONPATH": str(Path(__file__).parent)})
+    local = ["--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0"]
     commands = [
-        ["scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"],
-        *[["worker", address, "--nthreads", str(threads), "--no-dashboard", "--death-timeout", "20"]] * workers,
+        ["scheduler", *local, "--port", str(port)],
+        *[["worker", address, *local, "--nthreads", str(threads), "--death-timeout", "20"]] * workers,
     ]
     processes = [subprocess.Popen([*dask, *command], **quiet) for command in commands]
     try:

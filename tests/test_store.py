@@ -230,7 +230,7 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
         sweep(AXES, add, tmp_path / "file" / "s.sqlite", seeds=[0], jobs=1)
 
 
-def test_a_reader_waits_for_nobody_and_the_writer_waits_for_readers(tmp_path):
+def test_the_writer_waits_for_a_reader_in_the_middle_of_its_query(tmp_path):
     """A reader in the middle of its query, a write, the reader again: no error on either side."""
     path = tmp_path / "s.sqlite"
     filled(path, 50)

@@ -1,5 +1,6 @@
 """Workers: where they run decides nothing; one that dies takes no other point with it."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -33,7 +34,7 @@ def test_a_deadly_point_fails_and_its_neighbours_do_not(tmp_path):
 
 def test_the_local_cluster_listens_to_this_machine_alone():
     """No port of the driver or of its workers can be reached from elsewhere."""
-    cluster._local_client(2)
+    cluster._local_client(2, "sweep_functions.record")
     driver = psutil.Process()
     family = [driver, *driver.children(recursive=True)]
     listening = {c.laddr.ip for p in family for c in p.net_connections() if c.status == psutil.CONN_LISTEN}
@@ -68,16 +69,29 @@ def test_a_worker_that_cannot_import_the_function_is_an_error_of_the_cluster(tmp
     """The points are not to blame: none is kept as failed."""
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "elsewhere.py").write_text("def evaluate(point, seed): return {}")
-    cluster._local_client(2)  # whose workers started without that folder
-    import elsewhere
-
-    with pytest.raises(
-        SweepError, match=r"a worker cannot evaluate points: evaluate='elsewhere\.evaluate'.*PYTHONPATH"
+    elsewhere = importlib.import_module("elsewhere")
+    with (
+        kills.cluster(Path("/")) as (_, address),
+        pytest.raises(SweepError, match=r"'elsewhere\.evaluate'.*PYTHONPATH"),
     ):
-        sweep([{"a": 1}, {"a": 2}], elsewhere.evaluate, tmp_path / "s.sqlite", seeds=[0], jobs=2)
+        sweep([{"a": 1}, {"a": 2}], elsewhere.evaluate, tmp_path / "s.sqlite", seeds=[0], scheduler=address)
     with Store(tmp_path / "s.sqlite") as store:
         assert store.status()["failed"] == 0
         assert store.status()["state"] == "stopped"
+
+
+def test_a_changed_function_is_evaluated_by_new_workers(tmp_path, monkeypatch):
+    """Workers that stay must not answer with the code they once imported."""
+    monkeypatch.syspath_prepend(tmp_path)
+    for version in (1, 2):
+        (tmp_path / "study_that_changes.py").write_text(f"def evaluate(point, seed): return {{'y': {version}}}")
+        module = importlib.reload(importlib.import_module("study_that_changes"))
+        points = [{"a": a, "version": version} for a in range(4)]
+        table = sweep(points, module.evaluate, tmp_path / "s.sqlite", seeds=[0], jobs=2)
+        assert table["y"].tolist() == [version] * 4
+        importlib.invalidate_caches()
+        time.sleep(1.1)  # Python looks at the whole seconds of a file's time
+    sys.modules.pop("study_that_changes")
 
 
 def test_a_script_without_a_guard_is_told_so(tmp_path):
@@ -86,7 +100,7 @@ def test_a_script_without_a_guard_is_told_so(tmp_path):
     command = [sys.executable, str(tmp_path / "main.py"), str(Path(__file__).parent), str(tmp_path)]
     run = subprocess.run(command, capture_output=True, text=True, timeout=100)
     assert run.returncode
-    assert "put the sweep under if __name__ == '__main__':" in run.stderr.strip().splitlines()[-1]
+    assert "sweep under if __name__ == '__main__':" in run.stderr.strip().splitlines()[-1]
 
 
 def test_an_interrupted_driver_leaves_no_work_behind(tmp_path):

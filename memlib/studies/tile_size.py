@@ -72,13 +72,13 @@ def _prepared(
     checkpoint: str, weights: str, pixels: str, images: int, calibration_images: int
 ) -> tuple[nn.Module, Record, Tensor, Tensor]:
     """What all chips share, once per process."""
-    name = data_of(checkpoint)
-    found = (train.manifest_entry(checkpoint)["sha256"], _pixels(name))
+    train_set, test_set = (data.load(data_of(checkpoint), split) for split in ("train", "test"))
+    found = train.manifest_entry(checkpoint)["sha256"], f"{train_set.sha256}-{test_set.sha256}"
     if found != (weights, pixels):
         raise ValueError(f"checkpoint={checkpoint!r}: it, or its images, changed since the sweep began; start it again")
     model = train.load_checkpoint(checkpoint)
-    record = record_inputs(model, data.load(name, "train").head(calibration_images)[0])
-    return model, record, *data.load(name, "test").head(images)
+    record = record_inputs(model, train_set.head(calibration_images)[0])
+    return model, record, *test_set.head(images)
 
 
 def _design(hardware: Hardware) -> Hardware:
@@ -234,11 +234,11 @@ def tolerances(results: pd.DataFrame, severities: dict[str, Sequence[float]], ad
 
     Args:
         results: of the figure's points.
-        severities: those of `states` count the other way round and are left out.
+        severities: those of `states` count the other way round and are left out; so are those without a baseline 0.
     """
     rows = []
     for effect, levels in severities.items():
-        if effect == "states":
+        if effect == "states" or len(levels) < 2 or levels[0] != 0:
             continue
         chosen = {level: _select(results[results["adc_bits"] == adc_bits], effect, level) for level in levels}
         for (checkpoint, height), _ in chosen[levels[0]].groupby(["checkpoint", "rows"], sort=False):
