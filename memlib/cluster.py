@@ -124,13 +124,14 @@ def _local_client(jobs: int, evaluate: str) -> Any:
     """A client of `jobs` local processes: those of an earlier call, if they would still do the same."""
     from distributed import Client
 
-    started_with, code = (jobs, *sys.path), code_of(evaluate)
-    current = _Local.started_with == started_with and _Local.code.setdefault(evaluate, code) == code
+    code = code_of(evaluate)
+    current = _Local.started_with == (jobs, *sys.path) and _Local.code.setdefault(evaluate, code) == code
     if _Local.client is None or _Local.client.status != "running" or not current:
         if _Local.client is not None:
             _Local.client.cluster.close()
         _Local.client = Client(_local_cluster(jobs), set_as_default=False)
-        _Local.started_with, _Local.code = started_with, {evaluate: code}
+        # Dask adds a folder of its own to the path while it starts
+        _Local.started_with, _Local.code = (jobs, *sys.path), {evaluate: code}
     return _Local.client
 
 

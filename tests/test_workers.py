@@ -81,7 +81,7 @@ def test_a_worker_that_cannot_import_the_function_is_an_error_of_the_cluster(tmp
 
 
 def test_a_changed_function_is_evaluated_by_new_workers(tmp_path, monkeypatch):
-    """Workers that stay must not answer with the code they once imported."""
+    """Workers that stay must not answer with the code they once imported; if it is the same, the same ones stay."""
     monkeypatch.syspath_prepend(tmp_path)
     for version in (1, 2):
         (tmp_path / "study_that_changes.py").write_text(f"def evaluate(point, seed): return {{'y': {version}}}")
@@ -89,6 +89,9 @@ def test_a_changed_function_is_evaluated_by_new_workers(tmp_path, monkeypatch):
         points = [{"a": a, "version": version} for a in range(4)]
         table = sweep(points, module.evaluate, tmp_path / "s.sqlite", seeds=[0], jobs=2)
         assert table["y"].tolist() == [version] * 4
+        client = cluster._Local.client
+        sweep([{"a": a, "version": version} for a in range(9)], module.evaluate, tmp_path / "s.sqlite", [0], jobs=2)
+        assert cluster._Local.client is client
         importlib.invalidate_caches()
         time.sleep(1.1)  # Python looks at the whole seconds of a file's time
     sys.modules.pop("study_that_changes")
