@@ -207,7 +207,6 @@ class _Chunk:
     """Tasks that were handed out together."""
 
     future: Any
-    tasks: list[Task]
     left: dict[int, Task]  #: by position, those whose outcome is not known
 
 
@@ -259,7 +258,7 @@ class _Run:
         key = f"memlib-{uuid.uuid4().hex}"
         settings = (self.run, key, fingerprint(), self.code, self.folders)
         future = self.client.submit(evaluate_chunk, tasks, *settings, key=key, pure=False)
-        self.chunks[key] = _Chunk(future, tasks, dict(enumerate(tasks)))
+        self.chunks[key] = _Chunk(future, dict(enumerate(tasks)))
         future.add_done_callback(self.inbox.put)
         return key
 

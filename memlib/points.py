@@ -2,9 +2,9 @@
 
 import hashlib
 import importlib
-import inspect
 import itertools
 import json
+import sys
 from collections.abc import Callable, Iterable, Mapping as MappingType, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -124,8 +124,13 @@ def import_function(name: str) -> Callable[..., Any]:
 
 
 def code_of(name: str) -> str:
-    """SHA-256 of the file that holds the function "module.function", as it is now; of nothing, if there is no file."""
-    file = inspect.getsourcefile(import_function(name))
+    """SHA-256 of the file of the module in "module.function", as it is now; of nothing, if there is no file.
+
+    Raises:
+        ValueError: if there is no such module or function.
+    """
+    import_function(name)
+    file = getattr(sys.modules[name.rpartition(".")[0]], "__file__", None)
     return hashlib.sha256(Path(file).read_bytes() if file else b"").hexdigest()
 
 

@@ -58,8 +58,6 @@ DROP TABLE old;
 """,
 }
 ADVICE = "name another file, or move this one away"
-
-
 PUT = """
 INSERT INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET
     result = excluded.result, error = excluded.error, seconds = excluded.seconds, finished = excluded.finished
