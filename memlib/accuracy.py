@@ -57,6 +57,6 @@ def accuracy(
     accuracies = []
     seeds = list(seeds)
     for seed in progress(seeds, unit="chips") if len(seeds) > 1 else seeds:
-        chip = map_network(model, hardware, calibration, seed, digital, ranges)
+        chip = map_network(model, hardware, calibration, seed, digital, ranges, tuple(images.shape[1:]))
         accuracies.append(correct(chip, images, labels).double().mean().item())
     return np.array(accuracies)

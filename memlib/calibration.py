@@ -5,7 +5,7 @@ The record depends on the network and the images alone, so one record serves eve
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -13,9 +13,14 @@ from torch import Tensor, nn
 
 from memlib.layers import Geometry, float_copy, matrix_layers
 from memlib.streams import generator
+from memlib.tile import Tile, code_limits
 
 #: Passes whose inputs a layer keeps at most, chosen at random over all images and positions.
 PASSES = 4096
+#: Whole input maps that a layer keeps at most, of images chosen at random, and at most so many values of them, but ...
+MAPS, MAP_VALUES = 64, 2**20
+#: ... no fewer maps than these.
+LEAST_MAPS = 8
 
 
 @dataclass(frozen=True)
@@ -24,10 +29,36 @@ class LayerInputs:
 
     x_max: float  #: largest |x|, 1 if that is 0
     signed: bool  #: whether any value is negative
-    passes: Tensor  #: (n, inputs) inputs of randomly chosen passes, counted (c, ky, kx)
+    passes: Tensor  #: (n, inputs) inputs of randomly chosen passes of the dense layout, counted (c, ky, kx)
+    maps: tuple[Tensor, ...] = ()  #: for each size, (n, channels, *map) of randomly chosen images; none if linear
+
+    @property
+    def sizes(self) -> tuple[tuple[int, ...], ...]:
+        """Distinct sizes of the input maps."""
+        return tuple(tuple(maps.shape[2:]) for maps in self.maps)
+
+    def without_values(self) -> "LayerInputs":
+        """What is left to know when calibration is over."""
+        return replace(self, passes=self.passes[:0].clone(), maps=())
 
 
 Record = dict[str, LayerInputs]
+
+
+def quantise_input(x: Tensor, tile: Tile, inputs: LayerInputs | None) -> Tensor:
+    """Inputs to DAC codes; unchanged without a DAC."""
+    if tile.dac_bits is None:
+        return x
+    low, high = code_limits(tile.dac_bits, inputs.signed, "dac_bits")
+    return (x * (high / inputs.x_max)).round_().clamp_(low, high)
+
+
+def input_volts(tile: Tile, inputs: LayerInputs | None) -> float:
+    """Volts per unit of `quantise_input`'s result."""
+    x_max = inputs.x_max if inputs else 1.0
+    if tile.dac_bits is None:
+        return tile.v_read / x_max
+    return tile.v_read / code_limits(tile.dac_bits, inputs.signed, "dac_bits")[1]
 
 
 @torch.inference_mode()
@@ -64,8 +95,9 @@ class _Recorder:
 
     def __init__(self, name: str, module: nn.Module, images: int) -> None:
         self.name, self.geometry, self.images = name, Geometry.of(module), images
-        self.generator = generator("calibration", name)
+        self.generator, self.map_generator = generator("calibration", name), generator("calibration", name, "maps")
         self.largest, self.signed, self.kept = 0.0, False, []
+        self.maps: dict[tuple[int, ...], list[Tensor]] = {}
 
     def __call__(self, _module: nn.Module, arguments: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
         x = arguments[0] if arguments else named["input"]
@@ -79,9 +111,21 @@ class _Recorder:
         quota = -(-PASSES * len(x) // self.images)
         chosen = torch.randperm(shape.numel(), generator=self.generator)[:quota].to(x.device)
         self.kept.append(patches[torch.unravel_index(chosen, shape)].flatten(1))
+        if self.geometry.dims:
+            self._keep_maps(x)
+
+    def _keep_maps(self, x: Tensor) -> None:
+        x = x[None] if x.dim() == self.geometry.dims + 1 else x
+        quota = min(MAPS, max(LEAST_MAPS, MAP_VALUES // x[0].numel()))
+        chosen = torch.randperm(len(x), generator=self.map_generator)[: -(-quota * len(x) // self.images)].to(x.device)
+        self.maps.setdefault(tuple(x.shape[2:]), []).append(x[chosen])
 
     def result(self) -> LayerInputs:
         """What was seen, its passes in random order, so that any first ones are a sample."""
         passes = torch.cat(self.kept)
         order = torch.randperm(len(passes), generator=self.generator)
-        return LayerInputs(self.largest or 1.0, self.signed, passes[order.to(passes.device)])
+        maps = []
+        for _, kept in sorted(self.maps.items()):
+            whole = torch.cat(kept)
+            maps.append(whole[torch.randperm(len(whole), generator=self.map_generator).to(whole.device)])
+        return LayerInputs(self.largest or 1.0, self.signed, passes[order.to(passes.device)], tuple(maps))

@@ -18,9 +18,11 @@ from memlib.calibration import LayerInputs, Record, record_inputs
 from memlib.device import Device
 from memlib.footprint import layer_footprint
 from memlib.hardware import Hardware, per_layer
-from memlib.layers import Geometry, float_copy, matrix_layers
+from memlib.layers import Geometry, call_sizes, float_copy, map_sizes, matrix_layers
 from memlib.mapping import Mapping
+from memlib.memory import check_memory
 from memlib.paths import replacing
+from memlib.placement import Size
 from memlib.tile import Tile
 from memlib.validate import whole
 
@@ -81,6 +83,7 @@ def map_network(
     seed: int = 0,
     digital: Any = (),
     ranges: MappingType[str, float] | None = None,
+    input_shape: tuple[int, ...] | None = None,
 ) -> AnalogNetwork:
     """Map every Linear and convolution layer of `model` on tiles; the model itself is left untouched.
 
@@ -91,9 +94,12 @@ def map_network(
         seed: device seed, one simulated chip.
         digital: names or classes of modules that stay digital. Batch norm and biases always do.
         ranges: this hardware's `design_ranges`, if they are known already.
+        input_shape: of one image, which the sizes of the input maps follow from; None: that of the calibration images.
+            One of the two is needed for every layout but the dense one, and for padding that reaches all over a map.
 
     Raises:
-        ValueError: for a layer that cannot be mapped, hardware of unknown layers, images that do not fit.
+        ValueError: for a layer that cannot be mapped, hardware of unknown layers, images that do not fit, or tiles that
+            would not fit in memory.
     """
     whole("seed", seed, 0)
     seed = int(seed)
@@ -102,6 +108,8 @@ def map_network(
     if calibration is not None and not isinstance(calibration, dict):
         calibration = record_inputs(model, calibration, digital)
     network = float_copy(model)
+    sizes = _map_sizes(model, modules, calibration, input_shape)
+    check_memory(modules, by_layer, sizes)
     layers = {}
     for name, module in modules.items():
         inputs = (calibration or {}).get(name)
@@ -112,8 +120,18 @@ def map_network(
                 "that reach it, or set dac_bits=None and adc_bits=None"
             )
         full_scale = (ranges or {}).get(name) if tile.adc_calibration == "design" else None
-        layers[name] = AnalogLayer(module, name, by_layer[name], seed, inputs, full_scale)
+        layers[name] = AnalogLayer(module, name, by_layer[name], seed, inputs, sizes[name], full_scale)
     return _assemble(network, layers, seed)
+
+
+def _map_sizes(
+    model: nn.Module, modules: dict[str, nn.Module], record: Record | None, input_shape: tuple[int, ...] | None
+) -> dict[str, tuple[Size, ...]]:
+    """The distinct sizes of every layer's input maps; empty where neither images nor their shape are known."""
+    if input_shape is not None:
+        calls = call_sizes(model, modules, input_shape)
+        return {name: map_sizes(module, calls[name]) for name, module in modules.items()}
+    return {name: record[name].sizes if record and name in record else () for name in modules}
 
 
 def design_ranges(
@@ -164,6 +182,7 @@ def save_network(analog: AnalogNetwork, path: str | Path) -> None:
             "mapping": asdict(layer.hardware.mapping),
             "inputs": layer.inputs and [layer.inputs.x_max, layer.inputs.signed],
             "full_scale": layer.full_scale,
+            "sizes": layer.sizes,
             "geometry": repr(layer.geometry),
         }
         for name, layer in analog.layers.items()
@@ -214,4 +233,5 @@ def _saved_layer(network: nn.Module, name: str, entry: dict, seed: int) -> Analo
         raise RuntimeError(f"layer {name!r} differs")
     hardware = Hardware(Device(**entry["device"]), Tile(**entry["tile"]), Mapping(**entry["mapping"]))
     inputs = entry["inputs"] and LayerInputs(*entry["inputs"], passes=torch.empty(0))
-    return AnalogLayer(module, name, hardware, seed, inputs, entry["full_scale"])
+    sizes = tuple(tuple(size) for size in entry["sizes"])
+    return AnalogLayer(module, name, hardware, seed, inputs, sizes, entry["full_scale"])

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping as MappingType
 
 from memlib.config import Config, config
 from memlib.device import Device
+from memlib.layers import Geometry
 from memlib.mapping import Mapping, usable_states
+from memlib.placement import Placement, Size, place
 from memlib.tile import Tile
 
 
@@ -21,6 +23,15 @@ class Hardware(Config):
             if not isinstance(getattr(self, name), kind):
                 raise TypeError(f"{name}={getattr(self, name)!r}: must be a memlib.{kind.__name__}")
         usable_states(self.device.states, self.mapping.scheme)
+
+    def place(self, geometry: Geometry, sizes: tuple[Size, ...]) -> Placement:
+        """The placement of a layer whose calls have input maps of these sizes; empty if they are not known.
+
+        Raises:
+            ValueError: if a layout needs to know them, or that they are the same.
+        """
+        tile, mapping = self.tile, self.mapping
+        return place(geometry, tile.rows, tile.cols, mapping.layout, mapping.order, sizes)
 
 
 def per_layer(hardware: Hardware | MappingType[str, Hardware], names: Iterable[str]) -> dict[str, Hardware]:

@@ -55,6 +55,11 @@ class Geometry:
         """Kernel positions per input channel."""
         return math.prod(self.kernel)
 
+    def output_size(self, size: tuple[int, ...]) -> tuple[int, ...]:
+        """Size of the output map for an input map of this size."""
+        dimensions = zip(size, self.padding, self.kernel, self.stride, self.dilation, strict=True)
+        return tuple((n + sum(pad) - gap * (k - 1) - 1) // step + 1 for n, pad, k, step, gap in dimensions)
+
     def channels(self, x: Tensor, first: int, count: int) -> Tensor:
         """Some of the channels of an input (..., channels, *spatial), or features of (..., features)."""
         return x.narrow(-1 - self.dims, first, count)
@@ -145,13 +150,14 @@ def _digital_modules(model: nn.Module, digital: Any) -> set[nn.Module]:
     return skipped
 
 
-def output_sizes(
+def call_sizes(
     model: nn.Module, layers: dict[str, nn.Module], input_shape: tuple[int, ...]
 ) -> dict[str, list[tuple[int, ...]]]:
-    """Passes per dimension of each layer for one input of `input_shape`, found without computing anything.
+    """The size of each layer's input at each call, for one input of `input_shape`, found without computing anything.
 
     Returns:
-        layer name -> the size of its output map at each call, () for a linear layer.
+        layer name -> the size of its input map at each call; of a linear layer, the sizes of the dimensions before the
+        last, each of whose places is a pass.
 
     Raises:
         ValueError: if the input does not fit the model.
@@ -162,10 +168,11 @@ def output_sizes(
     for name, module in layers.items():
         dims = Geometry.of(module).dims
 
-        def record(_m: nn.Module, _x: Any, y: Tensor, name: str = name, dims: int = dims) -> None:
-            sizes[name].append(tuple(y.shape[y.dim() - dims :]) if dims else tuple(y.shape[1:-1]))
+        def record(_m: nn.Module, args: Any, named: Any, name: str = name, dims: int = dims) -> None:
+            x = args[0] if args else named["input"]
+            sizes[name].append(tuple(x.shape[x.dim() - dims :]) if dims else tuple(x.shape[1:-1]))
 
-        modules[name].register_forward_hook(record)
+        modules[name].register_forward_pre_hook(record, with_kwargs=True)
     dtype = next((p.dtype for p in model.parameters()), torch.float32)
     with torch.inference_mode():
         try:
@@ -175,6 +182,11 @@ def output_sizes(
                 f"input_shape={tuple(input_shape)}: does not fit the model ({_first_line(error)})"
             ) from error
     return sizes
+
+
+def map_sizes(module: nn.Module, calls: list[tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
+    """The distinct sizes of a layer's input maps, from its `call_sizes`; none for a linear layer."""
+    return tuple(sorted(set(calls))) if Geometry.of(module).dims else ()
 
 
 def _first_line(error: Exception) -> str:

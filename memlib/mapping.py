@@ -1,44 +1,38 @@
-"""How a layer's weights become cells: scheme (signed weight to conductances), and placement (cells in tiles).
+"""How a layer's weights become conductances: the choices of a mapping, and the schemes for signed weights."""
 
-The placement is the one description of the machine: accuracy, footprint and cost are all computed from it.
-"""
-
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from memlib.config import Config, config
 from memlib.device import Device
-from memlib.streams import normals, uniforms
-from memlib.validate import fail, one_of
+from memlib.validate import fail, one_of, whole
 
 SCHEMES = ("differential", "offset")
-UNIFORM_EFFECTS = ("stuck_on", "stuck_off", "unformed")
+ORDERS = ("packed", "chw", "hwc")
 
 
 @config
 class Mapping(Config):
     """How weights are laid out on tiles."""
 
-    layout: str = "dense"  #: "dense": each kernel stored once (im2col), one pass per output position
+    #: The window of outputs that one pass computes. "dense": one, each kernel stored once (im2col). (h, w): so many,
+    #: with a copy of each kernel for each. "sparse": the whole map, in one pass (Toeplitz matrix).
+    layout: str | tuple[int, int] = "dense"
     scheme: str = "differential"  #: or "offset": one cell per weight, and a reference column per tile
-    order: str = "packed"  #: rows (c, ky, kx); "chw" is the same in the dense layout
+    #: Of rows and columns. "chw": inputs and outputs (c, y, x). "hwc": both (y, x, c). "packed": as "chw", but in the
+    #: sparse layout each column group is a rectangle of outputs with just the inputs that it needs.
+    order: str = "packed"
     #: "hrs": unused cells hold the scheme's zero state; "unformed": they do not conduct (differential only).
     unused: str = "hrs"
     #: The weight that maps to the full window: the largest of the whole "layer", or of each output "column".
     w_max: str = "layer"
 
     def __post_init__(self) -> None:
-        if self.layout != "dense":
-            raise NotImplementedError(f"layout={self.layout!r}: only 'dense' is built so far")
-        if self.order == "hwc":
-            raise NotImplementedError("order='hwc': only 'packed' and 'chw' are built so far")
+        object.__setattr__(self, "layout", _checked_layout(self.layout))
         one_of("scheme", self.scheme, SCHEMES)
-        one_of("order", self.order, ("packed", "chw"))
+        one_of("order", self.order, ORDERS)
         one_of("unused", self.unused, ("hrs", "unformed"))
         one_of("w_max", self.w_max, ("layer", "column"))
         if self.scheme == "offset" and self.unused == "unformed":
@@ -48,6 +42,18 @@ class Mapping(Config):
     def polarities(self) -> int:
         """Cells, and physical tiles, per weight."""
         return 2 if self.scheme == "differential" else 1
+
+
+def _checked_layout(layout: Any) -> str | tuple[int, int]:
+    """The layout, a list of two numbers (as JSON has it) as a tuple."""
+    if isinstance(layout, str):
+        one_of("layout", layout, ("dense", "sparse"))
+        return layout
+    if not isinstance(layout, tuple | list) or len(layout) != 2:
+        fail("layout", layout, "'dense', 'sparse', or the outputs of a pass as a pair (h, w)")
+    for name, value in zip(("layout h", "layout w"), layout, strict=True):
+        whole(name, value, 1)
+    return int(layout[0]), int(layout[1])
 
 
 def usable_states(states: int | None, scheme: str) -> int | None:
@@ -88,138 +94,3 @@ def target_conductances(weight: Tensor, device: Device, mapping: Mapping) -> tup
     if mapping.scheme == "differential":
         return device.g_off + torch.stack((scaled.clamp(min=0), (-scaled).clamp(min=0)))[:, None], 1 / k
     return (zero_state(device, "offset") + scaled / 2)[None, None], 2 / k
-
-
-@dataclass(frozen=True)
-class PlacedTile:
-    """One allocated tile, or the two of a differential pair; only selected rows and columns are listed."""
-
-    group: int  #: number of its column group
-    cut: int  #: number of its row cut
-    rows: Tensor  #: (n,) positions of the selected rows in the tile
-    columns: Tensor  #: (m,) positions of the selected columns in the tile
-    inputs: Tensor  #: (n,) which input of a pass, counted (c, ky, kx), drives each selected row
-    outputs: Tensor  #: (m,) which output channel each selected column adds to
-    weights: Tensor  #: (n, m) index into the flattened weight; -1 for an unused cell
-
-    @cached_property
-    def cells_used(self) -> int:
-        """Cells that hold a weight, of one polarity."""
-        return int((self.weights >= 0).sum())
-
-    @property
-    def has_unused(self) -> bool:
-        """Whether a selected row and column cross at a cell without a weight."""
-        return self.cells_used < self.weights.numel()
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Where every weight of one layer sits; accuracy, footprint and cost are computed from this one object."""
-
-    tiles: tuple[PlacedTile, ...]
-    inputs: int  #: inputs of a pass: input channels times kernel positions
-    outputs: int  #: output channels
-    kernel: tuple[int, ...]  #: kernel size; () for a linear layer
-
-    def row_cuts(self) -> Iterator[tuple[PlacedTile, ...]]:
-        """The tiles of each row cut, whose partial sums are converted separately and added digitally."""
-        for cut in sorted({tile.cut for tile in self.tiles}):
-            yield tuple(tile for tile in self.tiles if tile.cut == cut)
-
-    @property
-    def most_selected_rows(self) -> int:
-        """The largest number of selected rows in any tile."""
-        return max(len(tile.rows) for tile in self.tiles)
-
-
-@lru_cache(maxsize=1024)
-def place(shape: tuple[int, ...], groups: int, rows: int, cols: int) -> Placement:
-    """Place a layer's weight in the dense layout on tiles of `rows` x `cols` cells.
-
-    The matrix has a row per (c, ky, kx) and a column per output channel, block-diagonal for groups, and is cut every
-    `rows` rows and `cols` columns.
-
-    Args:
-        shape: of the weight, (out, in/groups, *kernel).
-    """
-    outputs, kernel = shape[0], shape[2:]
-    block_rows, block_columns = math.prod(shape[1:]), outputs // groups
-    inputs = block_rows * groups
-    tiles = []
-    for group, left in enumerate(range(0, outputs, cols)):
-        for cut, top in enumerate(range(0, inputs, rows)):
-            row = torch.arange(top, min(top + rows, inputs))
-            column = torch.arange(left, min(left + cols, outputs))
-            used = (row // block_rows)[:, None] == (column // block_columns)[None, :]
-            row, column, used = row[used.any(1)], column[used.any(0)], used[used.any(1)][:, used.any(0)]
-            if used.numel():
-                weights = torch.where(used, column * block_rows + (row % block_rows)[:, None], -1)
-                tiles.append(PlacedTile(group, cut, row - top, column - left, row, column, weights))
-    return Placement(tuple(tiles), inputs, outputs, kernel)
-
-
-@dataclass(frozen=True)
-class ProgrammedCut:
-    """The conductances of one row cut, all its tiles side by side; 0 where a row is deselected for a column."""
-
-    tiles: tuple[PlacedTile, ...]
-    first_input: int  #: the arrays below start at this input of the pass, the first of its channel
-    outputs: slice  #: the output channels that its columns add to
-    g: Tensor  #: (polarity, columns, inputs) S, float64
-    tile_of_column: Tensor  #: (columns,) index into tiles
-    reference: Tensor | None  #: (tiles, inputs) S, the reference column of each tile; None for differential
-
-    @property
-    def subtracted(self) -> tuple[Tensor, Tensor]:
-        """What conducts, and what is subtracted from it: the negative columns, or the tiles' references."""
-        return self.g[0], self.g[1] if self.reference is None else self.reference
-
-
-class Programmer:
-    """Programs one layer's cells once: draws every static effect from its named stream."""
-
-    def __init__(self, weight: Tensor, device: Device, mapping: Mapping, seed: int, name: str) -> None:
-        self.device, self.mapping, self.seed, self.name = device, mapping, seed, name
-        self.states = usable_states(device.states, mapping.scheme)
-        targets, self.weight_per_siemens = target_conductances(weight, device, mapping)
-        self.used = self._program(targets).flatten(1)
-
-    def _program(self, target: Tensor, *tile: int) -> Tensor:
-        """Program cells to `target`; `tile` names the stream of cells that hold no weight."""
-
-        def draw(effect: str) -> Tensor:
-            source = uniforms if effect in UNIFORM_EFFECTS else normals
-            return source(tuple(target.shape), self.seed, self.name, effect, *tile)
-
-        return self.device.program(target, draw, self.states)
-
-    def cut(self, tiles: tuple[PlacedTile, ...], placement: Placement, rows: int, cols: int) -> ProgrammedCut:
-        """Gather the conductances of one row cut of tiles with `rows` x `cols` cells."""
-        positions = math.prod(placement.kernel)
-        first = min(int(tile.inputs[0]) for tile in tiles) // positions * positions
-        last = max(int(tile.inputs[-1]) for tile in tiles) // positions * positions + positions
-        low, high = int(tiles[0].outputs[0]), int(tiles[-1].outputs[-1]) + 1
-        g = torch.zeros(self.mapping.polarities, high - low, last - first, dtype=torch.float64)
-        offset = self.mapping.scheme == "offset"
-        reference = torch.zeros(len(tiles), last - first, dtype=torch.float64) if offset else None
-        owner = torch.empty(high - low, dtype=torch.long)
-        for i, tile in enumerate(tiles):
-            cells = self.used[:, tile.weights.clamp(min=0)]
-            if tile.has_unused or offset:
-                others = self._other_cells(tile, rows, cols)
-                cells = torch.where(tile.weights >= 0, cells, others[:, tile.rows][:, :, tile.columns])
-                if offset:
-                    reference[i, tile.inputs - first] = others[0, tile.rows, cols]
-            columns = tile.outputs - low
-            g[:, columns[:, None], tile.inputs - first] = cells.transpose(1, 2)
-            owner[columns] = i
-        return ProgrammedCut(tiles, first, slice(low, high), g, owner, reference)
-
-    def _other_cells(self, tile: PlacedTile, rows: int, cols: int) -> Tensor:
-        """Unused cells (polarity, rows, :cols) and the reference column [..., cols], S; 0 for unformed ones."""
-        shape = (self.mapping.polarities, rows, cols + 1)
-        if self.mapping.unused == "unformed":
-            return torch.zeros(shape, dtype=torch.float64)
-        target = torch.full(shape, zero_state(self.device, self.mapping.scheme), dtype=torch.float64)
-        return self._program(target, tile.group, tile.cut)

@@ -1,5 +1,7 @@
 """The tile: a modular crossbar of rows x cols cells with its input and output converters."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -14,7 +16,7 @@ LEAST_PASSES = 64
 
 @config
 class Tile(Config):
-    """Geometry and converters of one tile. Accuracy does not depend on `cols`; footprint does."""
+    """Geometry and converters of one tile. Without `cols` accuracy is the same; footprint and cost are not."""
 
     rows: int = 128  #: inputs
     cols: int = 128  #: outputs
@@ -33,6 +35,7 @@ class Tile(Config):
     #: One ADC per "pair" of columns, whose currents are subtracted first, or per "column".
     converter: str = "pair"
     v_read: float = 0.3  #: largest input voltage, V
+    t_read: float | None = None  #: how long a read drives the rows, s; None: as the technology of the cost model says
 
     def __post_init__(self) -> None:
         whole("rows", self.rows, 1)
@@ -44,6 +47,8 @@ class Tile(Config):
         one_of("converter", self.converter, ("pair", "column"))
         in_range("adc_quantile", self.adc_quantile, 0, 1, "a quantile")
         positive("v_read", self.v_read)
+        if self.t_read is not None:
+            positive("t_read", self.t_read)
         if self.adc_bits == 1 and self.converter == "pair":
             fail("adc_bits", 1, "at least 2 for the signed current of a pair, or None for off")
 
@@ -60,12 +65,17 @@ def code_limits(bits: int, signed: bool, field: str) -> tuple[int, int]:
     return (-largest if signed else 0), largest
 
 
-def upper_quantile(values: Tensor, q: float) -> float:
-    """The q-quantile of `values` with linear interpolation (as numpy.quantile), fast for q near 1."""
-    flat = values.flatten()
-    position = (flat.numel() - 1) * q
+def upper_quantile(parts: Iterable[Tensor], count: int, q: float) -> float:
+    """The q-quantile of `count` values with linear interpolation (as numpy.quantile), fast and small for q near 1.
+
+    Args:
+        parts: the values, in any number of tensors.
+    """
+    position = (count - 1) * q
     below = int(position)
-    top = torch.topk(flat, flat.numel() - below, sorted=True).values
-    low = float(top[-1])
-    high = float(top[-2]) if top.numel() > 1 else low
+    top = torch.zeros(0, dtype=torch.float64)
+    for part in parts:
+        values = torch.cat((top.to(part.device), part.flatten().double()))
+        top = torch.topk(values, min(count - below, len(values))).values
+    low, high = float(top[-1]), float(top[-2] if len(top) > 1 else top[-1])
     return low + (high - low) * (position - below)

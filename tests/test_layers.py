@@ -207,8 +207,15 @@ def test_printed_as_a_table():
     assert lines[1].split()[:2] == ["layer", "kind"]
     rows = {line.split()[0]: line.split()[1:] for line in lines[2:]}
     assert list(rows) == ["0", "3", "5", "1"]
-    assert rows["0"][:5] == ["conv2d", "27", "6", "324", "480"]  # 162 weights in pairs; 3 x 2 tiles of 40 cells, twice
-    assert rows["5"][:3] == ["linear", "16", "5"]
+    assert rows["0"][:6] == [
+        "conv2d",
+        "1x1",
+        "27",
+        "6",
+        "324",
+        "480",
+    ]  # 162 weights in pairs; 3 x 2 tiles of 40 cells, twice
+    assert rows["5"][:4] == ["linear", "1", "16", "5"]
     assert rows["1"] == ["digital", "BatchNorm2d"]
 
 

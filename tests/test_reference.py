@@ -1,6 +1,8 @@
 """The fast path against the reference simulator, cell by cell: same devices, same normals, same codes."""
 
 import itertools
+import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -8,7 +10,8 @@ import torch
 from reference import ReferenceLayer
 from torch import nn
 
-from memlib import Device, Hardware, Mapping, Tile, map_network
+from memlib import Device, Hardware, Mapping, Tile, footprint, map_network
+from memlib.cost import array_energy
 from memlib.layers import Geometry
 from memlib.streams import generator
 
@@ -61,6 +64,7 @@ def reference_of(layer: nn.Module, hardware: Hardware, calibration: torch.Tensor
         name="0",
         seed=seed,
         groups=g.groups,
+        input_size=tuple(calibration.shape[2:]) if g.dims else (),
         stride=g.stride,
         padding=g.padding,
         dilation=g.dilation,
@@ -72,24 +76,65 @@ def reference_of(layer: nn.Module, hardware: Hardware, calibration: torch.Tensor
     return result
 
 
-@pytest.mark.parametrize("layer", LAYERS)
-@pytest.mark.parametrize(("device", "tile"), list(itertools.product(DEVICES, TILES)))
-def test_fast_path_equals_reference(layer, device, tile):
-    """Every layer x device x tile, each with one mapping scheme in turn and with signed or unsigned inputs in turn."""
-    create, shape = LAYERS[layer]
-    case = list(itertools.product(LAYERS, DEVICES, TILES)).index((layer, device, tile))
-    mapping = MAPPINGS[(case + case // 6) % 4]
-    torch_state = torch.random.get_rng_state()
-    torch.manual_seed(case)
-    module = create().double()
-    calibration, x = torch.randn(2, *shape, dtype=torch.float64)
-    torch.random.set_rng_state(torch_state)
+def assert_equal_to_reference(module: nn.Module, shape: tuple[int, ...], hardware: Hardware, case: int) -> None:
+    """Outputs of two forwards, and the counts and energy of the same machine; inputs are unsigned in odd cases."""
+    calibration, x = (torch.randn(shape, generator=generator(case, part), dtype=torch.float64) for part in "cx")
     if case % 2:
         calibration = calibration.abs()
-    hardware = Hardware(DEVICES[device], TILES[tile], mapping)
     fast = map_network(nn.Sequential(module), hardware, calibration, seed=case)
     slow = reference_of(module, hardware, calibration, seed=case)
     noise = generator(case, "0", "read_noise")
     for _ in range(2):  # read noise goes on from one forward to the next
         expected = slow.forward(x.numpy(), noise)
         np.testing.assert_allclose(fast(x).numpy(), expected, rtol=0, atol=1e-10 * np.abs(expected).max())
+    row = footprint(nn.Sequential(module), shape[1:], hardware).iloc[0]
+    counts = slow.cells_used(), slow.cells_allocated(), slow.tiles(), slow.conversions()
+    passes = shape[1:-1] if isinstance(module, nn.Linear) else ()  # the reference counts one vector
+    found = row["cells_used"], row["cells_allocated"], row["tiles"], row["conversions"] / math.prod(passes)
+    assert found == counts
+    energy = float(array_energy(fast, x, 1e-7)["0"]) * len(x)
+    assert energy == pytest.approx(slow.array_energy(x.numpy(), 1e-7), rel=1e-9)
+
+
+def created(create: Callable[[], nn.Module], case: int) -> nn.Module:
+    """The layer, with weights of its own for every case."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(case)
+        return create().double()
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize(("device", "tile"), list(itertools.product(DEVICES, TILES)))
+def test_fast_path_equals_reference(layer, device, tile):
+    """Every layer x device x tile in the dense layout, each with one scheme in turn."""
+    create, shape = LAYERS[layer]
+    case = list(itertools.product(LAYERS, DEVICES, TILES)).index((layer, device, tile))
+    hardware = Hardware(DEVICES[device], TILES[tile], MAPPINGS[(case + case // 6) % 4])
+    assert_equal_to_reference(created(create, case), shape, hardware, case)
+
+
+#: More shapes for the layouts with copies: odd windows, gaps between reads, and inputs that are always padding.
+MORE_LAYERS = LAYERS | {
+    "stride over kernel": (lambda: nn.Conv2d(3, 4, 2, stride=3, padding=1), (2, 3, 8, 7)),
+    "always padding": (lambda: nn.Conv2d(2, 3, 5, padding=(3, 2), dilation=(2, 1), stride=(2, 1)), (2, 2, 3, 2)),
+    "strided, 1-D": (lambda: nn.Conv1d(3, 4, 3, stride=2, padding=2, dilation=2), (2, 3, 11)),
+    "groups, 3-D": (lambda: nn.Conv3d(4, 4, (1, 2, 2), groups=2, padding=(0, 1, 0)), (1, 4, 2, 3, 4)),
+    "reflect": (lambda: nn.Conv2d(2, 3, 3, padding=1, padding_mode="reflect"), (2, 2, 4, 5)),
+}
+LAYOUTS = [
+    *itertools.product(["dense"], ["hwc"]),
+    *itertools.product([(1, 3), (2, 2), (3, 2)], ["chw", "hwc"]),
+    *itertools.product(["sparse"], ["packed", "chw", "hwc"]),
+]
+
+
+@pytest.mark.parametrize("layer", MORE_LAYERS)
+@pytest.mark.parametrize(("layout", "order"), LAYOUTS)
+def test_every_layout_equals_reference(layer, layout, order):
+    """Every layer x layout x order; device, tile and scheme in turn, so that each meets each layout."""
+    create, shape = MORE_LAYERS[layer]
+    case = list(itertools.product(MORE_LAYERS, LAYOUTS)).index((layer, (layout, order)))
+    devices, tiles = ["all", "all, other kinds", "states"], list(TILES)
+    mapping = MAPPINGS[case % 4].replace(layout=layout, order=order)
+    hardware = Hardware(DEVICES[devices[case % 3]], TILES[tiles[case % 6]], mapping)
+    assert_equal_to_reference(created(create, case), shape, hardware, case)
