@@ -3,8 +3,9 @@
 from memlib.accuracy import accuracy
 from memlib.calibration import record_inputs
 from memlib.chip import AnalogNetwork, load_network, map_network, save_network
+from memlib.cost import cost, totals
 from memlib.device import Device
-from memlib.footprint import footprint
+from memlib.footprint import best_windows, footprint
 from memlib.hardware import Hardware
 from memlib.mapping import Mapping
 from memlib.seeds import AdaptiveSeeds
@@ -20,10 +21,13 @@ __all__ = [
     "Mapping",
     "Tile",
     "accuracy",
+    "best_windows",
+    "cost",
     "footprint",
     "load_network",
     "map_network",
     "record_inputs",
     "save_network",
     "sweep",
+    "totals",
 ]

@@ -143,7 +143,7 @@ class AnalogLayer(nn.Module):
     def reset(self) -> None:
         """Rewind the read noise to its state at mapping."""
         if self.reads is not None:
-            self.reads.reset()
+            self.reads.rewind()
 
     def extra_repr(self) -> str:
         """Shown by print(network)."""

@@ -1,8 +1,9 @@
 """A whole network on one simulated chip: `map_network`, and saving and loading it."""
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Mapping as MappingType
+from collections.abc import Iterator, Mapping as MappingType
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,17 @@ class AnalogNetwork(nn.Module):
         """Rewind every layer's read noise, so that the next forward repeats the first."""
         for layer in self.layers.values():
             layer.reset()
+
+    @contextlib.contextmanager
+    def rewound(self) -> Iterator[None]:
+        """Read noise begins anew inside, and goes on afterwards as if nothing had been read."""
+        reads = [layer.reads for layer in self.layers.values() if layer.reads is not None]
+        kept = [part.rewind() for part in reads]
+        try:
+            yield
+        finally:
+            for part, state in zip(reads, kept, strict=True):
+                part.rewind(state)
 
     def train(self, mode: bool = True) -> "AnalogNetwork":
         """Stays in eval mode: the devices are programmed.

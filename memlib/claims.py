@@ -11,25 +11,46 @@ SEEDS, IMAGES = 10, 5000
 
 @dataclass(frozen=True)
 class Claim:
-    """One statement about a quantity in percentage points, and what was measured."""
+    """One statement about a quantity, and what was measured."""
 
     statement: str
     verdict: str  #: "confirmed", "refuted" or "undecided"
-    effect: float  #: percentage points
+    effect: float  #: percentage points, or times
     low: float  #: of the 95 % interval
     high: float
-    n: int  #: device seeds
+    n: int  #: device seeds; 0 if nothing is random
     images: int
+    unit: str = "points"  #: or "times"
 
     @property
     def exploratory(self) -> bool:
         """Whether there are too few seeds or images for a conclusion."""
-        return self.n < SEEDS or self.images < IMAGES
+        return 0 < self.n < SEEDS or (self.n > 0 and self.images < IMAGES)
 
     def as_dict(self) -> dict[str, Any]:
-        """For the provenance file; numbers rounded to 0.01 points."""
-        fields = {k: round(v, 2) if isinstance(v, float) else v for k, v in asdict(self).items()}
+        """For the provenance file; points rounded to 0.01, and ratios to 3 digits."""
+        digits = (lambda v: round(v, 2)) if self.unit == "points" else (lambda v: float(f"{v:.3g}"))
+        fields = {k: digits(v) if isinstance(v, float) else v for k, v in asdict(self).items()}
         return fields | {"exploratory": self.exploratory}
+
+
+def effect_text(claim: dict[str, Any]) -> str:
+    """Effect, interval and unit of a claim's dictionary, for tables."""
+    unit = claim.get("unit", "points")
+    form = "{:.2f}" if unit == "points" else "{:.3g}"
+    effect, low, high = (form.format(claim[name]) for name in ("effect", "low", "high"))
+    return f"{effect} [{low}, {high}] {unit}" if claim["n"] else f"{effect} {unit}"
+
+
+def exactly(statement: str, ratio: float, holds: bool) -> Claim:
+    """The claim about a ratio of counts, in which nothing is random."""
+    return Claim(statement, "confirmed" if holds else "refuted", ratio, ratio, ratio, 0, 0, "times")
+
+
+def below_times(statement: str, ratio: Interval, threshold: float = 1.0) -> Claim:
+    """The claim that a ratio is below `threshold`: decided if the interval clears it."""
+    verdict = "confirmed" if ratio.high < threshold else "refuted" if ratio.low > threshold else "undecided"
+    return Claim(statement, verdict, ratio.mean, ratio.low, ratio.high, ratio.n, ratio.images, "times")
 
 
 def above(statement: str, difference: Interval, threshold: float = 0.0) -> Claim:

@@ -1,29 +1,318 @@
-"""Cost."""
+"""Energy, time and area of a mapped network, from what its placement does and its devices conduct.
 
+    energy   array: t_read times the sum of v^2 g over all passes and the cells in selected lines, measured on images;
+             every other circuit: its energy per use times its uses
+    time     of a pass: DAC, read, sample and hold, and then as many conversions as the busiest converter has; all tiles
+             of a layer work at once, its passes one after another, its copies (if any) side by side
+    area     cells and circuits of whole tiles, selected or not
+
+Not modelled: leakage, clocks, control, chip-to-chip links, and wires inside the tile.
+"""
+
+import math
+from collections.abc import Iterator, Mapping as MappingType
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
 import torch
 from torch import Tensor
 
+from memlib.analog import AnalogLayer
 from memlib.calibration import input_volts, quantise_input
 from memlib.chip import AnalogNetwork
+from memlib.footprint import layer_activity
 from memlib.reads import window_inputs
+from memlib.technology import Technology, technology_of
+from memlib.validate import fail, one_of, whole
+
+CONVERTERS = ("serial", "parallel")
+#: Images of which the array energy is measured at once.
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What one layer does in one inference: how often what circuits are used for happens."""
+
+    passes: int
+    row: int  #: rows driven, of all physical tiles
+    conversion: int
+    result: int  #: converted column pairs, or columns less their reference, each added to a partial sum
+    input_byte: int  #: fetched: every pass fetches each input that it needs once
+    row_byte: int  #: put to rows
+    result_byte: int
+    output: int  #: values that leave the layer
+    operations: int  #: of the float layer, two for each multiplication and addition
+    nothing: int = 0
+
+    @classmethod
+    def of(cls, layer: AnalogLayer, calls: list[tuple[int, ...]], result_bytes: int) -> "Activity":
+        """The activity of a layer whose calls have inputs of these sizes (see `layers.call_sizes`)."""
+        h, p, g = layer.hardware, layer.placement, layer.geometry
+        counts = layer_activity(p, h, calls)
+        results = layer_activity(p, h.replace(tile=h.tile.replace(converter="pair")), calls)["conversions"]
+        outputs = g.outputs * sum(math.prod(g.output_size(size) if g.dims else size) for size in calls)
+        bits = h.tile.dac_bits
+        return cls(
+            passes=counts["passes"],
+            row=counts["row_activations"],
+            conversion=counts["conversions"],
+            result=results,
+            input_byte=math.ceil(counts["passes"] * p.matrix_rows * bits / 8),
+            row_byte=math.ceil(counts["row_activations"] * bits / 8),
+            result_byte=results * result_bytes,
+            output=outputs,
+            operations=2 * outputs * (g.inputs // g.groups) * g.positions,
+        )
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """The physical tiles of one layer, and what stands around them."""
+
+    tile: int
+    row: int
+    column: int  #: with those of references
+    converter: int
+    pair: int  #: places where the two halves of a result meet
+    conversions: int  #: of the busiest converter in a pass
+
+    @classmethod
+    def of(cls, layer: AnalogLayer, converters: str) -> "Tiles":
+        """The tiles of a layer: a converter for each of them or each pair, or for each column (pair) of them."""
+        h, p = layer.hardware, layer.placement
+        reference = h.mapping.scheme == "offset"
+        tiles, columns = len(p) * h.mapping.polarities, h.tile.cols + reference
+        apart = h.tile.converter == "column"
+        groups, channels = (tiles, columns) if apart else (len(p), h.tile.cols)
+        busiest = int(p.selected_columns.max()) + (apart and reference)
+        serial = converters == "serial"
+        number = groups if serial else groups * channels
+        pairs = len(p) * (1 if serial else h.tile.cols)
+        return cls(tiles, tiles * h.tile.rows, tiles * columns, number, pairs, busiest if serial else 1)
+
+
+def cost(
+    analog: AnalogNetwork,
+    images: Tensor,
+    technology: str | Technology = "isaac",
+    converters: str = "serial",
+    copies: int | MappingType[str, int] = 1,
+) -> pd.DataFrame:
+    """What one inference takes, on average over `images`.
+
+    Args:
+        images: (n, *input shape); the array energy is measured on them.
+        technology: one of `technology.TECHNOLOGIES`, or one of your own.
+        converters: "serial": one ADC for all columns of a tile; "parallel": one for each.
+        copies: of all tiles of every layer, or of {layer name: copies}, which share its passes.
+
+    Returns:
+        A row per layer and component: layer, component, energy (J), latency (s, that passes wait for it, over all of
+        them), area (m2), and on the rows of "array" operations, and writing_energy (J) and writing_time (s, one cell of
+        every tile at a time) to program the cells. `totals` adds them up.
+
+    Raises:
+        ValueError: for converters that are off, which no circuit can be, or arguments that are not allowed.
+    """
+    technology = technology_of(technology)
+    one_of("converters", converters, CONVERTERS)
+    for name, layer in analog.layers.items():
+        for field in ("dac_bits", "adc_bits"):
+            if getattr(layer.hardware.tile, field) is None:
+                fail(
+                    f"{field} of layer {name!r}",
+                    None,
+                    "a number of bits: without converters there is no circuit to cost",
+                )
+    if not isinstance(copies, MappingType):
+        copies = dict.fromkeys(analog.layers, copies)
+    measured = measure(analog, images)
+    rows = []
+    for name, layer in analog.layers.items():
+        times = copies.get(name, 1)
+        whole(f"copies of layer {name!r}", times, 1)
+        for row in _layer_rows(layer, measured[name], technology, converters, times):
+            rows.append({"layer": name, **row})
+    return pd.DataFrame(rows).fillna({"operations": 0})
+
+
+def _layer_rows(
+    layer: AnalogLayer, measured: "Measured", technology: Technology, converters: str, copies: int
+) -> Iterator[dict[str, Any]]:
+    """The rows of one layer: its array, and each kind of circuit."""
+    tile, activity = layer.hardware.tile, Activity.of(layer, measured.calls, technology.result_bytes)
+    tiles = Tiles.of(layer, converters)
+    passes = math.ceil(activity.passes / copies)
+    t_read = tile.t_read or technology.t_read
+    cells = tiles.column * tile.rows * copies
+    written, seconds = _writing(layer, technology)
+    yield {
+        "component": "array",
+        "energy": measured.power * t_read,
+        "latency": passes * t_read,
+        "area": cells * technology.cell_area,
+        "operations": activity.operations,
+        "writing_energy": written * copies,
+        "writing_time": seconds,
+    }
+    for component, circuit in technology.circuits.items():
+        bits = tile.dac_bits if circuit.use == "row" else tile.adc_bits
+        in_turn = tiles.conversions if circuit.use == "conversion" and circuit.each == "converter" else 1
+        yield {
+            "component": component,
+            "energy": getattr(activity, circuit.use) * circuit.energy(bits),
+            "latency": passes * in_turn * circuit.latency if circuit.waits else 0.0,
+            "area": copies * circuit.number * getattr(tiles, circuit.each) * circuit.size(bits),
+        }
+
+
+def _writing(layer: AnalogLayer, technology: Technology) -> tuple[float, float]:
+    """Energy, J, and time, s, to program a layer once: all cells of its tiles, or without unused ones if unformed."""
+    h, p = layer.hardware, layer.placement
+    unformed = h.mapping.unused == "unformed"
+    allocated = h.tile.rows * (h.tile.cols + (h.mapping.scheme == "offset"))
+    cells = (p.cells_used if unformed else len(p) * allocated) * h.mapping.polarities
+    most = max((t.cells_used for t in p), default=0) if unformed else allocated
+    mean = (h.device.g_on + h.device.g_off) / 2
+    return cells * technology.writing.energy(mean), most * technology.writing.time
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one layer was seen to do."""
+
+    calls: list[tuple[int, ...]]  #: see `layers.call_sizes`
+    power: float  #: sum of v^2 g over all passes and cells of one image, W
 
 
 @torch.inference_mode()
-def array_energy(analog: AnalogNetwork, images: Tensor, t_read: float) -> dict[str, float]:
-    found = {}
+def measure(analog: AnalogNetwork, images: Tensor) -> dict[str, Measured]:
+    """Run images through a mapped network and add up what its cells conduct; read noise is left as it was.
+
+    Returns:
+        layer name -> its calls, and the mean over images of sum v^2 g over all passes and cells in selected lines, W.
+    """
+    calls: dict[str, list[tuple[int, ...]]] = {name: [] for name in analog.layers}
+    power = dict.fromkeys(analog.layers, 0.0)
     hooks = []
     for name, layer in analog.layers.items():
 
-        def hook(module, args, name=name):
-            x = args[0]
-            v = quantise_input(x.double(), module.hardware.tile, module.inputs) * input_volts(
-                module.hardware.tile, module.inputs
+        def watch(layer: AnalogLayer, arguments: tuple, named: dict, name: str = name) -> None:
+            x = arguments[0] if arguments else named["input"]
+            dims = layer.geometry.dims
+            calls[name].append(tuple(x.shape[x.dim() - dims :]) if dims else tuple(x.shape[1:-1]))
+            volts = quantise_input(x.double(), layer.hardware.tile, layer.inputs) * input_volts(
+                layer.hardware.tile, layer.inputs
             )
-            u = window_inputs(module.placement.window, v).flatten(1)
-            found[name] = found.get(name, 0.0) + float(module.load @ u.square().sum(1)) * t_read / len(images)
+            squares = window_inputs(layer.placement.window, volts).flatten(1).square_().sum(1)
+            power[name] += float(layer.load @ squares) / len(images)
 
-        hooks.append(layer.register_forward_pre_hook(hook))
-    analog(images)
-    for h in hooks:
-        h.remove()
-    return found
+        hooks.append(layer.register_forward_pre_hook(watch, with_kwargs=True))
+    batches = images.split(BATCH)
+    try:
+        with analog.rewound():
+            for batch in batches:
+                analog(batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return {name: Measured(seen[: len(seen) // len(batches)], power[name]) for name, seen in calls.items()}
+
+
+@dataclass(frozen=True)
+class Totals:
+    """A whole machine."""
+
+    energy: float  #: of an inference, J
+    latency: float  #: of an inference, s
+    interval: float  #: between inferences, s: the latency, or with pipelined layers that of the slowest
+    area: float  #: m2
+    operations: float  #: of an inference
+
+    @property
+    def power(self) -> float:
+        """At full speed, W."""
+        return self.energy / self.interval
+
+    @property
+    def tops_per_watt(self) -> float:
+        """10^12 operations per second and watt."""
+        return self.operations / self.energy / 1e12
+
+    @property
+    def tops_per_mm2(self) -> float:
+        """10^12 operations per second and mm2."""
+        return self.operations / self.interval / (self.area * 1e6) / 1e12
+
+
+def totals(table: pd.DataFrame, pipelined: bool = False) -> Totals:
+    """Add up a table of `cost`.
+
+    Args:
+        pipelined: every layer works on another inference, so that the slowest decides how fast they follow; else an
+            inference begins when the one before has ended.
+    """
+    layers = table.groupby("layer", sort=False)["latency"].sum()
+    latency = float(layers.sum())
+    interval = float(layers.max()) if pipelined else latency
+    sums = table[["energy", "area", "operations"]].sum()
+    return Totals(float(sums["energy"]), latency, interval, float(sums["area"]), float(sums["operations"]))
+
+
+def balanced_copies(
+    table: pd.DataFrame, passes: MappingType[str, int], area: float | None = None, interval: float | None = None
+) -> dict[str, int]:
+    """Copies of each layer that make a pipelined machine as fast as an area allows, or as small as an interval allows.
+
+    Args:
+        table: of `cost`, with one copy of each layer.
+        passes: of each layer; more copies than passes would be idle.
+        area: to stay within, m2; or interval: to reach, s (where copies can: no layer is faster than one pass).
+
+    Raises:
+        ValueError: unless one of both is given; if not even single copies fit in the area.
+    """
+    layers = table.groupby("layer", sort=False)[["latency", "area"]].sum()
+    steps = pd.Series(passes).reindex(layers.index)
+
+    def copies(goal: float) -> pd.Series:
+        """The fewest that bring every layer's ceil(passes/copies) passes within the goal."""
+        allowed = (goal * (1 + 1e-9) / (layers["latency"] / steps)).floordiv(1).clip(lower=1)
+        return (steps / allowed).apply(math.ceil)
+
+    if (area is None) == (interval is None):
+        fail("area, interval", (area, interval), "one of them, not both")
+    if interval is None:
+        if layers["area"].sum() > area:
+            fail("area", area, f"at least that of single copies, {layers['area'].sum():.3g} m2")
+        per_pass = layers["latency"] / steps
+        goals = sorted({t * k for t, n in zip(per_pass, steps, strict=True) for k in range(1, int(n) + 1)})
+        fits = [goal for goal in goals if (copies(goal) * layers["area"]).sum() <= area]
+        interval = min(fits)
+    return {name: int(n) for name, n in copies(interval).items()}
+
+
+def inventory(
+    technology: str | Technology, tiles: int, rows: int, cols: int, converters: str = "serial"
+) -> pd.DataFrame:
+    """What a machine of so many tiles consists of, at the bits that the technology is listed for, as papers list it.
+
+    Returns:
+        A row per component: number, area (m2), power (W, all in use), latency (s, of one use).
+    """
+    technology = technology_of(technology)
+    one_of("converters", converters, CONVERTERS)
+    count = {"tile": tiles, "row": tiles * rows, "column": tiles * cols}
+    count["converter"], count["pair"] = (
+        (tiles * cols, tiles * cols // 2) if converters == "parallel" else (tiles, tiles)
+    )
+    rows_of_table = []
+    for component, circuit in technology.circuits.items():
+        number = circuit.number * count[circuit.each]
+        sums = {"area": number * circuit.area, "power": number * circuit.power}
+        rows_of_table.append({"component": component, "number": number, **sums, "latency": circuit.latency})
+    area = tiles * rows * cols * technology.cell_area
+    rows_of_table.append({"component": "array", "number": tiles, "area": area, "latency": technology.t_read})
+    return pd.DataFrame(rows_of_table)

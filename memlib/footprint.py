@@ -1,7 +1,7 @@
 """What a mapping occupies and how often it is used, from the placement that accuracy is computed with."""
 
 import math
-from collections.abc import Mapping as MappingType
+from collections.abc import Callable, Mapping as MappingType
 from typing import Any
 
 import pandas as pd
@@ -9,7 +9,9 @@ from torch import nn
 
 from memlib.hardware import Hardware, per_layer
 from memlib.layers import Geometry, call_sizes, map_sizes, matrix_layers
-from memlib.placement import Placement, Size
+from memlib.placement import Placement, Size, place
+from memlib.progress import progress
+from memlib.validate import one_of, whole
 
 
 def layer_footprint(placement: Placement, hardware: Hardware) -> dict[str, Any]:
@@ -41,8 +43,8 @@ def layer_activity(placement: Placement, hardware: Hardware, calls: list[Size]) 
     """How often the parts of one layer are used for one input, whose calls have these sizes (see `call_sizes`).
 
     Returns:
-        passes; row_activations (rows driven) and column_activations (columns read, references too), of all physical
-        tiles in all passes; conversions of the ADCs.
+        passes; tile_reads, row_activations (rows driven) and column_activations (columns read, references too), of all
+        physical tiles in all passes; conversions of the ADCs.
     """
     window, polarities = placement.window, hardware.mapping.polarities
     maps = [(size, 1) if window.geometry.dims else ((), math.prod(size)) for size in calls]
@@ -52,6 +54,7 @@ def layer_activity(placement: Placement, hardware: Hardware, calls: list[Size]) 
     references = len(placement) if scheme == "offset" else 0
     return {
         "passes": passes,
+        "tile_reads": passes * len(placement) * polarities,
         "row_activations": passes * int(placement.selected_rows.sum()) * polarities,
         "column_activations": passes * (int(placement.selected_columns.sum()) * polarities + references),
         "conversions": conversions,
@@ -79,3 +82,58 @@ def footprint(
         placement = h.place(Geometry.of(layers[name]), map_sizes(layers[name], calls[name]))
         rows.append({"layer": name, **layer_footprint(placement, h), **layer_activity(placement, h, calls[name])})
     return pd.DataFrame(rows)
+
+
+def best_windows(
+    model: nn.Module,
+    input_shape: tuple[int, ...],
+    hardware: Hardware | MappingType[str, Hardware],
+    objective: str | Callable[[dict[str, Any]], float] = "tile_reads",
+    largest: int = 64,
+    digital: Any = (),
+) -> pd.DataFrame:
+    """For each convolution, the window of outputs that makes an objective smallest, by trying all; orders as given.
+
+    Args:
+        objective: a column of `footprint`, or a function of a row of it (a dict).
+        largest: outputs of a window at most.
+
+    Returns:
+        A row per convolution: layer, window (h, w) that `Mapping(layout=...)` takes, value, and dense, the value of the
+        window (1, 1). Of equal windows the smallest.
+
+    Raises:
+        ValueError: for an unknown objective, and as `footprint`.
+    """
+    whole("largest", largest, 1)
+    layers = matrix_layers(model, digital)
+    calls = call_sizes(model, layers, input_shape)
+    tasks = [(name, h) for name, h in per_layer(hardware, layers).items() if Geometry.of(layers[name]).dims]
+    rows = []
+    for name, h in progress(tasks, unit="layers"):
+        geometry, sizes = Geometry.of(layers[name]), map_sizes(layers[name], calls[name])
+        values = {}
+        for window in _windows(geometry, sizes, largest):
+            candidate = h.replace(mapping=h.mapping.replace(layout=window))
+            placement = _place(geometry, candidate, sizes)
+            row = {**layer_footprint(placement, candidate), **layer_activity(placement, candidate, calls[name])}
+            if isinstance(objective, str):
+                one_of("objective", objective, [key for key, value in row.items() if not isinstance(value, str)])
+            values[window] = row[objective] if isinstance(objective, str) else objective(row)
+        best = min(values, key=lambda window: (values[window], window[0] * window[1], window))
+        rows.append({"layer": name, "window": best, "value": values[best], "dense": values[1, 1]})
+    return pd.DataFrame(rows)
+
+
+def _windows(geometry: Geometry, sizes: tuple[Size, ...], largest: int) -> list[tuple[int, int]]:
+    """All windows (h, w) of at most so many outputs that are not clipped by the smallest map."""
+    smallest = (1, *map(min, zip(*map(geometry.output_size, sizes), strict=True)))[-2:]
+    return [
+        (h, w) for h in range(1, min(smallest[0], largest) + 1) for w in range(1, min(smallest[1], largest // h) + 1)
+    ]
+
+
+def _place(geometry: Geometry, hardware: Hardware, sizes: tuple[Size, ...]) -> Placement:
+    """As `Hardware.place`, without keeping the placement for later."""
+    tile, mapping = hardware.tile, hardware.mapping
+    return place.__wrapped__(geometry, tile.rows, tile.cols, mapping.layout, mapping.order, sizes)

@@ -72,9 +72,10 @@ class Reads(nn.Module):
         self.readout, self.geometry = readout, placement.window.geometry
         self._generator: torch.Generator | None = None
 
-    def reset(self) -> None:
-        """Rewind the read noise to its state at mapping."""
-        self._generator = None
+    def rewind(self, state: torch.Generator | None = None) -> torch.Generator | None:
+        """Put the read noise back to its state at mapping, or to one that this returned; returns the one it had."""
+        found, self._generator = self._generator, state
+        return found
 
     def normals(self, shape: tuple[int, ...], device: torch.device) -> Tensor:
         """The next normals of this layer's read noise."""

@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from memlib.claims import effect_text
 from memlib.figures import provenance
 from memlib.paths import project_root, write_whole
 from memlib.presets import PRESETS
@@ -238,17 +239,17 @@ def write_report(preset: str) -> Path:
     folder = project_root() / "figures" / preset
     lines = [f"# Claims, preset `{preset}`", ""]
     lines += [
-        "Effects in percentage points with 95 % intervals. A claim on fewer than 10 device seeds or 5,000 images is"
-    ]
-    lines += [
-        "marked exploratory, whatever its verdict. Each interval stands for itself, uncorrected for their number.",
+        "Effects in percentage points, or as a ratio (times), with 95 % intervals; a ratio of counts has none, n and images",
+        "are 0 then. A claim on fewer than 10 device seeds or 5,000 images is marked exploratory, whatever its verdict.",
+        "Each interval stands for itself, uncorrected for their number.",
         "",
     ]
     figures = {path.stem: json.loads(path.read_text()).get("parameters", {}) for path in sorted(folder.glob("*.json"))}
     lines += [f"Images of {name}: {p['origin']}." for name, p in figures.items() if "origin" in p] + [""]
     lines += ["| figure | claim | verdict | effect | n | images |", "|---|---|---|---|---|---|"]
-    row = "| {name} | {statement} | {verdict} | {effect:.2f} [{low:.2f}, {high:.2f}] | {n} | {images} |"
-    lines += [row.format(**claim | {"name": name, "verdict": verdict}) for name, claim, verdict in _claims(folder)]
+    row = "| {name} | {statement} | {verdict} | {text} | {n} | {images} |"
+    for name, claim, verdict in _claims(folder):
+        lines.append(row.format(**claim | {"name": name, "verdict": verdict, "text": effect_text(claim)}))
     path = folder / "REPORT.md"
     write_whole(path, "\n".join(lines) + "\n")
     return path
@@ -341,9 +342,9 @@ def _print_tables(rows: list[dict[str, Any]], preset: str, report: Path) -> None
     print(f"\n{'notebook':<20} {'state':<12} {'seconds':>8}")
     for row in rows:
         print(f"{row['notebook']:<20} {row['state']:<12} {row['seconds']:>8.1f}")
-    print("\nclaims (percentage points)")
+    print("\nclaims")
     for _, claim, verdict in _claims(report.parent):
-        print(f"  {verdict:<24} {claim['effect']:7.2f} [{claim['low']:.2f}, {claim['high']:.2f}]  {claim['statement']}")
+        print(f"  {verdict:<24} {effect_text(claim):>28}  {claim['statement']}")
     print(f"\nfigures/{preset}/ holds the figures, their data, and {report.name}")
 
 

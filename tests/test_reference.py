@@ -11,7 +11,7 @@ from reference import ReferenceLayer
 from torch import nn
 
 from memlib import Device, Hardware, Mapping, Tile, footprint, map_network
-from memlib.cost import array_energy
+from memlib.cost import measure
 from memlib.layers import Geometry
 from memlib.streams import generator
 
@@ -92,7 +92,7 @@ def assert_equal_to_reference(module: nn.Module, shape: tuple[int, ...], hardwar
     passes = shape[1:-1] if isinstance(module, nn.Linear) else ()  # the reference counts one vector
     found = row["cells_used"], row["cells_allocated"], row["tiles"], row["conversions"] / math.prod(passes)
     assert found == counts
-    energy = float(array_energy(fast, x, 1e-7)["0"]) * len(x)
+    energy = measure(fast, x)["0"].power * len(x) * 1e-7
     assert energy == pytest.approx(slow.array_energy(x.numpy(), 1e-7), rel=1e-9)
 
 
