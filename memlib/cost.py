@@ -9,6 +9,7 @@
 Not modelled: leakage, clocks, control, chip-to-chip links, and wires inside the tile.
 """
 
+import bisect
 import math
 from collections.abc import Iterator, Mapping as MappingType
 from dataclasses import dataclass
@@ -16,19 +17,22 @@ from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from memlib.analog import AnalogLayer
 from memlib.calibration import input_volts, quantise_input
 from memlib.chip import AnalogNetwork
 from memlib.footprint import layer_activity
+from memlib.hardware import Hardware, per_layer
+from memlib.layers import Geometry, call_sizes, input_size, map_sizes, matrix_layers
+from memlib.placement import Placement, Size
 from memlib.reads import window_inputs
 from memlib.technology import Technology, technology_of
 from memlib.validate import fail, one_of, whole
 
 CONVERTERS = ("serial", "parallel")
-#: Images of which the array energy is measured at once.
-BATCH = 16
+#: Images that are run at once to measure the array energy.
+BATCH = 100
 
 
 @dataclass(frozen=True)
@@ -47,19 +51,19 @@ class Activity:
     nothing: int = 0
 
     @classmethod
-    def of(cls, layer: AnalogLayer, calls: list[tuple[int, ...]], result_bytes: int) -> "Activity":
+    def of(cls, placement: Placement, hardware: Hardware, calls: list[Size], result_bytes: int) -> "Activity":
         """The activity of a layer whose calls have inputs of these sizes (see `layers.call_sizes`)."""
-        h, p, g = layer.hardware, layer.placement, layer.geometry
-        counts = layer_activity(p, h, calls)
-        results = layer_activity(p, h.replace(tile=h.tile.replace(converter="pair")), calls)["conversions"]
+        g, bits = placement.window.geometry, hardware.tile.dac_bits
+        counts = layer_activity(placement, hardware, calls)
+        by_pair = hardware.replace(tile=hardware.tile.replace(converter="pair"))
+        results = layer_activity(placement, by_pair, calls)["conversions"]
         outputs = g.outputs * sum(math.prod(g.output_size(size) if g.dims else size) for size in calls)
-        bits = h.tile.dac_bits
         return cls(
             passes=counts["passes"],
             row=counts["row_activations"],
             conversion=counts["conversions"],
             result=results,
-            input_byte=math.ceil(counts["passes"] * p.matrix_rows * bits / 8),
+            input_byte=math.ceil(counts["passes"] * placement.matrix_rows * bits / 8),
             row_byte=math.ceil(counts["row_activations"] * bits / 8),
             result_byte=results * result_bytes,
             output=outputs,
@@ -79,18 +83,69 @@ class Tiles:
     conversions: int  #: of the busiest converter in a pass
 
     @classmethod
-    def of(cls, layer: AnalogLayer, converters: str) -> "Tiles":
+    def of(cls, placement: Placement, hardware: Hardware, converters: str) -> "Tiles":
         """The tiles of a layer: a converter for each of them or each pair, or for each column (pair) of them."""
-        h, p = layer.hardware, layer.placement
-        reference = h.mapping.scheme == "offset"
-        tiles, columns = len(p) * h.mapping.polarities, h.tile.cols + reference
-        apart = h.tile.converter == "column"
-        groups, channels = (tiles, columns) if apart else (len(p), h.tile.cols)
-        busiest = int(p.selected_columns.max()) + (apart and reference)
-        serial = converters == "serial"
-        number = groups if serial else groups * channels
-        pairs = len(p) * (1 if serial else h.tile.cols)
-        return cls(tiles, tiles * h.tile.rows, tiles * columns, number, pairs, busiest if serial else 1)
+        tile, mapping = hardware.tile, hardware.mapping
+        apart, serial, reference = tile.converter == "column", converters == "serial", mapping.scheme == "offset"
+        tiles, columns = len(placement) * mapping.polarities, tile.cols + reference
+        groups, channels = (tiles, columns) if apart else (len(placement), tile.cols)
+        return cls(
+            tile=tiles,
+            row=tiles * tile.rows,
+            column=tiles * columns,
+            converter=groups if serial else groups * channels,
+            pair=len(placement) * (1 if serial else tile.cols),
+            conversions=int(placement.selected_columns.max()) + (apart and reference) if serial else 1,
+        )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one layer was seen to do."""
+
+    calls: list[Size]  #: see `layers.call_sizes`
+    power: float  #: sum of v^2 g over all passes and cells in selected lines, mean over images, W
+
+
+@torch.inference_mode()
+def measure(analog: AnalogNetwork, images: Tensor) -> dict[str, Measured]:
+    """Run images through a mapped network and add up what its cells conduct; its read noise is left as it was.
+
+    Args:
+        images: (n, *input shape).
+    """
+    calls: dict[str, list[Size]] = {name: [] for name in analog.layers}
+    power = dict.fromkeys(analog.layers, 0.0)
+    hooks = []
+    for name, layer in analog.layers.items():
+
+        def watch(layer: AnalogLayer, arguments: tuple, named: dict, name: str = name) -> None:
+            x = arguments[0] if arguments else named["input"]
+            calls[name].append(input_size(layer.geometry, x))
+            power[name] += _power(layer, x) / len(images)
+
+        hooks.append(layer.register_forward_pre_hook(watch, with_kwargs=True))
+    batches = images.split(BATCH)
+    try:
+        with analog.rewound():
+            for batch in batches:
+                analog(batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return {name: Measured(seen[: len(seen) // len(batches)], power[name]) for name, seen in calls.items()}
+
+
+def _power(layer: AnalogLayer, x: Tensor) -> float:
+    """Sum of v^2 g over the images and passes of one call and the cells in selected lines, W.
+
+    Squares are summed over images first: what an input drives is the same for all of them.
+    """
+    tile, inputs, window = layer.hardware.tile, layer.inputs, layer.placement.window
+    x = x[None] if x.dim() == window.geometry.dims + 1 else x
+    squares = (quantise_input(x.double(), tile, inputs) * input_volts(tile, inputs)).square_()
+    summed = squares.flatten(0, -2 - window.geometry.dims).sum(0, keepdim=True)
+    return float(layer.load @ window_inputs(window, summed).flatten(1).sum(1))
 
 
 def cost(
@@ -100,10 +155,37 @@ def cost(
     converters: str = "serial",
     copies: int | MappingType[str, int] = 1,
 ) -> pd.DataFrame:
-    """What one inference takes, on average over `images`.
+    """What one inference of a chip takes, on average over `images`.
 
     Args:
         images: (n, *input shape); the array energy is measured on them.
+        technology, converters, copies: see `cost_of`.
+
+    Returns:
+        As `cost_of`.
+
+    Raises:
+        ValueError: as `cost_of`.
+    """
+    measured = measure(analog, images)
+    layers = {name: (layer.placement, layer.hardware) for name, layer in analog.layers.items()}
+    return _table(layers, measured, technology, converters, copies)
+
+
+def cost_of(
+    model: nn.Module,
+    input_shape: tuple[int, ...],
+    hardware: Hardware | MappingType[str, Hardware],
+    array_power: MappingType[str, float],
+    technology: str | Technology = "isaac",
+    converters: str = "serial",
+    copies: int | MappingType[str, int] = 1,
+    digital: Any = (),
+) -> pd.DataFrame:
+    """What one inference takes, without a chip: all but the array energy follows from the placement.
+
+    Args:
+        array_power: of each layer, W, as `measure` finds it.
         technology: one of `technology.TECHNOLOGIES`, or one of your own.
         converters: "serial": one ADC for all columns of a tile; "parallel": one for each.
         copies: of all tiles of every layer, or of {layer name: copies}, which share its passes.
@@ -116,43 +198,55 @@ def cost(
     Raises:
         ValueError: for converters that are off, which no circuit can be, or arguments that are not allowed.
     """
+    modules = matrix_layers(model, digital)
+    calls = call_sizes(model, modules, input_shape)
+    measured = {name: Measured(calls[name], array_power[name]) for name in modules}
+    by_layer = per_layer(hardware, modules)
+    placements = {
+        name: h.place(Geometry.of(modules[name]), map_sizes(modules[name], calls[name])) for name, h in by_layer.items()
+    }
+    return _table(
+        {name: (placements[name], h) for name, h in by_layer.items()}, measured, technology, converters, copies
+    )
+
+
+def _table(
+    layers: dict[str, tuple[Placement, Hardware]],
+    measured: dict[str, Measured],
+    technology: str | Technology,
+    converters: str,
+    copies: int | MappingType[str, int],
+) -> pd.DataFrame:
     technology = technology_of(technology)
     one_of("converters", converters, CONVERTERS)
-    for name, layer in analog.layers.items():
-        for field in ("dac_bits", "adc_bits"):
-            if getattr(layer.hardware.tile, field) is None:
-                fail(
-                    f"{field} of layer {name!r}",
-                    None,
-                    "a number of bits: without converters there is no circuit to cost",
-                )
     if not isinstance(copies, MappingType):
-        copies = dict.fromkeys(analog.layers, copies)
-    measured = measure(analog, images)
+        copies = dict.fromkeys(layers, copies)
     rows = []
-    for name, layer in analog.layers.items():
+    for name, (placement, hardware) in layers.items():
         times = copies.get(name, 1)
         whole(f"copies of layer {name!r}", times, 1)
-        for row in _layer_rows(layer, measured[name], technology, converters, times):
+        for field in ("dac_bits", "adc_bits"):
+            if getattr(hardware.tile, field) is None:
+                fail(f"{field} of layer {name!r}", None, "a number of bits: a converter that is off has no cost")
+        for row in _layer_rows(placement, hardware, measured[name], technology, converters, times):
             rows.append({"layer": name, **row})
     return pd.DataFrame(rows).fillna({"operations": 0})
 
 
 def _layer_rows(
-    layer: AnalogLayer, measured: "Measured", technology: Technology, converters: str, copies: int
+    placement: Placement, hardware: Hardware, measured: Measured, technology: Technology, converters: str, copies: int
 ) -> Iterator[dict[str, Any]]:
     """The rows of one layer: its array, and each kind of circuit."""
-    tile, activity = layer.hardware.tile, Activity.of(layer, measured.calls, technology.result_bytes)
-    tiles = Tiles.of(layer, converters)
+    tile, activity = hardware.tile, Activity.of(placement, hardware, measured.calls, technology.result_bytes)
+    tiles = Tiles.of(placement, hardware, converters)
     passes = math.ceil(activity.passes / copies)
     t_read = tile.t_read or technology.t_read
-    cells = tiles.column * tile.rows * copies
-    written, seconds = _writing(layer, technology)
+    written, seconds = _writing(placement, hardware, technology)
     yield {
         "component": "array",
         "energy": measured.power * t_read,
         "latency": passes * t_read,
-        "area": cells * technology.cell_area,
+        "area": tiles.column * tile.rows * copies * technology.cell_area,
         "operations": activity.operations,
         "writing_energy": written * copies,
         "writing_time": seconds,
@@ -168,57 +262,15 @@ def _layer_rows(
         }
 
 
-def _writing(layer: AnalogLayer, technology: Technology) -> tuple[float, float]:
+def _writing(placement: Placement, hardware: Hardware, technology: Technology) -> tuple[float, float]:
     """Energy, J, and time, s, to program a layer once: all cells of its tiles, or without unused ones if unformed."""
-    h, p = layer.hardware, layer.placement
-    unformed = h.mapping.unused == "unformed"
-    allocated = h.tile.rows * (h.tile.cols + (h.mapping.scheme == "offset"))
-    cells = (p.cells_used if unformed else len(p) * allocated) * h.mapping.polarities
-    most = max((t.cells_used for t in p), default=0) if unformed else allocated
-    mean = (h.device.g_on + h.device.g_off) / 2
-    return cells * technology.writing.energy(mean), most * technology.writing.time
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What one layer was seen to do."""
-
-    calls: list[tuple[int, ...]]  #: see `layers.call_sizes`
-    power: float  #: sum of v^2 g over all passes and cells of one image, W
-
-
-@torch.inference_mode()
-def measure(analog: AnalogNetwork, images: Tensor) -> dict[str, Measured]:
-    """Run images through a mapped network and add up what its cells conduct; read noise is left as it was.
-
-    Returns:
-        layer name -> its calls, and the mean over images of sum v^2 g over all passes and cells in selected lines, W.
-    """
-    calls: dict[str, list[tuple[int, ...]]] = {name: [] for name in analog.layers}
-    power = dict.fromkeys(analog.layers, 0.0)
-    hooks = []
-    for name, layer in analog.layers.items():
-
-        def watch(layer: AnalogLayer, arguments: tuple, named: dict, name: str = name) -> None:
-            x = arguments[0] if arguments else named["input"]
-            dims = layer.geometry.dims
-            calls[name].append(tuple(x.shape[x.dim() - dims :]) if dims else tuple(x.shape[1:-1]))
-            volts = quantise_input(x.double(), layer.hardware.tile, layer.inputs) * input_volts(
-                layer.hardware.tile, layer.inputs
-            )
-            squares = window_inputs(layer.placement.window, volts).flatten(1).square_().sum(1)
-            power[name] += float(layer.load @ squares) / len(images)
-
-        hooks.append(layer.register_forward_pre_hook(watch, with_kwargs=True))
-    batches = images.split(BATCH)
-    try:
-        with analog.rewound():
-            for batch in batches:
-                analog(batch)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return {name: Measured(seen[: len(seen) // len(batches)], power[name]) for name, seen in calls.items()}
+    tile, mapping, device = hardware.tile, hardware.mapping, hardware.device
+    unformed = mapping.unused == "unformed"
+    allocated = tile.rows * (tile.cols + (mapping.scheme == "offset"))
+    cells = placement.cells_used if unformed else len(placement) * allocated
+    most = max((t.cells_used for t in placement), default=0) if unformed else allocated
+    energy = technology.writing.energy((device.g_on + device.g_off) / 2)
+    return cells * mapping.polarities * energy, most * technology.writing.time
 
 
 @dataclass(frozen=True)
@@ -276,21 +328,21 @@ def balanced_copies(
     """
     layers = table.groupby("layer", sort=False)[["latency", "area"]].sum()
     steps = pd.Series(passes).reindex(layers.index)
+    per_pass = layers["latency"] / steps
 
     def copies(goal: float) -> pd.Series:
         """The fewest that bring every layer's ceil(passes/copies) passes within the goal."""
-        allowed = (goal * (1 + 1e-9) / (layers["latency"] / steps)).floordiv(1).clip(lower=1)
-        return (steps / allowed).apply(math.ceil)
+        in_turn = (goal * (1 + 1e-9) / per_pass).floordiv(1).clip(lower=1)
+        return (steps / in_turn).apply(math.ceil)
 
     if (area is None) == (interval is None):
         fail("area, interval", (area, interval), "one of them, not both")
     if interval is None:
         if layers["area"].sum() > area:
             fail("area", area, f"at least that of single copies, {layers['area'].sum():.3g} m2")
-        per_pass = layers["latency"] / steps
         goals = sorted({t * k for t, n in zip(per_pass, steps, strict=True) for k in range(1, int(n) + 1)})
-        fits = [goal for goal in goals if (copies(goal) * layers["area"]).sum() <= area]
-        interval = min(fits)
+        fits = bisect.bisect_left(goals, True, key=lambda goal: (copies(goal) * layers["area"]).sum() <= area)
+        interval = goals[fits]
     return {name: int(n) for name, n in copies(interval).items()}
 
 

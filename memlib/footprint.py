@@ -50,7 +50,8 @@ def layer_activity(placement: Placement, hardware: Hardware, calls: list[Size]) 
     maps = [(size, 1) if window.geometry.dims else ((), math.prod(size)) for size in calls]
     passes = sum(math.prod(window.passes(size)) * times for size, times in maps)
     scheme = hardware.mapping.scheme
-    conversions = sum(placement.conversions(size, hardware.tile.converter, scheme) * times for size, times in maps)
+    per_map = (placement.conversions(size, hardware.tile.converter, scheme).sum() for size, _ in maps)
+    conversions = sum(int(n) * times for n, (_, times) in zip(per_map, maps, strict=True))
     references = len(placement) if scheme == "offset" else 0
     return {
         "passes": passes,

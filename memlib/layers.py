@@ -150,6 +150,11 @@ def _digital_modules(model: nn.Module, digital: Any) -> set[nn.Module]:
     return skipped
 
 
+def input_size(geometry: Geometry, x: Tensor) -> tuple[int, ...]:
+    """The size of an input map, without images and channels; of a linear layer, of the dimensions before the last."""
+    return tuple(x.shape[x.dim() - geometry.dims :]) if geometry.dims else tuple(x.shape[1:-1])
+
+
 def call_sizes(
     model: nn.Module, layers: dict[str, nn.Module], input_shape: tuple[int, ...]
 ) -> dict[str, list[tuple[int, ...]]]:
@@ -166,11 +171,10 @@ def call_sizes(
     clone = float_copy(model).to("meta")
     modules = dict(clone.named_modules())
     for name, module in layers.items():
-        dims = Geometry.of(module).dims
+        geometry = Geometry.of(module)
 
-        def record(_m: nn.Module, args: Any, named: Any, name: str = name, dims: int = dims) -> None:
-            x = args[0] if args else named["input"]
-            sizes[name].append(tuple(x.shape[x.dim() - dims :]) if dims else tuple(x.shape[1:-1]))
+        def record(_m: nn.Module, args: Any, named: Any, name: str = name, geometry: Geometry = geometry) -> None:
+            sizes[name].append(input_size(geometry, args[0] if args else named["input"]))
 
         modules[name].register_forward_pre_hook(record, with_kwargs=True)
     dtype = next((p.dtype for p in model.parameters()), torch.float32)

@@ -184,13 +184,16 @@ class Placement:
         """Whether each row cut is a convolution of the layer's own kernel size: the dense layout, or a linear layer."""
         return self.window.copies == 1 and not self.sparse
 
-    def conversions(self, size: Size, converter: str, scheme: str) -> int:
-        """ADC conversions over one map of this size: of columns (or pairs) whose output lies on it, and references."""
-        converted = self.window.converted(size)
-        columns = int(converted.sum(1)[self.outputs % self.window.copies].sum())
+    def conversions(self, size: Size, converter: str, scheme: str) -> np.ndarray:
+        """(passes,) ADC conversions in each pass over a map of this size, of columns (or pairs) that meet an output.
+
+        A converter for each column converts the references too, in every pass.
+        """
+        columns = np.bincount(self.outputs % self.window.copies, minlength=self.window.copies)
+        converted = columns @ self.window.converted(size)
         if converter == "pair":
-            return columns
-        return 2 * columns if scheme == "differential" else columns + len(self) * converted.shape[1]
+            return converted
+        return 2 * converted if scheme == "differential" else converted + len(self)
 
     def weights(self, inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
         """Which weights sit where rows and columns cross.
@@ -281,8 +284,8 @@ def place(
         if packed:
             rank = np.arange(len(inputs))
         cuts = rank // rows
-        edges = np.flatnonzero(np.diff(cuts, prepend=-1))
-        for start, end in zip(edges, [*edges[1:], len(inputs)], strict=True):
+        edges = [*np.flatnonzero(np.diff(cuts, prepend=-1)), len(inputs)]  # of no inputs: one edge, and no tile
+        for start, end in itertools.pairwise(edges):
             chosen = _selected_columns(window, inputs[start:end], columns)
             here = rank[start:end] % rows, inputs[start:end], chosen, columns[chosen]
             found.append((group, cuts[start], *(part.astype(np.int32) for part in here)))

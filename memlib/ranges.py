@@ -8,6 +8,7 @@ from torch import Tensor
 from memlib.calibration import LayerInputs, input_volts, quantise_input
 from memlib.programming import Programmer
 from memlib.reads import Cut, window_inputs
+from memlib.streams import generator
 from memlib.tile import CALIBRATION_VALUES, LEAST_PASSES, Tile, upper_quantile
 
 
@@ -42,19 +43,24 @@ def _dense_currents(chip: Programmer, tile: Tile, inputs: LayerInputs) -> tuple[
 
 
 def _currents(chip: Programmer, tile: Tile, inputs: LayerInputs) -> tuple[int, Iterator[Tensor]]:
-    """How many currents there are, and those of each block of tiles; those of surplus outputs are left out."""
-    window, count = chip.placement.window, 0
-    volts, converted = [], []
+    """How many currents there are, and those of each block of tiles, of randomly chosen passes over the recorded maps.
+
+    Those of surplus outputs are left out.
+    """
+    placement, window = chip.placement, chip.placement.window
+    volts, converted, count = [], [], 0
     for maps in inputs.maps:
         size = tuple(maps.shape[2:])
-        per_map = chip.placement.conversions(size, tile.converter, chip.mapping.scheme)
-        on_map = torch.from_numpy(window.converted(size))
-        maps = maps[: max(-(-LEAST_PASSES // on_map.shape[1]), CALIBRATION_VALUES // per_map)]
-        volts.append(window_inputs(window, _volts(maps, tile, inputs)).flatten(1))
-        converted.append(on_map.repeat(1, len(maps)).to(maps.device))
-        count += per_map * len(maps)
-    nowhere = torch.zeros_like(torch.cat(converted, 1)[:1])
-    on_map = torch.cat((torch.cat(converted, 1), nowhere))  # the last for a column that is none
+        per_pass = placement.conversions(size, tile.converter, chip.mapping.scheme)
+        x = window_inputs(window, maps).flatten(1)
+        wanted = max(LEAST_PASSES, int(CALIBRATION_VALUES // per_pass.mean()))
+        chosen = torch.randperm(x.shape[1], generator=generator("calibration", "passes"))[:wanted]
+        volts.append(_volts(x[:, chosen.to(x.device)], tile, inputs))
+        passes = chosen % len(per_pass)
+        converted.append(torch.from_numpy(window.converted(size))[:, passes].to(x.device))
+        count += int(per_pass[passes.numpy()].sum())
+    on_map = torch.cat(converted, 1)
+    on_map = torch.cat((on_map, torch.zeros_like(on_map[:1])))  # the last for a column that is none
     return count, _blocks_currents(chip, tile, torch.cat(volts, 1), on_map)
 
 

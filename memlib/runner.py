@@ -239,9 +239,9 @@ def write_report(preset: str) -> Path:
     folder = project_root() / "figures" / preset
     lines = [f"# Claims, preset `{preset}`", ""]
     lines += [
-        "Effects in percentage points, or as a ratio (times), with 95 % intervals; a ratio of counts has none, n and images",
-        "are 0 then. A claim on fewer than 10 device seeds or 5,000 images is marked exploratory, whatever its verdict.",
-        "Each interval stands for itself, uncorrected for their number.",
+        "Effects in percentage points, or as a ratio (times), with 95 % intervals over n chips; n is 0 where all is",
+        "counted and nothing random. A claim on fewer than 10 chips or 5,000 images is marked exploratory, whatever",
+        "its verdict. Each interval stands for itself, uncorrected for their number.",
         "",
     ]
     figures = {path.stem: json.loads(path.read_text()).get("parameters", {}) for path in sorted(folder.glob("*.json"))}

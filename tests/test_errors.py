@@ -110,11 +110,30 @@ def test_wrong_combinations():
     raises(ValueError, lambda: Device.preset("10k"), "preset='10k'", "'10k_100k', '14k_300k', '14k_50M'")
 
 
-@pytest.mark.parametrize("fields", [{"layout": "sparse"}, {"layout": (2, 2)}, {"order": "hwc"}])
-def test_not_built_yet(fields):
-    """What the design plans but is not there is refused, not ignored."""
-    (name, value), = fields.items()  # fmt: skip
-    raises(NotImplementedError, lambda: Mapping(**fields), f"{name}={value!r}", "only", "so far")
+@pytest.mark.parametrize("layout", ["toeplitz", (2,), (2, 0), (1.5, 2), 4, (True, 2)])
+def test_wrong_layouts(layout):
+    """A layout is a name or two whole numbers."""
+    raises(ValueError, lambda: Mapping(layout=layout), "layout", "must be")
+
+
+def test_layouts_need_the_size_of_the_map():
+    """Without images or their shape, no window can be placed; another size at run time is refused."""
+    layer, off = nn.Conv2d(1, 1, 3, padding=1), Tile(dac_bits=None, adc_bits=None)
+    sparse = Hardware(tile=off, mapping=Mapping(layout="sparse"))
+    raises(ValueError, lambda: map_network(layer, sparse), "layout='sparse'", "'dense'", "input_shape")
+    analog = map_network(layer, sparse, input_shape=(1, 4, 4))
+    raises(ValueError, lambda: analog(torch.ones(1, 1, 5, 4)), "(5, 4)", "(4, 4)")
+    dense = map_network(layer, Hardware(tile=off), input_shape=(1, 1, 1))  # all but the middle is padding
+    raises(ValueError, lambda: dense(torch.ones(1, 1, 2, 1)), "(2, 1)", "(1, 1)")
+
+
+def test_too_large_for_the_memory(monkeypatch):
+    """Tiles that would not fit are refused before they are made, with the estimate and what to change."""
+    monkeypatch.setattr("memlib.memory.memory_limit", lambda: 50_000_000)
+    layer, off = nn.Conv2d(16, 16, 3, padding=1), Tile(dac_bits=None, adc_bits=None)
+    sparse = Hardware(tile=off, mapping=Mapping(layout="sparse"))
+    raises(ValueError, lambda: map_network(layer, sparse, input_shape=(16, 32, 32)), "0.1 GB", "layout='dense'")
+    map_network(layer, sparse, input_shape=(16, 8, 8))
 
 
 # Networks

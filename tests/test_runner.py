@@ -59,7 +59,7 @@ def test_runs_once_skips_and_runs_again_when_something_changed(project, capsys):
         states.append("up to date" in capsys.readouterr().out)
     assert states == [False, True, False, False]
     report = (root / "figures/smoke/REPORT.md").read_text()
-    assert "| 07_example | s | refuted | 1.00 [0.00, 2.00] | 10 | 5000 |" in report
+    assert "| 07_example | s | refuted | 1.00 [0.00, 2.00] points | 10 | 5000 |" in report
 
 
 @pytest.mark.parametrize(
