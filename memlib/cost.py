@@ -31,6 +31,8 @@ from memlib.technology import Technology, technology_of
 from memlib.validate import fail, one_of, whole
 
 CONVERTERS = ("serial", "parallel")
+#: Every pass fetches the inputs of its rows from the buffer; or line buffers keep them, each fetched once an inference.
+FETCHES = ("pass", "once")
 #: Images that are run at once to measure the array energy.
 BATCH = 100
 
@@ -43,7 +45,7 @@ class Activity:
     row: int  #: rows driven, of all physical tiles
     conversion: int
     result: int  #: converted column pairs, or columns less their reference, each added to a partial sum
-    input_byte: int  #: fetched: every pass fetches each input that it needs once
+    input_byte: int  #: fetched from the buffer, see `FETCHES`
     row_byte: int  #: put to rows
     result_byte: int
     output: int  #: values that leave the layer
@@ -51,19 +53,24 @@ class Activity:
     nothing: int = 0
 
     @classmethod
-    def of(cls, placement: Placement, hardware: Hardware, calls: list[Size], result_bytes: int) -> "Activity":
+    def of(
+        cls, placement: Placement, hardware: Hardware, calls: list[Size], result_bytes: int, fetch: str
+    ) -> "Activity":
         """The activity of a layer whose calls have inputs of these sizes (see `layers.call_sizes`)."""
         g, bits = placement.window.geometry, hardware.tile.dac_bits
         counts = layer_activity(placement, hardware, calls)
         by_pair = hardware.replace(tile=hardware.tile.replace(converter="pair"))
         results = layer_activity(placement, by_pair, calls)["conversions"]
+        fetched = counts["passes"] * placement.matrix_rows
+        if fetch == "once":
+            fetched = g.inputs * sum(math.prod(size) for size in calls)
         outputs = g.outputs * sum(math.prod(g.output_size(size) if g.dims else size) for size in calls)
         return cls(
             passes=counts["passes"],
             row=counts["row_activations"],
             conversion=counts["conversions"],
             result=results,
-            input_byte=math.ceil(counts["passes"] * placement.matrix_rows * bits / 8),
+            input_byte=math.ceil(fetched * bits / 8),
             row_byte=math.ceil(counts["row_activations"] * bits / 8),
             result_byte=results * result_bytes,
             output=outputs,
@@ -154,12 +161,13 @@ def cost(
     technology: str | Technology = "isaac",
     converters: str = "serial",
     copies: int | MappingType[str, int] = 1,
+    fetch: str = "pass",
 ) -> pd.DataFrame:
     """What one inference of a chip takes, on average over `images`.
 
     Args:
         images: (n, *input shape); the array energy is measured on them.
-        technology, converters, copies: see `cost_of`.
+        technology, converters, copies, fetch: see `cost_of`.
 
     Returns:
         As `cost_of`.
@@ -169,7 +177,7 @@ def cost(
     """
     measured = measure(analog, images)
     layers = {name: (layer.placement, layer.hardware) for name, layer in analog.layers.items()}
-    return _table(layers, measured, technology, converters, copies)
+    return _table(layers, measured, technology, converters, copies, fetch)
 
 
 def cost_of(
@@ -180,6 +188,7 @@ def cost_of(
     technology: str | Technology = "isaac",
     converters: str = "serial",
     copies: int | MappingType[str, int] = 1,
+    fetch: str = "pass",
     digital: Any = (),
 ) -> pd.DataFrame:
     """What one inference takes, without a chip: all but the array energy follows from the placement.
@@ -189,6 +198,8 @@ def cost_of(
         technology: one of `technology.TECHNOLOGIES`, or one of your own.
         converters: "serial": one ADC for all columns of a tile; "parallel": one for each.
         copies: of all tiles of every layer, or of {layer name: copies}, which share its passes.
+        fetch: "pass": every pass fetches the inputs of its rows from the buffer; "once": line buffers keep them, each
+            is fetched once an inference.
 
     Returns:
         A row per layer and component: layer, component, energy (J), latency (s, that passes wait for it, over all of
@@ -201,13 +212,11 @@ def cost_of(
     modules = matrix_layers(model, digital)
     calls = call_sizes(model, modules, input_shape)
     measured = {name: Measured(calls[name], array_power[name]) for name in modules}
-    by_layer = per_layer(hardware, modules)
-    placements = {
-        name: h.place(Geometry.of(modules[name]), map_sizes(modules[name], calls[name])) for name, h in by_layer.items()
+    layers = {
+        name: (h.place(Geometry.of(modules[name]), map_sizes(modules[name], calls[name])), h)
+        for name, h in per_layer(hardware, modules).items()
     }
-    return _table(
-        {name: (placements[name], h) for name, h in by_layer.items()}, measured, technology, converters, copies
-    )
+    return _table(layers, measured, technology, converters, copies, fetch)
 
 
 def _table(
@@ -216,9 +225,11 @@ def _table(
     technology: str | Technology,
     converters: str,
     copies: int | MappingType[str, int],
+    fetch: str,
 ) -> pd.DataFrame:
     technology = technology_of(technology)
     one_of("converters", converters, CONVERTERS)
+    one_of("fetch", fetch, FETCHES)
     if not isinstance(copies, MappingType):
         copies = dict.fromkeys(layers, copies)
     rows = []
@@ -228,23 +239,31 @@ def _table(
         for field in ("dac_bits", "adc_bits"):
             if getattr(hardware.tile, field) is None:
                 fail(f"{field} of layer {name!r}", None, "a number of bits: a converter that is off has no cost")
-        for row in _layer_rows(placement, hardware, measured[name], technology, converters, times):
+        activity = Activity.of(placement, hardware, measured[name].calls, technology.result_bytes, fetch)
+        tiles = Tiles.of(placement, hardware, converters)
+        power = measured[name].power
+        for row in _layer_rows(placement, hardware, power, activity, tiles, technology, times):
             rows.append({"layer": name, **row})
     return pd.DataFrame(rows).fillna({"operations": 0})
 
 
 def _layer_rows(
-    placement: Placement, hardware: Hardware, measured: Measured, technology: Technology, converters: str, copies: int
+    placement: Placement,
+    hardware: Hardware,
+    power: float,
+    activity: Activity,
+    tiles: Tiles,
+    technology: Technology,
+    copies: int,
 ) -> Iterator[dict[str, Any]]:
     """The rows of one layer: its array, and each kind of circuit."""
-    tile, activity = hardware.tile, Activity.of(placement, hardware, measured.calls, technology.result_bytes)
-    tiles = Tiles.of(placement, hardware, converters)
+    tile = hardware.tile
     passes = math.ceil(activity.passes / copies)
     t_read = tile.t_read or technology.t_read
     written, seconds = _writing(placement, hardware, technology)
     yield {
         "component": "array",
-        "energy": measured.power * t_read,
+        "energy": power * t_read,
         "latency": passes * t_read,
         "area": tiles.column * tile.rows * copies * technology.cell_area,
         "operations": activity.operations,

@@ -17,6 +17,17 @@ PAPER: dict[str, dict[str, Any]] = {
         "stuck_off": [0.0, 0.003, 0.01, 0.03, 0.1],
         "claim_images": 5000,
         "claim_seeds": 10,
+    },
+    "06_power": {
+        "checkpoints": ["resnet20-cifar10", "vgg8-cifar10"],
+        "layouts": ["dense", "2x2", "4x4", "8x8", "sparse", "sparse, unformed"],
+        "device": "10k_100k",
+        "rows": 128,
+        "bits": 8,
+        "images": 1000,
+        "device_seeds": 5,
+        "claim_images": 5000,
+        "claim_seeds": 10,
     }
 }
 

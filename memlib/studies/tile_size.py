@@ -1,29 +1,25 @@
 """The case study 05_tile_size: CIFAR-10 accuracy over ADC bits, severity of a non-ideality, and tile rows."""
 
 import itertools
-import os
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from torch import Tensor, nn
 
-from memlib import data, train
+from memlib import train
 from memlib.accuracy import correct
-from memlib.calibration import Record, record_inputs
-from memlib.chip import design_ranges, map_network
 from memlib.claims import Claim, above, within
 from memlib.device import Device
 from memlib.figures import severity_colors
 from memlib.footprint import footprint
 from memlib.hardware import Hardware
-from memlib.networks import LABELS
 from memlib.points import Point
 from memlib.statistics import Interval, crossed_interval, difference_interval, pack, tolerance, unpack
+from memlib.studies import trained
+from memlib.studies.trained import label, mapped, origin, shared_fields, split
 from memlib.tile import Tile
 from memlib.validate import whole
 
@@ -34,7 +30,6 @@ EFFECTS: dict[str, tuple[tuple[str, ...], str]] = {
     "stuck_on": (("stuck_on",), "cells stuck at LRS\n(fraction)"),
     "stuck_off": (("stuck_off",), "cells stuck at HRS\n(fraction)"),
 }
-CALIBRATION_IMAGES = 256
 DAC_BITS = 8
 #: Effects that draw no random numbers.
 DETERMINISTIC = {"states"}
@@ -50,11 +45,8 @@ def evaluate(point: Point, seed: int) -> dict[str, Any]:
     Raises:
         ValueError: for an unknown field, or if checkpoint or images are not those of the point.
     """
-    point = dict(point)
-    shared = [point.pop(name) for name in ("checkpoint", "weights", "pixels", "images", "calibration_images")]
-    model, record, images, labels = _prepared(*shared)
-    hardware = _hardware(point)
-    chip = map_network(model, hardware, record, seed, ranges=_ranges(tuple(shared), _design(hardware)))
+    shared, fields = split(point)
+    chip, images, labels = mapped(shared, _hardware(fields), seed)
     hits = correct(chip, images, labels)
     return {"accuracy": hits.double().mean().item(), "correct": pack(hits.numpy())}
 
@@ -65,60 +57,6 @@ def _hardware(fields: dict[str, Any]) -> Hardware:
     names = {"rows", "dac_bits", "adc_bits", "adc_range"} & set(fields)
     tile = Tile(cols=fields["rows"], **{name: fields.pop(name) for name in names})
     return Hardware(Device.preset(fields.pop("device")).replace(**fields), tile)
-
-
-@lru_cache(maxsize=4)
-def _prepared(
-    checkpoint: str, weights: str, pixels: str, images: int, calibration_images: int
-) -> tuple[nn.Module, Record, Tensor, Tensor]:
-    """What all chips share, once per process."""
-    train_set, test_set = (data.load(data_of(checkpoint), split) for split in ("train", "test"))
-    found = train.manifest_entry(checkpoint)["sha256"], f"{train_set.sha256}-{test_set.sha256}"
-    if found != (weights, pixels):
-        raise ValueError(f"checkpoint={checkpoint!r}: it, or its images, changed since the sweep began; start it again")
-    model = train.load_checkpoint(checkpoint)
-    record = record_inputs(model, train_set.head(calibration_images)[0])
-    return model, record, *test_set.head(images)
-
-
-def _design(hardware: Hardware) -> Hardware:
-    """What decides ADC ranges: no effect of the device, and no number of bits."""
-    return hardware.replace(device=hardware.device.ideal(), tile=hardware.tile.replace(adc_bits=8))
-
-
-@lru_cache(maxsize=16)
-def _ranges(shared: tuple, design: Hardware) -> dict[str, float]:
-    """The ADC ranges of all chips of a design."""
-    model, record, _, _ = _prepared(*shared)
-    return design_ranges(model, design, record)
-
-
-def data_of(checkpoint: str) -> str:
-    """The data set a checkpoint was trained on."""
-    return train.manifest_entry(checkpoint)["recipe"]["data"]
-
-
-def _identity(name: str, split: str) -> tuple[str, str]:
-    """Checksum and origin of a set of images."""
-    return _identity_at(name, split, os.environ.get("MEMLIB_DATA"))
-
-
-@lru_cache
-def _identity_at(name: str, split: str, _folder: str | None) -> tuple[str, str]:
-    images = data.load(name, split)
-    return images.sha256, images.origin
-
-
-def _pixels(name: str) -> str:
-    """Checksums of the images that calibrate and test."""
-    return "-".join(_identity(name, split)[0] for split in ("train", "test"))
-
-
-def label(checkpoint: str) -> str:
-    """What figures and claims call a checkpoint's network."""
-    recipe = train.manifest_entry(checkpoint)["recipe"]
-    width = "" if recipe["width"] == 1 else f" (width {recipe['width']:g})"
-    return LABELS[recipe["network"]] + width
 
 
 def make_point(
@@ -136,37 +74,15 @@ def make_point(
     Raises:
         ValueError: if no such hardware can be.
     """
-    entry = train.manifest_entry(checkpoint)
     severities = dict.fromkeys(EFFECTS[effect][0], severity) if severity else {}
     hardware = {"device": device, "rows": rows, "dac_bits": DAC_BITS, "adc_bits": adc_bits, **tile, **severities}
     _hardware(hardware)
-    return {
-        "checkpoint": checkpoint,
-        "weights": entry["sha256"],
-        "pixels": _pixels(entry["recipe"]["data"]),
-        "images": images,
-        "calibration_images": CALIBRATION_IMAGES,
-        **hardware,
-    }
+    return {**shared_fields(checkpoint, images), **hardware}
 
 
 def inputs(checkpoints: Sequence[str]) -> dict[str, Any]:
-    """Checksums of the checkpoints and images, and what else is fixed, for the provenance file."""
-    sets = {data_of(checkpoint) for checkpoint in checkpoints}
-    return {
-        "weights": {checkpoint: train.manifest_entry(checkpoint)["sha256"] for checkpoint in checkpoints},
-        "pixels": {
-            f"{name} {split}": _identity(name, split)[0] for name in sorted(sets) for split in ("train", "test")
-        },
-        "origin": origin(checkpoints),
-        "calibration_images": CALIBRATION_IMAGES,
-        "dac_bits": DAC_BITS,
-    }
-
-
-def origin(checkpoints: Sequence[str]) -> str:
-    """What the test images were read from."""
-    return "; ".join(sorted({_identity(data_of(checkpoint), "test")[1] for checkpoint in checkpoints}))
+    """What is fixed beside the parameters, for the provenance file."""
+    return trained.inputs(checkpoints) | {"dac_bits": DAC_BITS}
 
 
 def points(

@@ -1,0 +1,467 @@
+"""The study 06_power: energy, latency and area of dense, window and sparse layouts, by component and technology."""
+
+import itertools
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from memlib import train
+from memlib.claims import Claim, below_times, exactly
+from memlib.cost import FETCHES, balanced_copies, cost_of, measure, totals
+from memlib.device import Device
+from memlib.footprint import footprint
+from memlib.hardware import Hardware
+from memlib.mapping import Mapping
+from memlib.points import Point
+from memlib.statistics import Interval, seed_interval
+from memlib.studies.trained import label, mapped, shared_fields, split
+from memlib.technology import TECHNOLOGIES
+from memlib.tile import Tile
+from memlib.validate import whole
+
+INPUT_SHAPE = (3, 32, 32)
+#: Relative sigma of device-to-device variation, so that chips differ.
+D2D = 0.2
+#: What claims are decided on.
+CLAIM_LAYOUTS = ("dense", "sparse", "sparse, unformed")
+#: What figures call the technologies.
+NAMES = {"isaac": "ISAAC, 32 nm", "li2022": "Li et al. 2022, 22 nm"}
+#: Components with a colour of their own; the others are summed up.
+COMPONENTS = ("array", "DAC", "ADC", "buffers and registers", "other")
+GROUPS = dict.fromkeys(("eDRAM", "bus", "input register", "output register"), "buffers and registers")
+
+
+def mapping_of(layout: str) -> Mapping:
+    """The mapping that a study's layout names: "dense", "2x4", "sparse", or "sparse, unformed".
+
+    Windows are in the order hwc, which needs fewer tiles; the sparse layout is packed.
+    """
+    name, _, unused = layout.partition(", ")
+    if name in ("dense", "sparse"):
+        return Mapping(layout=name, unused=unused or "hrs")
+    return Mapping(layout=tuple(int(n) for n in name.split("x")), order="hwc", unused=unused or "hrs")
+
+
+def evaluate(point: Point, seed: int) -> dict[str, Any]:
+    """What the arrays of one chip draw: the sum of v^2 g over cells and passes, mean over images, of each layer, W."""
+    shared, fields = split(point)
+    chip, images, _ = mapped(shared, _hardware(fields), seed)
+    return {f"W {name}": found.power for name, found in measure(chip, images).items()}
+
+
+def _hardware(fields: dict[str, Any]) -> Hardware:
+    d2d = fields["d2d"]
+    device = Device.preset(fields["device"]).replace(d2d_on=d2d, d2d_off=d2d)
+    tile = Tile(fields["rows"], fields["rows"], fields["dac_bits"], fields["adc_bits"])
+    return Hardware(device, tile, mapping_of(fields["layout"]))
+
+
+def points(
+    checkpoints: Sequence[str], layouts: Sequence[str], images: int, device: str, rows: int, bits: int
+) -> list[Point]:
+    """A point for each network and layout; DAC and ADC have the same bits."""
+    fields = {"device": device, "d2d": D2D, "rows": rows, "dac_bits": bits, "adc_bits": bits}
+    return [
+        {**shared_fields(checkpoint, images), **fields, "layout": layout}
+        for checkpoint, layout in itertools.product(checkpoints, layouts)
+    ]
+
+
+def seeds_of(n: int) -> range:
+    """Device seeds of every point.
+
+    Raises:
+        ValueError: if n is below 2, of which no interval over chips can be made.
+    """
+    whole("device_seeds", n, 2)
+    return range(n)
+
+
+def sweeps(
+    checkpoints: Sequence[str],
+    layouts: Sequence[str],
+    device: str,
+    rows: int,
+    bits: int,
+    images: int,
+    device_seeds: int,
+    claim_images: int,
+    claim_seeds: int,
+) -> list[tuple[list[Point], Any]]:
+    """Points and seeds of the figures, and of the claims, from the notebook's parameters."""
+    figure = points(checkpoints, layouts, images, device, rows, bits)
+    claim = points(checkpoints, CLAIM_LAYOUTS, claim_images, device, rows, bits)
+    return [(figure, seeds_of(device_seeds)), (claim, seeds_of(claim_seeds))]
+
+
+# From array power to cost
+
+
+def _chips(results: pd.DataFrame, checkpoint: str, layout: str) -> pd.DataFrame:
+    """Power of each layer, W, a row per chip."""
+    chosen = results[(results["checkpoint"] == checkpoint) & (results["layout"] == layout)].sort_values("seed")
+    powers = chosen[[name for name in chosen if name.startswith("W ")]].dropna(axis=1)
+    return powers.rename(columns=lambda name: name.removeprefix("W "))
+
+
+def _fields(results: pd.DataFrame, checkpoint: str, layout: str) -> dict[str, Any]:
+    """The hardware fields of a point."""
+    row = results[(results["checkpoint"] == checkpoint) & (results["layout"] == layout)].iloc[0]
+    return {name: row[name] for name in ("device", "d2d", "rows", "dac_bits", "adc_bits", "layout")}
+
+
+def table(
+    results: pd.DataFrame, checkpoint: str, layout: str, technology: str, converters: str = "serial", **more: Any
+) -> pd.DataFrame:
+    """The cost of a network in one layout, by layer and component, with the mean array power of its chips."""
+    hardware, power = _hardware(_fields(results, checkpoint, layout)), _chips(results, checkpoint, layout).mean()
+    return cost_of(_model(checkpoint), INPUT_SHAPE, hardware, power, technology, converters, **more)
+
+
+@lru_cache(maxsize=4)
+def _model(checkpoint: str) -> Any:
+    return train.load_checkpoint(checkpoint)
+
+
+def components(results: pd.DataFrame, technologies: Sequence[str], converters: str = "serial") -> pd.DataFrame:
+    """Energy (J), latency (s) and area (m2) of one inference by network, layout, technology and component."""
+    rows = []
+    for (checkpoint, layout), technology in itertools.product(_machines(results), technologies):
+        t = table(results, checkpoint, layout, technology, converters)
+        t["component"] = [_group(name) for name in t["component"]]
+        for component, part in (
+            t.groupby("component")[["energy", "latency", "area"]].sum().reindex(COMPONENTS).iterrows()
+        ):
+            labels = {"checkpoint": checkpoint, "layout": layout, "technology": technology, "component": component}
+            rows.append({**labels, **part})
+    return pd.DataFrame(rows)
+
+
+def _machines(results: pd.DataFrame) -> list[tuple[str, str]]:
+    return list(results[["checkpoint", "layout"]].drop_duplicates().itertuples(index=False, name=None))
+
+
+def _group(component: str) -> str:
+    return GROUPS.get(component, component if component in COMPONENTS else "other")
+
+
+def energies(results: pd.DataFrame, checkpoint: str, layout: str, technology: str) -> np.ndarray:
+    """(chips,) energy of an inference, J: the array's differs from chip to chip, the rest does not."""
+    t = table(results, checkpoint, layout, technology)
+    power = _chips(results, checkpoint, layout).sum(axis=1).to_numpy()
+    array = t[t["component"] == "array"]["energy"].sum()
+    return t["energy"].sum() - array + array * power / power.mean()
+
+
+def machines(results: pd.DataFrame, technologies: Sequence[str]) -> pd.DataFrame:
+    """Whole machines with pipelined layers: energy with its interval over chips, latency, area and efficiency."""
+    rows = []
+    for (checkpoint, layout), technology in itertools.product(_machines(results), technologies):
+        i = seed_interval(energies(results, checkpoint, layout, technology))
+        for converters in ("serial", "parallel"):
+            t = table(results, checkpoint, layout, technology, converters)
+            labels = {"checkpoint": checkpoint, "layout": layout, "technology": technology, "converters": converters}
+            rows.append({**labels, **_whole(t), "energy_low": i.low, "energy_high": i.high, "n": i.n})
+    return pd.DataFrame(rows)
+
+
+def _whole(t: pd.DataFrame) -> dict[str, float]:
+    whole_machine = totals(t, pipelined=True)
+    return {
+        "energy": whole_machine.energy,
+        "latency": whole_machine.latency,
+        "interval": whole_machine.interval,
+        "area": whole_machine.area,
+        "power": whole_machine.power,
+        "tops_per_watt": whole_machine.tops_per_watt,
+        "tops_per_mm2": whole_machine.tops_per_mm2,
+        "writing_energy": float(t["writing_energy"].sum()),
+    }
+
+
+def passes(results: pd.DataFrame, checkpoint: str, layout: str = "dense") -> dict[str, int]:
+    """Passes of each layer in one inference."""
+    t = footprint(_model(checkpoint), INPUT_SHAPE, _hardware(_fields(results, checkpoint, layout)))
+    return dict(zip(t["layer"], t["passes"].tolist(), strict=True))
+
+
+def copied(results: pd.DataFrame, checkpoint: str, technology: str, **goal: float) -> dict[str, float]:
+    """The dense layout with as many copies of each layer as a goal, of `balanced_copies`, asks for."""
+    single = table(results, checkpoint, "dense", technology)
+    copies = balanced_copies(single, passes(results, checkpoint), **goal)
+    return _whole(table(results, checkpoint, "dense", technology, copies=copies))
+
+
+def comparison(results: pd.DataFrame, technologies: Sequence[str]) -> pd.DataFrame:
+    """Sparse beside dense as built, with copies to the sparse machine's area, and with copies to its speed."""
+    rows = []
+    for checkpoint, technology in itertools.product(dict.fromkeys(results["checkpoint"]), technologies):
+        sparse = _whole(table(results, checkpoint, "sparse", technology))
+        found = {
+            "sparse": sparse,
+            "dense": _whole(table(results, checkpoint, "dense", technology)),
+            "dense, equal area": copied(results, checkpoint, technology, area=sparse["area"]),
+            "dense, equal speed": copied(results, checkpoint, technology, interval=sparse["interval"]),
+        }
+        for machine, values in found.items():
+            rows.append({"checkpoint": checkpoint, "technology": technology, "machine": machine, **values})
+    return pd.DataFrame(rows)
+
+
+def copies_curve(results: pd.DataFrame, checkpoint: str, technology: str, n: int = 40) -> pd.DataFrame:
+    """Area (m2) and interval (s) of the dense layout from single copies to a copy for every pass."""
+    single = table(results, checkpoint, "dense", technology)
+    times = single.groupby("layer")["latency"].sum()
+    steps = passes(results, checkpoint)
+    fastest = max(time / steps[layer] for layer, time in times.items())
+    rows = []
+    for goal in np.geomspace(fastest, times.max(), n):
+        copies = balanced_copies(single, steps, interval=goal)
+        area = single.groupby("layer")["area"].sum()
+        interval = max(-(-steps[layer] // copies[layer]) * time / steps[layer] for layer, time in times.items())
+        rows.append({"area": sum(area[layer] * copies[layer] for layer in copies), "interval": interval})
+    return pd.DataFrame(rows)
+
+
+def curves(results: pd.DataFrame, technologies: Sequence[str]) -> pd.DataFrame:
+    """The lines of the trade-off figure: `copies_curve` and `dac_curve` of every network and technology."""
+    parts = []
+    for checkpoint, technology in itertools.product(dict.fromkeys(results["checkpoint"]), technologies):
+        labels = {"checkpoint": checkpoint, "technology": technology}
+        parts.append(copies_curve(results, checkpoint, technology).assign(line="dense with copies", **labels))
+        for fetch in FETCHES:
+            line = f"sparse by dense, fetch {fetch}"
+            parts.append(dac_curve(results, checkpoint, technology, fetch).assign(line=line, **labels))
+    return pd.concat(parts, ignore_index=True)
+
+
+#: Published energies of a row's DAC at 8 bits, J, or scaled to them as `technology` does.
+DAC_ENERGIES = {
+    "ZigZag-IMC": 50e-15 * 8 * 0.9**2,
+    "Li et al.": TECHNOLOGIES["li2022"].circuits["DAC"].energy(8),
+    "ISAAC": TECHNOLOGIES["isaac"].circuits["DAC"].energy(8),
+}
+
+
+def dac_curve(results: pd.DataFrame, checkpoint: str, technology: str, fetch: str) -> pd.DataFrame:
+    """How many times the dense layout's energy the sparse one needs, over the energy of one DAC use (J)."""
+    energy = np.geomspace(1e-14, 1e-9, 61)
+    sums = {}
+    for name in ("dense", "sparse"):
+        t = table(results, checkpoint, name, technology, fetch=fetch)
+        hardware = _hardware(_fields(results, checkpoint, name))
+        rows = footprint(_model(checkpoint), INPUT_SHAPE, hardware)["row_activations"].sum()
+        sums[name] = t[t["component"] != "DAC"]["energy"].sum() + rows * energy
+    return pd.DataFrame({"dac_energy": energy, "ratio": sums["sparse"] / sums["dense"]})
+
+
+# Figures
+
+
+def plot(frame: pd.DataFrame) -> Figure:
+    """Energy, latency and area, stacked by component: a row each, a column per network and technology."""
+    columns = frame[["checkpoint", "technology"]].drop_duplicates().itertuples(index=False, name=None)
+    columns = list(columns)
+    layouts = list(dict.fromkeys(frame["layout"]))
+    size = (1.4 + (0.42 * len(layouts) + 0.6) * len(columns), 7.2)
+    figure, axes = plt.subplots(3, len(columns), figsize=size, sharex=True, squeeze=False)
+    quantities = (
+        ("energy", "energy (µJ)"),
+        ("latency", "share of latency (%)\ntotal above (µs)"),
+        ("area", "share of area (%)\ntotal above (mm²)"),
+    )
+    for (quantity, text), line in zip(quantities, axes, strict=True):
+        for (checkpoint, technology), axis in zip(columns, line, strict=True):
+            chosen = frame[(frame["checkpoint"] == checkpoint) & (frame["technology"] == technology)]
+            values = chosen.pivot(index="layout", columns="component", values=quantity).loc[layouts, list(COMPONENTS)]
+            _bars(axis, 1e6 * values.fillna(0.0), shares=quantity != "energy")
+        line[0].set_ylabel(text)
+    for (checkpoint, technology), top in zip(columns, axes[0], strict=True):
+        top.set_title(f"{label(checkpoint)}\n{NAMES[technology]}", pad=12)
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="lower center", ncol=len(names), frameon=False)
+    figure.tight_layout(rect=(0, 0.04, 1, 1), h_pad=1.2)
+    return figure
+
+
+def _bars(axis: Axes, values: pd.DataFrame, shares: bool) -> None:
+    total = values.sum(axis=1)
+    heights = values.div(total, axis=0) * 100 if shares else values
+    bottom = np.zeros(len(values))
+    colors = sns.color_palette("colorblind", 10)
+    hatches = ("", "//", "", "..", "")
+    for component, color, hatch in zip(
+        values.columns, (colors[0], colors[1], colors[2], colors[8], "0.6"), hatches, strict=True
+    ):
+        height = heights[component].to_numpy()
+        axis.bar(range(len(values)), height, 0.72, bottom, color=color, hatch=hatch, edgecolor="white", label=component)
+        bottom += height
+    for i, (top, value) in enumerate(zip(bottom, total, strict=True)):
+        axis.annotate(
+            f"{value:,.0f}" if value >= 100 else f"{value:.3g}",
+            (i, top),
+            (0, 2),
+            textcoords="offset points",
+            ha="center",
+            fontsize=6.5,
+        )
+    axis.set_xticks(range(len(values)), values.index, rotation=60, ha="right", rotation_mode="anchor")
+    axis.set_ylim(0, 112 if shares else 1.12 * total.max())
+    axis.grid(axis="x", visible=False)
+
+
+MARKERS = dict(zip(("dense", "2x2", "4x4", "8x8", "sparse", "sparse, unformed"), "osD^Pv", strict=True))
+
+
+def plot_trade(results: pd.DataFrame, frame: pd.DataFrame) -> Figure:
+    """A row per technology: energy over latency, speed over area with copies of the dense layout, and the DAC's part.
+
+    Args:
+        results: of the figure's points; frame: their `machines`.
+    """
+    technologies = list(dict.fromkeys(frame["technology"]))
+    checkpoints = list(dict.fromkeys(frame["checkpoint"]))
+    colors = dict(zip(checkpoints, sns.color_palette("colorblind"), strict=False))
+    figure, axes = plt.subplots(len(technologies), 3, figsize=(10.2, 3.0 * len(technologies) + 0.7), squeeze=False)
+    for technology, (trade, copies, dac) in zip(technologies, axes, strict=True):
+        chosen = frame[frame["technology"] == technology]
+        for checkpoint, color in colors.items():
+            mine = chosen[chosen["checkpoint"] == checkpoint]
+            for converters, fill in (("serial", color), ("parallel", "white")):
+                part = mine[mine["converters"] == converters]
+                trade.plot(1e6 * part["latency"], 1e6 * part["energy"], color=color, linewidth=0.8, zorder=1)
+                _points(trade, part, "latency", 1e6, "energy", 1e6, color, fill)
+            curve = copies_curve(results, checkpoint, technology)
+            copies.plot(1e6 * curve["area"], 1 / curve["interval"], color=color, linewidth=1)
+            serial = mine[mine["converters"] == "serial"].assign(speed=lambda t: 1 / t["interval"])
+            _points(copies, serial, "area", 1e6, "speed", 1, color, color)
+            for fetch, style in zip(FETCHES, ("-", "-."), strict=True):
+                ratio = dac_curve(results, checkpoint, technology, fetch)
+                dac.plot(1e12 * ratio["dac_energy"], ratio["ratio"], color=color, linewidth=1.2, linestyle=style)
+        _finish(trade, "latency of an inference (µs)", f"{NAMES[technology]}\nenergy of an inference (µJ)")
+        _finish(copies, "area (mm²)", "inferences per second")
+        dac.set_ylim(0.2, 3)
+        _finish(dac, "energy of an 8-bit DAC per use (pJ)", "sparse energy / dense energy")
+        dac.axhline(1, color="0.4", linewidth=0.8, linestyle=":")
+        for source, energy in DAC_ENERGIES.items():
+            dac.axvline(1e12 * energy, color="0.6", linewidth=0.8, linestyle="--")
+            place = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "ha": "right", "va": "top"}
+            dac.annotate(source, (1e12 * energy, 0.98), (-2, 0), rotation=90, fontsize=6.5, color="0.35", **place)
+    axes[0, 0].set_title("converters serial (filled), parallel (open)")
+    axes[0, 1].set_title("pipelined layers; line: dense, with copies")
+    axes[0, 2].set_title("solid: inputs fetched every pass; else once")
+    _legend(figure, colors, [name for name in MARKERS if name in set(frame["layout"])])
+    figure.tight_layout(rect=(0, 0.09, 1, 1), h_pad=1.2, w_pad=1.2)
+    return figure
+
+
+def _points(
+    axis: Axes, part: pd.DataFrame, x: str, x_factor: float, y: str, y_factor: float, color: Any, fill: Any
+) -> None:
+    for layout, row in part.set_index("layout").iterrows():
+        place = x_factor * row[x], y_factor * row[y]
+        axis.plot(*place, MARKERS[layout], color=color, markerfacecolor=fill, markersize=5, zorder=2)
+
+
+def _finish(axis: Axes, x: str, y: str) -> None:
+    axis.set(xscale="log", yscale="log", xlabel=x, ylabel=y)
+    low, high = axis.get_ylim()
+    if high / low < 100:  # too few powers of ten for marks
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.yaxis.set_minor_locator(NullLocator())
+
+
+def _legend(figure: Figure, colors: dict[str, Any], layouts: Sequence[str]) -> None:
+    lines = [plt.Line2D([], [], color=color, label=label(checkpoint)) for checkpoint, color in colors.items()]
+    marks = [plt.Line2D([], [], color="0.3", marker=MARKERS[name], linestyle="", label=name) for name in layouts]
+    figure.legend(handles=lines, loc="lower center", ncol=len(lines), frameon=False, bbox_to_anchor=(0.5, 0.035))
+    figure.legend(handles=marks, loc="lower center", ncol=len(marks), frameon=False)
+
+
+# Claims
+
+
+def _ratio(results: pd.DataFrame, checkpoint: str, layout: str, technology: str, images: int) -> Interval:
+    """Energy of a layout by that of the dense one, over chips that share seeds and images."""
+    a, b = (energies(results, checkpoint, name, technology) for name in (layout, "dense"))
+    return _with_images(seed_interval(a / b), images)
+
+
+def _with_images(i: Interval, images: int) -> Interval:
+    return Interval(i.mean, i.low, i.high, i.n, images)
+
+
+def claims(results: pd.DataFrame, technologies: Sequence[str]) -> list[Claim]:
+    """What the study claims of the sparse (packed) layout against the dense one, decided on `CLAIM_LAYOUTS`."""
+    found = []
+    for checkpoint in dict.fromkeys(results["checkpoint"]):
+        name, images = label(checkpoint), int(results["images"].iloc[0])
+        found += _counted(results, checkpoint, name)
+        power = {layout: _chips(results, checkpoint, layout).sum(axis=1).to_numpy() for layout in CLAIM_LAYOUTS}
+        for layout, cells in (("sparse", "formed"), ("sparse, unformed", "unformed")):
+            ratio = _with_images(seed_interval(power[layout] / power["dense"]), images)
+            found.append(
+                below_times(f"{name}: the arrays of the sparse layout need less energy (unused cells {cells})", ratio)
+            )
+        for technology in technologies:
+            where = f"{name}, {NAMES[technology]}"
+            for layout, cells in (("sparse", "formed"), ("sparse, unformed", "unformed")):
+                statement = (
+                    f"{where}: the sparse layout needs less energy, and power at equal speed (unused cells {cells})"
+                )
+                found.append(below_times(statement, _ratio(results, checkpoint, layout, technology, images)))
+            found += _at_equal(results, checkpoint, technology, where)
+    return found
+
+
+def _counted(results: pd.DataFrame, checkpoint: str, name: str) -> list[Claim]:
+    """Claims about how often circuits are used."""
+    sums = {}
+    for layout in ("dense", "sparse"):
+        t = footprint(_model(checkpoint), INPUT_SHAPE, _hardware(_fields(results, checkpoint, layout)))
+        sums[layout] = t[["row_activations", "conversions", "tiles"]].sum()
+    ratios = sums["sparse"] / sums["dense"]
+    rows, conversions = float(ratios["row_activations"]), float(ratios["conversions"])
+    return [
+        exactly(f"{name}: the sparse layout drives fewer rows, and so needs less energy in its DACs", rows, rows < 1),
+        exactly(
+            f"{name}: the sparse layout converts less, and so needs less energy in its ADCs",
+            conversions,
+            conversions < 1,
+        ),
+    ]
+
+
+def _at_equal(results: pd.DataFrame, checkpoint: str, technology: str, where: str) -> list[Claim]:
+    """Claims about the dense layout with copies; layers are pipelined and converters serial."""
+    sparse = _whole(table(results, checkpoint, "sparse", technology))
+    same_area = copied(results, checkpoint, technology, area=sparse["area"])
+    same_speed = copied(results, checkpoint, technology, interval=sparse["interval"])
+    speed, area = same_area["interval"] / sparse["interval"], sparse["area"] / same_speed["area"]
+    power = sparse["power"] / same_area["power"]
+    return [
+        exactly(
+            f"{where}: at equal area, the sparse layout is over 1.1 times as fast as copies of the dense one",
+            speed,
+            speed > 1.1,
+        ),
+        exactly(
+            f"{where}: at equal speed, the sparse layout takes less than 0.9 times the area of copies of the dense one",
+            area,
+            area < 0.9,
+        ),
+        exactly(
+            f"{where}: at equal area and full speed, the sparse layout draws less than 0.9 times the power",
+            power,
+            power < 0.9,
+        ),
+    ]
