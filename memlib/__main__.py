@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from memlib.paths import project_root, write_whole
-from memlib.plans import file_plan, store_of, study_plan
+from memlib.plans import file_plan, store_of, study_plan, sweep_names
 from memlib.presets import PRESETS
 from memlib.runner import RunError, assignment, checked_parameters, notebooks
 from memlib.statistics import seed_interval
@@ -46,13 +46,13 @@ Finished points are kept in a store (SQLite) and never evaluated again; add valu
 def list_sweeps(arguments: argparse.Namespace) -> int:
     """Print every notebook's stores."""
     rows = []
-    for path in notebooks(None):
-        others = {store.parent.name for store in (project_root() / "results").glob(f"*/{path.stem}.sqlite")}
+    for name in sweep_names():
+        others = {store.parent.name for store in (project_root() / "results").glob(f"*/{name}.sqlite")}
         for preset in [*PRESETS, *sorted(others - set(PRESETS))]:
-            with Store(store_of(path.stem, preset)) as store:
+            with Store(store_of(name, preset)) as store:
                 found = store.status()
             where = store.path.relative_to(project_root())
-            rows.append({"sweep": path.stem, "preset": preset, **_state(found), "store": where})
+            rows.append({"sweep": name, "preset": preset, **_state(found), "store": where})
     print(pd.DataFrame(rows).to_string(index=False))
     return 0
 

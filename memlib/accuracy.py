@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from memlib.calibration import Record, record_inputs
-from memlib.chip import design_ranges, map_network
-from memlib.hardware import Hardware
+from memlib.chip import design_ranges, map_network, needs_maps
+from memlib.hardware import Hardware, per_layer
+from memlib.layers import matrix_layers
 from memlib.progress import progress
 
 #: Images per forward pass. Read noise is drawn forward by forward, so results depend on it.
@@ -51,8 +52,9 @@ def accuracy(
         raise ValueError(f"seeds={seeds!r}: must be device seeds, such as range(10)")
     if len(images) != len(labels) or not len(images):
         raise ValueError(f"labels={len(labels)}: must be one for each of the {len(images)} images, and at least one")
+    layers = per_layer(hardware, matrix_layers(model, digital))
     if calibration is not None and not isinstance(calibration, dict):
-        calibration = record_inputs(model, calibration, digital)
+        calibration = record_inputs(model, calibration, digital, maps=needs_maps(layers))
     ranges = design_ranges(model, hardware, calibration, digital) if calibration is not None else None
     accuracies = []
     seeds = list(seeds)

@@ -30,12 +30,8 @@ class LayerInputs:
     x_max: float  #: largest |x|, 1 if that is 0
     signed: bool  #: whether any value is negative
     passes: Tensor  #: (n, inputs) inputs of randomly chosen passes of the dense layout, counted (c, ky, kx)
-    maps: tuple[Tensor, ...] = ()  #: for each size, (n, channels, *map) of randomly chosen images; none if linear
-
-    @property
-    def sizes(self) -> tuple[tuple[int, ...], ...]:
-        """Distinct sizes of the input maps."""
-        return tuple(tuple(maps.shape[2:]) for maps in self.maps)
+    sizes: tuple[tuple[int, ...], ...] = ()  #: distinct sizes of the input maps; none if linear
+    maps: tuple[Tensor, ...] = ()  #: for each size, (n, channels, *map) of randomly chosen images, for other layouts
 
     def without_values(self) -> "LayerInputs":
         """What is left to know when calibration is over."""
@@ -62,11 +58,12 @@ def input_volts(tile: Tile, inputs: LayerInputs | None) -> float:
 
 
 @torch.inference_mode()
-def record_inputs(model: nn.Module, images: Tensor, digital: Any = (), batch: int = 128) -> Record:
+def record_inputs(model: nn.Module, images: Tensor, digital: Any = (), batch: int = 128, maps: bool = True) -> Record:
     """Run the float network on calibration images and keep what its converters need to know.
 
     Args:
         images: (n, *input shape), as the model takes them.
+        maps: whether to keep whole input maps too, which every layout but the dense one needs.
 
     Raises:
         ValueError: if the images do not fit the model.
@@ -76,7 +73,8 @@ def record_inputs(model: nn.Module, images: Tensor, digital: Any = (), batch: in
         raise ValueError(f"calibration={shape}: must be a tensor of at least one image, (n, *input shape)")
     clone = float_copy(model)
     modules = dict(clone.named_modules())
-    recorders = {name: _Recorder(name, module, len(images)) for name, module in matrix_layers(model, digital).items()}
+    layers = matrix_layers(model, digital)
+    recorders = {name: _Recorder(name, module, len(images), maps) for name, module in layers.items()}
     for name, recorder in recorders.items():
         modules[name].register_forward_pre_hook(recorder, with_kwargs=True)
     try:
@@ -93,8 +91,8 @@ def record_inputs(model: nn.Module, images: Tensor, digital: Any = (), batch: in
 class _Recorder:
     """A forward hook that watches one layer's input."""
 
-    def __init__(self, name: str, module: nn.Module, images: int) -> None:
-        self.name, self.geometry, self.images = name, Geometry.of(module), images
+    def __init__(self, name: str, module: nn.Module, images: int, keep_maps: bool) -> None:
+        self.name, self.geometry, self.images, self.keep_maps = name, Geometry.of(module), images, keep_maps
         self.generator, self.map_generator = generator("calibration", name), generator("calibration", name, "maps")
         self.largest, self.signed, self.kept = 0.0, False, []
         self.maps: dict[tuple[int, ...], list[Tensor]] = {}
@@ -116,7 +114,7 @@ class _Recorder:
 
     def _keep_maps(self, x: Tensor) -> None:
         x = x[None] if x.dim() == self.geometry.dims + 1 else x
-        quota = min(MAPS, max(LEAST_MAPS, MAP_VALUES // x[0].numel()))
+        quota = 0 if not self.keep_maps else min(MAPS, max(LEAST_MAPS, MAP_VALUES // x[0].numel()))
         chosen = torch.randperm(len(x), generator=self.map_generator)[: -(-quota * len(x) // self.images)].to(x.device)
         self.maps.setdefault(tuple(x.shape[2:]), []).append(x[chosen])
 
@@ -124,8 +122,9 @@ class _Recorder:
         """What was seen, its passes in random order, so that any first ones are a sample."""
         passes = torch.cat(self.kept)
         order = torch.randperm(len(passes), generator=self.generator)
-        maps = []
-        for _, kept in sorted(self.maps.items()):
+        maps = {}
+        for size, kept in sorted(self.maps.items()):
             whole = torch.cat(kept)
-            maps.append(whole[torch.randperm(len(whole), generator=self.map_generator).to(whole.device)])
-        return LayerInputs(self.largest or 1.0, self.signed, passes[order.to(passes.device)], tuple(maps))
+            maps[size] = whole[torch.randperm(len(whole), generator=self.map_generator).to(whole.device)]
+        kept = tuple(maps.values()) if self.keep_maps else ()
+        return LayerInputs(self.largest or 1.0, self.signed, passes[order.to(passes.device)], tuple(maps), kept)

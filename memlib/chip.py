@@ -118,7 +118,7 @@ def map_network(
     modules = matrix_layers(model, digital)
     by_layer = per_layer(hardware, modules)
     if calibration is not None and not isinstance(calibration, dict):
-        calibration = record_inputs(model, calibration, digital)
+        calibration = record_inputs(model, calibration, digital, maps=needs_maps(by_layer))
     network = float_copy(model)
     sizes = _map_sizes(model, modules, calibration, input_shape)
     check_memory(modules, by_layer, sizes)
@@ -134,6 +134,11 @@ def map_network(
         full_scale = (ranges or {}).get(name) if tile.adc_calibration == "design" else None
         layers[name] = AnalogLayer(module, name, by_layer[name], seed, inputs, sizes[name], full_scale)
     return _assemble(network, layers, seed)
+
+
+def needs_maps(hardware: MappingType[str, Hardware]) -> bool:
+    """Whether some layer's converters are calibrated on whole input maps."""
+    return any(h.mapping.layout != "dense" for h in hardware.values())
 
 
 def _map_sizes(

@@ -5,6 +5,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pandas as pd
@@ -45,6 +46,15 @@ def store_of(name: str, preset: str) -> Path:
     return project_root() / "results" / preset / f"{name}.sqlite"
 
 
+def _study(name: str) -> ModuleType:
+    return importlib.import_module(f"memlib.studies.{name.partition('_')[2]}")
+
+
+def sweep_names() -> list[str]:
+    """The notebooks that evaluate points; others only count."""
+    return [name for name in PRESETS["paper"] if hasattr(_study(name), "sweeps")]
+
+
 def study_plan(name: str, preset: str, parameters: dict[str, Any]) -> Plan:
     """The sweeps of a notebook.
 
@@ -55,8 +65,8 @@ def study_plan(name: str, preset: str, parameters: dict[str, Any]) -> Plan:
     Raises:
         ValueError: for an unknown name, or parameters that cannot be.
     """
-    one_of("name", name, PRESETS["paper"])
-    study = importlib.import_module(f"memlib.studies.{name.partition('_')[2]}")
+    one_of("name", name, sweep_names())
+    study = _study(name)
     return Plan(tuple(study.sweeps(**parameters)), study.evaluate, store_of(name, preset))
 
 

@@ -4,6 +4,11 @@ from typing import Any
 
 #: For each notebook, the parameters of its full-size run.
 PAPER: dict[str, dict[str, Any]] = {
+    "02_mapping": {
+        "checkpoints": ["resnet20-cifar10", "vgg8-cifar10"],
+        "tile_sizes": [32, 64, 128, 256, 512],
+        "claim_tile_size": 128,
+    },
     "05_tile_size": {
         "checkpoints": ["resnet20-cifar10", "vgg8-cifar10"],
         "device": "10k_100k",
@@ -28,7 +33,7 @@ PAPER: dict[str, dict[str, Any]] = {
         "device_seeds": 5,
         "claim_images": 5000,
         "claim_seeds": 10,
-    }
+    },
 }
 
 #: The largest value of each parameter that counts something, at smoke size.

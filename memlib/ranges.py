@@ -48,6 +48,10 @@ def _currents(chip: Programmer, tile: Tile, inputs: LayerInputs) -> tuple[int, I
     Those of surplus outputs are left out.
     """
     placement, window = chip.placement, chip.placement.window
+    if not inputs.maps:
+        raise ValueError(
+            "calibration: recorded without maps, which layouts other than 'dense' need; record with maps=True"
+        )
     volts, converted, count = [], [], 0
     for maps in inputs.maps:
         size = tuple(maps.shape[2:])

@@ -11,7 +11,7 @@ import pytest
 
 from memlib import runner
 from memlib.__main__ import main
-from memlib.plans import file_plan, study_plan
+from memlib.plans import file_plan, study_plan, sweep_names
 from memlib.points import tasks
 from memlib.presets import PRESETS
 from memlib.seeds import AdaptiveSeeds
@@ -81,12 +81,12 @@ def test_failures_are_shown_and_retried(folder, capsys):
 
 
 def test_list_shows_every_notebook_and_preset(folder, capsys):
-    """With the state of its store."""
-    (folder / "notebooks").mkdir()
-    (folder / "notebooks/05_tile_size.ipynb").write_text("{}")
+    """With the state of its store; notebooks that evaluate no points are left out."""
     assert main(["list"]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
-    assert [row[:4] for row in rows] == [["05_tile_size", preset, "0", "0"] for preset in PRESETS]
+    assert [row[:4] for row in rows] == [[name, preset, "0", "0"] for name in sweep_names() for preset in PRESETS]
+    assert "05_tile_size" in sweep_names()
+    assert "02_mapping" not in sweep_names()
 
 
 def test_a_notebooks_points_are_run_without_it(folder, monkeypatch):

@@ -1,7 +1,7 @@
 """The study 02_mapping: how layouts lay a layer on tiles, and what that occupies, per network, layout and tile size."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from memlib.footprint import best_windows, footprint, layer_activity, layer_foot
 from memlib.hardware import Hardware
 from memlib.layers import Geometry
 from memlib.mapping import Mapping
-from memlib.studies.tile_size import label
+from memlib.studies.trained import label
 from memlib.tile import Tile
 
 INPUT_SHAPE = (3, 32, 32)
@@ -42,16 +42,20 @@ LAYER, MAP_SIZE = Geometry.of(nn.Conv2d(2, 3, 3, padding=1)), (6, 6)
 DRAWN_TILE = 12
 #: (channel, y, x) of the output whose weights are picked out.
 PIXEL = (1, 2, 3)
+#: In the order of the panels.
 DRAWN = ("dense", "window 2x2", "sparse, packed", "sparse, chw", "sparse, hwc")
+PICKED_LABEL = "used, for the one output that the mark points at"
 #: What a cell of a drawing is, from outside the tiles to the weights of the picked output; colours differ in lightness.
 STATES = {
     "not allocated": "#ffffff",
-    "deselected: its row or column holds no weight": "#e4e4e4",
-    "unused: structural zero in selected lines": "#a6c8e4",
+    "deselected: no weight in its row or column of the tile": "#e4e4e4",
+    "unused: in a selected row and column, but no weight": "#a6c8e4",
     "used: holds a weight": "#27496d",
-    "used by the picked output": "#f58a07",
+    PICKED_LABEL: "#f58a07",
 }
 NOT_ALLOCATED, DESELECTED, UNUSED, USED, PICKED = range(len(STATES))
+#: For the provenance file.
+DRAWN_PARAMETERS = {"layer": asdict(LAYER), "map_size": MAP_SIZE, "tile": DRAWN_TILE, "pixel": PIXEL}
 
 
 @dataclass(frozen=True)
@@ -97,29 +101,20 @@ def drawn_cells(drawings: dict[str, Drawing]) -> pd.DataFrame:
 
 
 def draw(drawings: dict[str, Drawing]) -> Figure:
-    """Every drawing at one scale, with the layer and a legend."""
-    inch, gap, left = 0.043, 30, 12  # of a cell; cells between panels, and before them
-    whole = [d.cells.shape for d in drawings.values()]
-    first, second = list(drawings.items())[:3], list(drawings.items())[3:]
-    width = left + sum(columns for _, columns in whole[3:]) + 14
-    heights = [max(rows for rows, _ in part) for part in (whole[:3], whole[3:])]
-    height = 14 + sum(heights) + 3 * 17
+    """The layer, and the drawings of DRAWN at one scale: three in a first row, two in a second."""
+    inch, lefts, tops = 0.043, (62, 99, 134, 12, 134), (20, 20, 20, 84, 84)  # of a cell; of the panels, in cells
+    rows, columns = drawings[DRAWN[-1]].cells.shape
+    width, height = lefts[-1] + columns + 4, tops[-1] + rows + 22
     figure = plt.figure(figsize=(width * inch, height * inch))
 
-    def panel(x: float, top: float, shape: tuple[int, int]) -> Any:
-        return figure.add_axes((x / width, 1 - (top + shape[0]) / height, shape[1] / width, shape[0] / height))
+    def panel(left: float, top: float, shape: tuple[int, ...]) -> Any:
+        return figure.add_axes((left / width, 1 - (top + shape[0]) / height, shape[1] / width, shape[0] / height))
 
-    top = 17
-    _layer_sketch(panel(2, top, (36, 44)))
-    x = 2 + 44 + 26
-    for name, d in first:
-        _panel(panel(x, top, d.cells.shape), name, d)
-        x += d.cells.shape[1] + gap
-    x, top = left, top + heights[0] + 24
-    for name, d in second:
-        _panel(panel(x, top, d.cells.shape), name, d)
-        x += d.cells.shape[1] + 12
-    _legend(figure)
+    _sketch(panel(3, 20, (36, 38)))
+    for name, left, top in zip(DRAWN, lefts, tops, strict=True):
+        _panel(panel(left, top, drawings[name].cells.shape), name, drawings[name])
+    handles = [Patch(facecolor=color, edgecolor="0.15", linewidth=0.5, label=name) for name, color in STATES.items()]
+    figure.legend(handles=handles, loc="lower center", ncols=3, frameon=False, fontsize="small")
     return figure
 
 
@@ -128,24 +123,194 @@ def _panel(axis: Any, name: str, d: Drawing) -> None:
     colors = ListedColormap(list(STATES.values()))
     axis.imshow(d.cells, cmap=colors, vmin=0, vmax=len(STATES) - 1, extent=(0, columns, rows, 0), interpolation="none")
     for top, left in d.corners:
-        axis.add_patch(Rectangle((left, top), DRAWN_TILE, DRAWN_TILE, fill=False, edgecolor="0.15", linewidth=0.7))
-    axis.plot(d.column + 0.5, -1.6, marker="v", color=STATES["used by the picked output"], clip_on=False, markersize=5)
-    axis.set(xticks=range(0, columns + 1, 36 if columns > 36 else 12), yticks=range(0, rows + 1, 12))
-    axis.set_xlim(0, columns)
-    axis.set_ylim(rows, 0)
+        tile = Rectangle((left, top), DRAWN_TILE, DRAWN_TILE, fill=False, edgecolor="0.15", linewidth=0.7)
+        axis.add_patch(tile).set_clip_on(False)
+    axis.plot(d.column + 0.5, -1.8, marker="v", color=STATES[PICKED_LABEL], clip_on=False, markersize=5)
+    axis.set(xlim=(0, columns), ylim=(rows, 0), xlabel="column", ylabel="row")
+    axis.set(xticks=range(0, columns + 1, 12 * (1 + (columns > 24))), yticks=range(0, rows + 1, 12))
+    axis.xaxis.label.set_size("small")
+    axis.yaxis.label.set_size("small")
     axis.grid(False)
     axis.tick_params(length=2, pad=1, labelsize="x-small")
-    for spine in axis.spines.values():
-        spine.set_visible(False)
+    axis.spines[:].set_visible(False)
     pairs, c = len(d.corners), d.counts
     text = f"{pairs} tile pairs, {100 * c['utilisation']:.0f} % used\n{c['passes']} pass{'es' * (c['passes'] > 1)}"
-    axis.set_title(f"$\\bf{{{name.replace(' ', '~')}}}$\n{text}", pad=9, fontsize="small")
+    _title(axis, name, text)
 
 
-def _layer_sketch(axis: Any) -> None:
-    """Input and output maps of the layer, with the picked output and what it reads."""
+def _title(axis: Any, name: str, text: str) -> None:
+    """A bold line and the rest, above the mark of the picked column."""
+    options = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "center", "va": "bottom"}
+    axis.annotate(text, (0.5, 1), (0, 9), fontsize="small", **options)
+    axis.annotate(name, (0.5, 1), (0, 31), fontsize="small", fontweight="bold", **options)
 
 
-def _legend(figure: Figure) -> None:
-    handles = [Patch(facecolor=color, edgecolor="0.15", linewidth=0.5, label=name) for name, color in STATES.items()]
-    figure.legend(handles=handles, loc="lower center", ncols=3, frameon=False, fontsize="small")
+def _sketch(axis: Any) -> None:
+    """Input and output maps of the layer, with the picked output and the inputs that it reads."""
+    channel, y, x = PIXEL
+    size, steps = 10.2, [np.arange(n + 1) * 10.2 / n for n in MAP_SIZE]
+    for number, left in ((LAYER.inputs, 4), (LAYER.outputs, 25)):
+        for i in range(number):
+            top = 18.9 + 11.9 * (i - number / 2)
+            if left == 4 or i == channel:
+                first, last = ((y - 1, x - 1), (y + 2, x + 2)) if left == 4 else ((y, x), (y + 1, x + 1))
+                corner = left + steps[1][first[1]], top + steps[0][first[0]]
+                extent = steps[1][last[1] - first[1]], steps[0][last[0] - first[0]]
+                axis.add_patch(Rectangle(corner, *extent, color=STATES[PICKED_LABEL], linewidth=0))
+            axis.vlines(left + steps[1], top, top + size, color="0.3", linewidth=0.5)
+            axis.hlines(top + steps[0], left, left + size, color="0.3", linewidth=0.5)
+    axis.annotate("", (24, 18), (15.2, 18), arrowprops={"arrowstyle": "->", "color": "0.3"})
+    axis.set(xlim=(0, 38), ylim=(36, 0))
+    axis.axis("off")
+    kernel, size = "x".join(map(str, LAYER.kernel)), "x".join(map(str, MAP_SIZE))
+    text = f"{LAYER.inputs} to {LAYER.outputs} channels on a {size} map\n{kernel} kernel, padding {LAYER.padding[0][0]}"
+    _title(axis, "the layer", text)
+
+
+# The networks
+
+
+def counts(checkpoints: Sequence[str], tile_sizes: Sequence[int]) -> pd.DataFrame:
+    """A row per network, layout, size of square tiles, and layer: the columns of `memlib.footprint`."""
+    found = []
+    for checkpoint in checkpoints:
+        model = train.load_checkpoint(checkpoint)
+        for name, mapping in LAYOUTS.items():
+            for size in tile_sizes:
+                hardware = Hardware(tile=Tile(rows=size, cols=size), mapping=mapping)
+                found.append(_labelled(footprint(model, INPUT_SHAPE, hardware), checkpoint, name, size))
+    return pd.concat(found, ignore_index=True)
+
+
+def best(checkpoints: Sequence[str], tile_size: int) -> pd.DataFrame:
+    """As `counts`, with the window of the fewest tile reads for each convolution, and linear layers as they are."""
+    found = []
+    for checkpoint in checkpoints:
+        model, hardware = train.load_checkpoint(checkpoint), Hardware(tile=Tile(rows=tile_size, cols=tile_size))
+        windows = best_windows(model, INPUT_SHAPE, hardware).set_index("layer")["window"]
+        by_layer = {name: hardware.replace(mapping=Mapping(layout=window)) for name, window in windows.items()}
+        table = footprint(model, INPUT_SHAPE, {"*": hardware, **by_layer})
+        found.append(_labelled(table, checkpoint, BEST, tile_size))
+    return pd.concat(found, ignore_index=True)
+
+
+def _labelled(table: pd.DataFrame, checkpoint: str, layout: str, size: int) -> pd.DataFrame:
+    for at, (name, value) in enumerate((("checkpoint", checkpoint), ("layout", layout), ("tile_size", size))):
+        table.insert(at, name, value)
+    return table
+
+
+SUMMED = ["tiles", "cells_used", "cells_allocated", "passes", "tile_reads"]
+
+
+def totals(layers: pd.DataFrame) -> pd.DataFrame:
+    """A row per network, layout and tile size: sums over the layers, and what share of the cells is used."""
+    total = layers.groupby(["checkpoint", "layout", "tile_size"], sort=False)[SUMMED].sum().reset_index()
+    total.insert(6, "utilisation", total["cells_used"] / total["cells_allocated"])
+    return total
+
+
+def side_by_side(layers: pd.DataFrame, layouts: Sequence[str] = ("dense", "sparse, packed", BEST)) -> pd.DataFrame:
+    """The layers of one network, with some columns for each of some layouts beside each other."""
+    columns = ["cells_used", "tiles", "utilisation", "passes", "tile_reads"]
+    parts = {}
+    for name in layouts:
+        part = layers[layers["layout"] == name].set_index("layer")
+        parts[name] = part[["window"] * (name == BEST) + columns].rename(columns={"cells_used": "cells"})
+    return pd.concat(parts, axis=1)
+
+
+# Colours for the window, dark to light from one output to the whole map; line styles and markers for the order.
+_STYLES = dict(zip(LAYOUTS, zip([0, 1, 2, 3, 3, 3], "os^DPX", ["-"] * 4 + ["--", ":"], strict=True), strict=True))
+
+
+def plot(frame: pd.DataFrame) -> Figure:
+    """A row per network: tiles, utilisation and tile reads over tile size, a line per layout; and its passes."""
+    checkpoints, sizes = frame["checkpoint"].unique(), sorted(frame["tile_size"].unique())
+    figure, axes = plt.subplots(
+        len(checkpoints),
+        4,
+        figsize=(11.5, 2.6 * len(checkpoints) + 0.7),
+        squeeze=False,
+        sharex="col",
+        sharey="col",
+        width_ratios=(1.15, 1.15, 1.15, 1),
+    )
+    for checkpoint, row in zip(checkpoints, axes, strict=True):
+        part = frame[frame["checkpoint"] == checkpoint]
+        for column, axis in zip(("tiles", "utilisation", "tile_reads"), row, strict=False):
+            _lines(axis, part, column)
+        _passes(row[3], part[part["tile_size"] == sizes[0]])
+        row[0].set_ylabel(f"{label(checkpoint)}\n\ntiles")
+        row[1].set_ylabel("cells that hold a weight (%)")
+        row[2].set_ylabel("tile reads per inference")
+    for axis in axes[-1, :3]:
+        axis.set_xlabel("rows and columns of a tile")
+        axis.set_xscale("log", base=2)
+        axis.set_xticks(sizes, sizes)
+        axis.minorticks_off()
+    axes[0, 1].set_ylim(0, 102)
+    axes[-1, 3].set_xlabel("passes per inference, any tile")
+    for axis, title in zip(axes[0], ("space", "use of it", "work", "steps in time"), strict=True):
+        axis.set_title(title)
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="lower center", ncols=len(names), frameon=False)
+    figure.tight_layout(w_pad=1.2, rect=(0, 0.28 / figure.get_size_inches()[1], 1, 1))
+    return figure
+
+
+def _lines(axis: Any, part: pd.DataFrame, column: str) -> None:
+    colors = severity_colors(5)  # its lightest is too light for a line
+    for layout, line in part.groupby("layout", sort=False):
+        shade, marker, style = _STYLES[layout]
+        values = 100 * line[column] if column == "utilisation" else line[column]
+        axis.plot(line["tile_size"], values, style, marker=marker, color=colors[shade], markersize=4, label=layout)
+    if column != "utilisation":
+        axis.set_yscale("log")
+
+
+def _passes(axis: Any, part: pd.DataFrame) -> None:
+    colors = severity_colors(5)
+    for i, (layout, passes) in enumerate(zip(part["layout"], part["passes"], strict=True)):
+        shade, marker, _ = _STYLES[layout]
+        axis.plot(passes, i, marker, color=colors[shade], markersize=5)
+        axis.annotate(f"{passes:,}", (passes, i), (6, 0), textcoords="offset points", va="center", fontsize="small")
+    axis.set_xscale("log")
+    axis.set_xlim(3, 1e5)
+    axis.set_xticks([10, 100, 1e3, 1e4])
+    axis.minorticks_off()
+    axis.set_yticks(range(len(part)), part["layout"])
+    axis.set_ylim(len(part) - 0.5, -0.5)
+
+
+def claims(total: pd.DataFrame) -> list[Claim]:
+    """What the study claims, from the totals of every layout and the best windows at one tile size."""
+    found = []
+    for (checkpoint, size), part in total.groupby(["checkpoint", "tile_size"], sort=False):
+        by_layout = part.set_index("layout")
+        tiles, reads, share = (by_layout[name] for name in ("tiles", "tile_reads", "utilisation"))
+        sparse, other = "sparse, packed", tiles[["sparse, hwc", "sparse, chw"]].min()
+        for statement, ratio, above, threshold in (
+            ("sparse, the packed order needs fewer tiles than the hwc and chw orders", tiles[sparse] / other, False, 1),
+            ("sparse packed uses a larger share of its cells than dense", share[sparse] / share["dense"], True, 1),
+            ("sparse packed needs over 100 times the tiles of dense", tiles[sparse] / tiles["dense"], True, 100),
+            ("the best windows need less than half the tile reads of dense", reads[BEST] / reads["dense"], False, 0.5),
+            ("sparse packed needs fewer tile reads than the best windows", reads[sparse] / reads[BEST], False, 1),
+        ):
+            holds = ratio > threshold if above else ratio < threshold
+            found.append(exactly(f"{label(checkpoint)}: {statement} ({size}x{size})", float(ratio), bool(holds)))
+    return found
+
+
+def inputs(checkpoints: Sequence[str]) -> dict[str, Any]:
+    """Networks and widths, and what else is fixed, for the provenance file."""
+    recipes = {checkpoint: train.manifest_entry(checkpoint)["recipe"] for checkpoint in checkpoints}
+    networks = {
+        checkpoint: {key: recipe[key] for key in ("network", "width")} for checkpoint, recipe in recipes.items()
+    }
+    return {
+        "checkpoints": list(checkpoints),
+        "networks": networks,
+        "layouts": {name: asdict(mapping) for name, mapping in LAYOUTS.items()},
+        "input_shape": list(INPUT_SHAPE),
+    }
