@@ -7,6 +7,7 @@ are untrained, which changes neither time nor memory.
 """
 
 import argparse
+import itertools
 import json
 import os
 import resource
@@ -44,7 +45,7 @@ def measure(network, layout, batch, threads):
         again = time.perf_counter()
         for _ in range(3):
             chip(images[:batch])
-    seconds = [b - a for a, b in zip(times, times[1:], strict=False)] + [(time.perf_counter() - again) / 3]
+    seconds = [b - a for a, b in itertools.pairwise(times)] + [(time.perf_counter() - again) / 3]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return {"seconds": seconds, "pairs": int(table["cells_allocated"].sum()) // 2, "peak": peak}
 

@@ -19,6 +19,7 @@ from memlib.footprint import best_windows, footprint, layer_activity, layer_foot
 from memlib.hardware import Hardware
 from memlib.layers import Geometry
 from memlib.mapping import Mapping
+from memlib.placement import place
 from memlib.studies.trained import label
 from memlib.tile import Tile
 
@@ -48,10 +49,10 @@ PICKED_LABEL = "used, for the one output that the mark points at"
 #: What a cell of a drawing is, from outside the tiles to the weights of the picked output; colours differ in lightness.
 STATES = {
     "not allocated": "#ffffff",
-    "deselected: no weight in its row or column of the tile": "#e4e4e4",
-    "unused: in a selected row and column, but no weight": "#a6c8e4",
-    "used: holds a weight": "#27496d",
-    PICKED_LABEL: "#f58a07",
+    "deselected: no weight in its row or column of the tile": "#f0f0f0",
+    "unused: in a selected row and column, but no weight": "#c3d9ec",
+    "used: holds a weight": "#5d8fc2",
+    PICKED_LABEL: "#a80f0f",
 }
 NOT_ALLOCATED, DESELECTED, UNUSED, USED, PICKED = range(len(STATES))
 #: For the provenance file.
@@ -73,8 +74,8 @@ def drawing(mapping: Mapping, rows: int = DRAWN_TILE, cols: int = DRAWN_TILE) ->
     hardware = Hardware(tile=Tile(rows=rows, cols=cols), mapping=mapping)
     placement = hardware.place(LAYER, (MAP_SIZE,))
     window = placement.window
-    place = (at % length for at, length in zip(PIXEL[1:], window.shape, strict=True))
-    output = np.ravel_multi_index((PIXEL[0], *place), (LAYER.outputs, *window.shape))
+    position = (at % length for at, length in zip(PIXEL[1:], window.shape, strict=True))
+    output = np.ravel_multi_index((PIXEL[0], *position), (LAYER.outputs, *window.shape))
     cells = np.zeros((rows * (placement.cuts.max() + 1), cols * (placement.groups.max() + 1)), np.int8)
     corners, columns = [], set()
     for tile in placement:
@@ -179,6 +180,7 @@ def counts(checkpoints: Sequence[str], tile_sizes: Sequence[int]) -> pd.DataFram
             for size in tile_sizes:
                 hardware = Hardware(tile=Tile(rows=size, cols=size), mapping=mapping)
                 found.append(_labelled(footprint(model, INPUT_SHAPE, hardware), checkpoint, name, size))
+                place.cache_clear()  # those of small tiles take much memory, and none is needed again
     return pd.concat(found, ignore_index=True)
 
 
@@ -227,15 +229,9 @@ _STYLES = dict(zip(LAYOUTS, zip([0, 1, 2, 3, 3, 3], "os^DPX", ["-"] * 4 + ["--",
 def plot(frame: pd.DataFrame) -> Figure:
     """A row per network: tiles, utilisation and tile reads over tile size, a line per layout; and its passes."""
     checkpoints, sizes = frame["checkpoint"].unique(), sorted(frame["tile_size"].unique())
-    figure, axes = plt.subplots(
-        len(checkpoints),
-        4,
-        figsize=(11.5, 2.6 * len(checkpoints) + 0.7),
-        squeeze=False,
-        sharex="col",
-        sharey="col",
-        width_ratios=(1.15, 1.15, 1.15, 1),
-    )
+    size = 11.5, 2.6 * len(checkpoints) + 0.7
+    options = {"sharex": "col", "sharey": "col", "squeeze": False, "layout": "constrained"}
+    figure, axes = plt.subplots(len(checkpoints), 4, figsize=size, width_ratios=(1.15, 1.15, 1.15, 1), **options)
     for checkpoint, row in zip(checkpoints, axes, strict=True):
         part = frame[frame["checkpoint"] == checkpoint]
         for column, axis in zip(("tiles", "utilisation", "tile_reads"), row, strict=False):
@@ -250,12 +246,12 @@ def plot(frame: pd.DataFrame) -> Figure:
         axis.set_xticks(sizes, sizes)
         axis.minorticks_off()
     axes[0, 1].set_ylim(0, 102)
-    axes[-1, 3].set_xlabel("passes per inference, any tile")
+    axes[-1, 3].set_xlabel("passes per inference")
     for axis, title in zip(axes[0], ("space", "use of it", "work", "steps in time"), strict=True):
         axis.set_title(title)
     handles, names = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="lower center", ncols=len(names), frameon=False)
-    figure.tight_layout(w_pad=1.2, rect=(0, 0.28 / figure.get_size_inches()[1], 1, 1))
+    figure.get_layout_engine().set(w_pad=0.08)
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False)
     return figure
 
 
@@ -276,8 +272,8 @@ def _passes(axis: Any, part: pd.DataFrame) -> None:
         axis.plot(passes, i, marker, color=colors[shade], markersize=5)
         axis.annotate(f"{passes:,}", (passes, i), (6, 0), textcoords="offset points", va="center", fontsize="small")
     axis.set_xscale("log")
-    axis.set_xlim(3, 1e5)
-    axis.set_xticks([10, 100, 1e3, 1e4])
+    axis.set_xlim(3, 3e5)
+    axis.set_xticks([10, 100, 1e3, 1e4, 1e5])
     axis.minorticks_off()
     axis.set_yticks(range(len(part)), part["layout"])
     axis.set_ylim(len(part) - 0.5, -0.5)
