@@ -86,7 +86,8 @@ class AnalogLayer(nn.Module):
         readout = Readout(self.hardware, (self.seed, self.name), limits, volts / amperes)
         self.register_buffer("scale", scale.view(-1, *[1] * self.geometry.dims).to(weight))
         #: all that each input of a pass drives, S; the last entry stands for no input
-        self.register_buffer("load", torch.zeros(self.placement.window.inputs + 1, dtype=torch.float64))
+        load = torch.zeros(self.placement.window.inputs + 1, dtype=torch.float64)
+        self.register_buffer("load", load)
         tiles = self._loaded(chip.row_cuts() if self.placement.by_convolution else chip.blocks())
         self.reads = None
         if not self.placement.by_convolution:
@@ -104,6 +105,7 @@ class AnalogLayer(nn.Module):
         for tiles in blocks:
             self.load.index_add_(0, tiles.inputs.flatten(), tiles.load().flatten())
             yield tiles
+        self.load = self.load.to(self.scale.device)
 
     def _folded_weight(self, cuts: list[ProgrammedTiles], readout: Readout) -> Tensor | None:
         """All cuts as one weight of the layer's own shape, where nothing happens to the partial sums in between."""

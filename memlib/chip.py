@@ -25,7 +25,7 @@ from memlib.memory import check_memory
 from memlib.paths import replacing
 from memlib.placement import Size
 from memlib.tile import Tile
-from memlib.validate import whole
+from memlib.validate import fail, whole
 
 
 class AnalogNetwork(nn.Module):
@@ -120,7 +120,7 @@ def map_network(
     if calibration is not None and not isinstance(calibration, dict):
         calibration = record_inputs(model, calibration, digital, maps=needs_maps(by_layer))
     network = float_copy(model)
-    sizes = _map_sizes(model, modules, calibration, input_shape)
+    sizes = _map_sizes(model, modules, by_layer, calibration, input_shape)
     check_memory(modules, by_layer, sizes)
     layers = {}
     for name, module in modules.items():
@@ -142,13 +142,24 @@ def needs_maps(hardware: MappingType[str, Hardware]) -> bool:
 
 
 def _map_sizes(
-    model: nn.Module, modules: dict[str, nn.Module], record: Record | None, input_shape: tuple[int, ...] | None
+    model: nn.Module,
+    modules: dict[str, nn.Module],
+    hardware: MappingType[str, Hardware],
+    record: Record | None,
+    input_shape: tuple[int, ...] | None,
 ) -> dict[str, tuple[Size, ...]]:
     """The distinct sizes of every layer's input maps; empty where neither images nor their shape are known."""
-    if input_shape is not None:
-        calls = call_sizes(model, modules, input_shape)
-        return {name: map_sizes(module, calls[name]) for name, module in modules.items()}
-    return {name: record[name].sizes if record and name in record else () for name in modules}
+    recorded = {name: record[name].sizes if record and name in record else () for name in modules}
+    if input_shape is None:
+        return recorded
+    calls = call_sizes(model, modules, input_shape)
+    sizes = {name: map_sizes(module, calls[name]) for name, module in modules.items()}
+    for name in modules:
+        if recorded[name] and recorded[name] != sizes[name] and hardware[name].mapping.layout != "dense":
+            fail(
+                "input_shape", input_shape, f"that of the calibration images: layer {name!r} had maps {recorded[name]}"
+            )
+    return sizes
 
 
 def design_ranges(

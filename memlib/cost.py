@@ -3,7 +3,8 @@
     energy   array: t_read times the sum of v^2 g over all passes and the cells in selected lines, measured on images;
              every other circuit: its energy per use times its uses
     time     of a pass: DAC, read, sample and hold, and then as many conversions as the busiest converter has; all tiles
-             of a layer work at once, its passes one after another, its copies (if any) side by side
+             of a layer work at once, its passes one after another, its copies (if any) side by side, if layers are
+             pipelined also on passes of different inferences
     area     cells and circuits of whole tiles, selected or not
 
 Not modelled: leakage, clocks, control, chip-to-chip links, and wires inside the tile.
@@ -24,7 +25,7 @@ from memlib.calibration import input_volts, quantise_input
 from memlib.chip import AnalogNetwork
 from memlib.footprint import layer_activity
 from memlib.hardware import Hardware, per_layer
-from memlib.layers import Geometry, call_sizes, input_size, map_sizes, matrix_layers
+from memlib.layers import Geometry, call_sizes, calls_of, map_sizes, matrix_layers
 from memlib.placement import Placement, Size
 from memlib.reads import window_inputs
 from memlib.technology import Technology, technology_of
@@ -128,14 +129,16 @@ def measure(analog: AnalogNetwork, images: Tensor) -> dict[str, Measured]:
 
         def watch(layer: AnalogLayer, arguments: tuple, named: dict, name: str = name) -> None:
             x = arguments[0] if arguments else named["input"]
-            calls[name].append(input_size(layer.geometry, x))
+            calls[name] += calls_of(layer.geometry, x, batch_size)
             power[name] += _power(layer, x) / len(images)
 
         hooks.append(layer.register_forward_pre_hook(watch, with_kwargs=True))
     batches = images.split(BATCH)
+    batch_size = 0
     try:
         with analog.rewound():
             for batch in batches:
+                batch_size = len(batch)
                 analog(batch)
     finally:
         for hook in hooks:
@@ -152,7 +155,7 @@ def _power(layer: AnalogLayer, x: Tensor) -> float:
     x = x[None] if x.dim() == window.geometry.dims + 1 else x
     squares = (quantise_input(x.double(), tile, inputs) * input_volts(tile, inputs)).square_()
     summed = squares.flatten(0, -2 - window.geometry.dims).sum(0, keepdim=True)
-    return float(layer.load @ window_inputs(window, summed).flatten(1).sum(1))
+    return float(layer.load.to(summed) @ window_inputs(window, summed).flatten(1).sum(1))
 
 
 def cost(
@@ -203,8 +206,9 @@ def cost_of(
 
     Returns:
         A row per layer and component: layer, component, energy (J), latency (s, that passes wait for it, over all of
-        them), area (m2), and on the rows of "array" operations, and writing_energy (J) and writing_time (s, one cell of
-        every tile at a time) to program the cells. `totals` adds them up.
+        them), busy (s, the same where copies need not wait for each other), and area (m2). On the rows of "array" also
+        operations, and writing_energy (J) and writing_time (s, one cell of every tile at a time) to program the cells.
+        `totals` adds them up.
 
     Raises:
         ValueError: for converters that are off, which no circuit can be, or arguments that are not allowed.
@@ -232,6 +236,8 @@ def _table(
     one_of("fetch", fetch, FETCHES)
     if not isinstance(copies, MappingType):
         copies = dict.fromkeys(layers, copies)
+    for name in copies:
+        one_of("copies: layer", name, layers)
     rows = []
     for name, (placement, hardware) in layers.items():
         times = copies.get(name, 1)
@@ -265,6 +271,7 @@ def _layer_rows(
         "component": "array",
         "energy": power * t_read,
         "latency": passes * t_read,
+        "busy": activity.passes / copies * t_read,
         "area": tiles.column * tile.rows * copies * technology.cell_area,
         "operations": activity.operations,
         "writing_energy": written * copies,
@@ -273,10 +280,12 @@ def _layer_rows(
     for component, circuit in technology.circuits.items():
         bits = tile.dac_bits if circuit.use == "row" else tile.adc_bits
         in_turn = tiles.conversions if circuit.use == "conversion" and circuit.each == "converter" else 1
+        wait = in_turn * circuit.latency if circuit.waits else 0.0
         yield {
             "component": component,
             "energy": getattr(activity, circuit.use) * circuit.energy(bits),
-            "latency": passes * in_turn * circuit.latency if circuit.waits else 0.0,
+            "latency": passes * wait,
+            "busy": activity.passes / copies * wait,
             "area": copies * circuit.number * getattr(tiles, circuit.each) * circuit.size(bits),
         }
 
@@ -298,7 +307,7 @@ class Totals:
 
     energy: float  #: of an inference, J
     latency: float  #: of an inference, s
-    interval: float  #: between inferences, s: the latency, or with pipelined layers that of the slowest
+    interval: float  #: between inferences, s: the latency, or with pipelined layers how long the slowest is busy
     area: float  #: m2
     operations: float  #: of an inference
 
@@ -322,46 +331,40 @@ def totals(table: pd.DataFrame, pipelined: bool = False) -> Totals:
     """Add up a table of `cost`.
 
     Args:
-        pipelined: every layer works on another inference, so that the slowest decides how fast they follow; else an
-            inference begins when the one before has ended.
+        pipelined: every layer works on another inference, and its copies on passes of any, so that the busiest layer
+            decides how fast inferences follow; else one begins when the one before has ended.
     """
-    layers = table.groupby("layer", sort=False)["latency"].sum()
-    latency = float(layers.sum())
-    interval = float(layers.max()) if pipelined else latency
+    latency = float(table["latency"].sum())
+    interval = float(table.groupby("layer", sort=False)["busy"].sum().max()) if pipelined else latency
     sums = table[["energy", "area", "operations"]].sum()
     return Totals(float(sums["energy"]), latency, interval, float(sums["area"]), float(sums["operations"]))
 
 
-def balanced_copies(
-    table: pd.DataFrame, passes: MappingType[str, int], area: float | None = None, interval: float | None = None
-) -> dict[str, int]:
+def balanced_copies(table: pd.DataFrame, area: float | None = None, interval: float | None = None) -> dict[str, int]:
     """Copies of each layer that make a pipelined machine as fast as an area allows, or as small as an interval allows.
 
     Args:
         table: of `cost`, with one copy of each layer.
-        passes: of each layer; more copies than passes would be idle.
-        area: to stay within, m2; or interval: to reach, s (where copies can: no layer is faster than one pass).
+        area: to stay within, m2; or interval: to reach, s.
 
     Raises:
         ValueError: unless one of both is given; if not even single copies fit in the area.
     """
-    layers = table.groupby("layer", sort=False)[["latency", "area"]].sum()
-    steps = pd.Series(passes).reindex(layers.index)
-    per_pass = layers["latency"] / steps
+    layers = table.groupby("layer", sort=False)[["busy", "area"]].sum()
 
     def copies(goal: float) -> pd.Series:
-        """The fewest that bring every layer's ceil(passes/copies) passes within the goal."""
-        in_turn = (goal * (1 + 1e-9) / per_pass).floordiv(1).clip(lower=1)
-        return (steps / in_turn).apply(math.ceil)
+        return (layers["busy"] / goal * (1 - 1e-9)).apply(math.ceil).clip(lower=1)
 
     if (area is None) == (interval is None):
         fail("area, interval", (area, interval), "one of them, not both")
     if interval is None:
         if layers["area"].sum() > area:
             fail("area", area, f"at least that of single copies, {layers['area'].sum():.3g} m2")
-        goals = sorted({t * k for t, n in zip(per_pass, steps, strict=True) for k in range(1, int(n) + 1)})
-        fits = bisect.bisect_left(goals, True, key=lambda goal: (copies(goal) * layers["area"]).sum() <= area)
-        interval = goals[fits]
+        most = (area / layers["area"]).astype(int)
+        goals = sorted({t / k for t, n in zip(layers["busy"], most, strict=True) for k in range(1, n + 1)})
+        interval = goals[
+            bisect.bisect_left(goals, True, key=lambda goal: (copies(goal) * layers["area"]).sum() <= area)
+        ]
     return {name: int(n) for name, n in copies(interval).items()}
 
 

@@ -110,20 +110,30 @@ def best_windows(
     layers = matrix_layers(model, digital)
     calls = call_sizes(model, layers, input_shape)
     tasks = [(name, h) for name, h in per_layer(hardware, layers).items() if Geometry.of(layers[name]).dims]
-    rows = []
+    rows, known = [], {}
     for name, h in progress(tasks, unit="layers"):
-        geometry, sizes = Geometry.of(layers[name]), map_sizes(layers[name], calls[name])
-        values = {}
-        for window in _windows(geometry, sizes, largest):
-            candidate = h.replace(mapping=h.mapping.replace(layout=window))
-            placement = _place(geometry, candidate, sizes)
-            row = {**layer_footprint(placement, candidate), **layer_activity(placement, candidate, calls[name])}
-            if isinstance(objective, str):
-                one_of("objective", objective, [key for key, value in row.items() if not isinstance(value, str)])
-            values[window] = row[objective] if isinstance(objective, str) else objective(row)
+        layer = Geometry.of(layers[name]), tuple(calls[name]), h
+        if layer not in known:
+            known[layer] = _values(*layer, objective, largest)
+        values = known[layer]
         best = min(values, key=lambda window: (values[window], window[0] * window[1], window))
         rows.append({"layer": name, "window": best, "value": values[best], "dense": values[1, 1]})
     return pd.DataFrame(rows)
+
+
+def _values(
+    geometry: Geometry, calls: tuple[Size, ...], hardware: Hardware, objective: str | Callable, largest: int
+) -> dict[tuple[int, int], float]:
+    """The objective of one layer for every window."""
+    sizes, values = tuple(sorted(set(calls))), {}
+    for window in _windows(geometry, sizes, largest):
+        candidate = hardware.replace(mapping=hardware.mapping.replace(layout=window))
+        placement = _place(geometry, candidate, sizes)
+        row = {**layer_footprint(placement, candidate), **layer_activity(placement, candidate, list(calls))}
+        if isinstance(objective, str):
+            one_of("objective", objective, [key for key, value in row.items() if not isinstance(value, str)])
+        values[window] = row[objective] if isinstance(objective, str) else objective(row)
+    return values
 
 
 def _windows(geometry: Geometry, sizes: tuple[Size, ...], largest: int) -> list[tuple[int, int]]:

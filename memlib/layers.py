@@ -150,9 +150,12 @@ def _digital_modules(model: nn.Module, digital: Any) -> set[nn.Module]:
     return skipped
 
 
-def input_size(geometry: Geometry, x: Tensor) -> tuple[int, ...]:
-    """The size of an input map, without images and channels; of a linear layer, of the dimensions before the last."""
-    return tuple(x.shape[x.dim() - geometry.dims :]) if geometry.dims else tuple(x.shape[1:-1])
+def calls_of(geometry: Geometry, x: Tensor, images: int) -> list[tuple[int, ...]]:
+    """What one call of a layer with a batch of so many images means for each of them, as in `call_sizes`."""
+    if not geometry.dims:
+        return [(math.prod(x.shape[:-1]) // images,)]
+    maps = x.shape[0] // images if x.dim() == geometry.dims + 2 else 1  # a model may fold other dimensions into these
+    return [tuple(x.shape[x.dim() - geometry.dims :])] * maps
 
 
 def call_sizes(
@@ -161,8 +164,7 @@ def call_sizes(
     """The size of each layer's input at each call, for one input of `input_shape`, found without computing anything.
 
     Returns:
-        layer name -> the size of its input map at each call; of a linear layer, the sizes of the dimensions before the
-        last, each of whose places is a pass.
+        layer name -> the size of its input map at each call; of a linear layer, how many vectors it takes there.
 
     Raises:
         ValueError: if the input does not fit the model.
@@ -174,7 +176,7 @@ def call_sizes(
         geometry = Geometry.of(module)
 
         def record(_m: nn.Module, args: Any, named: Any, name: str = name, geometry: Geometry = geometry) -> None:
-            sizes[name].append(input_size(geometry, args[0] if args else named["input"]))
+            sizes[name] += calls_of(geometry, args[0] if args else named["input"], images=1)
 
         modules[name].register_forward_pre_hook(record, with_kwargs=True)
     dtype = next((p.dtype for p in model.parameters()), torch.float32)

@@ -22,7 +22,8 @@ class Mapping(Config):
     layout: str | tuple[int, int] = "dense"
     scheme: str = "differential"  #: or "offset": one cell per weight, and a reference column per tile
     #: Of rows and columns. "chw": inputs and outputs (c, y, x). "hwc": both (y, x, c). "packed": as "chw", but in the
-    #: sparse layout each column group is a rectangle of outputs with just the inputs that it needs.
+    #: sparse layout each column group is a rectangle of outputs with just the inputs that it needs. (The dense layout
+    #: runs several times slower in "hwc".)
     order: str = "packed"
     #: "hrs": unused cells hold the scheme's zero state; "unformed": they do not conduct (differential only).
     unused: str = "hrs"

@@ -10,10 +10,10 @@ from memlib.hardware import Hardware
 from memlib.layers import Geometry
 from memlib.placement import Size, window_of
 
-#: Bytes that a cell pair takes in the reads of a mapped layer, and again for the variance of its read noise.
-SIGNAL = 4
 #: Bytes that a cell which holds a weight takes while its layer is programmed.
 PROGRAMMING = 8
+#: What programming takes beside that: some blocks of tiles.
+BLOCKS = 400_000_000
 
 
 def check_memory(
@@ -24,14 +24,14 @@ def check_memory(
     Raises:
         ValueError: with the estimate, and what to change.
     """
-    limit, kept, largest = memory_limit(), 0, 0
+    limit, kept, largest = memory_limit(), BLOCKS, 0
     for name, module in modules.items():
         h, geometry = hardware[name], Geometry.of(module)
         window = window_of(geometry, h.mapping.layout, sizes[name])
         if window.copies == 1:
             continue
         used = window.copies * module.weight.numel()
-        per_pair = SIGNAL * (1 + (h.tile.converter == "column")) * (1 + (h.device.read_noise > 0))
+        per_pair = module.weight.element_size() * (1 + (h.tile.converter == "column")) * (1 + (h.device.read_noise > 0))
         if used * per_pair <= limit:  # else a placement would take long for nothing
             p = h.place(geometry, sizes[name])
             kept += len(p) * int(p.selected_rows.max() * p.selected_columns.max()) * per_pair

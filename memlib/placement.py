@@ -247,12 +247,12 @@ def window_of(geometry: Geometry, layout: str | tuple[int, int], sizes: tuple[Si
         whole = geometry.output_size(size)
         wanted = whole if layout == "sparse" else ((1, *layout) if geometry.dims == 3 else layout)[-geometry.dims :]
         shapes.add(tuple(map(min, wanted, whole)))
-    if len(shapes) > 1:
+    if len(shapes) > 1 or (layout == "sparse" and len(sizes) > 1):
         fail("layout", layout, f"'dense' for a layer that is called with maps of different sizes {sorted(sizes)}")
     return Window(geometry, shapes.pop())
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def place(
     geometry: Geometry,
     rows: int,
@@ -289,7 +289,9 @@ def place(
             chosen = _selected_columns(window, inputs[start:end], columns)
             here = rank[start:end] % rows, inputs[start:end], chosen, columns[chosen]
             found.append((group, cuts[start], *(part.astype(np.int32) for part in here)))
-    group, cut, *parts = zip(*found, strict=True) if found else [()] * 6
+    if not found:
+        fail("layer", geometry, "one of which some output reads more than padding")
+    group, cut, *parts = zip(*found, strict=True)
     row_ends, column_ends = (np.cumsum([len(p) for p in part]) for part in (parts[1], parts[3]))
     position, inputs, columns, outputs = (np.concatenate(part) if part else np.zeros(0, np.int32) for part in parts)
     numbers = np.array(group, np.int64), np.array(cut, np.int64)

@@ -25,7 +25,7 @@ PAPER: dict[str, dict[str, Any]] = {
     },
     "06_power": {
         "checkpoints": ["resnet20-cifar10", "vgg8-cifar10"],
-        "layouts": ["dense", "2x2", "4x4", "8x8", "sparse", "sparse, unformed"],
+        "layouts": ["dense", "2x2", "best windows", "4x4", "sparse", "8x8", "sparse, unformed"],
         "device": "10k_100k",
         "rows": 128,
         "bits": 8,

@@ -15,7 +15,7 @@ from memlib.tile import Tile
 
 UNIFORM_EFFECTS = ("stuck_on", "stuck_off", "unformed")
 #: Cells programmed at once. A multiple of 16: torch draws normals by 16, and parts of that length add up to the whole.
-CHUNK = 2**22
+CHUNK = 2**20
 #: Cells of one block of tiles.
 BLOCK_CELLS = 2**20
 
@@ -69,7 +69,7 @@ class Programmer:
         self.used = self._program_used(targets)
 
     def _program_used(self, targets: Tensor) -> Tensor:
-        """Conductances of the cells that hold a weight: (polarity, copies * weights).
+        """Conductances of the cells that hold a weight: (polarity, copies * weights), or if all copies are alike one.
 
         Their draws are those of one array (polarity, copies, *weight.shape) for each effect, taken part by part.
         """
@@ -77,7 +77,7 @@ class Programmer:
         polarities, weights = targets.shape
         copies = self.placement.window.copies
         if self.device == self.device.ideal():
-            return targets.repeat(1, copies)
+            return targets
         generators: dict[str, torch.Generator] = {}
         g = torch.empty(polarities * copies * weights, dtype=torch.float64)
         for part in _parts(len(g)):
@@ -111,7 +111,7 @@ class Programmer:
         outputs, column_of = _padded(p.outputs, p.column_ends, tiles, p.window.outputs)
         weights = torch.from_numpy(p.weights(inputs, outputs))
         exists = torch.from_numpy((inputs < p.window.inputs)[:, :, None] & (outputs < p.window.outputs)[:, None, :])
-        g = self.used[:, weights.clamp(min=0)]
+        g = self.used[:, weights.clamp(min=0) % self.used.shape[1]]
         rows, columns = (np.append(part, 0) for part in (p.rows, p.columns))  # the last stands for a line that is none
         rows, columns = torch.from_numpy(rows[row_of]).long(), torch.from_numpy(columns[column_of]).long()
         unused = exists & (weights < 0)

@@ -237,7 +237,8 @@ class BlockReads(Reads):
         tile = 0
         for i in range(self.blocks):
             inputs, outputs = getattr(self, f"inputs{i}"), getattr(self, f"outputs{i}")
-            at_once = max(1, BLOCK_VALUES // ((inputs.shape[1] + 2 * outputs.shape[1]) * patches[0].numel()))
+            values = (inputs.shape[1] + 2 * outputs.shape[1]) * patches[0].numel()
+            at_once = max(1, BLOCK_VALUES // max(1, values))
             for first in range(0, len(inputs), at_once):
                 part = slice(first, first + at_once)
                 codes = self._read(i, part, patches[inputs[part]].flatten(2), tile + first, patches.shape[1:])

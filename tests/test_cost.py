@@ -1,7 +1,6 @@
 """Energy, time and area: by hand on small machines, by brute force, and against a published inventory."""
 
 import itertools
-import math
 
 import pandas as pd
 import pytest
@@ -9,7 +8,8 @@ import torch
 from torch import nn
 
 from memlib import Device, Hardware, Mapping, Tile, cost, load_network, map_network, save_network, totals
-from memlib.cost import balanced_copies, inventory, measure
+from memlib.cost import balanced_copies, cost_of, inventory, measure
+from memlib.networks import build
 from memlib.technology import TECHNOLOGIES, Circuit, Technology, Writing
 
 #: Every use costs another prime, so that a count in the wrong place shows.
@@ -150,23 +150,16 @@ def test_cost_leaves_the_network_as_it_was(tmp_path):
 def layers(**latencies: float) -> pd.DataFrame:
     """A cost table of layers with these latencies, s, and areas of 1 m2 each."""
     rows = [
-        {
-            "layer": name,
-            "component": part,
-            "energy": 3.0,
-            "latency": t / 2,
-            "area": 0.5,
-            "operations": 1e12 * (part == "a"),
-        }
-        for name, t in latencies.items()
-        for part in "ab"
+        {"layer": n, "component": part, "energy": 3.0, "latency": t / 2, "busy": t / 4, "area": 0.5, "operations": ops}
+        for n, t in latencies.items()
+        for part, ops in (("a", 1e12), ("b", 0.0))
     ]
     return pd.DataFrame(rows)
 
 
 def test_totals():
-    """Latency adds up; with pipelined layers, the slowest sets the pace."""
-    for pipelined, interval in ((False, 12.0), (True, 8.0)):
+    """Latency adds up; with pipelined layers, the one that is busy longest sets the pace."""
+    for pipelined, interval in ((False, 12.0), (True, 4.0)):
         t = totals(layers(first=8.0, second=4.0), pipelined)
         assert (t.energy, t.latency, t.interval, t.area, t.operations) == (12.0, 12.0, interval, 2.0, 2e12)
         assert t.power == 12.0 / interval
@@ -174,23 +167,67 @@ def test_totals():
         assert t.tops_per_mm2 == pytest.approx(2 / interval / 2e6)
 
 
+def test_pipelined_copies_do_not_wait():
+    """8 copies of 12 passes take 2 turns for one inference, but are busy for one and a half."""
+    one, eight = table(), table(copies=8)
+    assert eight["latency"].sum() == pytest.approx(one["latency"].sum() / 12 * 2)
+    assert eight["busy"].sum() == pytest.approx(one["latency"].sum() / 8)
+
+
 def test_balanced_copies_are_the_best():
     """No other copies are faster in the same area, nor smaller at the same speed: by trying all."""
-    passes, latencies = {"a": 12, "b": 6, "c": 1}, {"a": 24.0, "b": 9.0, "c": 0.5}
-    t = layers(**latencies)
+    busy = {"a": 24.0, "b": 9.0, "c": 0.5}
+    t = layers(**{name: 2 * seconds for name, seconds in busy.items()})
 
     def interval(copies: dict[str, int]) -> float:
-        return max(math.ceil(passes[n] / copies[n]) * latencies[n] / passes[n] for n in passes)
+        return max(busy[name] / copies[name] for name in busy)
 
-    choices = [dict(zip("abc", c, strict=True)) for c in itertools.product(range(1, 13), range(1, 7), [1])]
-    for area in (3, 4, 7.5, 12, 19, 100):
-        found = balanced_copies(t, passes, area=area)
+    choices = [dict(zip("abc", c, strict=True)) for c in itertools.product(range(1, 17), range(1, 9), range(1, 3))]
+    for area in (3, 4, 7.5, 12, 19):
+        found = balanced_copies(t, area=area)
         assert sum(found.values()) <= area
         assert interval(found) == min(interval(c) for c in choices if sum(c.values()) <= area)
     for goal in (24, 10, 4, 2):
-        found = balanced_copies(t, passes, interval=goal)
+        found = balanced_copies(t, interval=goal)
         assert interval(found) <= goal
         assert sum(found.values()) == min(sum(c.values()) for c in choices if interval(c) <= goal)
+
+
+def test_without_a_chip_the_same():
+    """`cost_of`, with the array power that was measured, is `cost`; also with hardware by layer, and folded batches."""
+
+    class Folded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.linear = convolution(), nn.Linear(3, 2)
+
+        def forward(self, x):
+            y = self.conv(x).flatten(2).mT  # (n, positions, channels)
+            return self.linear(y.flatten(0, 1)).unflatten(0, y.shape[:2])
+
+    x = torch.rand(5, 2, 6, 5)
+    tile = Tile(rows=10, cols=4)
+    hardware = {"linear": Hardware(tile=tile), "*": Hardware(tile=tile, mapping=Mapping(layout=(2, 2)))}
+    analog = map_network(Folded(), hardware, x)
+    power = {name: found.power for name, found in measure(analog, x).items()}
+    for more in ({}, {"fetch": "once", "copies": {"conv": 3}, "converters": "parallel"}):
+        chip = cost(analog, x, technology(), **more)
+        pd.testing.assert_frame_equal(cost_of(Folded(), (2, 6, 5), hardware, power, technology(), **more), chip)
+    energy = chip.set_index(["layer", "component"])["energy"]
+    assert energy["linear", "conversion"] == pytest.approx(12 * 2 * USES["conversion"])  # 12 positions of each image
+    fetched = 2 * 6 * 5, 12 * 3
+    assert energy[:, "input_byte"].tolist() == pytest.approx([n * USES["input_byte"] for n in fetched])
+
+
+def test_layouts_of_an_ideal_device_draw_the_same():
+    """Without unused cells, each weight meets the same voltages in every layout: the arrays' energy is equal."""
+    network = build("resnet20", 0.25).eval()
+    x = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    powers = []
+    for layout in ("dense", (4, 4), "sparse"):
+        h = Hardware(Device(), Tile(adc_bits=None), Mapping(layout, unused="unformed"))
+        powers.append(sum(found.power for found in measure(map_network(network, h, x), x).values()))
+    assert powers == pytest.approx([powers[0]] * 3, rel=1e-4)  # codes at half-way may fall either way
 
 
 @pytest.mark.parametrize(
@@ -198,8 +235,10 @@ def test_balanced_copies_are_the_best():
     [
         (lambda: table(tile=(10, 4), copies=0), "copies of layer '0'=0: must be a whole number at least 1"),
         (lambda: table(converters="both"), "converters='both': must be one of 'serial', 'parallel'"),
-        (lambda: balanced_copies(layers(a=1.0), {"a": 1}, area=0.5), "area=0.5: must be at least"),
-        (lambda: balanced_copies(layers(a=1.0), {"a": 1}), "one of them"),
+        (lambda: table(copies={"1": 2}), "copies: layer='1': must be one of '0'"),
+        (lambda: table(fetch="never"), "fetch='never': must be one of 'pass', 'once'"),
+        (lambda: balanced_copies(layers(a=1.0), area=0.5), "area=0.5: must be at least"),
+        (lambda: balanced_copies(layers(a=1.0)), "one of them"),
         (lambda: inventory("tsmc", 7, 64, 64), "technology='tsmc': must be one of 'isaac', 'li2022'"),
     ],
 )
@@ -277,6 +316,12 @@ def test_schedule_and_convention_of_li_2022():
     components = sum(power[name] * 1e-3 * seconds for name, seconds in parts.items())
     assert components * 1e6 == pytest.approx(5.78 + 18.8 + 0.758, rel=5e-3)
     assert energy / components == pytest.approx(49, rel=0.02)
+    names = {"array": 64, "ADC": 6, "DAC": 42, "sample and hold": 6, "subtractor": 6, "activation": 1}  # uses in turn
+    each = {name: t.t_read if name == "array" else t.circuits[name].latency for name in names}
+    parallel = sum(names[name] * each[name] for name in names)
+    assert parallel * 1e6 == pytest.approx(1.13, rel=5e-3)
+    power = inventory(t, 7, 64, 64, "parallel")["power"].sum() + CROSSBAR_POWER * 1e-3
+    assert power * parallel * 1e6 == pytest.approx(8.12, rel=5e-3)
 
 
 def test_isaac():

@@ -46,7 +46,7 @@ def evaluate(point: Point, seed: int) -> dict[str, Any]:
         ValueError: for an unknown field, or if checkpoint or images are not those of the point.
     """
     shared, fields = split(point)
-    chip, images, labels = mapped(shared, _hardware(fields), seed)
+    chip, images, labels = mapped(shared, {"*": _hardware(fields)}, seed)
     hits = correct(chip, images, labels)
     return {"accuracy": hits.double().mean().item(), "correct": pack(hits.numpy())}
 

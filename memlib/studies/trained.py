@@ -34,14 +34,18 @@ def split(point: Point) -> tuple[Shared, dict[str, Any]]:
     return tuple(others.pop(name) for name in SHARED), others
 
 
-def mapped(shared: Shared, hardware: Hardware, seed: int) -> tuple[AnalogNetwork, Tensor, Tensor]:
+def mapped(shared: Shared, hardware: dict[str, Hardware], seed: int) -> tuple[AnalogNetwork, Tensor, Tensor]:
     """One chip of the network, and the test images and labels.
+
+    Args:
+        hardware: by layer name, "*" for the rest.
 
     Raises:
         ValueError: if checkpoint or images are not those of the point.
     """
     model, record, images, labels = prepared(*shared)
-    chip = map_network(model, hardware, record, seed, ranges=_ranges(shared, _design(hardware)))
+    design = tuple((name, _design(choice)) for name, choice in hardware.items())
+    chip = map_network(model, hardware, record, seed, ranges=_ranges(shared, design))
     return chip, images, labels
 
 
@@ -65,10 +69,10 @@ def _design(hardware: Hardware) -> Hardware:
 
 
 @lru_cache(maxsize=16)
-def _ranges(shared: Shared, design: Hardware) -> dict[str, float]:
+def _ranges(shared: Shared, design: tuple[tuple[str, Hardware], ...]) -> dict[str, float]:
     """The ADC ranges of all chips of a design."""
     model, record, _, _ = prepared(*shared)
-    return design_ranges(model, design, record)
+    return design_ranges(model, dict(design), record)
 
 
 def data_of(checkpoint: str) -> str:
