@@ -9,7 +9,7 @@ import memlib.programming
 from memlib import Device, Hardware, Mapping, Tile, map_network
 from memlib.layers import Geometry
 from memlib.programming import Programmer
-from memlib.streams import normals
+from memlib.streams import normals, uniforms
 
 OFF = Tile(rows=16, cols=8, dac_bits=None, adc_bits=None)
 
@@ -24,12 +24,15 @@ def programmer(layer: nn.Module, device: Device, mapping: Mapping, size: tuple[i
 @pytest.mark.parametrize("width", range(1, 8))
 def test_draws_in_parts(monkeypatch, chunk, width):
     """Cells programmed in parts have the draws of one array, whatever is left for the last part."""
-    layer, mapping, device = nn.Conv1d(1, 3, width), Mapping(layout="sparse"), Device(program_error=0.1)
+    layer, mapping = nn.Conv1d(1, 3, width), Mapping(layout="sparse")
+    device = Device(program_error=0.1, unformed=0.2)
     monkeypatch.setattr(memlib.programming, "CHUNK", chunk)
     cells = programmer(layer, device, mapping, (12,))
-    targets = programmer(layer, Device(), mapping, (12,)).used
-    z = normals((2, 13 - width, *layer.weight.shape), 7, "layer", "program_error").double().flatten(1)
-    expected = (targets + 0.1 * device.g_range * z).clamp(min=0)
+    targets = programmer(layer, Device(), mapping, (12,)).used.repeat(1, 13 - width)
+    shape = 2, 13 - width, *layer.weight.shape
+    z = normals(shape, 7, "layer", "program_error").double().flatten(1)
+    failed = uniforms(shape, 7, "layer", "unformed").flatten(1) < 0.2
+    expected = torch.where(failed, 0.0, (targets + 0.1 * device.g_range * z).clamp(min=0))
     torch.testing.assert_close(cells.used, expected, rtol=1e-14, atol=0)
 
 

@@ -10,7 +10,7 @@ import torch
 from reference import ReferenceLayer
 from torch import nn
 
-from memlib import Device, Hardware, Mapping, Tile, footprint, map_network
+from memlib import Device, Hardware, Mapping, Tile, cost, footprint, map_network
 from memlib.cost import measure
 from memlib.layers import Geometry
 from memlib.streams import generator
@@ -52,7 +52,9 @@ MAPPINGS = [
 ]
 
 
-def reference_of(layer: nn.Module, hardware: Hardware, calibration: torch.Tensor, seed: int) -> ReferenceLayer:
+def reference_of(
+    layer: nn.Module, hardware: Hardware, calibration: torch.Tensor, seed: int, name: str = "0"
+) -> ReferenceLayer:
     """The reference simulator of the same layer, with its converters set."""
     g = Geometry.of(layer)
     result = ReferenceLayer(
@@ -61,7 +63,7 @@ def reference_of(layer: nn.Module, hardware: Hardware, calibration: torch.Tensor
         device=hardware.device,
         tile=hardware.tile,
         mapping=hardware.mapping,
-        name="0",
+        name=name,
         seed=seed,
         groups=g.groups,
         input_size=tuple(calibration.shape[2:]) if g.dims else (),
@@ -138,3 +140,25 @@ def test_every_layout_equals_reference(layer, layout, order):
     mapping = MAPPINGS[case % 4].replace(layout=layout, order=order)
     hardware = Hardware(DEVICES[devices[case % 3]], TILES[tiles[case % 6]], mapping)
     assert_equal_to_reference(created(create, case), shape, hardware, case)
+
+
+@pytest.mark.parametrize("layout", ["dense", (2, 2), "sparse"])
+def test_energy_of_a_network(layout):
+    """The arrays' energy of a whole network is the sum over every cell and pass of every layer, by brute force."""
+    network = nn.Sequential(
+        nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), nn.Conv2d(3, 4, 3, stride=2), nn.Flatten(), nn.Linear(16, 3)
+    ).double()
+    calibration, x = torch.rand(2, 3, 2, 6, 6, generator=generator("network"), dtype=torch.float64)
+    hardware = Hardware(ALL_EFFECTS, TILES["calibrated"], Mapping(layout=layout))
+    fast = map_network(network, hardware, calibration, seed=5)
+    expected, floats = 0.0, calibration
+    for name, module in network.named_children():
+        if name in fast.layers:
+            slow = reference_of(module, hardware, floats.detach(), 5, name)
+            expected += slow.array_energy(fast.network[: int(name)](x).numpy(), 1e-7)
+        floats = module(floats)
+    fast.reset()
+    table = cost(fast, x, "isaac")
+    arrays = table.loc[table["component"] == "array", "energy"]
+    assert len(arrays) == 3
+    assert arrays.sum() * len(x) == pytest.approx(expected, rel=1e-6)
