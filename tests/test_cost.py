@@ -145,6 +145,8 @@ def test_cost_leaves_the_network_as_it_was(tmp_path):
     save_network(analog, tmp_path / "chip.safetensors")
     loaded = load_network(nn.Sequential(convolution()), tmp_path / "chip.safetensors")
     pd.testing.assert_frame_equal(cost(loaded, x), first)
+    double = cost(loaded.double(), x.double())  # another precision of the same chip
+    assert double["energy"].sum() == pytest.approx(first["energy"].sum(), rel=1e-3)
 
 
 def layers(**latencies: float) -> pd.DataFrame:

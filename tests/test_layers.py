@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from memlib import Device, Hardware, Mapping, Tile, load_network, map_network, save_network
+from memlib.cost import measure
 from memlib.layers import Geometry
 from memlib.networks import build
 
@@ -399,6 +400,11 @@ def test_cuda(hardware):
     born_there = map_network(network.cuda(), quiet, calibration=x.cuda())
     assert_close(moved(x.cuda()).cpu(), expected, 1e-9)
     assert_close(born_there(x.cuda()).cpu(), expected, 1e-9)
+    power = measure(map_network(network.cpu(), quiet, calibration=x), x)
+    for chip in (moved, born_there):
+        found = {name: m.power for name, m in measure(chip, x.cuda()).items()}
+        assert found == pytest.approx({name: m.power for name, m in power.items()}, rel=1e-6)
+    network.cuda()
     noisy = map_network(network, HARDWARE["pair"], calibration=x.cuda())
     first = noisy(x.cuda())
     assert not torch.equal(noisy(x.cuda()), first)

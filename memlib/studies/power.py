@@ -364,6 +364,7 @@ def plot_trade(results: pd.DataFrame, frame: pd.DataFrame) -> Figure:
     Args:
         results: of the figure's points; frame: their `machines`.
     """
+    frame = frame[frame["layout"] != "sparse, unformed"]  # it would lie on the sparse layout's marks
     technologies = list(dict.fromkeys(frame["technology"]))
     checkpoints = list(dict.fromkeys(frame["checkpoint"]))
     colors = dict(zip(checkpoints, sns.color_palette("colorblind"), strict=False))
