@@ -41,16 +41,12 @@ class Window:
         sizes = zip(self.shape, g.kernel, g.stride, g.dilation, strict=True)
         return [np.arange(h)[:, None] * step + np.arange(k) * gap for h, k, step, gap in sizes]
 
-    @cached_property
-    def taps(self) -> tuple[np.ndarray, ...]:
-        """Per dimension, (offsets, outputs): which kernel position an output uses there, -1 for none."""
-        tables = []
-        for offsets, reads in zip(self.offsets, self._reads(), strict=True):
-            table = np.full((len(offsets), len(reads)), -1, np.int32)
-            for output, where in enumerate(reads):
-                table[np.searchsorted(offsets, where), output] = np.arange(len(where))
-            tables.append(table)
-        return tuple(tables)
+    def taps(self, d: int, offset: np.ndarray, output: np.ndarray) -> np.ndarray:
+        """Which kernel position outputs use at numbered offsets of dimension `d`, -1 for none; both broadcast."""
+        g = self.geometry
+        distance = self.offsets[d].astype(np.int32)[offset] - (output * g.stride[d]).astype(np.int32)
+        tap = distance // g.dilation[d]
+        return np.where((distance >= 0) & (tap < g.kernel[d]) & (tap * g.dilation[d] == distance), tap, -1)
 
     @cached_property
     def places(self) -> np.ndarray:
@@ -212,10 +208,10 @@ class Placement:
         used &= ((inputs < w.inputs)[:, :, None]) & (outputs < w.outputs)[:, None, :]
         kernel = np.zeros((1, 1, 1), np.int64)
         strides = [math.prod(map(len, w.offsets[d + 1 :])) for d in range(g.dims)]
-        for d, table in enumerate(w.taps):
-            here = place // strides[d] % len(table)
+        for d, offsets in enumerate(w.offsets):
+            here = place // strides[d] % len(offsets)
             there = copy // math.prod(w.shape[d + 1 :]) % w.shape[d]
-            tap = table[here[:, :, None], there[:, None, :]]
+            tap = w.taps(d, here[:, :, None], there[:, None, :])
             used &= tap >= 0
             kernel = kernel * g.kernel[d] + tap
         row = (channel % per_group * g.positions)[:, :, None]
@@ -386,7 +382,8 @@ def _lines_read(window: Window, alive: np.ndarray) -> list[np.ndarray]:
     grid = alive.reshape([len(o) for o in window.offsets])
     axes = range(grid.ndim)
     kept = [grid.any(tuple(a for a in axes if a != d)) for d in axes]  # padding is a product of the dimensions'
-    return [(table >= 0).T & line for table, line in zip(window.taps, kept, strict=True)]
+    numbers = [(np.arange(len(line)), np.arange(h)[:, None]) for line, h in zip(kept, window.shape, strict=True)]
+    return [(window.taps(d, *here) >= 0) & line for d, (here, line) in enumerate(zip(numbers, kept, strict=True))]
 
 
 def _line_counts(reads: np.ndarray, limit: int, cols: int) -> list[tuple[np.ndarray, np.ndarray]]:

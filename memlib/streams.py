@@ -17,7 +17,8 @@ SEED_LIMIT = 2**63
 def stream_seed(*name: str | int) -> int:
     """The seed in [0, 2**63) of the stream with this name (SHA-256 of the name).
 
-    torch's CPU generator keeps 32 bits of a seed: of n streams, about n^2/2^33 pairs coincide by chance.
+    torch's CPU generator keeps 32 bits of a seed: of n streams, about n^2/2^33 pairs coincide by chance. The sparse
+    ResNet-20, with a stream for each of 4,700 pairs of tiles and each effect, has 0.1 such pairs of tiles in a chip.
     """
     digest = hashlib.sha256(json.dumps(name, default=int).encode()).digest()
     return int.from_bytes(digest[:8], "big") % SEED_LIMIT

@@ -16,7 +16,7 @@ LEAST_PASSES = 64
 
 @config
 class Tile(Config):
-    """Geometry and converters of one tile. Without `cols` accuracy is the same; footprint and cost are not."""
+    """Geometry and converters of one tile. In the dense layout only footprint and cost depend on `cols`."""
 
     rows: int = 128  #: inputs
     cols: int = 128  #: outputs
