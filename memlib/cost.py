@@ -12,7 +12,7 @@ Not modelled: leakage, clocks, control, chip-to-chip links, and wires inside the
 
 import bisect
 import math
-from collections.abc import Iterator, Mapping as MappingType
+from collections.abc import Callable, Iterator, Mapping as MappingType
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,23 +122,29 @@ def measure(analog: AnalogNetwork, images: Tensor) -> dict[str, Measured]:
     Args:
         images: (n, *input shape).
     """
+    if not isinstance(analog, AnalogNetwork):
+        raise TypeError(f"analog={type(analog).__name__}: must be a chip, as map_network returns it")
+    if not isinstance(images, Tensor) or not len(images):
+        what = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
+        fail("images", what, "a tensor of at least one image, (n, *input shape)")
     calls: dict[str, list[Size]] = {name: [] for name in analog.layers}
-    power = dict.fromkeys(analog.layers, 0.0)
-    hooks = []
-    for name, layer in analog.layers.items():
+    power, hooks, size = dict.fromkeys(analog.layers, 0.0), [], len(images)
 
-        def watch(layer: AnalogLayer, arguments: tuple, named: dict, name: str = name) -> None:
+    def watcher(name: str) -> Callable[..., None]:
+        def watch(layer: AnalogLayer, arguments: tuple, named: dict) -> None:
             x = arguments[0] if arguments else named["input"]
-            calls[name] += calls_of(layer.geometry, x, batch_size)
+            calls[name].extend(calls_of(layer.geometry, x, size))
             power[name] += _power(layer, x) / len(images)
 
-        hooks.append(layer.register_forward_pre_hook(watch, with_kwargs=True))
+        return watch
+
     batches = images.split(BATCH)
-    batch_size = 0
     try:
+        for name, layer in analog.layers.items():
+            hooks.append(layer.register_forward_pre_hook(watcher(name), with_kwargs=True))
         with analog.rewound():
             for batch in batches:
-                batch_size = len(batch)
+                size = len(batch)
                 analog(batch)
     finally:
         for hook in hooks:
@@ -187,7 +193,7 @@ def cost_of(
     model: nn.Module,
     input_shape: tuple[int, ...],
     hardware: Hardware | MappingType[str, Hardware],
-    array_power: MappingType[str, float],
+    array_power: MappingType[str, "float | Measured"],
     technology: str | Technology = "isaac",
     converters: str = "serial",
     copies: int | MappingType[str, int] = 1,
@@ -197,7 +203,7 @@ def cost_of(
     """What one inference takes, without a chip: all but the array energy follows from the placement.
 
     Args:
-        array_power: of each layer, W, as `measure` finds it.
+        array_power: of each layer, W, or what `measure` found; 0 leaves its array's energy out.
         technology: one of `technology.TECHNOLOGIES`, or one of your own.
         converters: "serial": one ADC for all columns of a tile; "parallel": one for each.
         copies: of all tiles of every layer, or of {layer name: copies}, which share its passes.
@@ -215,7 +221,10 @@ def cost_of(
     """
     modules = matrix_layers(model, digital)
     calls = call_sizes(model, modules, input_shape)
-    measured = {name: Measured(calls[name], array_power[name]) for name in modules}
+    if set(array_power) != set(modules):
+        fail("array_power", sorted(array_power), f"given for each of the layers {list(modules)}")
+    watts = {name: power.power if isinstance(power, Measured) else power for name, power in array_power.items()}
+    measured = {name: Measured(calls[name], watts[name]) for name in modules}
     layers = {
         name: (h.place(Geometry.of(modules[name]), map_sizes(modules[name], calls[name])), h)
         for name, h in per_layer(hardware, modules).items()
@@ -356,7 +365,7 @@ def balanced_copies(table: pd.DataFrame, area: float | None = None, interval: fl
         return (layers["busy"] / goal * (1 - 1e-9)).apply(math.ceil).clip(lower=1)
 
     if (area is None) == (interval is None):
-        fail("area, interval", (area, interval), "one of them, not both")
+        fail("area, interval", (area, interval), "given one of them: (area, None) or (None, interval)")
     if interval is None:
         if layers["area"].sum() > area:
             fail("area", area, f"at least that of single copies, {layers['area'].sum():.3g} m2")

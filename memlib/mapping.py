@@ -11,6 +11,8 @@ from memlib.validate import fail, one_of, whole
 
 SCHEMES = ("differential", "offset")
 ORDERS = ("packed", "chw", "hwc")
+#: What a layout may be, for messages.
+LAYOUTS = "'dense', 'sparse', or the outputs of a pass as a pair (h, w)"
 
 
 @config
@@ -48,10 +50,11 @@ class Mapping(Config):
 def _checked_layout(layout: Any) -> str | tuple[int, int]:
     """The layout, a list of two numbers (as JSON has it) as a tuple."""
     if isinstance(layout, str):
-        one_of("layout", layout, ("dense", "sparse"))
+        if layout not in ("dense", "sparse"):
+            fail("layout", layout, LAYOUTS)
         return layout
     if not isinstance(layout, tuple | list) or len(layout) != 2:
-        fail("layout", layout, "'dense', 'sparse', or the outputs of a pass as a pair (h, w)")
+        fail("layout", layout, LAYOUTS)
     for name, value in zip(("layout h", "layout w"), layout, strict=True):
         whole(name, value, 1)
     return int(layout[0]), int(layout[1])

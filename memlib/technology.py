@@ -7,8 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from memlib.validate import one_of
+from memlib.validate import fail, one_of
 
+#: What circuits stand at, and what they are used for: fields of `cost.Tiles` and `cost.Activity`.
+PLACES = ("row", "column", "converter", "pair", "tile")
+USES = ("row", "conversion", "result", "input_byte", "row_byte", "result_byte", "output", "nothing")
 #: How a value grows with bits, relative to the value at some bits.
 Growth = Callable[[float], float]
 
@@ -44,13 +47,17 @@ class Circuit:
     latency: float  #: of one use, s
     area: float  #: of one, m2
     number: float  #: how many there are for each ...
-    each: str  #: ... "row", "column", "converter", "pair", or "tile"
-    use: str  #: what it is used for; a field of `cost.Activity`
+    each: str  #: ... of these `PLACES`
+    use: str  #: what it is used for, one of `USES`
     per: float = 1  #: how many of those one use serves
     waits: bool = False  #: whether a pass waits for it; else its time is hidden behind others
     bits: int | None = None  #: at which these numbers hold, for a converter
     energy_growth: Growth = _same
     area_growth: Growth = _same
+
+    def __post_init__(self) -> None:
+        one_of("each", self.each, PLACES)
+        one_of("use", self.use, USES)
 
     def energy(self, bits: int) -> float:
         """Of serving one of what it is used for, J, with this many bits."""
@@ -166,5 +173,6 @@ def technology_of(name: str | Technology) -> Technology:
     """
     if isinstance(name, Technology):
         return name
-    one_of("technology", name, TECHNOLOGIES)
+    if name not in TECHNOLOGIES:
+        fail("technology", name, f"one of {', '.join(map(repr, TECHNOLOGIES))}, or a memlib.technology.Technology")
     return TECHNOLOGIES[name]

@@ -215,6 +215,10 @@ def test_without_a_chip_the_same():
     for more in ({}, {"fetch": "once", "copies": {"conv": 3}, "converters": "parallel"}):
         chip = cost(analog, x, technology(), **more)
         pd.testing.assert_frame_equal(cost_of(Folded(), (2, 6, 5), hardware, power, technology(), **more), chip)
+    with pytest.raises(ValueError, match=r"array_power=.*: must be given for each of the layers"):
+        cost_of(Folded(), (2, 6, 5), hardware, {"conv": 1.0}, technology())
+    with pytest.raises(ValueError, match="use='rows': must be one of 'row'"):
+        Circuit(1.0, 1.0, 1.0, 1, "row", "rows")
     energy = chip.set_index(["layer", "component"])["energy"]
     assert energy["linear", "conversion"] == pytest.approx(12 * 2 * USES["conversion"])  # 12 positions of each image
     fetched = 2 * 6 * 5, 12 * 3
@@ -241,13 +245,33 @@ def test_layouts_of_an_ideal_device_draw_the_same():
         (lambda: table(fetch="never"), "fetch='never': must be one of 'pass', 'once'"),
         (lambda: balanced_copies(layers(a=1.0), area=0.5), "area=0.5: must be at least"),
         (lambda: balanced_copies(layers(a=1.0)), "one of them"),
-        (lambda: inventory("tsmc", 7, 64, 64), "technology='tsmc': must be one of 'isaac', 'li2022'"),
+        (lambda: inventory("tsmc", 7, 64, 64), "technology='tsmc': must be one of 'isaac', 'li2022', or a memlib"),
     ],
 )
 def test_errors(call, message):
     """Each names the field, the value and what is allowed."""
     with pytest.raises(ValueError, match=message.replace("(", r"\(")):
         call()
+
+
+@pytest.mark.parametrize(
+    ("images", "error", "message"),
+    [
+        (torch.ones(0, 2), ValueError, r"images=\(0, 2\): must be a tensor of at least one image"),
+        ([[1.0, 2.0]], ValueError, "images='list': must be a tensor"),
+        (torch.ones(1, 3), RuntimeError, "size|shape"),
+    ],
+)
+def test_failed_measurement_leaves_the_chip_alone(images, error, message):
+    """Wrong images are refused, and the same chip goes on working."""
+    x = torch.rand(4, 2)
+    analog = map_network(nn.Linear(2, 2), Hardware(Device(read_noise=0.1)), x)
+    before = cost(analog, x)
+    with pytest.raises(error, match=message):
+        cost(analog, images)
+    pd.testing.assert_frame_equal(cost(analog, x), before)
+    with pytest.raises(TypeError, match="analog=Linear: must be a chip"):
+        cost(nn.Linear(2, 2), x)
 
 
 @pytest.mark.parametrize("off", ["dac_bits", "adc_bits"])

@@ -152,7 +152,10 @@ def table(
     results: pd.DataFrame, checkpoint: str, layout: str, technology: str, converters: str = "serial", **more: Any
 ) -> pd.DataFrame:
     """The cost of a network in one layout, by layer and component, with the mean array power of its chips."""
-    hardware, power = _hardware(_fields(results, checkpoint, layout)), _chips(results, checkpoint, layout).mean()
+    hardware, power = (
+        _hardware(_fields(results, checkpoint, layout)),
+        _chips(results, checkpoint, layout).mean().to_dict(),
+    )
     return cost_of(_model(checkpoint), INPUT_SHAPE, hardware, power, technology, converters, **more)
 
 
