@@ -417,7 +417,7 @@ def _finish(axis: Axes, x: str, y: str) -> None:
     axis.set(xscale="log", yscale="log", xlabel=x, ylabel=y)
     low, high = axis.get_ylim()
     if high / low < 100:  # too few powers of ten for marks
-        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
         axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.yaxis.set_minor_locator(NullLocator())
 
