@@ -4,18 +4,19 @@ Static effects are programmed once into conductances and folded with the convert
 gives codes. In the dense layout without converters and read noise, all tiles fold into one ordinary layer.
 """
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor, nn
 
-from memlib.calibration import LayerInputs, input_volts, quantise_input
+from memlib.calibration import LayerInputs, input_top, input_volts, quantise_input, row_inputs
+from memlib.conduction import ProgrammedTiles
 from memlib.hardware import Hardware
 from memlib.layers import Geometry
+from memlib.load import Load
+from memlib.mapping import target_conductances, usable_states
 from memlib.placement import Size
-from memlib.programming import ProgrammedTiles, Programmer
+from memlib.programming import Programmer
 from memlib.ranges import calibrated_range, full_range
-from memlib.reads import BlockReads, ConvolutionReads, Cut, Readout, as_kernel
+from memlib.reads import BlockReads, ConvolutionReads, Cut, Readout, Reads, SlicedReads, as_kernel
 from memlib.tile import code_limits
 from memlib.validate import fail
 
@@ -50,72 +51,86 @@ class AnalogLayer(nn.Module):
             field = f"dtype of layer {name!r}"
             fail(field, weight.dtype, "float32 or float64, which can hold a converter's codes")
         self.placement = hardware.place(self.geometry, sizes)
-        chip = self._programmer(weight, ideal=False)
-        self.full_scale = (full_scale or self._full_scale(chip, weight, inputs)) if hardware.tile.adc_bits else None
+        slices = self._program(weight, ideal=False)
+        self.full_scale = (full_scale or self._full_scale(slices, weight, inputs)) if hardware.tile.adc_bits else None
         self.inputs = inputs and inputs.without_values()
-        self._fold(chip, weight)
+        self._fold(slices, weight)
         self.register_buffer("bias", None if module.bias is None else module.bias.detach().clone())
 
-    def _programmer(self, weight: Tensor, ideal: bool) -> Programmer:
+    def _program(self, weight: Tensor, ideal: bool) -> list[Programmer]:
+        """The cells of each slice of the weights."""
         h = self.hardware
         device = h.device.ideal() if ideal else h.device
-        return Programmer(weight.cpu().double(), self.placement, h.tile, device, h.mapping, self.seed, self.name)
+        targets, _ = target_conductances(weight.cpu().double(), h.device, h.mapping)
+        common = self.placement, h.tile, device, h.mapping
+        return [Programmer(part, *common, *self._name(s)) for s, part in enumerate(targets)]
 
-    def _full_scale(self, chip: Programmer, weight: Tensor, inputs: LayerInputs) -> float:
+    def _name(self, slice_number: int) -> tuple[int | str, ...]:
+        """What the random streams of a slice are named by."""
+        return (self.seed, self.name, "slice", slice_number) if slice_number else (self.seed, self.name)
+
+    def _full_scale(self, slices: list[Programmer], weight: Tensor, inputs: LayerInputs) -> float:
         """The ADC's full scale, A: see `Tile.adc_range`, `Tile.adc_calibration` and `Tile.adc_quantile`."""
-        tile, full = self.hardware.tile, full_range(chip, self.hardware.tile)
+        tile, full = self.hardware.tile, full_range(slices[0], self.hardware.tile)
         if inputs.passes.shape[1:] != (self.geometry.inputs * self.geometry.positions,):
             raise ValueError(
                 f"calibration: recorded for another layer {self.name!r}; record the inputs of this network"
             )
         if tile.adc_range == "full":
             return full
-        devices = chip if tile.adc_calibration == "chip" else self._programmer(weight, ideal=True)
+        devices = slices if tile.adc_calibration == "chip" else self._program(weight, ideal=True)
         return calibrated_range(devices, tile, inputs) or full
 
-    def _fold(self, chip: Programmer, weight: Tensor) -> None:
+    def _fold(self, slices: list[Programmer], weight: Tensor) -> None:
         """Turn conductances into reads, and the layer's output into `scale` times a sum of codes."""
-        tile, device = self.hardware.tile, self.hardware.device
-        limits = None
+        tile, limits = self.hardware.tile, None
         if tile.adc_bits:
-            limits = code_limits(tile.adc_bits, tile.converter == "pair" or self.inputs.signed, "adc_bits")
-        volts = input_volts(tile, self.inputs)
-        x_max = self.inputs.x_max if self.inputs else 1.0
-        amperes = self.full_scale / limits[1] if tile.adc_bits else tile.v_read * device.g_range
-        scale = chip.weight_per_siemens * amperes * x_max / tile.v_read
-        readout = Readout(self.hardware, (self.seed, self.name), limits, volts / amperes)
+            signed = tile.converter == "pair" or (self.inputs.signed and not tile.bit_serial)
+            limits = code_limits(tile.adc_bits, signed, "adc_bits")
+        amperes = self.full_scale / limits[1] if tile.adc_bits else tile.v_read * self.hardware.device.g_range
+        gain, top = input_volts(tile, self.inputs) / amperes, input_top(tile, self.inputs)
+        readouts = [Readout(self.hardware, self._name(s), limits, gain, top) for s in range(len(slices))]
+        scale = self._output_scale(weight, amperes)
         self.register_buffer("scale", scale.view(-1, *[1] * self.geometry.dims).to(weight))
-        #: all that each input of a pass drives, S; the last entry stands for no input
-        load = torch.zeros(self.placement.window.inputs + 1, dtype=torch.float64)
-        self.register_buffer("load", load)
-        tiles = self._loaded(chip.row_cuts() if self.placement.by_convolution else chip.blocks())
-        self.reads = None
+        self.load, self.reads = Load(self.placement, self.hardware, weight), None
         if not self.placement.by_convolution:
-            self.reads = BlockReads(self.placement, readout, tiles, weight)
+            blocks = (self.load.watch(chip.blocks()) for chip in slices)
+            parts = zip(readouts, blocks, strict=True)
+            self.reads = self._summed([BlockReads(self.placement, *part, weight) for part in parts])
             return
-        cuts = list(tiles)
-        folded = None if readout.codes or readout.noisy else self._folded_weight(cuts, readout)
+        parts = [(r, list(self.load.watch(chip.row_cuts()))) for r, chip in zip(readouts, slices, strict=True)]
+        folded = self._folded_weight(parts)
         if folded is None:
-            self.reads = ConvolutionReads(self.placement, readout, cuts, weight)
+            self.reads = self._summed([ConvolutionReads(self.placement, *part, weight) for part in parts])
         else:
             self.register_buffer("weight", as_kernel(folded * scale.view(-1, *[1] * (weight.dim() - 1)), weight))
 
-    def _loaded(self, blocks: Iterable[ProgrammedTiles]) -> Iterable[ProgrammedTiles]:
-        """The same tiles, whose conductances are added to the load of their inputs on the way."""
-        for tiles in blocks:
-            self.load.index_add_(0, tiles.inputs.flatten(), tiles.load().flatten())
-            yield tiles
-        self.load = self.load.to(self.scale.device)
+    def _output_scale(self, weight: Tensor, amperes: float) -> Tensor:
+        """Output per sum of codes of so many amperes, (outputs,) float64."""
+        h = self.hardware
+        _, weight_per_siemens = target_conductances(weight.cpu().double(), h.device, h.mapping)
+        x_max = self.inputs.x_max if self.inputs else 1.0
+        if h.tile.bit_serial:
+            x_max /= code_limits(h.tile.dac_bits, self.inputs.signed, "dac_bits")[1]
+        return weight_per_siemens * amperes * x_max / h.device.full_response(h.tile.v_read)
 
-    def _folded_weight(self, cuts: list[ProgrammedTiles], readout: Readout) -> Tensor | None:
+    def _summed(self, slices: list[Reads]) -> nn.Module:
+        base = usable_states(self.hardware.device.states, self.hardware.mapping.scheme)
+        return slices[0] if len(slices) == 1 else SlicedReads(slices, base)
+
+    def _folded_weight(self, slices: list[tuple[Readout, list[ProgrammedTiles]]]) -> Tensor | None:
         """All cuts as one weight of the layer's own shape, where nothing happens to the partial sums in between."""
-        geometry, window = self.geometry, self.placement.window
+        geometry, window, h = self.geometry, self.placement.window, self.hardware
+        if h.tile.adc_bits or h.tile.bit_serial or h.device.read_noise or h.device.state_dependent:
+            return None
         matrix = torch.zeros(geometry.outputs, window.inputs, dtype=torch.float64)
-        for tiles in cuts:
-            cut = Cut.of(tiles, window)
-            signal = cut.matrix(readout.signal(tiles), readout.offset)
-            first = cut.first * window.places_count
-            matrix[cut.outputs, first : first + signal.shape[1]] += signal
+        base = usable_states(h.device.states, h.mapping.scheme)
+        for s, (readout, cuts) in enumerate(slices):
+            for tiles in cuts:
+                cut = Cut.of(tiles, window)
+                signal = cut.matrix(readout.signal(tiles), readout.offset)
+                first = cut.first * window.places_count
+                matrix[cut.outputs, first : first + signal.shape[1]] += signal * base**s if s else signal
         blocks = matrix.view(geometry.groups, geometry.outputs // geometry.groups, geometry.groups, -1)
         diagonal = blocks.diagonal(dim1=0, dim2=2)  # (columns, rows, groups)
         if geometry.groups > 1 and diagonal.count_nonzero() < matrix.count_nonzero():
@@ -123,18 +138,30 @@ class AnalogLayer(nn.Module):
         return diagonal.permute(2, 0, 1).reshape(geometry.weight_shape)
 
     def forward(self, input: Tensor) -> Tensor:
-        """One read per pass; shapes, and the argument's name, as for the float layer.
+        """One read per pass, and per bit if inputs are serial; shapes, and the argument's name, as for the float layer.
 
         Raises:
             ValueError: for an input map of another size than those the layer is placed for.
         """
         self._check_size(input)
-        u = quantise_input(input, self.hardware.tile, self.inputs)
+        tile = self.hardware.tile
         if self.reads is None:
-            u, padding = self.geometry.pad(u)
+            u, padding = self.geometry.pad(self._driven(quantise_input(input, tile, self.inputs)))
             return self.geometry.product(u, self.weight, padding, self.geometry.groups, self.bias)
-        total = self.reads(u).mul_(self.scale)
+        total = None
+        for factor, u in row_inputs(input, tile, self.inputs):
+            codes = self.reads(self._driven(u))
+            total = codes if total is None else total.add_(codes, alpha=factor)
+        total = total.mul_(self.scale)
         return total if self.bias is None else total.add_(self.bias.view(self.scale.shape))
+
+    def _driven(self, u: Tensor) -> Tensor:
+        """Input codes, bent by the I-V law that all cells share."""
+        device = self.hardware.device
+        if device.v0 is None or device.state_dependent:
+            return u
+        volts = input_volts(self.hardware.tile, self.inputs)
+        return device.response(u * volts) / volts
 
     def _check_size(self, x: Tensor) -> None:
         size = tuple(x.shape[x.dim() - self.geometry.dims :])
@@ -150,5 +177,5 @@ class AnalogLayer(nn.Module):
     def extra_repr(self) -> str:
         """Shown by print(network)."""
         p = self.placement
-        tiles = len(p) * self.hardware.mapping.polarities
+        tiles = len(p) * self.hardware.mapping.cells
         return f"{p.matrix_rows} x {p.window.outputs} in {tiles} tiles"

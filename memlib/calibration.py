@@ -5,6 +5,7 @@ The record depends on the network and the images alone, so one record serves eve
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -49,12 +50,31 @@ def quantise_input(x: Tensor, tile: Tile, inputs: LayerInputs | None) -> Tensor:
     return (x * (high / inputs.x_max)).round_().clamp_(low, high)
 
 
+def row_inputs(x: Tensor, tile: Tile, inputs: LayerInputs | None) -> Iterator[tuple[int, Tensor]]:
+    """For each read of a pass, what drives the rows, codes or their bits in turn, and the factor of its result."""
+    codes = quantise_input(x, tile, inputs)
+    if not tile.bit_serial:
+        yield 1, codes
+        return
+    for sign in (1, -1) if inputs.signed else (1,):
+        rest = (codes * sign).clamp_(min=0)
+        for bit in range(tile.planes(inputs.signed) // (1 + inputs.signed)):
+            yield sign * 2**bit, rest.remainder(2)
+            rest = rest.div(2, rounding_mode="floor")
+
+
 def input_volts(tile: Tile, inputs: LayerInputs | None) -> float:
-    """Volts per unit of `quantise_input`'s result."""
-    x_max = inputs.x_max if inputs else 1.0
+    """Volts per unit of what `row_inputs` gives."""
+    return tile.v_read / input_top(tile, inputs)
+
+
+def input_top(tile: Tile, inputs: LayerInputs | None) -> float:
+    """What `row_inputs` gives for v_read."""
+    if tile.bit_serial:
+        return 1.0
     if tile.dac_bits is None:
-        return tile.v_read / x_max
-    return tile.v_read / code_limits(tile.dac_bits, inputs.signed, "dac_bits")[1]
+        return inputs.x_max if inputs else 1.0
+    return code_limits(tile.dac_bits, inputs.signed, "dac_bits")[1]
 
 
 @torch.inference_mode()

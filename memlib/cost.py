@@ -1,19 +1,19 @@
 """Energy, time and area of a mapped network, from what its placement does and its devices conduct.
 
-    energy   array: t_read times the sum of v^2 g over all passes and the cells in selected lines, measured on images;
-             every other circuit: its energy per use times its uses
+    energy   array: t_read times the sum of v I(v) over all passes and the cells in selected lines, measured on images,
+             or with wires of what all drivers give off; every other circuit: its energy per use times its uses
     time     of a pass: DAC, read, sample and hold, and then as many conversions as the busiest converter has; all tiles
              of a layer work at once, its passes one after another, its copies (if any) side by side, if layers are
              pipelined also on passes of different inferences
     area     cells and circuits of whole tiles, selected or not
 
-Not modelled: leakage, clocks, control, chip-to-chip links, and wires inside the tile.
+Not modelled: leakage, clocks, control, chip-to-chip links, and the capacitance of wires inside the tile.
 """
 
 import bisect
 import math
 from collections.abc import Callable, Iterator, Mapping as MappingType
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -21,14 +21,14 @@ import torch
 from torch import Tensor, nn
 
 from memlib.analog import AnalogLayer
-from memlib.calibration import input_volts, quantise_input
+from memlib.calibration import input_volts, row_inputs
 from memlib.chip import AnalogNetwork
 from memlib.footprint import layer_activity
 from memlib.hardware import Hardware, per_layer
 from memlib.layers import Geometry, call_sizes, calls_of, map_sizes, matrix_layers
 from memlib.placement import Placement, Size
-from memlib.reads import window_inputs
 from memlib.technology import Technology, technology_of
+from memlib.tile import Tile
 from memlib.validate import fail, one_of, whole
 
 CONVERTERS = ("serial", "parallel")
@@ -55,23 +55,23 @@ class Activity:
 
     @classmethod
     def of(
-        cls, placement: Placement, hardware: Hardware, calls: list[Size], result_bytes: int, fetch: str
+        cls, placement: Placement, hardware: Hardware, measured: "Measured", result_bytes: int, fetch: str
     ) -> "Activity":
-        """The activity of a layer whose calls have inputs of these sizes (see `layers.call_sizes`)."""
-        g, bits = placement.window.geometry, hardware.tile.dac_bits
-        counts = layer_activity(placement, hardware, calls)
+        """The activity of a layer with such calls."""
+        g, calls, bits = placement.window.geometry, measured.calls, driven_bits(hardware.tile)
+        counts = layer_activity(placement, hardware, calls, measured.signed)
         by_pair = hardware.replace(tile=hardware.tile.replace(converter="pair"))
-        results = layer_activity(placement, by_pair, calls)["conversions"]
-        fetched = counts["passes"] * placement.matrix_rows
+        results = layer_activity(placement, by_pair, calls, measured.signed)["conversions"]
+        fetched = counts["passes"] * placement.matrix_rows * bits
         if fetch == "once":
-            fetched = g.inputs * sum(math.prod(size) for size in calls)
+            fetched = g.inputs * sum(math.prod(size) for size in calls) * hardware.tile.dac_bits
         outputs = g.outputs * sum(math.prod(g.output_size(size) if g.dims else size) for size in calls)
         return cls(
             passes=counts["passes"],
             row=counts["row_activations"],
             conversion=counts["conversions"],
             result=results,
-            input_byte=math.ceil(fetched * bits / 8),
+            input_byte=math.ceil(fetched / 8),
             row_byte=math.ceil(counts["row_activations"] * bits / 8),
             result_byte=results * result_bytes,
             output=outputs,
@@ -95,14 +95,14 @@ class Tiles:
         """The tiles of a layer: a converter for each of them or each pair, or for each column (pair) of them."""
         tile, mapping = hardware.tile, hardware.mapping
         apart, serial, reference = tile.converter == "column", converters == "serial", mapping.scheme == "offset"
-        tiles, columns = len(placement) * mapping.polarities, tile.cols + reference
-        groups, channels = (tiles, columns) if apart else (len(placement), tile.cols)
+        tiles, columns = len(placement) * mapping.cells, tile.cols + reference
+        groups, channels = (tiles, columns) if apart else (len(placement) * mapping.slices, tile.cols)
         return cls(
             tile=tiles,
             row=tiles * tile.rows,
             column=tiles * columns,
             converter=groups if serial else groups * channels,
-            pair=len(placement) * (1 if serial else tile.cols),
+            pair=len(placement) * mapping.slices * (1 if serial else tile.cols),
             conversions=int(placement.selected_columns.max()) + (apart and reference) if serial else 1,
         )
 
@@ -112,7 +112,8 @@ class Measured:
     """What one layer was seen to do."""
 
     calls: list[Size]  #: see `layers.call_sizes`
-    power: float  #: sum of v^2 g over all passes and cells in selected lines, mean over images, W
+    power: float  #: of its arrays, summed over all passes, mean over images, W (see `Load.power`)
+    signed: bool = False  #: whether its input is, which bit-serial reads take twice as long for
 
 
 @torch.inference_mode()
@@ -149,19 +150,23 @@ def measure(analog: AnalogNetwork, images: Tensor) -> dict[str, Measured]:
     finally:
         for hook in hooks:
             hook.remove()
-    return {name: Measured(seen[: len(seen) // len(batches)], power[name]) for name, seen in calls.items()}
+    signed = {name: bool(layer.inputs and layer.inputs.signed) for name, layer in analog.layers.items()}
+    return {
+        name: Measured(seen[: len(seen) // len(batches)], power[name], signed[name]) for name, seen in calls.items()
+    }
+
+
+def driven_bits(tile: Tile) -> int:
+    """Bits of a row's DAC: one where the bits of a code follow each other."""
+    return 1 if tile.bit_serial else tile.dac_bits
 
 
 def _power(layer: AnalogLayer, x: Tensor) -> float:
-    """Sum of v^2 g over the images and passes of one call and the cells in selected lines, W.
-
-    Squares are summed over images first: what an input drives is the same for all of them.
-    """
-    tile, inputs, window = layer.hardware.tile, layer.inputs, layer.placement.window
-    x = x[None] if x.dim() == window.geometry.dims + 1 else x
-    squares = (quantise_input(x.double(), tile, inputs) * input_volts(tile, inputs)).square_()
-    summed = squares.flatten(0, -2 - window.geometry.dims).sum(0, keepdim=True)
-    return float(layer.load.to(summed) @ window_inputs(window, summed).flatten(1).sum(1))
+    """Power, W, summed over the images, passes and reads of one call."""
+    tile, inputs = layer.hardware.tile, layer.inputs
+    x = x[None] if x.dim() == layer.geometry.dims + 1 else x
+    volts = input_volts(tile, inputs)
+    return sum(layer.load.power(u * volts) for _, u in row_inputs(x.double(), tile, inputs))
 
 
 def cost(
@@ -203,7 +208,8 @@ def cost_of(
     """What one inference takes, without a chip: all but the array energy follows from the placement.
 
     Args:
-        array_power: of each layer, W, or what `measure` found; 0 leaves its array's energy out.
+        array_power: of each layer, W, or what `measure` found; 0 leaves its array's energy out. With watts, bit-serial
+            inputs are taken as unsigned.
         technology: one of `technology.TECHNOLOGIES`, or one of your own.
         converters: "serial": one ADC for all columns of a tile; "parallel": one for each.
         copies: of all tiles of every layer, or of {layer name: copies}, which share its passes.
@@ -223,8 +229,10 @@ def cost_of(
     calls = call_sizes(model, modules, input_shape)
     if set(array_power) != set(modules):
         fail("array_power", sorted(array_power), f"given for each of the layers {list(modules)}")
-    watts = {name: power.power if isinstance(power, Measured) else power for name, power in array_power.items()}
-    measured = {name: Measured(calls[name], watts[name]) for name in modules}
+    measured = {
+        name: replace(power, calls=calls[name]) if isinstance(power, Measured) else Measured(calls[name], power)
+        for name, power in array_power.items()
+    }
     layers = {
         name: (h.place(Geometry.of(modules[name]), map_sizes(modules[name], calls[name])), h)
         for name, h in per_layer(hardware, modules).items()
@@ -254,7 +262,7 @@ def _table(
         for field in ("dac_bits", "adc_bits"):
             if getattr(hardware.tile, field) is None:
                 fail(f"{field} of layer {name!r}", None, "a number of bits: a converter that is off has no cost")
-        activity = Activity.of(placement, hardware, measured[name].calls, technology.result_bytes, fetch)
+        activity = Activity.of(placement, hardware, measured[name], technology.result_bytes, fetch)
         tiles = Tiles.of(placement, hardware, converters)
         power = measured[name].power
         for row in _layer_rows(placement, hardware, power, activity, tiles, technology, times):
@@ -287,7 +295,7 @@ def _layer_rows(
         "writing_time": seconds,
     }
     for component, circuit in technology.circuits.items():
-        bits = tile.dac_bits if circuit.use == "row" else tile.adc_bits
+        bits = driven_bits(tile) if circuit.use == "row" else tile.adc_bits
         in_turn = tiles.conversions if circuit.use == "conversion" and circuit.each == "converter" else 1
         wait = in_turn * circuit.latency if circuit.waits else 0.0
         yield {
@@ -307,7 +315,7 @@ def _writing(placement: Placement, hardware: Hardware, technology: Technology) -
     cells = placement.cells_used if unformed else len(placement) * allocated
     most = max((t.cells_used for t in placement), default=0) if unformed else allocated
     energy = technology.writing.energy((device.g_on + device.g_off) / 2)
-    return cells * mapping.polarities * energy, most * technology.writing.time
+    return cells * mapping.cells * energy, most * technology.writing.time
 
 
 @dataclass(frozen=True)

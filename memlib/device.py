@@ -1,4 +1,4 @@
-"""The 1T1R cell: conductance states and what keeps a programmed cell from its target.
+"""The 1T1R cell: conductance states, what keeps a programmed cell from its target, and its I-V law.
 
 Static effects act once per device seed, in the order of `program`; read noise acts at every read (`noise_variance`).
 Conductances are in siemens, float64. A new device is one new entry in `PRESETS`.
@@ -6,6 +6,7 @@ Conductances are in siemens, float64. A new device is one new entry in `PRESETS`
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,15 +14,37 @@ from torch import Tensor
 from memlib.config import Config, config
 from memlib.validate import fail, in_range, one_of, positive, whole
 
-#: Operating points of RRAM cells, in ohm; read at 0.3 V.
-PRESETS: dict[str, dict[str, float]] = {
+#: Published RRAM cells, read at 0.3 V. The first three are ideal devices at an operating point; the others have what
+#: was measured of them, and no more: faults, for one, stay off. A `retention_time` or `endurance_cycles` ages them.
+PRESETS: dict[str, dict[str, Any]] = {
     "10k_100k": {"r_on": 10e3, "r_off": 100e3},
     "14k_300k": {"r_on": 14e3, "r_off": 300e3},
     "14k_50M": {"r_on": 14e3, "r_off": 50e6},
-}
+    # NeuRRAM: Wan et al., Nature 608, 504 (2022), Extended Data Fig. 3, through the polynomials that aihwkit's
+    # ReRamWan2022NoiseModel fits to it, as rms over 1 to 40 uS: 1.80 uS 1 s after write-verify, 3.41 uS after one and
+    # two days (so it saturates: no extrapolation to years). Errors near g_off are 2.5 times smaller than this.
+    "neurram": {"r_on": 25e3, "r_off": 1e6, "program_error": 0.046, "retention_spread": 0.0145},
+    # CMO/HfOx: Falcone et al., arXiv 2502.04524 (2025), 9 to 88.2 uS, 32 levels, written to within 0.2 %, as aihwkit's
+    # ReRamCMONoiseModel has it: sigma 0.41 uS at 1 s, read noise and drift of its middle, 50 uS.
+    "cmo_hfox": {
+        "r_on": 11.338e3, "r_off": 111.1e3, "states": 32, "program_error": 0.00525, "read_noise": 0.0034,
+        "retention_nu": 0.0018, "retention_spread": 0.0020,
+    },
+    # HfO2, 4 kbit: Milo et al., IRPS 2021, 50 to 225 uS, algorithm IGVVA-100, through the line that CrossSim's RRAMMilo
+    # fits to its Fig. 4: rms 3.56 uS. (Their nine levels are of a weight, which may be of a pair: no states here.)
+    "ihp_hfo2": {"r_on": 4.444e3, "r_off": 20e3, "program_error": 0.0203},
+    # HfAlO, 10 nm: the data and fits of Lammie, Rahimi Azghadi and Ielmini, Semicond. Sci. Technol. 36, 065003 (2021),
+    # Fig. 2A. For ageing by cycles; its programming error was not published there.
+    "hfalo": {"r_on": 4.4e3, "r_off": 65e3, "endurance_onset": 1e4, "endurance_on": 0.122, "endurance_off": 0.159},
+}  # fmt: skip
 
 #: Bounds of device-to-device resistances, relative to nominal, for `d2d_distribution="normal"`.
 TRUNCATION = (0.3, 3.0)
+
+#: Boltzmann's constant, eV/K.
+BOLTZMANN = 8.617333262e-5
+#: Relative error, at v_read, of the powers of v that stand for an I-V law which depends on the state.
+SERIES_ERROR = 1e-4
 
 #: Draws one effect's random numbers for an array of cells: effect name -> float32 tensor of the array's shape.
 Draw = Callable[[str], Tensor]
@@ -44,6 +67,28 @@ class Device(Config):
     unformed: float = 0.0  #: probability of a cell that failed electroforming and does not conduct
     read_noise: float = 0.0  #: sigma of the normal noise at every read, relative to what read_noise_to says
     read_noise_to: str = "g"  #: "g": the cell's conductance, or "range": g_on - g_off (conducting cells only)
+    #: I = g v0 sinh(v/v0), V (Simmons tunnelling's form, as in Guan et al., IEEE EDL 33, 1405, 2012); None: I = g v
+    v0: float | None = None
+    v0_off: float | None = None  #: v0 of the HRS, V; between, v0 is linear in g. None: as v0, whatever the state
+    #: Seconds since programming. The number s of `retention_t0` that they count for is stretched by temperature
+    #: (Arrhenius), s = time/t0 exp(energy/k_B (1/reference - 1/temperature)); from s = 1 on, g decays as s^-nu (the law
+    #: that Lammie et al., Semicond. Sci. Technol. 36, 065003, 2021, fit to baked cells) and spreads in log10(s) (as
+    #: Falcone et al., arXiv 2502.04524, measured at room temperature).
+    retention_time: float = 0.0
+    retention_t0: float = 1.0  #: time at which decay and spread begin, s
+    retention_nu: float = 0.0  #: mean of the cells' exponents nu; negative: g grows
+    retention_nu_sigma: float = 0.0  #: their standard deviation
+    retention_spread: float = 0.0  #: sigma of the normal spread per decade of time, relative to g_on - g_off
+    retention_energy: float = 0.0  #: activation energy, eV
+    retention_temperature: float = 300.0  #: at which the cells are kept, K
+    retention_reference: float = 300.0  #: at which the numbers above hold, K
+    #: Switching cycles that the cells have behind them. Beyond `endurance_onset` n0, r_on grows as (n/n0)^endurance_on
+    #: and r_off falls as (n/n0)^-endurance_off, until the window is closed (the law of Lammie et al., 2021, for LRS and
+    #: HRS); that a cell keeps its position in the window between them is this model's choice.
+    endurance_cycles: float = 0.0
+    endurance_onset: float = 1.0
+    endurance_on: float = 0.0
+    endurance_off: float = 0.0
 
     def __post_init__(self) -> None:
         positive("r_on", self.r_on)
@@ -58,10 +103,28 @@ class Device(Config):
         one_of("program_error_to", self.program_error_to, ("range", "g"))
         one_of("read_noise_to", self.read_noise_to, ("g", "range"))
         one_of("d2d_distribution", self.d2d_distribution, ("lognormal", "normal"))
+        self._check_iv()
+        self._check_ageing()
+
+    def _check_iv(self) -> None:
+        for name in ("v0", "v0_off"):
+            if getattr(self, name) is not None:
+                positive(name, getattr(self, name))
+        if self.v0 is None and self.v0_off is not None:
+            fail("v0_off", self.v0_off, "None where v0 is None (a linear cell)")
+
+    def _check_ageing(self) -> None:
+        for name in ("retention_nu_sigma", "retention_spread"):
+            in_range(name, getattr(self, name), 0, math.inf, "a sigma")
+        for name in ("retention_time", "endurance_cycles", "retention_energy", "endurance_on", "endurance_off"):
+            in_range(name, getattr(self, name), 0, math.inf)
+        for name in ("retention_t0", "retention_temperature", "retention_reference", "endurance_onset"):
+            positive(name, getattr(self, name))
+        in_range("retention_nu", self.retention_nu, -10, 10, "an exponent")
 
     @classmethod
     def preset(cls, name: str) -> "Device":
-        """The ideal device at a named operating point.
+        """A named device of `PRESETS`, with its source there.
 
         Raises:
             ValueError: if `name` is not in `PRESETS`.
@@ -84,18 +147,24 @@ class Device(Config):
         """g_on - g_off, S."""
         return self.g_on - self.g_off
 
+    @property
+    def age(self) -> float:
+        """Time since programming, in units of `retention_t0`, at the temperature for which the numbers hold."""
+        inverse = 1 / self.retention_reference - 1 / self.retention_temperature
+        return self.retention_time / self.retention_t0 * math.exp(self.retention_energy / BOLTZMANN * inverse)
+
     def ideal(self) -> "Device":
-        """The same operating point with every non-ideality off."""
-        return Device(r_on=self.r_on, r_off=self.r_off)
+        """The same operating point and I-V law, which all cells share, with every other non-ideality off."""
+        return Device(r_on=self.r_on, r_off=self.r_off, v0=self.v0, v0_off=self.v0_off)
 
     def program(self, target: Tensor, draw: Draw, states: int | None) -> Tensor:
         """Conductances of cells after programming, with all static effects.
 
         Args:
             target: wanted conductances, S, float64, any shape.
-            draw: returns the named effect's random numbers in the shape of `target`: standard normals for
-                "program_error", "d2d_on", "d2d_off", uniforms in [0, 1) for "stuck_on", "stuck_off", "unformed".
-                Called for active effects only.
+            draw: returns the named effect's random numbers in the shape of `target`: uniforms in [0, 1) for "stuck_on",
+                "stuck_off", "unformed", standard normals for "program_error", "d2d_on", "d2d_off", "retention_nu",
+                "retention_spread". Called for active effects only.
             states: number of levels, as the scheme uses them, or None.
 
         Returns:
@@ -108,6 +177,7 @@ class Device(Config):
         g_on, g_off = self._own_window(draw)
         if self.d2d_on or self.d2d_off:
             g = (g_off + (g - self.g_off) / self.g_range * (g_on - g_off)).clamp_(min=0)
+        g = self._cycled(self._aged(g, draw), g_on, g_off)
         for effect, probability, value in (
             ("stuck_on", self.stuck_on, g_on),
             ("stuck_off", self.stuck_off, g_off),
@@ -144,7 +214,83 @@ class Device(Config):
         quantile = low + torch.special.ndtr(z) * (high - low)
         return nominal * (1 + sigma * torch.special.ndtri(quantile))
 
+    def _aged(self, g: Tensor, draw: Draw) -> Tensor:
+        """Conductances after the retention time: a power law with each cell's exponent, and a spread in log time."""
+        age = self.age
+        if age <= 1:
+            return g
+        nu = self.retention_nu
+        if self.retention_nu_sigma:
+            nu = nu + self.retention_nu_sigma * draw("retention_nu").double()
+        g = g * age**-nu
+        if self.retention_spread:
+            sigma = self.retention_spread * math.log10(age) * self.g_range
+            g = (g + sigma * draw("retention_spread").double()).clamp_(min=0)
+        return g
+
+    def _cycled(self, g: Tensor, g_on: Tensor | float, g_off: Tensor | float) -> Tensor:
+        """Conductances at the same position in each cell's window, which switching cycles have narrowed."""
+        wear = self.endurance_cycles / self.endurance_onset
+        if wear <= 1 or not (self.endurance_on or self.endurance_off):
+            return g
+        g_on, g_off = (torch.as_tensor(x, dtype=torch.float64) for x in (g_on, g_off))
+        closed = g_on <= g_off
+        position = torch.where(closed, 0.0, (g - g_off) / torch.where(closed, 1.0, g_on - g_off))
+        worn_on = g_on * wear**-self.endurance_on
+        worn_off = torch.minimum(g_off * wear**self.endurance_off, worn_on)
+        return (worn_off + position * (worn_on - worn_off)).clamp_(min=0)
+
+    def response(self, v: Tensor | float) -> Tensor | float:
+        """Current per siemens, V, of a cell whose I-V law does not depend on its state: v0 sinh(v/v0).
+
+        Args:
+            v: voltages, V; a number for a number.
+        """
+        if self.v0 is None:
+            return v
+        sinh = torch.sinh if isinstance(v, Tensor) else math.sinh
+        return self.v0 * sinh(v / self.v0)
+
+    @property
+    def state_dependent(self) -> bool:
+        """Whether cells of different states have different I-V laws."""
+        return self.v0_off is not None and self.v0_off != self.v0
+
+    def series_terms(self, v_read: float, squared: bool = False) -> int:
+        """Odd powers of v that stand for an I-V law which depends on the state, g sum_k (v/v0)^(2k) v/(2k+1)!.
+
+        As many as leave a relative error of at most `SERIES_ERROR` at v_read, V; 1 if the law does not depend on it.
+
+        Args:
+            squared: for the square of the current, 2 g^2 sum_k (2v/v0)^(2k) v^2/(2k+2)!.
+        """
+        if not self.state_dependent:
+            return 1
+        x = v_read / min(self.v0, self.v0_off)
+        wanted, terms, total = (math.sinh(x) / x) ** (1 + squared), 0, 0.0
+        while wanted - total > SERIES_ERROR * wanted:
+            total += x ** (2 * terms) * series_coefficient(terms, squared)
+            terms += 1
+        return terms
+
+    def own_v0(self, g: Tensor) -> Tensor:
+        """v0, V, of cells of conductance `g`, S: linear from v0_off at g_off to v0 at g_on, and level beyond."""
+        position = ((g - self.g_off) / self.g_range).clamp_(0, 1)
+        return self.v0_off + (self.v0 - self.v0_off) * position
+
+    def full_response(self, v_read: float) -> float:
+        """Current at v_read per siemens between LRS and HRS, V, which the digital scale divides by."""
+        if not self.state_dependent:
+            return self.response(v_read)
+        hrs = self.v0_off * math.sinh(v_read / self.v0_off)
+        return (self.g_on * self.response(v_read) - self.g_off * hrs) / self.g_range
+
     def noise_variance(self, g: Tensor) -> Tensor:
         """Variance of the conductance that a read sees, S^2, for cells of conductance `g`, S."""
         scale = g if self.read_noise_to == "g" else self.g_range * (g > 0).to(g.dtype)
         return (self.read_noise * scale) ** 2
+
+
+def series_coefficient(k: int, squared: bool) -> float:
+    """Of x^(2k) in the power series of sinh(x)/x, or of its square."""
+    return 2.0 ** (2 * k + 1) / math.factorial(2 * k + 2) if squared else 1 / math.factorial(2 * k + 1)

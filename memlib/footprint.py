@@ -1,7 +1,7 @@
 """What a mapping occupies and how often it is used, from the placement that accuracy is computed with."""
 
 import math
-from collections.abc import Callable, Mapping as MappingType
+from collections.abc import Callable, Iterable, Mapping as MappingType
 from typing import Any
 
 import pandas as pd
@@ -15,7 +15,7 @@ from memlib.validate import one_of, whole
 
 
 def layer_footprint(placement: Placement, hardware: Hardware) -> dict[str, Any]:
-    """Cells and tiles of one layer; positive and negative cells sit in two physical tiles, counted as two.
+    """Cells and tiles of one layer; both polarities, and every slice, sit in physical tiles of their own.
 
     Returns:
         kind, window (outputs of a pass), rows and columns of its matrix, cells_used (holding a weight),
@@ -23,8 +23,8 @@ def layer_footprint(placement: Placement, hardware: Hardware) -> dict[str, Any]:
         utilisation (used by allocated).
     """
     tile, mapping, geometry = hardware.tile, hardware.mapping, placement.window.geometry
-    tiles = len(placement) * mapping.polarities
-    used = placement.cells_used * mapping.polarities
+    tiles = len(placement) * mapping.cells
+    used = placement.cells_used * mapping.cells
     allocated = tiles * tile.rows * (tile.cols + (mapping.scheme == "offset"))
     return {
         "kind": f"conv{geometry.dims}d" if geometry.dims else "linear",
@@ -39,26 +39,29 @@ def layer_footprint(placement: Placement, hardware: Hardware) -> dict[str, Any]:
     }
 
 
-def layer_activity(placement: Placement, hardware: Hardware, calls: list[Size]) -> dict[str, int]:
+def layer_activity(placement: Placement, hardware: Hardware, calls: list[Size], signed: bool = False) -> dict[str, int]:
     """How often the parts of one layer are used for one input, whose calls have these sizes (see `call_sizes`).
+
+    Args:
+        signed: whether the layer's input is, which takes bit-serial reads two phases.
 
     Returns:
         passes; tile_reads, row_activations (rows driven) and column_activations (columns read, references too), of all
         physical tiles in all passes; conversions of the ADCs.
     """
-    window, polarities = placement.window, hardware.mapping.polarities
+    window, mapping = placement.window, hardware.mapping
     maps = [(size, 1) if window.geometry.dims else ((), math.prod(size)) for size in calls]
-    passes = sum(math.prod(window.passes(size)) * times for size, times in maps)
-    scheme = hardware.mapping.scheme
-    per_map = (placement.conversions(size, hardware.tile.converter, scheme).sum() for size, _ in maps)
+    planes = hardware.tile.planes(signed)
+    passes = planes * sum(math.prod(window.passes(size)) * times for size, times in maps)
+    per_map = (placement.conversions(size, hardware.tile.converter, mapping.scheme).sum() for size, _ in maps)
     conversions = sum(int(n) * times for n, (_, times) in zip(per_map, maps, strict=True))
-    references = len(placement) if scheme == "offset" else 0
+    references = len(placement) * mapping.slices if mapping.scheme == "offset" else 0
     return {
         "passes": passes,
-        "tile_reads": passes * len(placement) * polarities,
-        "row_activations": passes * int(placement.selected_rows.sum()) * polarities,
-        "column_activations": passes * (int(placement.selected_columns.sum()) * polarities + references),
-        "conversions": conversions,
+        "tile_reads": passes * len(placement) * mapping.cells,
+        "row_activations": passes * int(placement.selected_rows.sum()) * mapping.cells,
+        "column_activations": passes * (int(placement.selected_columns.sum()) * mapping.cells + references),
+        "conversions": conversions * planes * mapping.slices,
     }
 
 
@@ -67,8 +70,12 @@ def footprint(
     input_shape: tuple[int, ...],
     hardware: Hardware | MappingType[str, Hardware],
     digital: Any = (),
+    signed: Iterable[str] = (),
 ) -> pd.DataFrame:
     """Cells, tiles and activity of every layer, for one input of `input_shape`, without running the network.
+
+    Args:
+        signed: names of layers with signed inputs, which bit-serial reads take two phases for.
 
     Returns:
         A row per layer: `layer`, and the columns of `layer_footprint` and `layer_activity`.
@@ -78,10 +85,13 @@ def footprint(
     """
     layers = matrix_layers(model, digital)
     calls = call_sizes(model, layers, input_shape)
-    rows = []
+    rows, signed = [], set(signed)
+    for name in signed:
+        one_of("signed: layer", name, layers)
     for name, h in per_layer(hardware, layers).items():
         placement = h.place(Geometry.of(layers[name]), map_sizes(layers[name], calls[name]))
-        rows.append({"layer": name, **layer_footprint(placement, h), **layer_activity(placement, h, calls[name])})
+        activity = layer_activity(placement, h, calls[name], name in signed)
+        rows.append({"layer": name, **layer_footprint(placement, h), **activity})
     return pd.DataFrame(rows)
 
 

@@ -8,6 +8,7 @@ from memlib.layers import Geometry
 from memlib.mapping import Mapping, usable_states
 from memlib.placement import Placement, Size, place
 from memlib.tile import Tile
+from memlib.validate import fail
 
 
 @config
@@ -23,6 +24,8 @@ class Hardware(Config):
             if not isinstance(getattr(self, name), kind):
                 raise TypeError(f"{name}={getattr(self, name)!r}: must be a memlib.{kind.__name__}")
         usable_states(self.device.states, self.mapping.scheme)
+        if self.mapping.slices > 1 and self.device.states is None:
+            fail("states", None, f"a number of levels, for the digits of slices={self.mapping.slices}")
 
     def place(self, geometry: Geometry, sizes: tuple[Size, ...]) -> Placement:
         """The placement of a layer whose calls have input maps of these sizes; empty if they are not known.

@@ -31,6 +31,11 @@ class Mapping(Config):
     unused: str = "hrs"
     #: The weight that maps to the full window: the largest of the whole "layer", or of each output "column".
     w_max: str = "layer"
+    #: Cells per weight (and polarity), each in a tile of its own. Of L levels (`Device.states`; offset: an odd number)
+    #: they hold the digits, least significant first, of M = round_half_even(W/w_max D): differential, those of |M| in
+    #: base L in the cells of its sign, D = L^slices - 1; offset, balanced digits -(L-1)/2..(L-1)/2 around g_mid,
+    #: D = (L^slices - 1)/2. Their results are converted apart, and added digitally with weights L^slice.
+    slices: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layout", _checked_layout(self.layout))
@@ -38,13 +43,19 @@ class Mapping(Config):
         one_of("order", self.order, ORDERS)
         one_of("unused", self.unused, ("hrs", "unformed"))
         one_of("w_max", self.w_max, ("layer", "column"))
+        whole("slices", self.slices, 1)
         if self.scheme == "offset" and self.unused == "unformed":
             fail("unused", self.unused, "'hrs' with the offset scheme, whose zero state conducts")
 
     @property
     def polarities(self) -> int:
-        """Cells, and physical tiles, per weight."""
+        """Cells, and physical tiles, per weight and slice."""
         return 2 if self.scheme == "differential" else 1
+
+    @property
+    def cells(self) -> int:
+        """Cells, and physical tiles, per weight."""
+        return self.polarities * self.slices
 
 
 def _checked_layout(layout: Any) -> str | tuple[int, int]:
@@ -78,23 +89,45 @@ def zero_state(device: Device, scheme: str) -> float:
     return device.g_off if scheme == "differential" else (device.g_on + device.g_off) / 2
 
 
-def target_conductances(weight: Tensor, device: Device, mapping: Mapping) -> tuple[Tensor, Tensor]:
+def target_conductances(weight: Tensor, device: Device, mapping: Mapping) -> tuple[list[Tensor], Tensor]:
     """Wanted conductance of every cell that holds a weight, and what a pair's conductance difference means.
 
     differential: g_pos = g_off + k max(W, 0), g_neg = g_off + k max(-W, 0), W = (g_pos - g_neg)/k
     offset:       g = g_mid + (k/2) W, W = 2 (g - g_mid)/k,     with k = (g_on - g_off)/w_max
+    slices:       see `Mapping.slices`; W = sum over slices of L^slice (difference) w_max (L - 1)/(D (g_on - g_off))
 
     Args:
         weight: (out, ...) float64.
 
     Returns:
-        targets (polarity, 1, *weight.shape) in S, float64, and the weight per siemens of difference, (out,), 1/S.
+        for each slice, targets (polarity, 1, *weight.shape) in S, float64; and the weight per siemens of difference in
+        the first slice, (out,), 1/S.
     """
     largest = weight.abs().flatten(1).amax(1)
     if mapping.w_max == "layer":
         largest = largest.amax().expand_as(largest)
-    k = device.g_range / torch.where(largest > 0, largest, 1.0)
+    largest = torch.where(largest > 0, largest, 1.0)
+    if mapping.slices > 1:
+        return _sliced(weight, largest, device, mapping)
+    k = device.g_range / largest
     scaled = weight * k.view(-1, *[1] * (weight.dim() - 1))
     if mapping.scheme == "differential":
-        return device.g_off + torch.stack((scaled.clamp(min=0), (-scaled).clamp(min=0)))[:, None], 1 / k
-    return (zero_state(device, "offset") + scaled / 2)[None, None], 2 / k
+        return [device.g_off + torch.stack((scaled.clamp(min=0), (-scaled).clamp(min=0)))[:, None]], 1 / k
+    return [(zero_state(device, "offset") + scaled / 2)[None, None]], 2 / k
+
+
+def _sliced(weight: Tensor, largest: Tensor, device: Device, mapping: Mapping) -> tuple[list[Tensor], Tensor]:
+    """The same for several slices: digits of whole numbers, one slice after the other."""
+    levels = usable_states(device.states, mapping.scheme)
+    differential = mapping.scheme == "differential"
+    most = (levels**mapping.slices - 1) // (1 if differential else 2)
+    step = device.g_range / (levels - 1)
+    rest = (weight / largest.view(-1, *[1] * (weight.dim() - 1)) * most).round()
+    zero, targets = zero_state(device, mapping.scheme), []
+    for _ in range(mapping.slices):
+        # of an even base, digits follow the sign; of the odd base of the offset scheme, they are balanced around 0
+        digit = torch.fmod(rest, levels) if differential else (rest + levels // 2).remainder(levels) - levels // 2
+        rest = (rest - digit) / levels
+        parts = (digit.clamp(min=0), (-digit).clamp(min=0)) if differential else (digit,)
+        targets.append(zero + step * torch.stack(parts)[:, None])
+    return targets, largest / (most * step)

@@ -32,12 +32,14 @@ def check_memory(
             continue
         used = window.copies * module.weight.numel()
         per_pair = module.weight.element_size() * (1 + (h.tile.converter == "column")) * (1 + (h.device.read_noise > 0))
+        per_pair *= h.mapping.slices * h.device.series_terms(h.tile.v_read)
         if used * per_pair <= limit:  # else a placement would take long for nothing
             p = h.place(geometry, sizes[name])
-            kept += len(p) * int(p.selected_rows.max() * p.selected_columns.max()) * per_pair
+            rows = int(p.selected_rows.max())
+            kept += len(p) * rows * (int(p.selected_columns.max()) + rows * h.tile.wired) * per_pair
         else:
             kept += used * per_pair
-        largest = max(largest, used * PROGRAMMING * h.mapping.polarities)
+        largest = max(largest, used * PROGRAMMING * h.mapping.cells)
         if kept + largest > limit:
             raise ValueError(
                 f"hardware: the tiles of layer {name!r} and those before it need about {(kept + largest) / 1e9:.1f} GB "

@@ -1,14 +1,14 @@
 """One chip's cells: each layer's weights programmed into the tiles of its placement, with every static effect."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from memlib.conduction import ProgrammedTiles
 from memlib.device import Device
-from memlib.mapping import Mapping, target_conductances, usable_states, zero_state
+from memlib.mapping import Mapping, usable_states, zero_state
 from memlib.placement import Placement
 from memlib.streams import generator, normals, uniforms
 from memlib.tile import Tile
@@ -20,52 +20,19 @@ CHUNK = 2**20
 BLOCK_CELLS = 2**20
 
 
-@dataclass(frozen=True)
-class ProgrammedTiles:
-    """The conductances of some tiles, selected lines only; those with fewer end in zeros and lines that are none."""
-
-    tiles: np.ndarray  #: (tiles,) their numbers in the placement
-    inputs: Tensor  #: (tiles, n) which input of a pass drives a row; the number of inputs for a row that is none
-    outputs: Tensor  #: (tiles, m) which output a column adds to; the number of outputs for a column that is none
-    g: Tensor  #: (polarity, tiles, m, n) S, float64
-    reference: Tensor | None  #: (tiles, n) S, the reference column of each tile; None for differential
-
-    def currents(self, converter: str) -> Tensor:
-        """Conductances (tiles, conversions, n), S, whose product with the voltages is what the converters see.
-
-        One conversion per pair; or, for the converter "column", all columns, and then their negative ones or the
-        reference.
-        """
-        first, second = self._subtracted
-        return torch.cat((first, second), 1) if converter == "column" else first - second
-
-    def noise_variances(self, converter: str, device: Device) -> Tensor:
-        """Conductance variances (tiles, normals, n), S^2, at a read; a pair has one normal, a reference its own."""
-        first, second = (device.noise_variance(part) for part in self._subtracted)
-        shared = converter == "pair" and self.reference is None
-        return first + second if shared else torch.cat((first, second), 1)
-
-    @property
-    def _subtracted(self) -> tuple[Tensor, Tensor]:
-        """What conducts, and what is subtracted from it: the negative columns, or the tiles' references."""
-        return self.g[0], self.g[1] if self.reference is None else self.reference[:, None]
-
-    def load(self) -> Tensor:
-        """(tiles, n) S: all that a row drives, used, unused and reference cells of both polarities."""
-        load = self.g.sum((0, 2))
-        return load if self.reference is None else load + self.reference
-
-
 class Programmer:
-    """Programs one layer's cells once: draws every static effect from its named stream."""
+    """Programs one layer's cells once: draws every static effect from its named stream.
+
+    Args:
+        targets: (polarity, 1, *weight.shape) S, see `mapping.target_conductances`.
+        name: of its streams.
+    """
 
     def __init__(
-        self, weight: Tensor, placement: Placement, tile: Tile, device: Device, mapping: Mapping, *name: int | str
+        self, targets: Tensor, placement: Placement, tile: Tile, device: Device, mapping: Mapping, *name: int | str
     ) -> None:
-        self.placement, self.device, self.mapping, self.name = placement, device, mapping, name
-        self.rows, self.cols = tile.rows, tile.cols
+        self.placement, self.tile, self.device, self.mapping, self.name = placement, tile, device, mapping, name
         self.states = usable_states(device.states, mapping.scheme)
-        targets, self.weight_per_siemens = target_conductances(weight, device, mapping)
         self.used = self._program_used(targets)
 
     def _program_used(self, targets: Tensor) -> Tensor:
@@ -116,15 +83,20 @@ class Programmer:
         rows, columns = torch.from_numpy(rows[row_of]).long(), torch.from_numpy(columns[column_of]).long()
         unused = exists & (weights < 0)
         g = torch.where(exists & ~unused, g, 0.0)
-        reference = None
-        if self.mapping.scheme == "offset":
-            at_end = torch.full((len(tiles), 1), self.cols)
-            selected = torch.from_numpy(inputs < p.window.inputs)
-            reference = torch.zeros(selected.shape, dtype=torch.float64)
-            reference[selected] = self._other_cells(tiles, rows, at_end, selected[:, :, None])[0]
         if self.mapping.unused == "hrs" and unused.any():
             g[:, unused] = self._other_cells(tiles, rows, columns, unused)
-        return ProgrammedTiles(tiles, torch.from_numpy(inputs), torch.from_numpy(outputs), g.mT.contiguous(), reference)
+        inputs, outputs = torch.from_numpy(inputs), torch.from_numpy(outputs)
+        columns = columns.cummax(1).values
+        if offset := self.mapping.scheme == "offset":
+            at_end = torch.full((len(tiles), 1), self.tile.cols)
+            selected = (inputs < p.window.inputs)[:, :, None]
+            reference = torch.zeros(1, *selected.shape, dtype=torch.float64)
+            reference[:, selected] = self._other_cells(tiles, rows, at_end, selected)
+            g, columns = torch.cat((g, reference), -1), torch.cat((columns, at_end), 1)
+        rows = torch.where(inputs < p.window.inputs, rows, self.tile.rows)
+        numbers = np.stack((p.groups[tiles], p.cuts[tiles]), 1)
+        lines = inputs, outputs, rows, columns
+        return ProgrammedTiles(self.device, self.tile, offset, numbers, *lines, g.mT.contiguous())
 
     def _other_cells(self, tiles: np.ndarray, rows: Tensor, columns: Tensor, chosen: Tensor) -> Tensor:
         """Conductances (polarity, cells) of the chosen cells, which hold no weight: unused or reference ones.
@@ -132,9 +104,9 @@ class Programmer:
         Args:
             rows: (tiles, n) positions; columns: (tiles, m) positions; chosen: (tiles, n, m) which of their crossings.
         """
-        shape = (self.mapping.polarities, self.rows, self.cols + 1)
+        shape = (self.mapping.polarities, self.tile.rows, self.tile.cols + 1)
         places = [
-            (row[:, None] * (self.cols + 1) + column)[mask]
+            (row[:, None] * (self.tile.cols + 1) + column)[mask]
             for row, column, mask in zip(rows, columns, chosen, strict=True)
         ]
 

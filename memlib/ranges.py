@@ -1,11 +1,11 @@
 """What the ADCs of a layer are set to: the range of the currents that they convert."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from memlib.calibration import LayerInputs, input_volts, quantise_input
+from memlib.calibration import LayerInputs, input_volts, row_inputs
 from memlib.programming import Programmer
 from memlib.reads import Cut, window_inputs
 from memlib.streams import generator
@@ -17,29 +17,46 @@ def full_range(chip: Programmer, tile: Tile) -> float:
     span = chip.device.g_range / (2 if chip.mapping.scheme == "offset" else 1)
     if tile.converter == "column":
         span = chip.device.g_on
-    return tile.v_read * int(chip.placement.selected_rows.max()) * span
+    return chip.device.full_response(tile.v_read) * int(chip.placement.selected_rows.max()) * span
 
 
-def calibrated_range(chip: Programmer, tile: Tile, inputs: LayerInputs) -> float:
-    """The quantile of |I|, A, over the converted currents that the recorded inputs cause in these devices."""
-    of_layout = _dense_currents if chip.placement.by_convolution else _currents
-    count, currents = of_layout(chip, tile, inputs)
-    return upper_quantile((part.abs() for part in currents), count, tile.adc_quantile)
+def calibrated_range(slices: Sequence[Programmer], tile: Tile, inputs: LayerInputs) -> float:
+    """The quantile of |I|, A, over the converted currents that the recorded inputs cause in all slices' devices."""
+    of_layout = _dense_currents if slices[0].placement.by_convolution else _currents
+    counts, currents = zip(*(of_layout(chip, tile, inputs) for chip in slices), strict=True)
+    magnitudes = (part.abs() for parts in currents for part in parts)
+    return upper_quantile(magnitudes, sum(counts), tile.adc_quantile)
 
 
-def _volts(x: Tensor, tile: Tile, inputs: LayerInputs) -> Tensor:
-    return quantise_input(x.double(), tile, inputs) * input_volts(tile, inputs)
+def _volts(x: Tensor, tile: Tile, inputs: LayerInputs, dim: int) -> Tensor:
+    """Voltages of the rows, those of a pass's reads one behind the other along `dim`."""
+    return torch.cat([u for _, u in row_inputs(x.double(), tile, inputs)], dim) * input_volts(tile, inputs)
+
+
+def _drives(v: Tensor, chip: Programmer) -> list[Tensor]:
+    """The functions of voltages that `ProgrammedTiles.currents` belong to, V."""
+    if not chip.device.state_dependent:
+        return [chip.device.response(v)]
+    even = (v / chip.tile.v_read).square()
+    return [v * even**k for k in range(chip.device.series_terms(chip.tile.v_read))]
 
 
 def _dense_currents(chip: Programmer, tile: Tile, inputs: LayerInputs) -> tuple[int, Iterator[Tensor]]:
     """How many currents there are, and those of each row cut."""
     window, offset = chip.placement.window, chip.mapping.scheme == "offset"
-    cuts = [(Cut.of(tiles, window), tiles.currents(tile.converter)) for tiles in chip.row_cuts()]
-    matrices = [(cut.first * window.places_count, cut.matrix(values, offset)) for cut, values in cuts]
-    conversions = sum(len(matrix) for _, matrix in matrices)
-    v = _volts(inputs.passes[: max(LEAST_PASSES, CALIBRATION_VALUES // conversions)], tile, inputs)
-    currents = (v[:, first : first + m.shape[1]] @ m.to(v).T for first, m in matrices)
-    return len(v) * conversions, currents
+    matrices = []  # of each cut: its first input, and a matrix for each term
+    for tiles in chip.row_cuts():
+        cut, terms = Cut.of(tiles, window), tiles.currents(tile.converter).split(tiles.inputs.shape[1], -1)
+        matrices.append((cut.first * window.places_count, [cut.matrix(values, offset) for values in terms]))
+    conversions = sum(len(terms[0]) for _, terms in matrices)
+    passes = max(LEAST_PASSES, CALIBRATION_VALUES // (conversions * tile.planes(inputs.signed)))
+    drives = _drives(_volts(inputs.passes[:passes], tile, inputs, 0), chip)
+
+    def current(first: int, terms: list[Tensor]) -> Tensor:
+        parts = zip(drives, terms, strict=True)
+        return sum(v[:, first : first + m.shape[1]] @ m.to(v).T for v, m in parts)
+
+    return len(drives[0]) * conversions, (current(*cut) for cut in matrices)
 
 
 def _currents(chip: Programmer, tile: Tile, inputs: LayerInputs) -> tuple[int, Iterator[Tensor]]:
@@ -57,10 +74,11 @@ def _currents(chip: Programmer, tile: Tile, inputs: LayerInputs) -> tuple[int, I
         size = tuple(maps.shape[2:])
         per_pass = placement.conversions(size, tile.converter, chip.mapping.scheme)
         x = window_inputs(window, maps).flatten(1)
-        wanted = max(LEAST_PASSES, int(CALIBRATION_VALUES // per_pass.mean()))
+        planes = tile.planes(inputs.signed)
+        wanted = max(LEAST_PASSES, int(CALIBRATION_VALUES // (per_pass.mean() * planes)))
         chosen = torch.randperm(x.shape[1], generator=generator("calibration", "passes"))[:wanted]
-        volts.append(_volts(x[:, chosen.to(x.device)], tile, inputs))
-        passes = chosen % len(per_pass)
+        volts.append(_volts(x[:, chosen.to(x.device)], tile, inputs, 1))
+        passes = (chosen % len(per_pass)).repeat(planes)
         converted.append(torch.from_numpy(window.converted(size))[:, passes].to(x.device))
         count += int(per_pass[passes.numpy()].sum())
     on_map = torch.cat(converted, 1)
@@ -69,12 +87,14 @@ def _currents(chip: Programmer, tile: Tile, inputs: LayerInputs) -> tuple[int, I
 
 
 def _blocks_currents(chip: Programmer, tile: Tile, volts: Tensor, on_map: Tensor) -> Iterator[Tensor]:
-    window = chip.placement.window
+    window, drives = chip.placement.window, _drives(volts, chip)
     for tiles in chip.blocks():
-        currents = torch.bmm(tiles.currents(tile.converter).to(volts), volts[tiles.inputs.to(volts.device)])
+        rows = tiles.inputs.to(volts.device)
+        driven = torch.cat([v[rows] for v in drives], 1)
+        currents = torch.bmm(tiles.currents(tile.converter).to(volts), driven)
         copy = torch.where(tiles.outputs < window.outputs, tiles.outputs % window.copies, window.copies)
         converted = on_map[copy.to(volts.device)]
         if tile.converter == "column":
-            behind = converted if tiles.reference is None else torch.ones_like(converted[:, :1])
+            behind = torch.ones_like(converted[:, :1]) if tiles.offset else converted
             converted = torch.cat((converted, behind), 1)
         yield currents[converted]

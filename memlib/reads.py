@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from memlib.conduction import ProgrammedTiles
 from memlib.hardware import Hardware
 from memlib.layers import Geometry
 from memlib.placement import Placement, Window
-from memlib.programming import ProgrammedTiles
-from memlib.streams import generator
+from memlib.streams import generator, normals
 
 #: Values that a batched product takes in and gives out at most, which bounds the memory of large batches.
 BLOCK_VALUES = 2**24
@@ -26,9 +26,10 @@ class Readout:
     """What is done to the currents of a layer's columns, in units of an ADC code."""
 
     hardware: Hardware
-    name: tuple[int | str, ...]  #: device seed and layer, which name the read noise
+    name: tuple[int | str, ...]  #: device seed, layer and slice, which name the read noise and the converters' errors
     codes: tuple[int, int] | None  #: smallest and largest of the ADC; None: off
     gain: float  #: output codes per input code and siemens
+    top: float  #: the input code that stands for v_read
 
     @property
     def converter(self) -> str:
@@ -52,15 +53,42 @@ class Readout:
         return self.noisy and self.offset and self.converter == "pair"
 
     def signal(self, tiles: ProgrammedTiles) -> Tensor:
-        """(tiles, conversions, n) output codes per input code, float64."""
+        """(tiles, conversions, terms * n) output codes per input code, float64."""
         return tiles.currents(self.converter) * self.gain
 
     def variance(self, tiles: ProgrammedTiles) -> Tensor:
-        """(tiles, normals, n) variance of the above at a read, float64."""
-        return tiles.noise_variances(self.converter, self.hardware.device) * self.gain**2
+        """(tiles, normals, terms * n) variance of the above at a read, float64."""
+        return tiles.noise_variances(self.converter) * self.gain**2
 
-    def convert(self, codes: Tensor) -> Tensor:
-        """Round to codes, in place."""
+    def terms(self, u: Tensor, squared: bool = False) -> list[Tensor]:
+        """The functions of input codes whose products with `signal`, or `variance`, add up."""
+        terms, device = [u.square() if squared else u], self.hardware.device
+        if device.state_dependent:
+            even = (u / self.top).square_()
+            for _ in range(1, device.series_terms(self.hardware.tile.v_read, squared)):
+                terms.append(terms[-1] * even)
+        return terms
+
+    @property
+    def erring(self) -> bool:
+        """Whether converters have gain or offset errors."""
+        return self.hardware.tile.adc_gain_error > 0 or self.hardware.tile.adc_offset_error > 0
+
+    def errors(self, tiles: ProgrammedTiles) -> tuple[Tensor, Tensor]:
+        """Gain, and offset in codes, of each conversion's ADC: (tiles, conversions) float64."""
+        t = self.hardware.tile
+        shape, found = (self.hardware.mapping.polarities, t.cols + 1), []
+        places = list(zip(tiles.numbers.tolist(), tiles.columns, strict=True))
+        for effect, sigma in (("adc_gain", t.adc_gain_error), ("adc_offset", t.adc_offset_error)):
+            z = torch.stack([normals(shape, *self.name, effect, *number)[:, at] for number, at in places]).double()
+            z = z[:, 0, : tiles.outputs.shape[1]] if self.converter == "pair" else z.flatten(1)
+            found.append(sigma * z)
+        return 1 + found[0], found[1] * self.codes[1]
+
+    def convert(self, codes: Tensor, errors: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """Round to codes, in place, after each converter's gain and offset."""
+        if errors:
+            codes = codes.mul_(errors[0]).add_(errors[1])
         return codes.round_().clamp_(*self.codes) if self.codes else codes
 
 
@@ -93,22 +121,30 @@ class ConvolutionReads(Reads):
         for i, tiles in enumerate(cuts):
             cut = Cut.of(tiles, placement.window)
             self.cuts.append(cut)
-            self.register_buffer(f"signal{i}", cut.kernel(readout.signal(tiles), readout.offset, self.geometry, like))
+            self._keep(f"signal{i}", cut, readout.signal(tiles), like)
             if readout.noisy:
-                self.register_buffer(
-                    f"variance{i}", cut.kernel(readout.variance(tiles), readout.offset, self.geometry, like)
-                )
+                self._keep(f"variance{i}", cut, readout.variance(tiles), like)
+            if readout.erring:
+                for kind, values in zip(("gain", "offset"), readout.errors(tiles), strict=True):
+                    values = cut.lines_of(values, readout.offset).view(-1, *[1] * self.geometry.dims)
+                    self.register_buffer(f"{kind}{i}", values.to(like))
             if readout.offset:
                 self.register_buffer(f"tile_of_column{i}", cut.lines[0].clone().to(like.device))
             self.register_buffer(f"outputs{i}", cut.outputs.clone().to(like.device))
 
+    def _keep(self, name: str, cut: "Cut", values: Tensor, like: Tensor) -> None:
+        """Register a kernel for each term."""
+        for k, term in enumerate(values.split(cut.inputs.shape[1], -1)):
+            self.register_buffer(f"{name}_{k}", cut.kernel(term, self.readout.offset, self.geometry, like))
+
     def forward(self, u: Tensor) -> Tensor:
         """Input codes (..., channels, *map) to sums of output codes (..., outputs, *map)."""
         u, padding = self.geometry.pad(u)
-        squares = u.square() if self.readout.noisy else None
+        terms = self.readout.terms(u)
+        squares = self.readout.terms(u, squared=True) if self.readout.noisy else []
         total = None
         for i, cut in enumerate(self.cuts):
-            part = self._partial_sum(i, cut, u, squares, padding)
+            part = self._partial_sum(i, cut, terms, squares, padding)
             if total is None and cut.all_outputs:
                 total = part
                 continue
@@ -120,15 +156,25 @@ class ConvolutionReads(Reads):
                 total.index_add_(-1 - self.geometry.dims, getattr(self, f"outputs{i}"), part)
         return total
 
-    def _partial_sum(self, i: int, cut: "Cut", u: Tensor, squares: Tensor | None, padding: tuple[int, ...]) -> Tensor:
+    def _partial_sum(
+        self, i: int, cut: "Cut", terms: list[Tensor], squares: list[Tensor], padding: tuple[int, ...]
+    ) -> Tensor:
         """The digital result of one row cut, in ADC codes: read, convert, and subtract what was converted apart."""
-        u = self.geometry.channels(u, cut.first, cut.channels)
-        codes = self.geometry.product(u, getattr(self, f"signal{i}"), padding)
-        if squares is not None:
-            squares = self.geometry.channels(squares, cut.first, cut.channels)
-            codes += self._noise(i, cut, self.geometry.product(squares, getattr(self, f"variance{i}"), padding))
-        codes = self.readout.convert(codes)
+        codes = self._product(f"signal{i}", cut, terms, padding)
+        if squares:
+            codes += self._noise(i, cut, self._product(f"variance{i}", cut, squares, padding))
+        errors = (getattr(self, f"gain{i}"), getattr(self, f"offset{i}")) if self.readout.erring else None
+        codes = self.readout.convert(codes, errors)
         return codes if self.readout.converter == "pair" else self._subtract(i, cut, codes)
+
+    def _product(self, name: str, cut: "Cut", terms: list[Tensor], padding: tuple[int, ...]) -> Tensor:
+        """The sum over terms of their convolutions with the kernels of this name."""
+        total = None
+        for k, u in enumerate(terms):
+            u = self.geometry.channels(u, cut.first, cut.channels)
+            part = self.geometry.product(u, getattr(self, f"{name}_{k}"), padding)
+            total = part if total is None else total.add_(part)
+        return total
 
     def _noise(self, i: int, cut: "Cut", variance: Tensor) -> Tensor:
         """Exactly normal noise of column sums; one normal per read and conversion, and one per reference after them."""
@@ -185,18 +231,21 @@ class Cut:
         everything = contiguous and len(outputs) == window.outputs
         return cls(first, channels, per_channel, inputs, tiles.outputs.shape[1], outputs, lines, everything, contiguous)
 
-    def matrix(self, values: Tensor, offset: bool) -> Tensor:
-        """Values (tiles, lines, n) of these tiles side by side: (lines, inputs from the first channel's on).
+    def lines_of(self, values: Tensor, offset: bool) -> Tensor:
+        """Values (tiles, lines, ...) of these tiles side by side: (lines, ...).
 
         Its lines: all columns, and then all negative columns or all references, if any stand behind a tile's columns.
         """
         tile, column = self.lines
-        lines, inputs = [values[tile, column]], [self.inputs[tile]]
-        width = self.width
-        if values.shape[1] > width:
-            lines.append(values[:, width] if offset else values[tile, width + column])
-            inputs.append(self.inputs if offset else self.inputs[tile])
-        lines, inputs = torch.cat(lines), torch.cat(inputs)
+        lines = [values[tile, column]]
+        if values.shape[1] > self.width:
+            lines.append(values[:, self.width] if offset else values[tile, self.width + column])
+        return torch.cat(lines)
+
+    def matrix(self, values: Tensor, offset: bool) -> Tensor:
+        """The same of values (tiles, lines, n) of rows: (lines, inputs from the first channel's on)."""
+        lines = self.lines_of(values, offset)
+        inputs = self.lines_of(self.inputs[:, None].expand(-1, values.shape[1], -1), offset)
         matrix = torch.zeros(len(lines), self.channels * self.per_channel + 1, dtype=torch.float64)
         return matrix.scatter_(1, inputs, lines)[:, :-1]
 
@@ -224,6 +273,9 @@ class BlockReads(Reads):
             self.register_buffer(f"signal{i}", readout.signal(tiles).to(like))
             if readout.noisy:
                 self.register_buffer(f"variance{i}", readout.variance(tiles).to(like))
+            if readout.erring:
+                for kind, values in zip(("gain", "offset"), readout.errors(tiles), strict=True):
+                    self.register_buffer(f"{kind}{i}", values[:, :, None].to(like))
             self.blocks = i + 1
 
     def forward(self, u: Tensor) -> Tensor:
@@ -249,13 +301,17 @@ class BlockReads(Reads):
 
     def _read(self, i: int, part: slice, x: Tensor, tile: int, reads: tuple[int, ...]) -> Tensor:
         """The digital results of some tiles of a block, (tiles, columns, reads), in ADC codes; x: (tiles, n, reads)."""
-        codes = torch.bmm(getattr(self, f"signal{i}")[part], x)
+        codes = torch.bmm(getattr(self, f"signal{i}")[part], _side_by_side(self.readout.terms(x)))
         columns = getattr(self, f"outputs{i}").shape[1]
         if self.readout.noisy:
-            noise = torch.bmm(getattr(self, f"variance{i}")[part], x.square_())
+            squares = _side_by_side(self.readout.terms(x, squared=True))
+            noise = torch.bmm(getattr(self, f"variance{i}")[part], squares)
             noise.clamp_(min=0).sqrt_().mul_(self._normals(noise, tile, columns, reads))
             codes += self._subtract(noise, columns) if self.readout.shared_noise else noise
-        codes = self.readout.convert(codes)
+        errors = None
+        if self.readout.erring:
+            errors = getattr(self, f"gain{i}")[part], getattr(self, f"offset{i}")[part]
+        codes = self.readout.convert(codes, errors)
         return codes if self.readout.converter == "pair" else self._subtract(codes, columns)
 
     def _normals(self, like: Tensor, tile: int, columns: int, reads: tuple[int, ...]) -> Tensor:
@@ -271,6 +327,31 @@ class BlockReads(Reads):
     def _subtract(self, values: Tensor, columns: int) -> Tensor:
         """Columns minus their negative column, or their tile's reference, which stand behind them."""
         return values[:, :columns] - values[:, columns:]
+
+
+def _side_by_side(terms: list[Tensor]) -> Tensor:
+    """Terms (tiles, n, reads) of a sum, (tiles, terms * n, reads)."""
+    return terms[0] if len(terms) == 1 else torch.cat(terms, 1)
+
+
+class SlicedReads(nn.Module):
+    """The tiles of every slice of the weights, read apart and added up as the digits that they hold."""
+
+    def __init__(self, slices: list[Reads], base: int) -> None:
+        super().__init__()
+        self.slices, self.base = nn.ModuleList(slices), base
+
+    def forward(self, u: Tensor) -> Tensor:
+        """Input codes (..., channels, *map) to sums of output codes (..., outputs, *map)."""
+        total = self.slices[0](u)
+        for s, reads in enumerate(self.slices[1:], start=1):
+            total.add_(reads(u), alpha=self.base**s)
+        return total
+
+    def rewind(self, states: list | None = None) -> list:
+        """As `Reads.rewind`, of all slices."""
+        states = states or [None] * len(self.slices)
+        return [reads.rewind(state) for reads, state in zip(self.slices, states, strict=True)]
 
 
 def window_inputs(window: Window, x: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """The tile: a modular crossbar of rows x cols cells with its input and output converters."""
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -34,8 +35,21 @@ class Tile(Config):
     adc_quantile: float = 0.999
     #: One ADC per "pair" of columns, whose currents are subtracted first, or per "column".
     converter: str = "pair"
+    #: Static error of each converter's gain, a relative sigma, and of its offset, a sigma relative to the range:
+    #: code = clip(round(((1 + gain error) I/range + offset error) N)). Neither is part of a calibration.
+    adc_gain_error: float = 0.0
+    adc_offset_error: float = 0.0
+    #: Drive the bits of an input code one after another, each with v_read or 0: each is a read, noisy and converted by
+    #: itself. Signed inputs take two phases, the negative one subtracted, so that voltages are never negative.
+    bit_serial: bool = False
     v_read: float = 0.3  #: largest input voltage, V
     t_read: float | None = None  #: how long a read drives the rows, s; None: as the technology of the cost model says
+    # Resistances, ohm (`memlib.parasitics`): rows are driven before the first column, columns sensed after the last row
+    r_driver: float = 0.0  #: of each row's driver
+    r_row: float = 0.0  #: of a row's wire, before each cell
+    r_col: float = 0.0  #: of a column's wire, after each cell
+    r_sense: float = 0.0  #: from the end of a column to its virtual ground
+    r_transistor: float = 0.0  #: of each cell's transistor, in series: the cell conducts g/(1 + g r_transistor)
 
     def __post_init__(self) -> None:
         whole("rows", self.rows, 1)
@@ -49,8 +63,28 @@ class Tile(Config):
         positive("v_read", self.v_read)
         if self.t_read is not None:
             positive("t_read", self.t_read)
+        for name in ("adc_gain_error", "adc_offset_error"):
+            in_range(name, getattr(self, name), 0, math.inf, "a relative sigma")
+            if self.adc_bits is None and getattr(self, name):
+                fail(name, getattr(self, name), "0 without an ADC (adc_bits=None)")
+        for name in ("r_driver", "r_row", "r_col", "r_sense", "r_transistor"):
+            in_range(name, getattr(self, name), 0, math.inf, "ohm")
+        one_of("bit_serial", self.bit_serial, (False, True))
+        if self.bit_serial and self.dac_bits is None:
+            fail("bit_serial", True, "False without a DAC (dac_bits=None), whose bits it drives")
         if self.adc_bits == 1 and self.converter == "pair":
             fail("adc_bits", 1, "at least 2 for the signed current of a pair, or None for off")
+
+    @property
+    def wired(self) -> bool:
+        """Whether currents share resistances, so that a cell's current depends on all others of its tile."""
+        return any((self.r_driver, self.r_row, self.r_col, self.r_sense))
+
+    def planes(self, signed: bool) -> int:
+        """Reads that one pass takes: one, or one per bit (and phase) of the input code."""
+        if not self.bit_serial:
+            return 1
+        return 2 * (self.dac_bits - 1) if signed else self.dac_bits
 
 
 def code_limits(bits: int, signed: bool, field: str) -> tuple[int, int]:

@@ -1,9 +1,9 @@
 """The slow reference simulator: one layer on tiles, cell by cell, written from sections 3 and 4 of the design alone.
 
 It is the definition when a fast path is in doubt, so it shares nothing with one but the named random streams and the
-configurations, which are read as plain containers of fields. Every layout and order; states, program error,
-device-to-device variation, faults and read noise. Siemens, volt, ampere; float64. Slow by intention: for layers of a
-few thousand cells.
+configurations, which are read as plain containers of fields. Every layout and order; every static effect, I-V law and
+read noise; transistors and wires; converter errors, bit-serial inputs and slices. Siemens, volt, ampere; float64. Slow
+by intention: for layers of a few thousand cells, with wires a few hundred to a tile.
 
 Names: a row of the layer's matrix is (input channel, *offset from the window's origin in the padded map); a column is
 (output channel, *position in the window); a pass is the window's number in each dimension. A linear layer has no
@@ -12,7 +12,7 @@ dimensions: its rows are (input,), its columns (output,), its window, its map an
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -24,12 +24,23 @@ from memlib.mapping import Mapping
 from memlib.streams import normals, uniforms
 from memlib.tile import Tile
 
-NORMAL_EFFECTS = ("program_error", "d2d_on", "d2d_off")
+NORMAL_EFFECTS = ("program_error", "d2d_on", "d2d_off", "retention_nu", "retention_spread")
 UNIFORM_EFFECTS = ("stuck_on", "stuck_off", "unformed")
 PAD_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 POSITIVE = 0  # polarity; 1 is negative; the cells of the offset scheme are all positive
+BOLTZMANN = 8.617333262e-5  # eV/K
 
 Index = tuple[int, ...]
+
+
+@dataclass(slots=True)
+class Cell:
+    """A cell in its tile, or the crossing that it stands in."""
+
+    g: float  #: of cell and transistor, S
+    v0: float | None  #: of its I-V law, V
+    read: float  #: current at the end of its column per volt at its row's driver, S; without wires g
+    noise: float  #: the deviation of `read` per unit of read_noise, S
 
 
 @dataclass
@@ -40,8 +51,10 @@ class AllocatedTile:
     row_cut: int
     rows: dict[Index, int]
     columns: dict[Index, int]
-    cells: list[list[list[float]]] = field(default_factory=list)  #: [polarity][selected column][selected row]
-    reference: list[float] = field(default_factory=list)  #: [selected row]; empty for differential
+    #: [polarity][selected column][selected row]; the last column of the offset scheme is the reference
+    cells: list[list[list[Cell]]] = field(default_factory=list)
+    admittance: list[np.ndarray] = field(default_factory=list)  #: [polarity], of the selected rows; empty without wires
+    adc_errors: dict[str, np.ndarray] = field(default_factory=dict)  #: standard normals [polarity, column position]
 
 
 @dataclass
@@ -83,7 +96,7 @@ class ReferenceLayer:
         self.g_zero = self.g_off if self.differential else self.g_mid
         self.w_max = self._largest_weights()
         self.placement = self._place_tiles()
-        self.chip = self._program_tiles(ideal=False)
+        self.chip = [self._program_tiles(slice_, ideal=False) for slice_ in range(self.mapping.slices)]
 
     # Range and forward
 
@@ -93,60 +106,78 @@ class ReferenceLayer:
         if self.tile.adc_range == "full":
             self.adc_range = full
             return
-        tiles = self.chip if self.tile.adc_calibration == "chip" else self._program_tiles(ideal=True)
-        volts = self._input_voltages(calibration_x)
+        chip = self.chip
+        if self.tile.adc_calibration == "design":
+            chip = [self._program_tiles(slice_, ideal=True) for slice_ in range(self.mapping.slices)]
+        images = [image for _, volts in self._drives(calibration_x) for image in volts]
         magnitudes = []
-        for n, index, tile in itertools.product(range(len(volts)), np.ndindex(*self.passes), tiles):
-            currents = self._converter_currents(tile, self._row_voltages(tile, volts[n], index), [])
+        for image, index, tile in itertools.product(images, np.ndindex(*self.passes), itertools.chain(*chip)):
+            currents = self._converter_currents(tile, self._row_voltages(tile, image, index), [])
             converted = zip(currents, self._is_converted(tile, index), strict=True)
             magnitudes += [abs(current) for current, is_converted in converted if is_converted]
         self.adc_range = float(np.quantile(magnitudes or [0.0], self.tile.adc_quantile)) or full
 
-    def forward(self, x: np.ndarray, noise: torch.Generator | None = None) -> np.ndarray:
-        """Outputs (N, c_out, *out), or (N, out) for linear; without a generator there is no read noise."""
-        volts = self._input_voltages(x)
-        y = np.zeros((len(volts), self.c_out, *self.out))
-        z_tiles = self._draw_read_noise(len(volts), noise)
+    def forward(self, x: np.ndarray, noise: torch.Generator | Sequence[torch.Generator] | None = None) -> np.ndarray:
+        """Outputs (N, c_out, *out), or (N, out) for linear.
+
+        `noise`: the generator of read noise, or one for each slice; None: no read noise.
+        """
+        y = np.zeros((len(x), self.c_out, *self.out))
+        generators = noise if isinstance(noise, Sequence) else [noise]
+        if noise is None:
+            generators = [None] * self.mapping.slices
+        for slice_, generator in zip(range(self.mapping.slices), generators, strict=True):
+            for weight, volts in self._drives(x):
+                z_tiles = self._draw_read_noise(len(x), generator)
+                self._add_read(y, slice_, weight, volts, z_tiles)
+        if self.bias is not None:
+            y += np.asarray(self.bias, dtype=np.float64).reshape(-1, *[1] * len(self.out))
+        return y
+
+    def _add_read(self, y: np.ndarray, slice_: int, weight: float, volts: np.ndarray, z_tiles: list) -> None:
+        """Add to the outputs what one slice's tiles say to one drive of the rows, which counts for `weight`."""
         for n, index in itertools.product(range(len(volts)), np.ndindex(*self.passes)):
-            for tile, z_tile in zip(self.chip, z_tiles, strict=True):
+            for tile, z_tile in zip(self.chip[slice_], z_tiles, strict=True):
                 z = [z_conversion[(n, *index)] for z_conversion in z_tile]
                 currents = self._converter_currents(tile, self._row_voltages(tile, volts[n], index), z)
                 for column, current in zip(tile.columns, self._pair_results(tile, currents), strict=True):
                     output = self._output(column, index)
                     if output is not None:
-                        y[(n, *output)] += current * self._digital_scale(column[0])
-        if self.bias is not None:
-            y += np.asarray(self.bias, dtype=np.float64).reshape(-1, *[1] * len(self.out))
-        return y
+                        y[(n, *output)] += current * self._digital_scale(column[0], slice_) * weight
 
     # Energy and counts
 
     def array_energy(self, x: np.ndarray, t_read: float) -> float:
         """What all cells, references and surplus columns too, take for all images, in joule; without read noise."""
-        volts = self._input_voltages(x)
         power = 0.0
-        for n, index, tile in itertools.product(range(len(volts)), np.ndindex(*self.passes), self.chip):
-            row_volts = self._row_voltages(tile, volts[n], index)
-            for cells in filter(None, [*itertools.chain(*tile.cells), tile.reference]):
-                power += sum(v**2 * g for v, g in zip(row_volts, cells, strict=True))
+        images = [image for _, volts in self._drives(x) for image in volts]
+        for image, index, tile in itertools.product(images, np.ndindex(*self.passes), itertools.chain(*self.chip)):
+            volts = self._row_voltages(tile, image, index)
+            for polarity in range(self.polarities):
+                power += self._tile_power(tile, polarity, volts)
         return power * t_read
 
     def conversions(self) -> int:
         """Conversions for one image; those of surplus outputs do not take place."""
-        return sum(sum(self._is_converted(tile, i)) for i in np.ndindex(*self.passes) for tile in self.placement)
+        reads = self.mapping.slices
+        if self.tile.bit_serial:
+            reads *= 2 * (self.tile.dac_bits - 1) if self.signed else self.tile.dac_bits
+        return reads * sum(
+            sum(self._is_converted(tile, i)) for i in np.ndindex(*self.passes) for tile in self.placement
+        )
 
     def tiles(self) -> int:
-        """Physical tiles: two for each differential pair."""
-        return self.polarities * len(self.placement)
+        """Physical tiles: two for each differential pair, and so many for each slice."""
+        return self.mapping.slices * self.polarities * len(self.placement)
 
     def cells_allocated(self) -> int:
         """All cells of all physical tiles, references too."""
         return self.tiles() * self.tile.rows * (self.tile.cols + (not self.differential))
 
     def cells_used(self) -> int:
-        """Cells that hold a weight, of both polarities."""
+        """Cells that hold a weight or a digit of it, of both polarities."""
         pairs = (pair for tile in self.placement for pair in itertools.product(tile.rows, tile.columns))
-        return self.polarities * sum(self._weight_index(*pair) is not None for pair in pairs)
+        return self.mapping.slices * self.polarities * sum(self._weight_index(*pair) is not None for pair in pairs)
 
     # Geometry
 
@@ -275,34 +306,67 @@ class ReferenceLayer:
             taps.append(tap)
         return (c_out, c_in % self.c_in_group, *taps)
 
-    def _target(self, w: float, channel: int, polarity: int) -> float:
+    def _target(self, w: float, channel: int, polarity: int, slice_: int) -> float:
         """The conductance wanted for a weight of an output channel."""
         k = (self.g_on - self.g_off) / self.w_max[channel]
+        if self.mapping.slices > 1:
+            step = (self.g_on - self.g_off) / (self._levels() - 1)
+            return self.g_zero + step * self._digit(w, channel, polarity, slice_)
         if not self.differential:
             return self.g_mid + k / 2 * w
         return self.g_off + k * max(w if polarity == POSITIVE else -w, 0.0)
 
-    def _program_tiles(self, ideal: bool) -> list[AllocatedTile]:
-        """The tiles with their conductances; `ideal`: without any static effect."""
-        used = {} if ideal else self._draw_cells((self.polarities, len(self.copies), *self.weight.shape))
+    def _digit(self, w: float, channel: int, polarity: int, slice_: int) -> int:
+        """The digit of a weight that one of its cells holds: of its magnitude, or balanced (offset)."""
+        base = self._levels()
+        whole = round(w / self.w_max[channel] * self._largest_whole())
+        if self.differential:
+            own = (whole >= 0) == (polarity == POSITIVE)
+            return abs(whole) // base**slice_ % base if own else 0
+        half = (base - 1) // 2
+        for _ in range(slice_ + 1):
+            digit = (whole + half) % base - half
+            whole = (whole - digit) // base
+        return digit
+
+    def _levels(self) -> int:
+        """Levels that the scheme can use: an odd number for offset."""
+        return self.device.states - (not self.differential and self.device.states % 2 == 0)
+
+    def _largest_whole(self) -> int:
+        """The whole number that stands for w_max in slices."""
+        largest = self._levels() ** self.mapping.slices - 1
+        return largest if self.differential else largest // 2
+
+    def _program_tiles(self, slice_: int, ideal: bool) -> list[AllocatedTile]:
+        """The tiles of one slice with their conductances; `ideal`: without any static effect."""
+        used = {} if ideal else self._draw_cells((self.polarities, len(self.copies), *self.weight.shape), slice_)
         shape = (self.polarities, self.tile.rows, self.tile.cols + 1)
         tiles = []
         for tile in self.placement:
-            unused = {} if ideal else self._draw_cells(shape, tile.column_group, tile.row_cut)
-            new = replace(tile, cells=[], reference=[])
+            numbers = tile.column_group, tile.row_cut
+            unused = {} if ideal else self._draw_cells(shape, slice_, *numbers)
+            new = replace(tile, cells=[], admittance=[], adc_errors=self._draw_adc_errors(slice_, *numbers))
             for p in range(self.polarities):
-                new.cells.append([[self._cell(p, i, j, tile, used, unused) for i in tile.rows] for j in tile.columns])
-            if not self.differential:
-                places = [(POSITIVE, at, self.tile.cols) for at in tile.rows.values()]
-                new.reference.extend(self._program(self.g_zero, unused, place) for place in places)
+                columns = [
+                    [self._conductance(p, i, j, tile, slice_, used, unused) for i in tile.rows] for j in tile.columns
+                ]
+                if not self.differential:
+                    places = [(POSITIVE, at, self.tile.cols) for at in tile.rows.values()]
+                    columns.append([self._program(self.g_zero, unused, place) for place in places])
+                new.cells.append([[self._in_tile(g) for g in column] for column in columns])
+                if any((self.tile.r_driver, self.tile.r_row, self.tile.r_col, self.tile.r_sense)):
+                    new.admittance.append(self._wire(new, p))
             tiles.append(new)
         return tiles
 
-    def _cell(self, polarity: int, row: Index, column: Index, tile: AllocatedTile, used: dict, unused: dict) -> float:
+    def _conductance(
+        self, polarity: int, row: Index, column: Index, tile: AllocatedTile, slice_: int, used: dict, unused: dict
+    ) -> float:
         """The conductance of one cell in a selected row and column."""
         index = self._weight_index(row, column)
         if index is not None:
-            target = self._target(float(self.weight[index]), column[0], polarity)
+            target = self._target(float(self.weight[index]), column[0], polarity, slice_)
             return self._program(target, used, (polarity, self.copies[column[1:]], *index))
         if self.mapping.unused == "unformed":
             return 0.0
@@ -310,11 +374,22 @@ class ReferenceLayer:
 
     # Static effects
 
-    def _draw_cells(self, shape: tuple[int, ...], *numbers: int) -> dict[str, np.ndarray]:
+    def _draw_cells(self, shape: tuple[int, ...], slice_: int, *numbers: int) -> dict[str, np.ndarray]:
         """Each effect's random numbers for an array of cells, float32; `numbers` names the tile of unused cells."""
-        draws = {effect: normals(shape, self.seed, self.name, effect, *numbers) for effect in NORMAL_EFFECTS}
-        draws |= {effect: uniforms(shape, self.seed, self.name, effect, *numbers) for effect in UNIFORM_EFFECTS}
+        of = self._stream(slice_)
+        draws = {effect: normals(shape, *of, effect, *numbers) for effect in NORMAL_EFFECTS}
+        draws |= {effect: uniforms(shape, *of, effect, *numbers) for effect in UNIFORM_EFFECTS}
         return {effect: draw.numpy() for effect, draw in draws.items()}
+
+    def _draw_adc_errors(self, slice_: int, *numbers: int) -> dict[str, np.ndarray]:
+        """Standard normals for the converter of each column position, a reference's (`cols`) too."""
+        shape = (self.polarities, self.tile.cols + 1)
+        of = self._stream(slice_)
+        return {effect: normals(shape, *of, effect, *numbers).numpy() for effect in ("adc_gain", "adc_offset")}
+
+    def _stream(self, slice_: int) -> tuple[str | int, ...]:
+        """How the names of a slice's random streams begin."""
+        return (self.seed, self.name, "slice", slice_) if slice_ else (self.seed, self.name)
 
     def _program(self, target: float, draws: dict[str, np.ndarray], at: tuple[int, ...]) -> float:
         """The conductance that a cell has after all static effects; without draws, the target itself."""
@@ -326,12 +401,15 @@ class ReferenceLayer:
             scale = self.g_on - self.g_off if d.program_error_to == "range" else g
             g = max(g + d.program_error * scale * float(draws["program_error"][at]), 0.0)
         own_on, own_off = self.g_on, self.g_off
+        r_on, r_off = d.r_on, d.r_off
         if d.d2d_on or d.d2d_off:
             r_on = self._own_resistance(d.r_on, d.d2d_on, float(draws["d2d_on"][at]))
             r_off = max(self._own_resistance(d.r_off, d.d2d_off, float(draws["d2d_off"][at])), r_on)
             own_on, own_off = 1 / r_on, 1 / r_off
             relative = (g - self.g_off) / (self.g_on - self.g_off)
             g = max(own_off + relative * (own_on - own_off), 0.0)
+        g = self._retained(g, float(draws["retention_nu"][at]), float(draws["retention_spread"][at]))
+        g = self._worn(g, r_on, r_off)
         for effect, value in (("stuck_on", own_on), ("stuck_off", own_off), ("unformed", 0.0)):
             if draws[effect][at] < np.float32(getattr(d, effect)):
                 g = value
@@ -339,11 +417,9 @@ class ReferenceLayer:
 
     def _nearest_state(self, target: float) -> float:
         """The nearest level, numbered from g_off; half-way goes to the even number."""
-        states = self.device.states
-        if states is None:
+        if self.device.states is None:
             return target
-        if not self.differential and states % 2 == 0:
-            states -= 1
+        states = self._levels()
         if states == 1:
             return self.g_mid
         step = (self.g_on - self.g_off) / (states - 1)
@@ -358,24 +434,101 @@ class ReferenceLayer:
         low, high = norm.cdf((0.3 - 1) / sigma), norm.cdf((3 - 1) / sigma)
         return nominal * (1 + sigma * float(norm.ppf(low + norm.cdf(z) * (high - low))))
 
+    def _retained(self, g: float, z_nu: float, z_spread: float) -> float:
+        """What a cell of conductance g has drifted to since it was programmed."""
+        d = self.device
+        warmth = 1 / d.retention_reference - 1 / d.retention_temperature
+        s = d.retention_time / d.retention_t0 * math.exp(d.retention_energy / BOLTZMANN * warmth)
+        if s <= 1:
+            return g
+        g *= s ** -(d.retention_nu + d.retention_nu_sigma * z_nu)
+        return max(g + d.retention_spread * math.log10(s) * (self.g_on - self.g_off) * z_spread, 0.0)
+
+    def _worn(self, g: float, r_on: float, r_off: float) -> float:
+        """The conductance at the same place in the window that cycling has left of a cell's own r_on and r_off."""
+        d = self.device
+        if d.endurance_cycles <= d.endurance_onset:
+            return g
+        ratio = d.endurance_cycles / d.endurance_onset
+        worn_on = r_on * ratio**d.endurance_on
+        worn_off = max(r_off / ratio**d.endurance_off, worn_on)
+        window = 1 / r_on - 1 / r_off
+        relative = (g - 1 / r_off) / window if window else 0.0
+        return max(1 / worn_off + relative * (1 / worn_on - 1 / worn_off), 0.0)
+
+    # Cells in tiles
+
+    def _in_tile(self, g: float) -> Cell:
+        """A cell with its I-V law and its transistor, a resistor in series."""
+        series = 1 + g * self.tile.r_transistor
+        noise = g
+        if self.device.read_noise_to == "range":
+            noise = self.g_on - self.g_off if g > 0 else 0.0
+        return Cell(g=g / series, v0=self._own_v0(g), read=g / series, noise=noise / series**2)
+
+    def _own_v0(self, g: float) -> float | None:
+        """v0 of a cell of conductance g."""
+        d = self.device
+        if d.v0 is None or d.v0_off is None:
+            return d.v0
+        state = min(max((g - self.g_off) / (self.g_on - self.g_off), 0.0), 1.0)
+        return d.v0_off + (d.v0 - d.v0_off) * state
+
+    def _wire(self, tile: AllocatedTile, polarity: int) -> np.ndarray:
+        """Put the wires of one physical tile into what its cells read as; the admittance of its selected rows."""
+        reference = [] if self.differential else [self.tile.cols]
+        columns = [*tile.columns.values(), *reference]
+        cells = tile.cells[polarity]
+        crossings = {
+            (i, j): cell.g
+            for j, column in zip(columns, cells, strict=True)
+            for i, cell in zip(tile.rows.values(), column, strict=True)
+        }
+        effective, admittance = solve_wires(crossings, self.tile, self.tile.cols + len(reference))
+        for j, column in enumerate(cells):
+            for i, cell in enumerate(column):
+                cell.read = float(effective[i, j])
+                cell.noise *= cell.read / cell.g if cell.g > 0 else 0.0
+        return admittance
+
+    def _tile_power(self, tile: AllocatedTile, polarity: int, volts: list[float]) -> float:
+        """What one physical tile takes, in watt."""
+        columns = tile.cells[polarity]
+        if not tile.admittance:
+            return sum(sum(v * response(v, c.v0) * c.g for v, c in zip(volts, cells, strict=True)) for cells in columns)
+        driven = []
+        for v, cells in zip(volts, zip(*columns, strict=True), strict=True):
+            g = sum(cell.g for cell in cells)
+            driven.append(sum(cell.g * response(v, cell.v0) for cell in cells) / g if g else v)
+        return float(np.array(volts) @ tile.admittance[polarity] @ np.array(driven))
+
     # Input
 
-    def _input_voltages(self, x: np.ndarray) -> np.ndarray:
-        """The padded map in volt: (N, C, *spatial)."""
+    def _drives(self, x: np.ndarray) -> list[tuple[float, np.ndarray]]:
+        """The reads of a pass: for each, the weight of its result and the padded map in volt, (N, C, *spatial)."""
         if x.shape[1:] != (self.c_in, *self.input_size):
             raise ValueError(f"x is {x.shape[1:]}, not {(self.c_in, *self.input_size)}")
-        volts = np.asarray(x, dtype=np.float64).copy()
-        for index in np.ndindex(*volts.shape):
-            volts[index] = self._dac(float(volts[index]))
+        v_read, bits = self.tile.v_read, self.tile.dac_bits
+        values = [float(value) for value in np.asarray(x, dtype=np.float64).flat]
+        if bits is None:
+            volts = [v_read * value / self.x_max for value in values]
+            return [(1.0, self._padded(np.reshape(volts, x.shape)))]
+        codes = np.reshape([code(value / self.x_max, bits, self.signed) for value in values], x.shape)
+        largest = largest_code(bits, self.signed)
+        if not self.tile.bit_serial:
+            return [(1.0, self._padded(v_read * (codes / largest)))]
+        return [
+            (sign * 2**bit / largest, self._padded(v_read * (np.maximum(sign * codes, 0) // 2**bit % 2)))
+            for sign in ((1, -1) if self.signed else (1,))
+            for bit in range(bits - self.signed)
+        ]
+
+    def _padded(self, volts: np.ndarray) -> np.ndarray:
+        """The map with its padding."""
         before_after = [(0, 0), (0, 0), *self.padding]
         if self.padding_mode == "zeros":
             return np.pad(volts, before_after)
         return np.pad(volts, before_after, mode=PAD_MODES[self.padding_mode])
-
-    def _dac(self, x: float) -> float:
-        if self.tile.dac_bits is None:
-            return self.tile.v_read * x / self.x_max
-        return self.tile.v_read * quantise(x / self.x_max, self.tile.dac_bits, self.signed)
 
     def _row_voltages(self, tile: AllocatedTile, volts: np.ndarray, index: Index) -> list[float]:
         """The voltage of every selected row of a tile in a pass, from one image's padded map."""
@@ -390,16 +543,16 @@ class ReferenceLayer:
         Drawn for a row cut at once where each kernel is stored once, else tile by tile.
         """
         if noise is None or not self.device.read_noise:
-            return [[]] * len(self.chip)
+            return [[]] * len(self.placement)
         polarities = self.polarities if self.per_column else 1
         references = 0 if self.differential else 1
         if self.sparse or any(w > 1 for w in self.window):
-            counts = [polarities * len(tile.columns) + references for tile in self.chip]
+            counts = [polarities * len(tile.columns) + references for tile in self.placement]
             draws = [torch.randn((count, n, *self.passes), generator=noise) for count in counts]
             return [z.double().numpy() for z in draws]
-        reads: list[list[np.ndarray]] = [[] for _ in self.chip]
-        for row_cut in sorted({tile.row_cut for tile in self.chip}):
-            tiles = [(t, tile) for t, tile in enumerate(self.chip) if tile.row_cut == row_cut]
+        reads: list[list[np.ndarray]] = [[] for _ in self.placement]
+        for row_cut in sorted({tile.row_cut for tile in self.placement}):
+            tiles = [(t, tile) for t, tile in enumerate(self.placement) if tile.row_cut == row_cut]
             counts = [(t, len(tile.columns)) for t, tile in tiles] * polarities + [(t, references) for t, _ in tiles]
             draw = torch.randn((n, *self.passes, sum(count for _, count in counts)), generator=noise)
             z = iter(draw.double().movedim(-1, 0).numpy())
@@ -428,28 +581,31 @@ class ReferenceLayer:
             return [pos - neg + z[j] * math.sqrt(pos_var + neg_var) for j, ((pos, pos_var), (neg, neg_var)) in pairs]
         columns = [read for polarity in reads for read in polarity]
         currents = [current + z[j] * math.sqrt(variance) for j, (current, variance) in enumerate(columns)]
-        if self.differential:
+        if self.differential or self.per_column:
             return currents
-        reference, reference_variance = self._read(tile.reference, volts)
-        reference += z[-1] * math.sqrt(reference_variance)
-        if self.per_column:
-            return [*currents, reference]
-        return [current - reference for current in currents]
+        return [current - currents[-1] for current in currents[:-1]]
 
-    def _read(self, cells: list[float], volts: list[float]) -> tuple[float, float]:
+    def _converters(self, tile: AllocatedTile) -> list[tuple[int, int]]:
+        """For each of _converter_currents, which converter takes it: (polarity, column position)."""
+        positions = list(tile.columns.values())
+        if not self.per_column:
+            return [(POSITIVE, at) for at in positions]
+        if self.differential:
+            return list(itertools.product(range(2), positions))
+        return [(POSITIVE, at) for at in [*positions, self.tile.cols]]
+
+    def _read(self, cells: list[Cell], volts: list[float]) -> tuple[float, float]:
         """The current of one column and the variance of its read noise."""
         current = variance = 0.0
-        for g, v in zip(cells, volts, strict=True):
-            scale = g
-            if self.device.read_noise_to == "range":
-                scale = self.g_on - self.g_off if g > 0 else 0.0
-            current += v * g
-            variance += (v * self.device.read_noise * scale) ** 2
+        for cell, v in zip(cells, volts, strict=True):
+            f = response(v, cell.v0)
+            current += f * cell.read
+            variance += (f * self.device.read_noise * cell.noise) ** 2
         return current, variance
 
     def _pair_results(self, tile: AllocatedTile, currents: list[float]) -> list[float]:
         """What the digital side takes for the current of each pair of columns, in ampere."""
-        converted = [self._adc(current) for current in currents]
+        converted = [self._adc(*pair, tile) for pair in zip(currents, self._converters(tile), strict=True)]
         if not self.per_column:
             return converted
         count = len(tile.columns)
@@ -457,24 +613,89 @@ class ReferenceLayer:
             return [converted[j] - converted[count + j] for j in range(count)]
         return [converted[j] - converted[count] for j in range(count)]
 
-    def _adc(self, current: float) -> float:
-        if self.tile.adc_bits is None:
+    def _adc(self, current: float, converter: tuple[int, int], tile: AllocatedTile) -> float:
+        bits = self.tile.adc_bits
+        if bits is None:
             return current
-        signed = self.signed if self.per_column else True
-        return self.adc_range * quantise(current / self.adc_range, self.tile.adc_bits, signed)
+        signed = self.signed and not self.tile.bit_serial if self.per_column else True
+        gain = 1 + self.tile.adc_gain_error * float(tile.adc_errors["adc_gain"][converter])
+        offset = self.tile.adc_offset_error * float(tile.adc_errors["adc_offset"][converter])
+        relative = gain * (current / self.adc_range) + offset
+        return self.adc_range * (code(relative, bits, signed) / largest_code(bits, signed))
 
     def _full_range(self) -> float:
         s = self.g_on if self.per_column else (self.g_on - self.g_off) / (1 if self.differential else 2)
-        return self.tile.v_read * max((len(tile.rows) for tile in self.placement), default=0) * s
+        return self._v_scale() * max((len(tile.rows) for tile in self.placement), default=0) * s
 
-    def _digital_scale(self, channel: int) -> float:
+    def _v_scale(self) -> float:
+        """What the I-V law makes of v_read for the difference between the two ends of the window."""
+        d = self.device
+        on = response(self.tile.v_read, d.v0)
+        if d.v0 is None or d.v0_off is None:
+            return on
+        off = response(self.tile.v_read, d.v0_off)
+        return (self.g_on * on - self.g_off * off) / (self.g_on - self.g_off)
+
+    def _digital_scale(self, channel: int, slice_: int) -> float:
         """Output per ampere of a column pair."""
         k = (self.g_on - self.g_off) / self.w_max[channel]
-        return self.x_max / (self.tile.v_read * k) * (1 if self.differential else 2)
+        if self.mapping.slices > 1:
+            base = self._levels()
+            return base**slice_ * (base - 1) / self._largest_whole() * self.x_max / (self._v_scale() * k)
+        return self.x_max / (self._v_scale() * k) * (1 if self.differential else 2)
 
 
-def quantise(relative: float, bits: int, signed: bool) -> float:
-    """A converter: the value relative to full scale, rounded to the nearest code (half to even) and clipped."""
-    largest = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
-    code = min(max(round(relative * largest), -largest if signed else 0), largest)
-    return code / largest
+def response(v: float, v0: float | None) -> float:
+    """A cell's current at v volt per siemens of its conductance, in volt."""
+    return v if v0 is None else v0 * math.sinh(v / v0)
+
+
+def largest_code(bits: int, signed: bool) -> int:
+    """The largest code of a converter."""
+    return 2 ** (bits - 1) - 1 if signed else 2**bits - 1
+
+
+def code(relative: float, bits: int, signed: bool) -> int:
+    """What a converter makes of a value relative to full scale: the nearest code (half to even), clipped."""
+    largest = largest_code(bits, signed)
+    return min(max(round(relative * largest), -largest if signed else 0), largest)
+
+
+def solve_wires(crossings: dict[tuple[int, int], float], tile: Tile, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Effective conductances (row, column) and input admittance (row, row) of one physical tile, by nodal analysis.
+
+    `crossings`: the conductances at (row position, column position), all crossings of the selected rows and columns;
+    `width`: the columns that a row's wire passes. The unknowns are all nodes' voltages and all wire segments' currents,
+    so that a segment may be without resistance. One solution for 1 V at each row in turn, with 0 V at the others.
+    """
+    rows, columns = (sorted(set(positions)) for positions in zip(*crossings, strict=True))
+    wires = []  # segments (from node, to node, resistance); a driver and the ground are no nodes
+    for i in rows:
+        path = [("driver", i), *(("row", i, j) for j in range(width))]
+        steps = [tile.r_driver + tile.r_row, *[tile.r_row] * (width - 1)]
+        wires += zip(path[:-1], path[1:], steps, strict=True)
+    for j in columns:
+        path = [*(("column", i, j) for i in range(tile.rows)), ("ground", j)]
+        steps = [*[tile.r_col] * (tile.rows - 1), tile.r_col + tile.r_sense]
+        wires += zip(path[:-1], path[1:], steps, strict=True)
+    nodes = [("row", i, j) for i in rows for j in range(width)]
+    nodes += [("column", i, j) for j in columns for i in range(tile.rows)]
+    number = {node: at for at, node in enumerate(nodes)}
+    a = np.zeros((len(nodes) + len(wires),) * 2)
+    b = np.zeros((len(a), len(rows)))
+    for at, (start, end, resistance) in enumerate(wires, start=len(nodes)):
+        a[at, at] = -resistance  # v_start - v_end - resistance * current = 0
+        if start in number:
+            a[at, number[start]], a[number[start], at] = 1, 1  # the current leaves the node
+        else:
+            b[at, rows.index(start[1])] = -1
+        if end in number:
+            a[at, number[end]], a[number[end], at] = -1, -1
+    for (i, j), g in crossings.items():
+        row, column = number["row", i, j], number["column", i, j]
+        a[[row, column], [row, column]] += g
+        a[[row, column], [column, row]] -= g
+    solution = np.linalg.solve(a, b)
+    current = {start: solution[at] for at, (start, _, _) in enumerate(wires, start=len(nodes))}
+    effective = np.array([current["column", tile.rows - 1, j] for j in columns]).T
+    return effective, np.array([current["driver", i] for i in rows])

@@ -8,6 +8,7 @@ from torch import nn
 import memlib.programming
 from memlib import Device, Hardware, Mapping, Tile, map_network
 from memlib.layers import Geometry
+from memlib.mapping import target_conductances
 from memlib.programming import Programmer
 from memlib.streams import normals, uniforms
 
@@ -17,7 +18,8 @@ OFF = Tile(rows=16, cols=8, dac_bits=None, adc_bits=None)
 def programmer(layer: nn.Module, device: Device, mapping: Mapping, size: tuple[int, ...]) -> Programmer:
     """The cells of one layer."""
     placement = Hardware(device, OFF, mapping).place(Geometry.of(layer), (size,))
-    return Programmer(layer.weight.detach().double(), placement, OFF, device, mapping, 7, "layer")
+    (targets,), _ = target_conductances(layer.weight.detach().double(), device, mapping)
+    return Programmer(targets, placement, OFF, device, mapping, 7, "layer")
 
 
 @pytest.mark.parametrize("chunk", [16, 32, 48])
@@ -73,9 +75,9 @@ def test_unused_and_reference_cells_are_distributed_as_the_device_says(scheme):
         real = (tiles.inputs < cells.placement.window.inputs)[:, None, :] & (
             tiles.outputs < cells.placement.window.outputs
         )[:, :, None]
-        found.append(tiles.g[:, real & (weights < 0)].flatten())
+        found.append(tiles.cells[:, :, : real.shape[1]][:, real & (weights < 0)].flatten())
         if scheme == "offset":
-            found.append(tiles.reference[tiles.inputs < cells.placement.window.inputs])
+            found.append(tiles.cells[0, :, -1][tiles.inputs < cells.placement.window.inputs])
     g = torch.cat(found)
     assert len(g) > 10_000
     if scheme == "differential":
