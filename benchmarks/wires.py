@@ -27,7 +27,7 @@ from scipy.sparse.linalg import splu
 from memlib.parasitics import effective_conductance, solve
 
 OHM = 1.0
-BATCH_CELLS = 2**17  # in one call
+BATCH_CELLS = 2**17  # of the arrays in one call
 RESNET20 = {  # (rows, cols): positive and negative tiles
     (27, 16): 2,
     (128, 16): 12,
@@ -87,7 +87,7 @@ def timed(function, *inputs):
 
 
 def rounds(methods, count):
-    """{label: median seconds} and {label: result} of methods {label: function} that run in turn, after one to warm up."""
+    """{label: median seconds} and {label: result} of {label: function}, which run in turn, once before it counts."""
     seconds, results = {label: [] for label in methods}, {}
     for i in range(count + 1):
         for label, function in methods.items():

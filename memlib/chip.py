@@ -174,7 +174,7 @@ def design_ranges(
         hardware: see `map_network`, as for the other arguments.
     """
     by_layer = per_layer(hardware, matrix_layers(model, digital))
-    ideal = {name: choice.replace(device=choice.device.ideal()) for name, choice in by_layer.items()}
+    ideal = {name: choice.design() for name, choice in by_layer.items()}
     layers = map_network(model, ideal, calibration, digital=digital).layers
     return {name: layer.full_scale for name, layer in layers.items() if layer.full_scale is not None}
 

@@ -116,11 +116,17 @@ class Device(Config):
     def _check_ageing(self) -> None:
         for name in ("retention_nu_sigma", "retention_spread"):
             in_range(name, getattr(self, name), 0, math.inf, "a sigma")
-        for name in ("retention_time", "endurance_cycles", "retention_energy", "endurance_on", "endurance_off"):
+        for name in ("retention_time", "endurance_cycles"):
             in_range(name, getattr(self, name), 0, math.inf)
-        for name in ("retention_t0", "retention_temperature", "retention_reference", "endurance_onset"):
+        for name in ("retention_t0", "endurance_onset"):
             positive(name, getattr(self, name))
-        in_range("retention_nu", self.retention_nu, -10, 10, "an exponent")
+        for name in ("retention_nu", "endurance_on", "endurance_off"):
+            in_range(name, getattr(self, name), -3 if name == "retention_nu" else 0, 3, "an exponent")
+        for name in ("retention_temperature", "retention_reference"):
+            in_range(name, getattr(self, name), 100, 2000, "K")
+        in_range("retention_energy", self.retention_energy, 0, 5, "eV")
+        if self.age > 1e60:
+            fail("retention_time", self.retention_time, f"a time for which g still means something: {self.age:.0e} t0")
 
     @classmethod
     def preset(cls, name: str) -> "Device":

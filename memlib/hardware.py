@@ -27,6 +27,11 @@ class Hardware(Config):
         if self.mapping.slices > 1 and self.device.states is None:
             fail("states", None, f"a number of levels, for the digits of slices={self.mapping.slices}")
 
+    def design(self) -> "Hardware":
+        """The same machine with ideal devices; sliced weights keep the levels that they are digits of."""
+        states = self.device.states if self.mapping.slices > 1 else None
+        return self.replace(device=self.device.ideal().replace(states=states))
+
     def place(self, geometry: Geometry, sizes: tuple[Size, ...]) -> Placement:
         """The placement of a layer whose calls have input maps of these sizes; empty if they are not known.
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from memlib.config import Config, config
-from memlib.validate import fail, in_range, one_of, positive, whole
+from memlib.validate import fail, in_range, one_of, positive, whole, yes_or_no
 
 #: Calibrated ranges are computed from about this many converted values per layer, all those of randomly chosen passes.
 CALIBRATION_VALUES = 2**20
@@ -69,7 +69,7 @@ class Tile(Config):
                 fail(name, getattr(self, name), "0 without an ADC (adc_bits=None)")
         for name in ("r_driver", "r_row", "r_col", "r_sense", "r_transistor"):
             in_range(name, getattr(self, name), 0, math.inf, "ohm")
-        one_of("bit_serial", self.bit_serial, (False, True))
+        yes_or_no("bit_serial", self.bit_serial)
         if self.bit_serial and self.dac_bits is None:
             fail("bit_serial", True, "False without a DAC (dac_bits=None), whose bits it drives")
         if self.adc_bits == 1 and self.converter == "pair":

@@ -34,6 +34,12 @@ def in_range(field: str, value: Any, low: float, high: float, what: str = "a num
         fail(field, value, f"{what} from {low:g} to {high:g}" if high < float("inf") else f"{what}, at least {low:g}")
 
 
+def yes_or_no(field: str, value: Any) -> None:
+    """Raise unless `value` is True or False."""
+    if not isinstance(value, bool):
+        fail(field, value, "True or False")
+
+
 def whole(field: str, value: Any, low: int, high: int | None = None, none: bool = False) -> None:
     """Raise unless `value` is a whole number in [low, high], or None where `none` allows it."""
     if none and value is None:

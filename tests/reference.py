@@ -1,4 +1,4 @@
-"""The slow reference simulator: one layer on tiles, cell by cell, written from sections 3 and 4 of the design alone.
+"""The slow reference simulator: one layer on tiles, cell by cell, written from sections 3 to 5 of the design alone.
 
 It is the definition when a fast path is in doubt, so it shares nothing with one but the named random streams and the
 configurations, which are read as plain containers of fields. Every layout and order; every static effect, I-V law and

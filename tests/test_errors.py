@@ -74,7 +74,24 @@ def test_unknown_field(kind):
         (Device, {"program_error_to": "G"}, "'range', 'g'"),
         (Device, {"read_noise_to": None}, "'g', 'range'"),
         (Device, {"d2d_distribution": "uniform"}, "'lognormal', 'normal'"),
+        (Device, {"v0": 0}, "above 0"),
+        (Device, {"v0_off": 0.2}, "None where v0 is None"),
+        (Device, {"retention_time": -1}, "at least 0"),
+        (Device, {"retention_nu": 5}, "an exponent from -3 to 3"),
+        (Device, {"retention_spread": -0.1}, "a sigma"),
+        (Device, {"retention_t0": 0}, "above 0"),
+        (Device, {"retention_energy": "1 eV"}, "eV from 0 to 5"),
+        (Device, {"retention_temperature": 25}, "K from 100 to 2000"),
+        (Device, {"retention_time": 1e61}, "still means something"),
+        (Device, {"endurance_cycles": INF}, "at least 0"),
+        (Device, {"endurance_onset": 0}, "above 0"),
+        (Device, {"endurance_on": -0.1}, "an exponent from 0 to 3"),
         (Tile, {"adc_bits": 0}, "from 1 to 24, or None"),
+        (Tile, {"r_row": -1}, "ohm, at least 0"),
+        (Tile, {"r_sense": None}, "ohm, at least 0"),
+        (Tile, {"adc_gain_error": -0.1}, "a relative sigma"),
+        (Tile, {"bit_serial": 1}, "True or False"),
+        (Mapping, {"slices": 0}, "at least 1"),
         (Tile, {"adc_bits": 1}, "at least 2"),
         (Tile, {"adc_bits": 25}, "from 1 to 24, or None"),
         (Tile, {"dac_bits": 8.0}, "whole number"),
@@ -107,6 +124,10 @@ def test_wrong_combinations():
     offset = Mapping(scheme="offset")
     raises(ValueError, lambda: Hardware(Device(states=2), mapping=offset), "states=2", "at least 3", "offset")
     raises(TypeError, lambda: Hardware(device="10k_100k"), "device='10k_100k'", "memlib.Device")
+    raises(ValueError, lambda: Tile(adc_bits=None, adc_offset_error=0.1), "adc_offset_error=0.1", "without an ADC")
+    raises(ValueError, lambda: Tile(dac_bits=None, bit_serial=True), "bit_serial=True", "without a DAC")
+    raises(ValueError, lambda: Hardware(mapping=Mapping(slices=2)), "states=None", "slices=2")
+    raises(ValueError, lambda: footprint(nn.Linear(2, 1), (2,), Hardware(), signed=["a"]), "'a'", "one of ''")
     raises(ValueError, lambda: Device.preset("10k"), "preset='10k'", "'10k_100k', '14k_300k', '14k_50M'")
 
 

@@ -98,6 +98,9 @@ def test_limits():
     """A large v0 is linear; a small one converges in a few steps; each cell may have its own."""
     g, volts = example(12, 9)
     linear = solve_array(g, volts, **WIRES).output_currents
+    almost = solve_array(g, volts, **WIRES, v0=10.0)
+    np.testing.assert_allclose(almost.output_currents, linear, rtol=1e-3)
+    assert almost.iterations <= 3
     np.testing.assert_allclose(solve_array(g, volts, **WIRES, v0=1e5).output_currents, linear, rtol=1e-9)
     steep = solve_array(g, volts, **WIRES, v0=0.002)
     assert steep.iterations < 15

@@ -215,15 +215,16 @@ def test_gradients(monkeypatch, shape, rows_first):
 
 
 @EITHER
-def test_gradients_at_zero(monkeypatch, rows_first):
-    """Towards positive values, at 0 ohm and 0 S everywhere, against one-sided differences of third order."""
+@pytest.mark.parametrize("ends", [0.0, 2.0])
+def test_gradients_at_zero(monkeypatch, ends, rows_first):
+    """At 0 S and 0 ohm, or wires of 0 ohm between ends that are not, against one-sided differences of third order."""
     force(monkeypatch, rows_first)
     g = torch.tensor([[1.0, 0.0, 2.0], [0.5, 1.5, 0.0]], dtype=torch.float64)
-    zero = [torch.zeros(n, dtype=torch.float64) for n in (3, 2)] + [torch.zeros((), dtype=torch.float64)] * 3
-    direction = [random(*part.shape) + 0.1 for part in (g, *zero)]
+    start = [g, *(torch.full(n, ohm, dtype=torch.float64) for n, ohm in (((3,), 0), ((2,), 0), ((), ends), ((), ends)))]
+    direction = [random(*part.shape) + 0.1 for part in start]
 
     def results(t: torch.Tensor | float) -> torch.Tensor:
-        wires = solve(*(part + t * d for part, d in zip((g, *zero), direction, strict=True)))
+        wires = solve(*(part + t * d for part, d in zip(start, direction, strict=True)))
         return torch.cat((wires.g_eff.flatten(), wires.admittance.flatten()))
 
     h = 1e-6

@@ -64,8 +64,9 @@ def prepared(
 
 
 def _design(hardware: Hardware) -> Hardware:
-    """What decides ADC ranges: no effect of the device, and no number of bits."""
-    return hardware.replace(device=hardware.device.ideal(), tile=hardware.tile.replace(adc_bits=8))
+    """What decides ADC ranges: no effect of the device, no number of bits, and no error of converters."""
+    design = hardware.design()
+    return design.replace(tile=design.tile.replace(adc_bits=8, adc_gain_error=0.0, adc_offset_error=0.0))
 
 
 @lru_cache(maxsize=16)
