@@ -21,12 +21,20 @@ from pathlib import Path
 STATIC = {"d2d_on": 0.1, "d2d_off": 0.1, "stuck_on": 0.001, "stuck_off": 0.001}
 OFF = {"dac_bits": None, "adc_bits": None}
 CONVERTERS = {"rows": 128, "cols": 128, "dac_bits": 8, "adc_bits": 8}
-VARIANTS = {  # label: (device, tile, goal); the first is the measure of the others
-    "plain torch": (None, None, ""),
-    "plain torch, channels last": (None, "channels_last", ""),
-    "static non-idealities, converters off": (STATIC, OFF, "<= 1.15"),
-    "128x128 tiles, 8-bit DAC and ADC": (STATIC, CONVERTERS, "<= 3"),
-    "the same with read noise": (STATIC | {"read_noise": 0.02}, CONVERTERS, "<= 8"),
+NOISY = STATIC | {"read_noise": 0.02}
+VARIANTS = {  # label: (device, tile, mapping, goal); the first is the measure of the others
+    "plain torch": (None, None, {}, ""),
+    "plain torch, channels last": (None, "channels_last", {}, ""),
+    "static non-idealities, converters off": (STATIC, OFF, {}, "<= 1.15"),
+    "128x128 tiles, 8-bit DAC and ADC": (STATIC, CONVERTERS, {}, "<= 3"),
+    "the same with read noise": (NOISY, CONVERTERS, {}, "<= 8"),
+    # what further effects add to the second last
+    "with wires of 1 ohm a segment": (STATIC, CONVERTERS | {"r_row": 1.0, "r_col": 1.0}, {}, ""),
+    "with sinh cells": (STATIC | {"v0": 0.25}, CONVERTERS, {}, ""),
+    "with sinh cells of state-dependent v0": (STATIC | {"v0": 1.0, "v0_off": 0.25}, CONVERTERS, {}, ""),
+    "with converters' errors": (STATIC, CONVERTERS | {"adc_gain_error": 0.01, "adc_offset_error": 0.01}, {}, ""),
+    "with 2 slices of 4 levels": (STATIC | {"states": 4}, CONVERTERS, {"slices": 2}, ""),
+    "with bit-serial inputs": (STATIC, CONVERTERS | {"bit_serial": True}, {}, ""),
 }
 
 
@@ -36,12 +44,12 @@ def create(label, calibration):
     from memlib.networks import build
 
     model = build("resnet20").eval()
-    device, tile, _ = VARIANTS[label]
+    device, tile, mapping, _ = VARIANTS[label]
     if device is None:
         import torch
 
         return model.to(memory_format=getattr(torch, tile or "contiguous_format"))
-    hardware = memlib.Hardware(memlib.Device(**device), memlib.Tile(**tile), memlib.Mapping())
+    hardware = memlib.Hardware(memlib.Device(**device), memlib.Tile(**tile), memlib.Mapping(**mapping))
     return memlib.map_network(model, hardware, calibration, seed=0)
 
 
@@ -115,7 +123,7 @@ def main():
             numbers = f"{1e3 * statistics.median(seconds):.1f} | {ratio:.2f} | {min(seconds) / min(plain):.2f}"
             peak = in_fresh_process(threads, "--only", label, "--rounds", "3")["peak"] / 1e6
             set_up = statistics.median(run["set_up"][label])
-            print(f"| {threads} | {label} | {numbers} | {VARIANTS[label][2]} | {set_up:.2f} | {peak:.0f} |", flush=True)
+            print(f"| {threads} | {label} | {numbers} | {VARIANTS[label][3]} | {set_up:.2f} | {peak:.0f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def sparse_lu(g):
     cells = sparse.diags_array(g.ravel())
     return splu(
         sparse.block_array([[rows_wires / OHM + cells, -cells], [-cells, columns_wires / OHM + cells]]).tocsc(),
-        permc_spec="MMD_AT_PLUS_A",
+        permc_spec="COLAMD",
         options={"SymmetricMode": True},
     )
 

@@ -2,12 +2,13 @@
 
 from memlib.accuracy import accuracy
 from memlib.calibration import record_inputs
-from memlib.chip import AnalogNetwork, load_network, map_network, save_network
+from memlib.chip import AnalogNetwork, load_network, map_network, save_network, tile_cells
 from memlib.cost import cost, totals
 from memlib.device import Device
 from memlib.footprint import best_windows, footprint
 from memlib.hardware import Hardware
 from memlib.mapping import Mapping
+from memlib.parasitics import effective_conductance
 from memlib.seeds import AdaptiveSeeds
 from memlib.sweep import sweep
 from memlib.tile import Tile
@@ -23,11 +24,13 @@ __all__ = [
     "accuracy",
     "best_windows",
     "cost",
+    "effective_conductance",
     "footprint",
     "load_network",
     "map_network",
     "record_inputs",
     "save_network",
     "sweep",
+    "tile_cells",
     "totals",
 ]

@@ -14,7 +14,7 @@ from memlib.layers import Geometry
 from memlib.load import Load
 from memlib.mapping import target_conductances, usable_states
 from memlib.placement import Size
-from memlib.programming import Programmer
+from memlib.programming import Programmer, program_slices
 from memlib.ranges import calibrated_range, full_range
 from memlib.reads import BlockReads, ConvolutionReads, Cut, Readout, Reads, SlicedReads, as_kernel
 from memlib.tile import code_limits
@@ -51,23 +51,11 @@ class AnalogLayer(nn.Module):
             field = f"dtype of layer {name!r}"
             fail(field, weight.dtype, "float32 or float64, which can hold a converter's codes")
         self.placement = hardware.place(self.geometry, sizes)
-        slices = self._program(weight, ideal=False)
+        slices = program_slices(weight, self.placement, hardware, seed, name)
         self.full_scale = (full_scale or self._full_scale(slices, weight, inputs)) if hardware.tile.adc_bits else None
         self.inputs = inputs and inputs.without_values()
         self._fold(slices, weight)
         self.register_buffer("bias", None if module.bias is None else module.bias.detach().clone())
-
-    def _program(self, weight: Tensor, ideal: bool) -> list[Programmer]:
-        """The cells of each slice of the weights."""
-        h = self.hardware
-        device = h.device.ideal() if ideal else h.device
-        targets, _ = target_conductances(weight.cpu().double(), h.device, h.mapping)
-        common = self.placement, h.tile, device, h.mapping
-        return [Programmer(part, *common, *self._name(s)) for s, part in enumerate(targets)]
-
-    def _name(self, slice_number: int) -> tuple[int | str, ...]:
-        """What the random streams of a slice are named by."""
-        return (self.seed, self.name, "slice", slice_number) if slice_number else (self.seed, self.name)
 
     def _full_scale(self, slices: list[Programmer], weight: Tensor, inputs: LayerInputs) -> float:
         """The ADC's full scale, A: see `Tile.adc_range`, `Tile.adc_calibration` and `Tile.adc_quantile`."""
@@ -78,7 +66,8 @@ class AnalogLayer(nn.Module):
             )
         if tile.adc_range == "full":
             return full
-        devices = slices if tile.adc_calibration == "chip" else self._program(weight, ideal=True)
+        design = tile.adc_calibration == "design"
+        devices = program_slices(weight, self.placement, self.hardware.design()) if design else slices
         return calibrated_range(devices, tile, inputs) or full
 
     def _fold(self, slices: list[Programmer], weight: Tensor) -> None:
@@ -89,7 +78,7 @@ class AnalogLayer(nn.Module):
             limits = code_limits(tile.adc_bits, signed, "adc_bits")
         amperes = self.full_scale / limits[1] if tile.adc_bits else tile.v_read * self.hardware.device.g_range
         gain, top = input_volts(tile, self.inputs) / amperes, input_top(tile, self.inputs)
-        readouts = [Readout(self.hardware, self._name(s), limits, gain, top) for s in range(len(slices))]
+        readouts = [Readout(self.hardware, chip.name, limits, gain, top) for chip in slices]
         scale = self._output_scale(weight, amperes)
         self.register_buffer("scale", scale.view(-1, *[1] * self.geometry.dims).to(weight))
         self.load, self.reads = Load(self.placement, self.hardware, weight), None

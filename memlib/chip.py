@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from safetensors import SafetensorError, safe_open
@@ -24,8 +25,9 @@ from memlib.mapping import Mapping
 from memlib.memory import check_memory
 from memlib.paths import replacing
 from memlib.placement import Size
+from memlib.programming import program_slices
 from memlib.tile import Tile
-from memlib.validate import fail, whole
+from memlib.validate import fail, one_of, whole
 
 
 class AnalogNetwork(nn.Module):
@@ -177,6 +179,42 @@ def design_ranges(
     ideal = {name: choice.design() for name, choice in by_layer.items()}
     layers = map_network(model, ideal, calibration, digital=digital).layers
     return {name: layer.full_scale for name, layer in layers.items() if layer.full_scale is not None}
+
+
+def tile_cells(
+    model: nn.Module,
+    hardware: Hardware | MappingType[str, Hardware],
+    layer: str,
+    tile: int = 0,
+    seed: int = 0,
+    input_shape: tuple[int, ...] | None = None,
+    slice_number: int = 0,
+) -> Tensor:
+    """The cells of one tile of a chip, to look at or to solve by themselves (`memlib.nodal.solve_array`).
+
+    Args:
+        hardware, seed, input_shape: see `map_network`; they name the same chip.
+        layer: by name.
+        tile: its number, from 0 to those of the layer's `placement` less 1.
+        slice_number: of the weights' slices.
+
+    Returns:
+        (polarity, rows, cols) S, float64, where they stand in the tile; 0 in lines that are not selected. With the
+        offset scheme the reference is one more column.
+
+    Raises:
+        ValueError: for a layer, tile or slice that does not exist, and as `map_network`.
+    """
+    modules = matrix_layers(model)
+    one_of("layer", layer, modules)
+    module, h = modules[layer], per_layer(hardware, modules)[layer]
+    sizes = _map_sizes(model, modules, {layer: h}, None, input_shape)[layer] if input_shape else ()
+    placement = h.place(Geometry.of(module), sizes)
+    whole("tile", tile, 0, len(placement) - 1)
+    whole("slice_number", slice_number, 0, h.mapping.slices - 1)
+    return (
+        program_slices(module.weight.detach(), placement, h, seed, layer)[slice_number].block(np.array([tile])).array(0)
+    )
 
 
 def _assemble(network: nn.Module, layers: dict[str, AnalogLayer], seed: int) -> AnalogNetwork:

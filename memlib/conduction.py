@@ -32,6 +32,14 @@ class ProgrammedTiles:
     columns: Tensor  #: (tiles, m or m + 1) the same of columns and the reference; that of the last for one that is none
     cells: Tensor  #: (polarity, tiles, m or m + 1, n) S, float64, bare
 
+    def array(self, i: int) -> Tensor:
+        """The cells of tile `i` where they stand in it: (polarity, rows, cols), and one more column for a reference."""
+        whole = self.cells.new_zeros(len(self.cells), self.tile.cols + self.offset, self.tile.rows)
+        rows = torch.nonzero(self.rows[i] < self.tile.rows)[:, 0]
+        columns = [j for j, at in enumerate(self.columns[i]) if j == 0 or at > self.columns[i, j - 1]]
+        whole[:, self.columns[i, columns][:, None], self.rows[i, rows]] = self.cells[:, i][:, columns][:, :, rows]
+        return whole.mT
+
     @cached_property
     def behind_transistors(self) -> Tensor:
         """What each cell conducts by itself, S: g/(1 + g r_transistor), like `cells`."""

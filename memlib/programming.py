@@ -8,7 +8,8 @@ from torch import Tensor
 
 from memlib.conduction import ProgrammedTiles
 from memlib.device import Device
-from memlib.mapping import Mapping, usable_states, zero_state
+from memlib.hardware import Hardware
+from memlib.mapping import Mapping, target_conductances, usable_states, zero_state
 from memlib.placement import Placement
 from memlib.streams import generator, normals, uniforms
 from memlib.tile import Tile
@@ -119,6 +120,20 @@ class Programmer:
         zero = zero_state(self.device, self.mapping.scheme)
         target = torch.full((self.mapping.polarities, int(chosen.sum())), zero, dtype=torch.float64)
         return self.device.program(target, draw, self.states)
+
+
+def program_slices(
+    weight: Tensor, placement: Placement, hardware: Hardware, seed: int = 0, layer: str = ""
+) -> list[Programmer]:
+    """The cells of a layer on one chip, a `Programmer` for each slice of its weights (one, if they are not sliced).
+
+    Args:
+        weight: (out, ...) of the float layer.
+        layer: its name, which with the device seed names the streams; those of a later slice have its number too.
+    """
+    targets, _ = target_conductances(weight.cpu().double(), hardware.device, hardware.mapping)
+    common = placement, hardware.tile, hardware.device, hardware.mapping, seed, layer
+    return [Programmer(part, *common, *(("slice", s) if s else ())) for s, part in enumerate(targets)]
 
 
 def _parts(length: int) -> Iterator[slice]:

@@ -80,7 +80,7 @@ def solve(g, driven=None, **resistances):
                     right[unknown[x]] += known[y] / r
     if unknown:
         i, j, values = zip(*entries, strict=True)
-        right = splu(coo_array((values, (i, j)), shape=(len(unknown),) * 2).tocsc(), "MMD_AT_PLUS_A").solve(right)
+        right = splu(coo_array((values, (i, j)), shape=(len(unknown),) * 2).tocsc()).solve(right)
     voltages = {node: known[n] if n in known else right[unknown[n]] for node, n in name.items()}
     g_eff, admittance = np.zeros((cols, len(zero))), np.zeros((rows, len(zero)))
     for a, b, r in parts:

@@ -7,7 +7,7 @@ from nodal_oracle import solve as nodal_solution
 from scipy import stats
 from torch import Tensor, nn
 
-from memlib import Device, Hardware, Mapping, Tile, cost, footprint, map_network
+from memlib import Device, Hardware, Mapping, Tile, cost, footprint, map_network, tile_cells
 from memlib.accuracy import accuracy
 from memlib.cost import cost_of, measure
 from memlib.parasitics import effective_conductance
@@ -157,6 +157,25 @@ def test_transistor_quietens_cells():
     brute = g / (1 + g * 10e3) / device.g_range
     assert reads.std() == pytest.approx(brute.std(), rel=0.03)
     assert reads.mean() == pytest.approx(brute.mean(), rel=1e-3)
+
+
+@pytest.mark.parametrize("scheme", ["differential", "offset"])
+def test_cells_of_a_tile_can_be_looked_at(scheme):
+    """They are those that the same chip computes with, where the placement says, and nothing in other lines."""
+    device, tile = BASE.replace(program_error=0.1, states=None), OFF.replace(rows=6, cols=5)
+    hardware, layer = Hardware(device, tile, Mapping(scheme=scheme)), linear(torch.ones(3, 8))
+    seen = map_network(nn.Sequential(layer), hardware, seed=4)(torch.eye(8).double()).numpy()
+    for number, rows in ((0, slice(0, 6)), (1, slice(6, 8))):
+        g = tile_cells(nn.Sequential(layer), hardware, "0", number, seed=4).numpy()
+        used = rows.stop - rows.start
+        assert g.shape == ((2, 6, 5) if scheme == "differential" else (1, 6, 6))
+        assert not g[:, used:].any()
+        assert not g[:, :, 3:5].any()
+        difference = g[0, :used, :3] - (g[1, :used, :3] if scheme == "differential" else g[0, :used, 5:])
+        scale = device.g_range / (1 if scheme == "differential" else 2)
+        np.testing.assert_allclose(seen[rows], difference / scale, rtol=0, atol=1e-12)
+    with pytest.raises(ValueError, match="tile=2: must be a whole number from 0 to 1"):
+        tile_cells(nn.Sequential(layer), hardware, "0", 2)
 
 
 # Converters
