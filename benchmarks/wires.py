@@ -56,11 +56,7 @@ def sparse_lu(g):
     row[-1, -1] = column[0, 0] = 1.0
     rows_wires, columns_wires = sparse.kron(sparse.eye_array(rows), row), sparse.kron(column, sparse.eye_array(cols))
     cells = sparse.diags_array(g.ravel())
-    return splu(
-        sparse.block_array([[rows_wires / OHM + cells, -cells], [-cells, columns_wires / OHM + cells]]).tocsc(),
-        permc_spec="COLAMD",
-        options={"SymmetricMode": True},
-    )
+    return splu(sparse.block_array([[rows_wires / OHM + cells, -cells], [-cells, columns_wires / OHM + cells]]).tocsc())
 
 
 def by_lu(g, volts):

@@ -212,9 +212,8 @@ def tile_cells(
     placement = h.place(Geometry.of(module), sizes)
     whole("tile", tile, 0, len(placement) - 1)
     whole("slice_number", slice_number, 0, h.mapping.slices - 1)
-    return (
-        program_slices(module.weight.detach(), placement, h, seed, layer)[slice_number].block(np.array([tile])).array(0)
-    )
+    programmer = program_slices(module.weight.detach(), placement, h, seed, layer)[slice_number]
+    return programmer.block(np.array([tile])).array(0)
 
 
 def _assemble(network: nn.Module, layers: dict[str, AnalogLayer], seed: int) -> AnalogNetwork:

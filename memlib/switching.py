@@ -46,7 +46,10 @@ class SwitchingModel(Config):
         raise NotImplementedError
 
     def rate(self, v: ArrayLike, state: ArrayLike) -> np.ndarray:
-        """d state/dt at voltage `v` inside the limits, in the state's unit per second."""
+        """d state/dt at voltage `v` inside the limits, in the state's unit per second.
+
+        Positive voltages move every state one way, negative ones the other way, or not at all; 0 V none.
+        """
         raise NotImplementedError
 
     def conductance(self, state: ArrayLike, v_read: float = 0.3) -> np.ndarray:

@@ -19,6 +19,8 @@ from memlib.validate import fail, in_range, one_of, positive, whole
 
 #: Tolerances of the integration, for a state that is scaled to [0, 1].
 RTOL, ATOL = 1e-7, 1e-9
+#: Step of the same state for its rate's derivative.
+STEP = 1e-6
 #: States at which a flow is tabulated.
 FLOW_STATES = 4097
 #: Rates below this fraction of the fastest count as none in a flow.
@@ -75,12 +77,13 @@ def respond(
     if times.ndim != 1 or times.shape != volts.shape or len(times) < 2 or not (np.diff(times) > 0).all():
         fail("times", times, "two or more ascending instants, one for each of volts")
     low, high = model.limits
-    if not ((state0 >= low) & (state0 <= high)).all():
+    slack = 1e-9 * (high - low)  # for rounding
+    if not ((state0 >= low - slack) & (state0 <= high + slack)).all():
         fail("state0", state0, f"within the model's limits, {low:g} to {high:g}")
-    states, last = [state0.ravel()[None]], state0.ravel()
+    states = [np.clip(state0, low, high).ravel()[None]]
+    at = np.arange(1, samples + 1) / samples
     for i, duration in enumerate(np.diff(times)):
-        states.append(_ramp(model, volts[i], volts[i + 1], duration, last, samples))
-        last = states[-1][-1]
+        states.append(_ramp(model, volts[i], volts[i + 1], duration, states[-1][-1], at))
     fractions = np.arange(samples * (len(times) - 1) + 1) / samples
     corners = np.arange(len(times))
     time, voltage = (np.interp(fractions, corners, values) for values in (times, volts))
@@ -89,25 +92,36 @@ def respond(
     return Response(time, voltage, model.current(v, state), state, 1 / model.conductance(state, v_read))
 
 
-def _ramp(model: SwitchingModel, v0: float, v1: float, duration: float, state0: np.ndarray, samples: int) -> np.ndarray:
-    """States (samples, cells) while the voltage goes from v0 to v1, at equal steps that end with the ramp."""
+def _ramp(
+    model: SwitchingModel, v0: float, v1: float, duration: float, state0: np.ndarray, at: np.ndarray
+) -> np.ndarray:
+    """States (len(at), cells) at ascending fractions `at` of the time in which the voltage goes from v0 to v1.
+
+    While the voltage has one sign the state moves one way, so a state that has passed a limit is at the limit: there is
+    no corner for the solver to resolve.
+    """
+    if v0 * v1 < 0:
+        zero = v0 / (v0 - v1)
+        before, after = at[at <= zero], at[at > zero]
+        first = _ramp(model, v0, 0, duration * zero, state0, np.append(np.minimum(before / zero, 1), 1))
+        second = _ramp(model, 0, v1, duration * (1 - zero), first[-1], np.minimum((after - zero) / (1 - zero), 1))
+        return np.concatenate([first[:-1], second])
     low, high = model.limits
     span = high - low
 
     def rate(u: float, y: np.ndarray) -> np.ndarray:
-        inside = np.clip(y, 0, 1)
-        dy = model.rate(v0 + (v1 - v0) * u, low + span * inside) * (duration / span)
-        return np.where(((y >= 1) & (dy > 0)) | ((y <= 0) & (dy < 0)), 0, dy)
+        return model.rate(v0 + (v1 - v0) * u, low + span * np.clip(y, 0, 1)) * (duration / span)
+
+    def slope(u: float, y: np.ndarray) -> sparse.csc_matrix:
+        """The Jacobian, diagonal because cells do not act on each other."""
+        return sparse.diags((rate(u, y + STEP) - rate(u, y - STEP)) / (2 * STEP), format="csc")
 
     start = (state0 - low) / span
-    # cells do not act on each other: the Jacobian is diagonal
-    many = {"method": "BDF", "jac_sparsity": sparse.identity(len(start))} if len(start) > 1 else {"method": "LSODA"}
-    solution = integrate.solve_ivp(
-        rate, (0, 1), start, t_eval=np.arange(1, samples + 1) / samples, max_step=0.1, rtol=RTOL, atol=ATOL, **many
-    )
+    many = {"method": "BDF", "jac": slope} if len(start) > 1 else {"method": "LSODA"}
+    solution = integrate.solve_ivp(rate, (0, 1), start, dense_output=True, max_step=0.1, rtol=RTOL, atol=ATOL, **many)
     if not solution.success:
         raise ArithmeticError(f"the state could not be integrated from {v0:g} V to {v1:g} V: {solution.message}")
-    return np.clip(low + span * np.clip(solution.y.T, 0, 1), low, high)
+    return np.clip(low + span * solution.sol(at).T, low, high)
 
 
 def sweep_iv(

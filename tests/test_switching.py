@@ -45,7 +45,7 @@ def loop_area(response) -> float:
 
 def test_every_preset_has_a_sweep():
     assert set(SWEEPS) == set(PRESETS)
-    with pytest.raises(ValueError, match="preset='hp'.*strukov_2b"):
+    with pytest.raises(ValueError, match=r"preset='hp'.*strukov_2b"):
         preset("hp")
 
 
@@ -89,7 +89,8 @@ def test_cells_do_not_interact():
     together = sweep_iv(model, 1.45, 1e-6, state0=states, samples=20)
     alone = [sweep_iv(model, 1.45, 1e-6, state0=s, samples=20).state for s in states.ravel()]
     assert together.state.shape == (81, 2, 2)
-    assert together.state.reshape(81, 4).T == pytest.approx(np.array(alone), abs=2e-14)
+    for i, state in enumerate(alone):
+        assert together.state.reshape(81, 4)[:, i] == pytest.approx(state, abs=2e-14)
     assert list(together.frame().columns) == ["time", "voltage", "cell", "current", "state", "resistance"]
 
 
@@ -103,7 +104,7 @@ def test_drift_at_constant_voltage(volts):
     t_on = 1e-16 * 16.1e3 / (2 * 1e-14 * volts * 100)  # x = 1: D^2 (r_off + r_on)/(2 mobility v r_on)
     answer = respond(model, [0, 1.25 * t_on], [volts, volts], 0.0)
     x = (16e3 - np.sqrt(np.maximum(16e3**2 - 2 * 15.9e3 * 1e4 * 100 * 1e-2 * volts * answer.time, 100**2))) / 15.9e3
-    assert answer.state == pytest.approx(x, abs=2e-6)
+    assert answer.state == pytest.approx(x, abs=1e-5)
     assert answer.current == pytest.approx(volts / (16e3 - 15.9e3 * x), rel=5e-4)
     assert answer.state[-1] == 1
     # Strukov et al., p. 82: switched on after a time of about D^2 r_off/(2 mobility v r_on), which is 0.8 s at 1 V
@@ -169,9 +170,25 @@ def test_vteam_ramp_and_currents():
     model = LINEAR.replace(alpha_off=2.5)
     ramp = respond(model, [0, 4e-9], [0, 1.5], 0.0)
     excess = np.maximum(ramp.voltage / 0.5 - 1, 0)
-    assert ramp.state == pytest.approx(0.5 / (1.5 / 4e-9 * 3.5) * excess**3.5, abs=1e-15)
+    assert ramp.state == pytest.approx(np.minimum(0.5 / (1.5 / 4e-9 * 3.5) * excess**3.5, 3e-9), abs=1e-15)
     assert LINEAR.current(2.0, 1e-9) == pytest.approx(2 / 34e3)
     assert LINEAR.replace(iv="exponential").current(2.0, 1e-9) == pytest.approx(2 / (1e3 * 100 ** (1 / 3)))
+
+
+def test_ramp_through_zero():
+    """A state that waited at its limit leaves it at once when the voltage passes the other threshold, cells alike."""
+    corners = respond(LINEAR, [0, 2e-8, 4e-8], [2, 0, -2], [0.0, 1e-9], samples=50)
+    direct = respond(LINEAR, [0, 4e-8], [2, -2], [0.0, 1e-9], samples=100)
+    assert corners.state[50].tolist() == [3e-9, 3e-9]
+    assert direct.state == pytest.approx(corners.state, abs=1e-14)
+    assert direct.state[70, 0] == pytest.approx(3e-9 - 2 * (0.3 / 2 / 0.5) * 3e-9, abs=1e-13)  # v = -0.8 V
+
+
+def test_vteam_windows():
+    """By hand, with the numbers of Messaris et al., Table IV, in their eq. 12."""
+    model = preset("vteam_tiox_1")
+    assert model.rate(-1.2, 0.5) == pytest.approx(-400 * 1.4**4.65 * math.exp(-math.exp(0.5 / 0.45)))
+    assert model.rate(1.7, 0.5) == pytest.approx(3100 * (0.6 / 1.1) ** 8.69 * math.exp(-math.exp(0.5 / 0.39)))
 
 
 # Stanford-PKU
@@ -191,7 +208,7 @@ def test_stanford_thresholds():
     v_set = 1.4e9 * 12e-9 / (16 - 0.8 * 1.7**3)
     v_reset = -1.4e9 * 12e-9 / (16 - 0.8 * 0.2**3)
     loop = sweep_iv(StanfordPKU(), 2.0, 16e-3, samples=400)  # 2 V in 4 ms, as in the benchmarks of the authors' code
-    changed = np.flatnonzero(np.diff(loop.state) != 0)
+    changed = np.flatnonzero(np.abs(np.diff(loop.state)) > 1e-11)
     reset = changed[loop.time[changed] > 8e-3]
     assert loop.voltage[changed[0]] == pytest.approx(v_set, abs=0.006)
     assert loop.voltage[reset[0]] == pytest.approx(v_reset, abs=0.006)
@@ -214,7 +231,10 @@ def test_stanford_benchmark_pulses():
         if (i + 1) % (steps // 4) == 0:
             course.append(gap * 1e-9)
     assert answer.state[1:] == pytest.approx(course, rel=1e-4)
-    assert 1.2e-9 < course[-1] < 1.5e-9
+    # the code's step at f_min ends the reset where the field falls to it, at gamma = 12.92
+    final = respond(model, [0, 1e-5], [-1.3, -1.3], 0.2e-9).state
+    assert final[-1] == pytest.approx(np.cbrt((16 - 1.4e9 * 12e-9 / 1.3) / 0.8) * 1e-9, abs=4e-12)
+    assert np.interp(1e-7, np.linspace(0, 1e-5, 101), final) > 0.6 * final[-1]
 
 
 # Data-driven
@@ -245,7 +265,7 @@ def test_data_driven_response(name, volts, r0):
     ("name", "at_zero", "unit", "tolerance"), [("tiox_1", 0, 1, 0.006), ("vteam_tiox_1", 4850, 1150, 0.013)]
 )
 def test_published_pulse_trains(name, at_zero, unit, tolerance):
-    """Messaris et al., Fig. 5: eight trains of 100 us pulses, -1.2, 1.7, -1.3, 1.8, ... -1.5, 2.0 V, 500 each (Fig. 1a).
+    """Messaris et al., Fig. 5: eight trains of 100 us pulses, -1.2, 1.7, -1.3, ... -1.5, 2.0 V, 500 each (Fig. 1a).
 
     The resistances after them are those of the eight I-V curves of Fig. 4, "from 4.85 to 5.70 kohm".
     """
@@ -268,11 +288,15 @@ def test_published_range():
 
 
 def test_tantalum_saturates():
-    """Each voltage has its own final resistance, polynomials by hand: 214 ohm at 1 V, 397 ohm at -1 V; 0.36 sinh(1.83)/R."""
+    """Each voltage has its own final resistance, polynomials by hand: 214 ohm at 1 V, 397 ohm at -1 V."""
     model = preset("taox")
     assert respond(model, [0, 1e-3], [1, 1], 1e3, 1).state[-1] == pytest.approx(214, abs=0.01)
     assert respond(model, [0, 1e-3], [-1, -1], 200.0, 1).state[-1] == pytest.approx(397, abs=0.01)
-    assert model.current(1.0, 500.0) == pytest.approx(0.36 * math.sinh(1.83) / 500)
+    assert model.rate(1, 500.0) == pytest.approx(-6.82e6 * math.expm1(1.08) * math.expm1(0.017 * 286))
+    assert model.rate(-1, 200.0) == pytest.approx(7.25e7 * math.expm1(0.036) * math.expm1(0.018 * 197))
+    assert model.current([1.0, -1.0], 500.0) == pytest.approx(
+        [0.36 * math.sinh(1.83) / 500, -0.34 * math.sinh(3.5) / 500]
+    )
 
 
 # Write-verify
@@ -296,17 +320,27 @@ def test_write_verify():
     assert result.converged.all()
     assert result.conductances.shape == result.pulses.shape == (40, 50)
     assert np.abs(result.errors).max() <= 0.02
-    assert result.pulses.max() > 40 > result.pulses.mean() > 10
+    assert result.pulses.max() > 60 > result.pulses.mean() > 20
     error = programming_error(result)
     assert (error.n, error.failed) == (2000, 0)
-    # pulses that vary land anywhere within the tolerance: nearly uniform, of sigma tolerance/sqrt(3)
-    assert error.sigma == pytest.approx(0.02 / math.sqrt(3), rel=0.06)
-    assert abs(error.mean) < 0.1 * 0.02
-    assert stats.kstest(error.errors, stats.uniform(-0.02, 0.04).cdf).statistic < 0.06
+    assert 0.02 / math.sqrt(3) < error.sigma < 0.02  # from uniform to all at the tolerance
+    assert error.sigma**2 == pytest.approx(error.mean**2 + error.errors.var())
     assert Device(program_error=error.sigma).program_error_to == "range"
     half = programming_error(result, 2 * result.g_on, 2 * result.g_off)
     assert half.sigma == pytest.approx(error.sigma / 2)
     assert list(result.frame()) == ["target", "conductance", "error", "pulses", "converged"]
+
+
+def test_coarse_pulses_leave_a_uniform_error():
+    """Pulses of random size, far beyond the tolerance, end anywhere within it: sigma is tolerance/sqrt(3)."""
+    model = LINEAR.replace(r_off=1.5e3)
+    scheme = PulseScheme(set_volts=(-0.6, -0.1, -0.6), reset_volts=(0.7, 0.1, 0.7), width=1e-9)
+    targets = np.random.default_rng(2).uniform(0.75e-3, 0.9e-3, 2000)
+    result = write_verify(model, targets, scheme, tolerance=0.01, max_pulses=500, cycle_spread=1.0)
+    error = programming_error(result)
+    assert error.failed == 0
+    assert error.sigma == pytest.approx(0.01 / math.sqrt(3), rel=0.05)
+    assert stats.kstest(error.errors, stats.uniform(-0.01, 0.02).cdf).pvalue > 1e-3
 
 
 def test_write_verify_is_reproducible():
@@ -317,7 +351,7 @@ def test_write_verify_is_reproducible():
 
 
 def test_read_noise_enters_the_error():
-    """The tolerance holds for what was read: noise of 1 % adds to the error, and only to converged reads' truth."""
+    """The tolerance holds for what was read, so the noise of the reads adds to the errors."""
     result = written(read_noise=0.05, cell_spread=0, cycle_spread=0)
     errors = np.abs(result.errors[result.converged])
     assert errors.max() > 0.03
@@ -337,12 +371,12 @@ def test_unreachable_targets_are_reported():
     assert programming_error(result, cells="all").n == 3
     few = write_verify(model, targets[:1], SCHEME, max_pulses=2)
     assert (few.converged[0], few.pulses[0]) == (False, 2)
-    with pytest.raises(ValueError, match='cells=.converged.: must be "all"'):
+    with pytest.raises(ValueError, match=r'cells=.converged.: must be "all"'):
         programming_error(few)
 
 
 def test_staircase():
-    """A cell's voltage rises a step per pulse in the same direction, to the last voltage, and starts again after a turn."""
+    """A cell's voltage rises a step per pulse in one direction, to the last voltage, and starts again after a turn."""
     assert SCHEME.staircase(1)[[0, 1, -1]] == pytest.approx([1, 1.02, 1.6])
     assert len(SCHEME.staircase(-1)) == 23
     scheme = PulseScheme(set_volts=(-0.6, -0.1, -0.8), reset_volts=(0.6, 0.1, 0.7), width=1e-9)
@@ -364,6 +398,7 @@ def test_cell_spread():
         assert (
             stats.kstest(kicks[-1][kicks[-1] < 2.9] / 0.4, stats.lognorm(math.sqrt(math.log(1.25))).cdf).pvalue > 1e-3
         )
+        assert np.log(kicks[-1]).std() == pytest.approx(math.sqrt(math.log(1.25)), rel=0.03)
     assert abs(np.corrcoef(kicks)[0, 1]) < 0.05
 
 
