@@ -19,13 +19,13 @@ class Claim:
     low: float  #: of the 95 % interval
     high: float
     n: int  #: device seeds; 0 if nothing is random
-    images: int
+    images: int  #: 0 if the quantity is not of images
     unit: str = "points"  #: or "times"
 
     @property
     def exploratory(self) -> bool:
-        """Whether there are too few seeds or images for a conclusion."""
-        return 0 < self.n < SEEDS or (self.n > 0 and self.images < IMAGES)
+        """Whether there are too few seeds or, if any, images for a conclusion."""
+        return self.n > 0 and (self.n < SEEDS or 0 < self.images < IMAGES)
 
     def as_dict(self) -> dict[str, Any]:
         """For the provenance file; points rounded to 0.01, and ratios to 3 digits."""
