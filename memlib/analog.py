@@ -15,7 +15,7 @@ from memlib.load import Load
 from memlib.mapping import target_conductances, usable_states
 from memlib.placement import Size
 from memlib.programming import Programmer, program_slices
-from memlib.ranges import calibrated_range, full_range
+from memlib.ranges import adc_range
 from memlib.reads import BlockReads, ConvolutionReads, Cut, Readout, Reads, SlicedReads, as_kernel
 from memlib.tile import code_limits
 from memlib.validate import fail
@@ -52,23 +52,12 @@ class AnalogLayer(nn.Module):
             fail(field, weight.dtype, "float32 or float64, which can hold a converter's codes")
         self.placement = hardware.place(self.geometry, sizes)
         slices = program_slices(weight, self.placement, hardware, seed, name)
-        self.full_scale = (full_scale or self._full_scale(slices, weight, inputs)) if hardware.tile.adc_bits else None
+        self.full_scale = None
+        if hardware.tile.adc_bits:
+            self.full_scale = full_scale or adc_range(weight, self.placement, hardware, inputs, name, slices)
         self.inputs = inputs and inputs.without_values()
         self._fold(slices, weight)
         self.register_buffer("bias", None if module.bias is None else module.bias.detach().clone())
-
-    def _full_scale(self, slices: list[Programmer], weight: Tensor, inputs: LayerInputs) -> float:
-        """The ADC's full scale, A: see `Tile.adc_range`, `Tile.adc_calibration` and `Tile.adc_quantile`."""
-        tile, full = self.hardware.tile, full_range(slices[0], self.hardware.tile)
-        if inputs.passes.shape[1:] != (self.geometry.inputs * self.geometry.positions,):
-            raise ValueError(
-                f"calibration: recorded for another layer {self.name!r}; record the inputs of this network"
-            )
-        if tile.adc_range == "full":
-            return full
-        design = tile.adc_calibration == "design"
-        devices = program_slices(weight, self.placement, self.hardware.design()) if design else slices
-        return calibrated_range(devices, tile, inputs) or full
 
     def _fold(self, slices: list[Programmer], weight: Tensor) -> None:
         """Turn conductances into reads, and the layer's output into `scale` times a sum of codes."""
@@ -81,13 +70,13 @@ class AnalogLayer(nn.Module):
         readouts = [Readout(self.hardware, chip.name, limits, gain, top) for chip in slices]
         scale = self._output_scale(weight, amperes)
         self.register_buffer("scale", scale.view(-1, *[1] * self.geometry.dims).to(weight))
-        self.load, self.reads = Load(self.placement, self.hardware, weight), None
+        self.load, self.reads = Load(self.placement, self.hardware), None
         if not self.placement.by_convolution:
-            blocks = (self.load.watch(chip.blocks()) for chip in slices)
+            blocks = (self.load.watch(chip.blocks(), weight) for chip in slices)
             parts = zip(readouts, blocks, strict=True)
             self.reads = self._summed([BlockReads(self.placement, *part, weight) for part in parts])
             return
-        parts = [(r, list(self.load.watch(chip.row_cuts()))) for r, chip in zip(readouts, slices, strict=True)]
+        parts = [(r, list(self.load.watch(chip.row_cuts(), weight))) for r, chip in zip(readouts, slices, strict=True)]
         folded = self._folded_weight(parts)
         if folded is None:
             self.reads = self._summed([ConvolutionReads(self.placement, *part, weight) for part in parts])
@@ -112,6 +101,8 @@ class AnalogLayer(nn.Module):
         geometry, window, h = self.geometry, self.placement.window, self.hardware
         if h.tile.adc_bits or h.tile.bit_serial or h.device.read_noise or h.device.state_dependent:
             return None
+        if h.tile.wired and geometry.groups > 1:
+            return None  # behind wires, what unused cells conduct depends on all others
         matrix = torch.zeros(geometry.outputs, window.inputs, dtype=torch.float64)
         base = usable_states(h.device.states, h.mapping.scheme)
         for s, (readout, cuts) in enumerate(slices):

@@ -26,6 +26,7 @@ from memlib.memory import check_memory
 from memlib.paths import replacing
 from memlib.placement import Size
 from memlib.programming import program_slices
+from memlib.ranges import adc_range
 from memlib.tile import Tile
 from memlib.validate import fail, one_of, whole
 
@@ -175,10 +176,19 @@ def design_ranges(
     Args:
         hardware: see `map_network`, as for the other arguments.
     """
-    by_layer = per_layer(hardware, matrix_layers(model, digital))
-    ideal = {name: choice.design() for name, choice in by_layer.items()}
-    layers = map_network(model, ideal, calibration, digital=digital).layers
-    return {name: layer.full_scale for name, layer in layers.items() if layer.full_scale is not None}
+    modules = matrix_layers(model, digital)
+    by_layer = per_layer(hardware, modules)
+    if not isinstance(calibration, dict):
+        calibration = record_inputs(model, calibration, digital, maps=needs_maps(by_layer))
+    sizes = _map_sizes(model, modules, by_layer, calibration, None)
+    check_memory(modules, by_layer, sizes)
+    ranges = {}
+    for name, module in modules.items():
+        h = by_layer[name]
+        if h.tile.adc_bits and name in calibration:
+            placement = h.place(Geometry.of(module), sizes[name])
+            ranges[name] = adc_range(module.weight.detach(), placement, h, calibration[name], name)
+    return ranges
 
 
 def tile_cells(
@@ -188,12 +198,13 @@ def tile_cells(
     tile: int = 0,
     seed: int = 0,
     input_shape: tuple[int, ...] | None = None,
+    digital: Any = (),
     slice_number: int = 0,
 ) -> Tensor:
     """The cells of one tile of a chip, to look at or to solve by themselves (`memlib.nodal.solve_array`).
 
     Args:
-        hardware, seed, input_shape: see `map_network`; they name the same chip.
+        hardware, seed, input_shape, digital: see `map_network`; they name the same chip.
         layer: by name.
         tile: its number, from 0 to those of the layer's `placement` less 1.
         slice_number: of the weights' slices.
@@ -205,8 +216,9 @@ def tile_cells(
     Raises:
         ValueError: for a layer, tile or slice that does not exist, and as `map_network`.
     """
-    modules = matrix_layers(model)
+    modules = matrix_layers(model, digital)
     one_of("layer", layer, modules)
+    whole("seed", seed, 0)
     module, h = modules[layer], per_layer(hardware, modules)[layer]
     sizes = _map_sizes(model, modules, {layer: h}, None, input_shape)[layer] if input_shape else ()
     placement = h.place(Geometry.of(module), sizes)
@@ -254,7 +266,7 @@ def save_network(analog: AnalogNetwork, path: str | Path) -> None:
     }
     content = {"seed": analog.seed, "layers": layers, "sha256": _checksum(analog)}
     with replacing(Path(path)) as part:
-        save_model(analog, str(part), metadata={"memlib": json.dumps(content, default=int)})
+        save_model(analog, str(part), metadata={"memlib": json.dumps(content, default=lambda number: number.item())})
 
 
 def _checksum(analog: AnalogNetwork) -> str:

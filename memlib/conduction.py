@@ -75,8 +75,8 @@ class ProgrammedTiles:
         """Variances (tiles, normals, terms * n), S^2, at a read; a pair has one normal, a reference its own.
 
         They belong to squares of voltages. A cell's noise reaches its column as its conductance does: exact without
-        resistances, to first order in the noise behind a transistor, and with wires an approximation, which makes sigma
-        too large by at most about the share of the current that the wires take (checked against redrawn arrays).
+        resistances, to first order in the noise behind a transistor, and with wires an approximation: where these take
+        a share s of the current, sigma is up to s/(1 - s) too large (checked against redrawn arrays).
         """
         reach = self.effective / torch.where(self.cells > 0, self.cells, 1.0)
         if self.tile.r_transistor:

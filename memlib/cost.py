@@ -208,8 +208,8 @@ def cost_of(
     """What one inference takes, without a chip: all but the array energy follows from the placement.
 
     Args:
-        array_power: of each layer, W, or what `measure` found; 0 leaves its array's energy out. With watts, bit-serial
-            inputs are taken as unsigned.
+        array_power: of each layer, W, or what `measure` found, which bit-serial inputs need: it knows which are signed.
+            0 leaves its array's energy out.
         technology: one of `technology.TECHNOLOGIES`, or one of your own.
         converters: "serial": one ADC for all columns of a tile; "parallel": one for each.
         copies: of all tiles of every layer, or of {layer name: copies}, which share its passes.
@@ -229,13 +229,17 @@ def cost_of(
     calls = call_sizes(model, modules, input_shape)
     if set(array_power) != set(modules):
         fail("array_power", sorted(array_power), f"given for each of the layers {list(modules)}")
+    hardware = per_layer(hardware, modules)
+    for name, power in array_power.items():
+        if hardware[name].tile.bit_serial and not isinstance(power, Measured):
+            fail(f"array_power of layer {name!r}", power, "what `measure` found, since its inputs are bit-serial")
     measured = {
         name: replace(power, calls=calls[name]) if isinstance(power, Measured) else Measured(calls[name], power)
         for name, power in array_power.items()
     }
     layers = {
         name: (h.place(Geometry.of(modules[name]), map_sizes(modules[name], calls[name])), h)
-        for name, h in per_layer(hardware, modules).items()
+        for name, h in hardware.items()
     }
     return _table(layers, measured, technology, converters, copies, fetch)
 

@@ -1,5 +1,6 @@
 """One hardware choice: device, tile and mapping together, for a whole network or layer by layer."""
 
+import math
 from collections.abc import Iterable, Mapping as MappingType
 
 from memlib.config import Config, config
@@ -24,8 +25,27 @@ class Hardware(Config):
             if not isinstance(getattr(self, name), kind):
                 raise TypeError(f"{name}={getattr(self, name)!r}: must be a memlib.{kind.__name__}")
         usable_states(self.device.states, self.mapping.scheme)
-        if self.mapping.slices > 1 and self.device.states is None:
-            fail("states", None, f"a number of levels, for the digits of slices={self.mapping.slices}")
+        if self.mapping.slices > 1:
+            self._check_slices()
+        if self.device.v0 is not None:
+            self._check_iv()
+
+    def _check_slices(self) -> None:
+        states, slices = self.device.states, self.mapping.slices
+        if states is None:
+            fail("states", None, f"a number of levels, for the digits of slices={slices}")
+        if slices * math.log2(states) > 50:
+            fail("slices", slices, f"few enough that states={states} to that power is below 2^50")
+
+    def _check_iv(self) -> None:
+        """A law so steep that nothing is left of small inputs, or that HRS conducts like LRS, is a mistake."""
+        d, v_read = self.device, self.tile.v_read
+        for name in ("v0", "v0_off"):
+            value = getattr(d, name)
+            if value is not None and v_read > 20 * value:
+                fail(name, value, f"at least a twentieth of v_read={v_read!r} (V)")
+        if d.full_response(v_read) * d.g_range < 0.5 * d.g_on * d.response(v_read):
+            fail("v0_off", d.v0_off, f"larger: at v_read={v_read!r} V the HRS conducts over half as much as the LRS")
 
     def design(self) -> "Hardware":
         """The same machine with ideal devices; sliced weights keep the levels that they are digits of."""

@@ -1,47 +1,47 @@
 """What a layer's rows draw from their drivers, which is what its arrays dissipate."""
 
+import math
 from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
 
 from memlib.conduction import ProgrammedTiles
+from memlib.device import even_powers
 from memlib.hardware import Hardware
 from memlib.placement import Placement
-from memlib.reads import window_inputs
+from memlib.reads import BLOCK_VALUES, window_inputs
 
 
 class Load(nn.Module):
-    """The load of one layer's drivers: of each input by itself, or with wires, of each tile's rows together.
+    """The load of one layer's drivers: of each input by itself, or with wires, of each tile's rows together."""
 
-    Args:
-        like: a tensor of the layer's dtype, on its device.
-    """
-
-    def __init__(self, placement: Placement, hardware: Hardware, like: Tensor) -> None:
+    def __init__(self, placement: Placement, hardware: Hardware) -> None:
         super().__init__()
         self.window, self.device, self.tile = placement.window, hardware.device, hardware.tile
-        self.terms = self.device.series_terms(self.tile.v_read)
-        self.like, self.blocks = like.new_zeros(0), 0
-        if not self.tile.wired:
-            #: (terms, inputs + 1) S that each input of a pass drives; the last stands for no input
-            shape = self.terms, self.window.inputs + 1
-            self.register_buffer("conductance", torch.zeros(shape, dtype=torch.float64, device=like.device))
+        self.terms, self.blocks = self.device.series_terms(self.tile.v_read), 0
 
-    def watch(self, blocks: Iterable[ProgrammedTiles]) -> Iterator[ProgrammedTiles]:
-        """The same tiles, which are added to the load on the way."""
-        sums = torch.zeros(self.terms, self.window.inputs + 1, dtype=torch.float64)
+    def watch(self, blocks: Iterable[ProgrammedTiles], like: Tensor) -> Iterator[ProgrammedTiles]:
+        """The same tiles, which are added to the load on the way.
+
+        Args:
+            like: a tensor of the layer's dtype, on its device.
+        """
+        shape = self.terms, self.window.inputs + 1
+        sums = torch.zeros(shape, dtype=torch.float64)
         for tiles in blocks:
             if self.tile.wired:
-                self.register_buffer(f"inputs{self.blocks}", tiles.inputs.to(self.like.device, torch.int32))
-                self.register_buffer(f"admittance{self.blocks}", tiles.admittance().to(self.like))
+                self.register_buffer(f"inputs{self.blocks}", tiles.inputs.to(like.device, torch.int32))
+                self.register_buffer(f"admittance{self.blocks}", tiles.admittance().to(like))
                 self.blocks += 1
             else:
                 for total, part in zip(sums, tiles.load().chunk(self.terms, -1), strict=True):
                     total.index_add_(0, tiles.inputs.flatten(), part.flatten())
             yield tiles
         if not self.tile.wired:
-            self.conductance += sums.to(self.like.device)
+            #: (terms, inputs + 1) S that each input of a pass drives, in all slices; the last stands for no input
+            before = getattr(self, "conductance", 0)
+            self.register_buffer("conductance", before + sums.to(like.device))
 
     def power(self, v: Tensor) -> float:
         """Power summed over images and passes, W, of one read.
@@ -55,10 +55,7 @@ class Load(nn.Module):
 
     def _responses(self, v: Tensor) -> list[Tensor]:
         """The terms of the current per siemens, V."""
-        if self.terms == 1:
-            return [self.device.response(v)]
-        even = (v / self.tile.v_read).square()
-        return [v * even**k for k in range(self.terms)]
+        return [self.device.response(v)] if self.terms == 1 else even_powers(v, v, self.tile.v_read, self.terms)
 
     def _of_inputs(self, v: Tensor) -> float:
         """Summed over images first: what an input drives is the same for all of them."""
@@ -69,10 +66,19 @@ class Load(nn.Module):
         return total
 
     def _of_tiles(self, v: Tensor) -> float:
-        v = window_inputs(self.window, v).flatten(1)
-        responses, total = self._responses(v), 0.0
-        for i in range(self.blocks):
-            for inputs, admittance in zip(getattr(self, f"inputs{i}"), getattr(self, f"admittance{i}"), strict=True):
+        """As many images at once as `BLOCK_VALUES` allows."""
+        dims, total = self.window.geometry.dims, 0.0
+        v = v.flatten(0, -2 - dims)
+        passes = math.prod(self.window.passes(tuple(v.shape[2:]))) if dims else 1
+        for part in v.split(max(1, BLOCK_VALUES // (self.window.inputs * passes * (1 + self.terms)))):
+            rows = window_inputs(self.window, part).flatten(1)
+            responses = self._responses(rows)
+            for inputs, admittance in self._tiles():
                 driven = torch.cat([response[inputs] for response in responses])
-                total += float((v[inputs] * (admittance.to(v) @ driven)).sum())
+                total += float((rows[inputs] * (admittance.to(v) @ driven)).sum())
         return total
+
+    def _tiles(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The inputs of each tile's rows, (n,), and what these draw, (n, terms * n) S."""
+        for i in range(self.blocks):
+            yield from zip(getattr(self, f"inputs{i}"), getattr(self, f"admittance{i}"), strict=True)

@@ -31,12 +31,12 @@ def check_memory(
         if window.copies == 1:
             continue
         used = window.copies * module.weight.numel()
-        per_pair = module.weight.element_size() * (1 + (h.tile.converter == "column")) * (1 + (h.device.read_noise > 0))
-        per_pair *= h.mapping.slices * h.device.series_terms(h.tile.v_read)
+        size = module.weight.element_size() * h.mapping.slices * h.device.series_terms(h.tile.v_read)
+        per_pair = size * (1 + (h.tile.converter == "column")) * (1 + (h.device.read_noise > 0))
         if used * per_pair <= limit:  # else a placement would take long for nothing
             p = h.place(geometry, sizes[name])
             rows = int(p.selected_rows.max())
-            kept += len(p) * rows * (int(p.selected_columns.max()) + rows * h.tile.wired) * per_pair
+            kept += len(p) * rows * (int(p.selected_columns.max()) * per_pair + rows * h.tile.wired * size)
         else:
             kept += used * per_pair
         largest = max(largest, used * PROGRAMMING * h.mapping.cells)

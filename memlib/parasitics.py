@@ -185,6 +185,12 @@ def _cost(ports: int, lines: int, active: list[bool], transfer: bool, terminals:
     return cost
 
 
+def estimated_seconds(rows: int, cols: int) -> float:
+    """About how long one array of many takes, s, on two cores (45 ms for 128 x 128)."""
+    by_columns, by_rows = (_cost(m, n, [True] * n, True, n == rows) for m, n in ((rows, cols), (cols, rows)))
+    return min(by_columns, by_rows) / 3.5e10
+
+
 @dataclass(frozen=True)
 class _Lines:
     """Lines as seen from their ports: `generators` (batch, lines, ports) of their admittance matrices."""

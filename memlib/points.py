@@ -18,8 +18,8 @@ Evaluate = Callable[[Point, int], dict[str, Any]]
 Axes = MappingType[str, Sequence[Any]] | Sequence[Point]
 
 #: Part of every point's key; "analog" stands for chip and hardware too. From the first release on, raise a module's
-#: number when its results change, and only then. Modules that are not listed (placement, programming, reads, ranges,
-#: cost) count as 1, since a new entry would change every key.
+#: number when its results change, and only then. Modules that are not listed (placement, programming, conduction,
+#: parasitics, reads, ranges, load, cost) count as 1, since a new entry would change every key.
 PHYSICS = {
     "streams": 1,
     "device": 1,

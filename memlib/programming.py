@@ -10,7 +10,9 @@ from memlib.conduction import ProgrammedTiles
 from memlib.device import Device
 from memlib.hardware import Hardware
 from memlib.mapping import Mapping, target_conductances, usable_states, zero_state
+from memlib.parasitics import estimated_seconds
 from memlib.placement import Placement
+from memlib.progress import progress
 from memlib.streams import generator, normals, uniforms
 from memlib.tile import Tile
 
@@ -19,6 +21,8 @@ UNIFORM_EFFECTS = ("stuck_on", "stuck_off", "unformed")
 CHUNK = 2**20
 #: Cells of one block of tiles.
 BLOCK_CELLS = 2**20
+#: Wires that take longer than this, s, show how long still.
+PATIENCE = 10.0
 
 
 class Programmer:
@@ -64,8 +68,13 @@ class Programmer:
     def blocks(self) -> Iterator[ProgrammedTiles]:
         """All tiles, in order, some at a time."""
         numbers, p = np.arange(len(self.placement)), self.placement
-        at_once = max(1, BLOCK_CELLS // int(p.selected_rows.max() * p.selected_columns.max()))
-        return (self.block(numbers[first : first + at_once]) for first in range(0, len(numbers), at_once))
+        rows, columns = int(p.selected_rows.max()), int(p.selected_columns.max())
+        at_once = max(1, BLOCK_CELLS // (rows * columns))
+        parts = [numbers[first : first + at_once] for first in range(0, len(numbers), at_once)]
+        if self.tile.wired and len(p) * self.mapping.polarities * estimated_seconds(rows, columns) > PATIENCE:
+            label = f"wires of {len(p)} tiles of layer {self.name[1]!r}"
+            return map(self.block, progress(parts, label=label, unit="blocks"))
+        return map(self.block, parts)
 
     def row_cuts(self) -> Iterator[ProgrammedTiles]:
         """The tiles of each row cut, whose partial sums are converted separately and added digitally."""

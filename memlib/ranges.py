@@ -6,10 +6,41 @@ import torch
 from torch import Tensor
 
 from memlib.calibration import LayerInputs, input_volts, row_inputs
-from memlib.programming import Programmer
+from memlib.device import even_powers
+from memlib.hardware import Hardware
+from memlib.placement import Placement
+from memlib.programming import Programmer, program_slices
 from memlib.reads import Cut, window_inputs
 from memlib.streams import generator
 from memlib.tile import CALIBRATION_VALUES, LEAST_PASSES, Tile, upper_quantile
+
+
+def adc_range(
+    weight: Tensor,
+    placement: Placement,
+    hardware: Hardware,
+    inputs: LayerInputs,
+    name: str,
+    chip: Sequence[Programmer] | None = None,
+) -> float:
+    """The full scale of a layer's ADCs, A: see `Tile.adc_range`, `Tile.adc_calibration` and `Tile.adc_quantile`.
+
+    Args:
+        weight: of the float layer.
+        inputs: recorded of it.
+        name: of the layer, for errors.
+        chip: its cells, a `Programmer` for each slice; None: the range of the design, whatever `adc_calibration` says.
+
+    Raises:
+        ValueError: for inputs of another layer.
+    """
+    tile, geometry = hardware.tile, placement.window.geometry
+    if inputs.passes.shape[1:] != (geometry.inputs * geometry.positions,):
+        raise ValueError(f"calibration: recorded for another layer {name!r}; record the inputs of this network")
+    if chip is None or tile.adc_calibration == "design" or tile.adc_range == "full":
+        chip = program_slices(weight, placement, hardware.design())
+    full = full_range(chip[0], tile)
+    return full if tile.adc_range == "full" else calibrated_range(chip, tile, inputs) or full
 
 
 def full_range(chip: Programmer, tile: Tile) -> float:
@@ -37,8 +68,7 @@ def _drives(v: Tensor, chip: Programmer) -> list[Tensor]:
     """The functions of voltages that `ProgrammedTiles.currents` belong to, V."""
     if not chip.device.state_dependent:
         return [chip.device.response(v)]
-    even = (v / chip.tile.v_read).square()
-    return [v * even**k for k in range(chip.device.series_terms(chip.tile.v_read))]
+    return even_powers(v, v, chip.tile.v_read, chip.device.series_terms(chip.tile.v_read))
 
 
 def _dense_currents(chip: Programmer, tile: Tile, inputs: LayerInputs) -> tuple[int, Iterator[Tensor]]:

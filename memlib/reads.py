@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from memlib.conduction import ProgrammedTiles
+from memlib.device import even_powers
 from memlib.hardware import Hardware
 from memlib.layers import Geometry
 from memlib.placement import Placement, Window
@@ -62,12 +63,8 @@ class Readout:
 
     def terms(self, u: Tensor, squared: bool = False) -> list[Tensor]:
         """The functions of input codes whose products with `signal`, or `variance`, add up."""
-        terms, device = [u.square() if squared else u], self.hardware.device
-        if device.state_dependent:
-            even = (u / self.top).square_()
-            for _ in range(1, device.series_terms(self.hardware.tile.v_read, squared)):
-                terms.append(terms[-1] * even)
-        return terms
+        terms = self.hardware.device.series_terms(self.hardware.tile.v_read, squared)
+        return even_powers(u.square() if squared else u, u, self.top, terms)
 
     @property
     def erring(self) -> bool:

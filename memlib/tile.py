@@ -24,7 +24,7 @@ class Tile(Config):
     #: code = clip(round_half_even(x/x_max N)), N = 2^(b-1)-1 if the layer's input is signed, 2^b-1 if not, and
     #: v = v_read code/N. None: v = v_read x/x_max, no rounding and no clipping.
     dac_bits: int | None = 8
-    #: The same with I/range; a pair's current is always signed, a column's if the input is. None: off.
+    #: The same with I/range; a pair's current is always signed, a column's if the rows' voltages are. None: off.
     adc_bits: int | None = 8
     #: "calibrated", or "full": v_read n s with n the most selected rows in any tile of the layer and s = g_on - g_off
     #: for a differential pair, half of it for an offset pair, g_on per column.

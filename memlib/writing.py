@@ -76,11 +76,8 @@ def respond(
     positive("v_read", v_read)
     if times.ndim != 1 or times.shape != volts.shape or len(times) < 2 or not (np.diff(times) > 0).all():
         fail("times", times, "two or more ascending instants, one for each of volts")
-    low, high = model.limits
-    slack = 1e-9 * (high - low)  # for rounding
-    if not ((state0 >= low - slack) & (state0 <= high + slack)).all():
-        fail("state0", state0, f"within the model's limits, {low:g} to {high:g}")
-    states = [np.clip(state0, low, high).ravel()[None]]
+    state0 = _within(model, state0)
+    states = [state0.ravel()[None]]
     at = np.arange(1, samples + 1) / samples
     for i, duration in enumerate(np.diff(times)):
         states.append(_ramp(model, volts[i], volts[i + 1], duration, states[-1][-1], at))
@@ -90,6 +87,15 @@ def respond(
     state = np.concatenate(states).reshape(-1, *state0.shape)
     v = voltage.reshape(-1, *[1] * state0.ndim)
     return Response(time, voltage, model.current(v, state), state, 1 / model.conductance(state, v_read))
+
+
+def _within(model: SwitchingModel, state0: ArrayLike) -> np.ndarray:
+    """First states, clipped of roundings; raises ValueError if they are beyond the model's limits."""
+    state0, (low, high) = np.asarray(state0, float), model.limits
+    slack = 1e-9 * (high - low)
+    if not ((state0 >= low - slack) & (state0 <= high + slack)).all():
+        fail("state0", state0, f"within the model's limits, {low:g} to {high:g}")
+    return np.clip(state0, low, high)
 
 
 def _ramp(
@@ -254,7 +260,7 @@ class WriteResult:
     targets: np.ndarray  #: S
     conductances: np.ndarray  #: without read noise, S
     pulses: np.ndarray  #: applied to each cell
-    converged: np.ndarray  #: whether the last read was within tolerance
+    converged: np.ndarray  #: whether the last read was within tolerance; such cells are not read or pulsed again
     g_on: float  #: S, of the range that errors refer to
     g_off: float
 
@@ -319,9 +325,8 @@ def write_verify(
     g_off = float(model.conductance(model.hrs, v_read)) if g_off is None else g_off
     if not 0 <= g_off < g_on:
         fail("g_off", g_off, f"from 0 to below g_on={g_on!r} (S)")
-    flows = _flows(model, scheme)
-    state = np.broadcast_to(model.hrs if state0 is None else np.asarray(state0, float), targets.shape).ravel()
-    goal = targets.ravel()
+    flows, goal = _flows(model, scheme), targets.ravel()
+    state = np.broadcast_to(model.hrs if state0 is None else _within(model, state0), targets.shape).ravel()
     reads, speeds, cycles = (np.random.default_rng([seed, stream]) for stream in range(3))
     width = scheme.width * _factors(speeds, cell_spread, goal.size)
     pulses, level, last = (np.zeros(goal.size, int) for _ in range(3))
@@ -336,8 +341,7 @@ def write_verify(
         last = direction
         pulses += direction != 0
         state = _pulse(flows, state, direction, level, width * _factors(cycles, cycle_spread, goal.size))
-    g = model.conductance(state, v_read)
-    shaped = (values.reshape(targets.shape) for values in (g, pulses, converged))
+    shaped = (x.reshape(targets.shape) for x in (model.conductance(state, v_read), pulses, converged))
     return WriteResult(targets, *shaped, g_on, g_off)
 
 

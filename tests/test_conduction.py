@@ -7,7 +7,18 @@ from nodal_oracle import solve as nodal_solution
 from scipy import stats
 from torch import Tensor, nn
 
-from memlib import Device, Hardware, Mapping, Tile, cost, footprint, map_network, tile_cells
+from memlib import (
+    Device,
+    Hardware,
+    Mapping,
+    Tile,
+    cost,
+    footprint,
+    load_network,
+    map_network,
+    save_network,
+    tile_cells,
+)
 from memlib.accuracy import accuracy
 from memlib.cost import cost_of, measure
 from memlib.parasitics import effective_conductance
@@ -148,6 +159,24 @@ def test_read_noise_behind_wires(reference):
     assert ratio.mean() < 1 + 0.7 * loss
 
 
+@pytest.mark.parametrize(("resistances", "most"), [({"r_sense": 300.0}, 0.45), ({"r_driver": 300.0}, 0.45)])
+def test_read_noise_behind_ends(resistances, most):
+    """Where all of a column's, or a row's, current passes one resistance that takes the share s: s/(1 - s) at most."""
+    device, n = BASE.replace(read_noise=0.02), 3000
+    tile = OFF.replace(rows=16, cols=16, **resistances)
+    reads = map_network(linear(torch.ones(16, 16)), Hardware(device, tile))(torch.ones(n, 16).double()).numpy()
+    z = torch.randn(2, n, 16, 16, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    positive, negative = (
+        effective_conductance(g * (1 + 0.02 * part), **resistances).sum(1)
+        for g, part in zip((1e-4, 1e-5), z, strict=True)
+    )
+    brute = ((positive - negative) / BASE.g_range).numpy()
+    share = 1 - brute.mean() / 16
+    assert 0.2 < share < most
+    ratio = reads.std(0).mean() / brute.std(0).mean()
+    assert 0.97 < ratio < 1 + 1.1 * share / (1 - share)
+
+
 def test_transistor_quietens_cells():
     """A fluctuation of the resistor reaches the column through the square of the divider, to first order."""
     device = Device(r_on=10e3, r_off=1e9, read_noise=0.01)
@@ -254,6 +283,33 @@ def test_serial_reads_and_slices_are_counted():
     assert energy["DAC"] == pytest.approx(dac * rows, rel=1e-9)
 
 
+def test_cost_of_slices_and_serial_bits_by_hand():
+    """Two slices: twice the tiles, converters, and cells to write; 6 serial bits: 6 fetches of one bit for each row."""
+    layer = nn.Linear(20, 6, bias=False)
+    x = torch.rand(4, 20)
+    tables, areas = {}, {}
+    for name, slices, serial, scheme in (
+        ("plain", 1, False, "differential"), ("slices", 2, False, "differential"), ("serial", 1, True, "differential"),
+        ("offset", 1, False, "offset"), ("offset slices", 2, False, "offset"),
+    ):  # fmt: skip
+        tile = Tile(rows=16, cols=8, dac_bits=6, bit_serial=serial)
+        hardware = Hardware(Device(states=5), tile, Mapping(scheme=scheme, slices=slices))
+        tables[name] = cost(map_network(layer, hardware, calibration=x), x).set_index("component")
+        areas[name] = footprint(layer, (20,), hardware).iloc[0]
+    plain, sliced, serial = (tables[name] for name in ("plain", "slices", "serial"))
+    assert sliced["area"]["array"] == pytest.approx(2 * plain["area"]["array"], abs=0)
+    assert sliced["writing_energy"]["array"] == pytest.approx(2 * plain["writing_energy"]["array"], abs=0)
+    for component in ("ADC", "DAC", "sample and hold"):
+        assert sliced["area"][component] == pytest.approx(2 * plain["area"][component], abs=0)
+        assert sliced["energy"][component] == pytest.approx(2 * plain["energy"][component], abs=0)
+    assert serial["energy"]["ADC"] == pytest.approx(6 * plain["energy"]["ADC"], abs=0)
+    assert serial["latency"]["array"] == pytest.approx(6 * plain["latency"]["array"], abs=0)
+    assert serial["area"]["ADC"] == pytest.approx(plain["area"]["ADC"], abs=0)
+    assert serial["energy"]["eDRAM"] <= 1.5 * plain["energy"]["eDRAM"]  # the same bits, in bytes of their own
+    columns = areas["offset slices"]["column_activations"], areas["offset"]["column_activations"]
+    assert columns == (2 * (6 + 1) * 2, (6 + 1) * 2)
+
+
 # Sliced weights
 
 
@@ -275,6 +331,38 @@ def test_errors_of_slices_add_up_by_their_weights():
     chip = map_network(linear(torch.ones(100, 100)), Hardware(device, OFF, Mapping(slices=2)))
     errors = chip(torch.eye(100).double()).numpy() - 1
     assert stats.kstest(errors.ravel(), stats.norm(0, 0.01 * np.sqrt(2 * 17) / 5).cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("layout", ["dense", (2, 2), "sparse"])
+def test_saved_chips_keep_every_effect(layout, tmp_path):
+    """A chip with all effects, NumPy's numbers among its fields, is read back with its outputs and its energy."""
+    device = Device(states=4, v0=np.float32(0.4), v0_off=0.25, retention_time=1e3, retention_spread=np.float64(0.01))
+    tile = Tile(
+        rows=8, cols=np.int64(6), dac_bits=3, adc_bits=6, adc_gain_error=np.float32(0.25), adc_offset_error=0.01,
+        bit_serial=True, r_row=np.float32(1.5), r_col=2.0, r_transistor=100.0,
+    )  # fmt: skip
+    network = nn.Sequential(nn.Conv2d(4, 6, 3, groups=2), nn.ReLU(), nn.Flatten(), nn.Linear(96, 3))
+    x = random(3, 4, 6, 6).float()
+    chip = map_network(network, Hardware(device, tile, Mapping(layout, slices=2)), calibration=x, seed=2)
+    save_network(chip, tmp_path / "chip.safetensors")
+    other = nn.Sequential(nn.Conv2d(4, 6, 3, groups=2), nn.ReLU(), nn.Flatten(), nn.Linear(96, 3))
+    for parameter in other.parameters():
+        nn.init.zeros_(parameter)
+    loaded = load_network(other, tmp_path / "chip.safetensors")
+    assert torch.equal(loaded(x), chip(x))
+    assert {name: m.power for name, m in measure(loaded, x).items()} == {
+        name: m.power for name, m in measure(chip, x).items()
+    }
+
+
+def test_grouped_layers_behind_wires_are_saved_whatever_the_weights(tmp_path):
+    """Without converters too, where other layers are folded."""
+    layer, x = nn.Sequential(nn.Conv2d(4, 6, 3, groups=2)), random(1, 4, 5, 5).float()
+    chip = map_network(layer, Hardware(BASE, OFF.replace(r_row=5.0)))
+    save_network(chip, tmp_path / "chip.safetensors")
+    other = nn.Sequential(nn.Conv2d(4, 6, 3, groups=2))
+    nn.init.zeros_(other[0].weight)
+    assert torch.equal(load_network(other, tmp_path / "chip.safetensors")(x), chip(x))
 
 
 def test_everything_at_once_runs_and_is_repeatable():

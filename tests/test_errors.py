@@ -26,6 +26,7 @@ from memlib import (
     record_inputs,
     train,
 )
+from memlib.cost import cost_of
 
 NAN, INF = float("nan"), float("inf")
 
@@ -127,6 +128,11 @@ def test_wrong_combinations():
     raises(ValueError, lambda: Tile(adc_bits=None, adc_offset_error=0.1), "adc_offset_error=0.1", "without an ADC")
     raises(ValueError, lambda: Tile(dac_bits=None, bit_serial=True), "bit_serial=True", "without a DAC")
     raises(ValueError, lambda: Hardware(mapping=Mapping(slices=2)), "states=None", "slices=2")
+    raises(ValueError, lambda: Hardware(Device(states=32), mapping=Mapping(slices=11)), "slices=11", "states=32")
+    raises(ValueError, lambda: Hardware(Device(v0=0.01)), "v0=0.01", "a twentieth of v_read=0.3")
+    raises(ValueError, lambda: Hardware(Device(v0=5.0, v0_off=0.07)), "v0_off=0.07", "half as much")
+    serial = Hardware(tile=Tile(bit_serial=True))
+    raises(ValueError, lambda: cost_of(nn.Linear(2, 1), (2,), serial, {"": 1.0}), "array_power", "bit-serial")
     raises(ValueError, lambda: footprint(nn.Linear(2, 1), (2,), Hardware(), signed=["a"]), "'a'", "one of ''")
     raises(ValueError, lambda: Device.preset("10k"), "preset='10k'", "'10k_100k', '14k_300k', '14k_50M'")
 
