@@ -143,7 +143,24 @@ def tolerance(severities: Sequence[float], hits: Sequence[np.ndarray], cost: flo
     severities = np.asarray(severities, float)
     if len(severities) < 2 or severities[0] != 0 or (np.diff(severities) <= 0).any() or len(severities) != len(hits):
         raise ValueError(f"severities={severities.tolist()}: must ascend from 0, one for each of {len(hits)} arrays")
-    losses = [difference_interval(hits[0], other) for other in hits[1:]]
+    return crossing(severities[1:], [difference_interval(hits[0], other) for other in hits[1:]], cost)
+
+
+def crossing(severities: Sequence[float], losses: Sequence[Interval], cost: float = 0.01) -> Tolerance:
+    """`tolerance` from losses, each with a baseline of its own.
+
+    Args:
+        severities: ascending, above 0, where nothing is lost.
+        losses: of accuracy, a fraction, for each severity.
+        cost: a fraction of all images.
+
+    Raises:
+        ValueError: if severities do not ascend from above 0, or do not match `losses`.
+    """
+    severities = np.array([0.0, *severities])
+    if len(severities) < 2 or (np.diff(severities) <= 0).any() or len(severities) != len(losses) + 1:
+        found = severities[1:].tolist()
+        raise ValueError(f"severities={found}: must ascend from above 0, one for each of {len(losses)} losses")
     mean, upper, lower = (np.array([0.0, *(getattr(i, name) for i in losses)]) for name in ("mean", "high", "low"))
     low = severities[np.argmax(upper > cost) - 1] if (upper > cost).any() else severities[-1]
     high = severities[np.argmax(lower > cost)] if (lower > cost).any() else math.inf
