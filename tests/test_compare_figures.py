@@ -4,7 +4,14 @@ import pandas as pd
 import pytest
 from compare_figures import main
 
-TABLE = {"checkpoint": ["a", "b"], "rows": [32, 64], "images": [100, 100], "accuracy": [0.5, 0.9], "low": [0.4, 0.8]}
+TABLE = {
+    "checkpoint": ["a", "b"],
+    "rows": [32, 64],
+    "images": [100, 100],
+    "accuracy": [0.5, 0.9],
+    "low": [0.4, 0.8],
+    "energy": [2e-6, 3.5],
+}
 
 
 @pytest.mark.parametrize(
@@ -18,11 +25,14 @@ TABLE = {"checkpoint": ["a", "b"], "rows": [32, 64], "images": [100, 100], "accu
         ({"low": [0.4, 0.65]}, 1),
         ({"checkpoint": ["a", "c"]}, 1),
         ({"rows": [32, 65]}, 1),
+        ({"rows": [32000, 32001]}, 1),
+        ({"energy": [2.001e-6, 3.5]}, 0),
+        ({"energy": [2.01e-6, 3.5]}, 1),
         ({"more": [1, 2]}, 1),
     ],
 )
-def test_two_images_are_tolerated_and_nothing_else(tmp_path, change, code):
-    """Accuracy within two of 100 images; labels, counts and columns equal."""
+def test_what_is_tolerated(tmp_path, change, code):
+    """Accuracy within two of 100 images, numbers that are not whole within a thousandth; labels and counts equal."""
     for name, table in (("expected", TABLE), ("found", TABLE | change)):
         (tmp_path / name).mkdir()
         pd.DataFrame(table).to_csv(tmp_path / name / "table.csv", index=False)
