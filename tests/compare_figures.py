@@ -2,8 +2,8 @@
 
 Accuracies may differ by two images, since the rounding of converters amplifies the last digits of different processors,
 and the ends of their intervals by 0.1. Tolerances follow from accuracies and are not compared: two images may move them
-anywhere. Other numbers that are not whole may differ by a thousandth, as integration steps and rounding do. What ngspice
-says is missing where it is not installed. Everything else must be equal.
+anywhere. Other numbers that are not whole may differ by a thousandth. What ngspice says is missing where it is not
+installed. Everything else must be equal.
 """
 
 import shutil
