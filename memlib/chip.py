@@ -23,9 +23,11 @@ from memlib.hardware import Hardware, per_layer
 from memlib.layers import Geometry, call_sizes, float_copy, map_sizes, matrix_layers
 from memlib.mapping import Mapping
 from memlib.memory import check_memory
+from memlib.parasitics import estimated_seconds
 from memlib.paths import replacing
 from memlib.placement import Size
 from memlib.programming import program_slices
+from memlib.progress import note
 from memlib.ranges import adc_range
 from memlib.tile import Tile
 from memlib.validate import fail, one_of, whole
@@ -125,6 +127,7 @@ def map_network(
     network = float_copy(model)
     sizes = _map_sizes(model, modules, by_layer, calibration, input_shape)
     check_memory(modules, by_layer, sizes)
+    _announce_wires(modules, by_layer, sizes)
     layers = {}
     for name, module in modules.items():
         inputs = (calibration or {}).get(name)
@@ -137,6 +140,21 @@ def map_network(
         full_scale = (ranges or {}).get(name) if tile.adc_calibration == "design" else None
         layers[name] = AnalogLayer(module, name, by_layer[name], seed, inputs, sizes[name], full_scale)
     return _assemble(network, layers, seed)
+
+
+def _announce_wires(
+    modules: dict[str, nn.Module], hardware: dict[str, Hardware], sizes: dict[str, tuple[Size, ...]]
+) -> None:
+    """Say how long exact wires will take, if that is over a minute."""
+    tiles, seconds = 0, 0.0
+    for name, h in hardware.items():
+        if h.tile.wired:
+            p = h.place(Geometry.of(modules[name]), sizes[name])
+            tiles += len(p) * h.mapping.cells
+            largest = int(p.selected_rows.max()), int(p.selected_columns.max())
+            seconds += len(p) * h.mapping.cells * estimated_seconds(*largest)
+    if seconds > 60:
+        note(f"{tiles} tiles with wires: about {seconds / 60:.0f} minutes a chip, and as long once for its ADC ranges")
 
 
 def needs_maps(hardware: MappingType[str, Hardware]) -> bool:

@@ -74,7 +74,7 @@ class Device(Config):
     #: 15 % behind transistors of 5 kohm (against `memlib.nodal.solve_array`).
     v0: float | None = None
     v0_off: float | None = None  #: v0 of the HRS, V; between, v0 is linear in g. None: as v0, whatever the state
-    #: Seconds since programming. The number s of `retention_t0` that they count for is stretched by temperature
+    #: Seconds since programming. The number of `retention_t0`, s, that they count for is stretched by temperature
     #: (Arrhenius), s = time/t0 exp(energy/k_B (1/reference - 1/temperature)); from s = 1 on, g decays as s^-nu (the law
     #: that Lammie et al., Semicond. Sci. Technol. 36, 065003, 2021, fit to baked cells) and spreads in log10(s) (as
     #: Falcone et al., arXiv 2502.04524, measured at room temperature).
@@ -127,10 +127,19 @@ class Device(Config):
         for name in ("retention_nu", "endurance_on", "endurance_off"):
             in_range(name, getattr(self, name), -3 if name == "retention_nu" else 0, 3, "an exponent")
         for name in ("retention_temperature", "retention_reference"):
-            in_range(name, getattr(self, name), 100, 2000, "K")
+            in_range(name, getattr(self, name), 100, 2000, "kelvin")
         in_range("retention_energy", self.retention_energy, 0, 5, "eV")
         if self.age > 1e60:
             fail("retention_time", self.retention_time, f"a time for which g still means something: {self.age:.0e} t0")
+        laws = {
+            "retention_time": ("retention_nu", "retention_nu_sigma", "retention_spread"),
+            "endurance_cycles": ("endurance_on", "endurance_off"),
+        }
+        for name, parts in laws.items():
+            if getattr(self, name) and not any(getattr(self, part) for part in parts):
+                fail(name, getattr(self, name), f"0 where {', '.join(parts)} are 0: nothing would change")
+        if self.retention_temperature != self.retention_reference and not self.retention_energy:
+            fail("retention_temperature", self.retention_temperature, "retention_reference where retention_energy is 0")
 
     @classmethod
     def preset(cls, name: str) -> "Device":

@@ -38,7 +38,7 @@ def adc_range(
     if inputs.passes.shape[1:] != (geometry.inputs * geometry.positions,):
         raise ValueError(f"calibration: recorded for another layer {name!r}; record the inputs of this network")
     if chip is None or tile.adc_calibration == "design" or tile.adc_range == "full":
-        chip = program_slices(weight, placement, hardware.design())
+        chip = program_slices(weight, placement, hardware.design(), layer=f"{name}, ideal devices")
     full = full_range(chip[0], tile)
     return full if tile.adc_range == "full" else calibrated_range(chip, tile, inputs) or full
 

@@ -68,7 +68,7 @@ class Tile(Config):
             if self.adc_bits is None and getattr(self, name):
                 fail(name, getattr(self, name), "0 without an ADC (adc_bits=None)")
         for name in ("r_driver", "r_row", "r_col", "r_sense", "r_transistor"):
-            in_range(name, getattr(self, name), 0, math.inf, "ohm")
+            in_range(name, getattr(self, name), 0, math.inf, "a resistance in ohm")
         yes_or_no("bit_serial", self.bit_serial)
         if self.bit_serial and self.dac_bits is None:
             fail("bit_serial", True, "False without a DAC (dac_bits=None), whose bits it drives")

@@ -7,6 +7,7 @@ thousands of cells, each with its own speed; there the flow of the model is tabu
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -89,6 +90,19 @@ def respond(
     return Response(time, voltage, model.current(v, state), state, 1 / model.conductance(state, v_read))
 
 
+def _check_model(model: SwitchingModel) -> None:
+    if not isinstance(model, SwitchingModel):
+        fail("model", model, "a model of memlib.switching, such as preset('stanford_pku')")
+
+
+def _pair(field: str, values: Any, allowed: str) -> tuple[float, float]:
+    try:
+        first, second = values
+    except (TypeError, ValueError):
+        fail(field, values, allowed)
+    return first, second
+
+
 def _within(model: SwitchingModel, state0: ArrayLike) -> np.ndarray:
     """First states, clipped of roundings; raises ValueError if they are beyond the model's limits."""
     state0, (low, high) = np.asarray(state0, float), model.limits
@@ -150,9 +164,11 @@ def sweep_iv(
         samples: returned instants per quarter of a period.
         v_read: voltage at which the resistance is read, V.
     """
+    _check_model(model)
     positive("period", period)
     whole("cycles", cycles, 1)
-    first, second = amplitude if isinstance(amplitude, Sequence) else (amplitude, -amplitude)
+    peaks = amplitude if np.ndim(amplitude) else (amplitude, -amplitude)
+    first, second = _pair("amplitude", peaks, "a voltage, or those of two peaks, V")
     volts = np.append(np.tile([0, first, 0, second], cycles), 0)
     state0 = model.hrs if state0 is None else state0
     return respond(model, np.arange(len(volts)) * (period / 4), volts, state0, samples, v_read)
@@ -179,11 +195,13 @@ def pulse_trains(
     Returns:
         A row per pulse and one (pulse 0, 0 V) before them: train, pulse, voltage, state, conductance.
     """
+    _check_model(model)
     positive("width", width)
     state = np.atleast_1d(model.hrs if state0 is None else float(state0))
     rows = [(0, 0.0, state)]
-    for i, (volts, count) in enumerate(trains):
-        whole("trains", count, 1)
+    for i, train in enumerate(trains):
+        volts, count = _pair("trains", train, "pairs of a voltage, V, and a number of pulses")
+        whole("trains: number of pulses", count, 1)
         state = respond(model, [0, count * width], [volts, volts], rows[-1][2][-1], count, v_read).state[1:]
         rows.append((i, volts, state))
     table = pd.concat([pd.DataFrame({"train": i, "voltage": v, "state": states}) for i, v, states in rows])
@@ -315,12 +333,15 @@ def write_verify(
     Raises:
         ValueError: if an argument is out of range, or the scheme's polarity does not fit the model.
     """
+    _check_model(model)
     positive("tolerance", tolerance)
     positive("v_read", v_read)
     whole("max_pulses", max_pulses, 1)
     for name, value in (("read_noise", read_noise), ("cell_spread", cell_spread), ("cycle_spread", cycle_spread)):
         in_range(name, value, 0, math.inf, "a relative sigma")
     targets = np.asarray(targets, float)
+    if not ((targets >= 0) & np.isfinite(targets)).all():
+        fail("targets", targets[~((targets >= 0) & np.isfinite(targets))].flat[0], "conductances in S, at least 0")
     g_on = float(model.conductance(model.lrs, v_read)) if g_on is None else g_on
     g_off = float(model.conductance(model.hrs, v_read)) if g_off is None else g_off
     if not 0 <= g_off < g_on:

@@ -480,7 +480,8 @@ def _accuracy_lines(axis: Axes, frame: pd.DataFrame, x: str, line: str, name: An
 
 
 def _layout_text(sparse: int) -> str:
-    return f"last {sparse} convolutions\nsparse, others dense" if sparse else "all dense"
+    last = "last convolution" if sparse == 1 else f"last {sparse} convolutions"
+    return f"{last}\nsparse, others dense" if sparse else "all dense"
 
 
 def plot_layouts(frame: pd.DataFrame) -> Figure:
@@ -511,7 +512,7 @@ def plot_errors(errors: pd.DataFrame, sinh: pd.DataFrame, noise: pd.DataFrame) -
     near, ignored = (sinh[sinh["method"] == m].reset_index() for m in ("approximation", "no wires"))
     _error_lines(left, near.assign(residual=ignored["error"]), "v0", lambda v: f"{v:g} V")
     left.set(title=f"cells v0 sinh(v/v0), {SIZE}x{SIZE}", ylabel="error of currents (%)")
-    _outside(left, "v0; dashed:\nno wires")
+    _outside(left, "v0; dashed:\nwires ignored")
     _noise_lines(right, noise)
     figure.tight_layout(h_pad=1.2)
     return figure
@@ -566,6 +567,6 @@ def plot_agreement(table: pd.DataFrame) -> Figure:
     )
     axis.set_xscale("log", base=2)
     _tick_sizes(axis, table["size"])
-    _outside(axis, "dotted: float64's\nrounding")
+    _outside(axis, "filled: the largest of\n5 sets of resistances;\ndotted: float64's rounding")
     figure.tight_layout()
     return figure
