@@ -48,7 +48,7 @@ PAPER: dict[str, dict[str, Any]] = {
     "08_parasitics": {  # lists in an order of which smoke takes what is quick
         "checkpoints": ["resnet20-cifar10", "vgg8-cifar10"],
         "devices": ["10k_100k", "cmo_hfox", "ihp_hfo2", "neurram"],
-        "tile_sizes": [32, 256, 64, 128],
+        "tile_sizes": [32, 128, 64],
         "r_wire": [0.0, 0.5, 2.0, 1.0, 4.0],
         "images": 1000,
         "device_seeds": 2,
