@@ -19,7 +19,7 @@ def test_target_conductances():
         ("offset", "layer", [[[8, 5], [6, 6.5]]], [1, 1]),
         ("offset", "column", [[[8, 5], [6, 8]]], [1, 1 / 4]),
     ):
-        g, per_siemens = target_conductances(weight, device, Mapping(scheme=scheme, w_max=w_max))
+        (g,), per_siemens = target_conductances(weight, device, Mapping(scheme=scheme, w_max=w_max))
         assert g[:, 0].tolist() == targets
         assert per_siemens.tolist() == scale
 
