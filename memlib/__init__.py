@@ -9,6 +9,7 @@ from memlib.footprint import best_windows, footprint
 from memlib.hardware import Hardware
 from memlib.mapping import Mapping
 from memlib.parasitics import effective_conductance
+from memlib.recalibration import recalibrate
 from memlib.seeds import AdaptiveSeeds
 from memlib.sweep import sweep
 from memlib.tile import Tile
@@ -28,6 +29,7 @@ __all__ = [
     "footprint",
     "load_network",
     "map_network",
+    "recalibrate",
     "record_inputs",
     "save_network",
     "sweep",

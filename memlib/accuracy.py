@@ -12,6 +12,8 @@ from memlib.chip import design_ranges, map_network, needs_maps
 from memlib.hardware import Hardware, per_layer
 from memlib.layers import matrix_layers
 from memlib.progress import progress
+from memlib.recalibration import check_method, recalibrate
+from memlib.validate import fail
 
 #: Images per forward pass. Read noise is drawn forward by forward, so results depend on it.
 BATCH = 100
@@ -32,18 +34,21 @@ def accuracy(
     calibration: Tensor | Record | None = None,
     seeds: Iterable[int] = range(10),
     digital: Any = (),
+    recalibration: str = "none",
 ) -> np.ndarray:
     """Top-1 accuracy of `model` on one simulated chip per device seed.
 
     Args:
         images: (n, *input shape) as the model takes them; labels: (n,).
         calibration: see `map_network`; images are run through the float network once for all seeds.
+        recalibration: how every chip is recalibrated on the calibration images, see `recalibrate`; the digital cost of
+            that is not modelled.
 
     Returns:
         (seeds,) fractions.
 
     Raises:
-        ValueError: as `map_network`, and if there is not one label per image.
+        ValueError: as `map_network` and `recalibrate`, and if there is not one label per image.
     """
     for name, value in (("images", images), ("labels", labels)):
         if not isinstance(value, Tensor):
@@ -52,6 +57,11 @@ def accuracy(
         raise ValueError(f"seeds={seeds!r}: must be device seeds, such as range(10)")
     if len(images) != len(labels) or not len(images):
         raise ValueError(f"labels={len(labels)}: must be one for each of the {len(images)} images, and at least one")
+    check_method("recalibration", recalibration, model)
+    if recalibration != "none" and not isinstance(calibration, Tensor):
+        what = "a record" if isinstance(calibration, dict) else calibration
+        fail("calibration", what, f"images, (n, *input shape), where recalibration={recalibration!r}")
+    recalibration_images = calibration
     layers = per_layer(hardware, matrix_layers(model, digital))
     if calibration is not None and not isinstance(calibration, dict):
         calibration = record_inputs(model, calibration, digital, maps=needs_maps(layers))
@@ -60,5 +70,6 @@ def accuracy(
     seeds = list(seeds)
     for seed in progress(seeds, unit="chips") if len(seeds) > 1 else seeds:
         chip = map_network(model, hardware, calibration, seed, digital, ranges, tuple(images.shape[1:]))
+        recalibrate(chip, model, recalibration_images, recalibration)
         accuracies.append(correct(chip, images, labels).double().mean().item())
     return np.array(accuracies)

@@ -58,6 +58,8 @@ class AnalogLayer(nn.Module):
         self.inputs = inputs and inputs.without_values()
         self._fold(slices, weight)
         self.register_buffer("bias", None if module.bias is None else module.bias.detach().clone())
+        #: (outputs, *window) digital factor of each column's sum, see `memlib.recalibrate`; None: 1
+        self.register_buffer("gain", None)
 
     def _fold(self, slices: list[Programmer], weight: Tensor) -> None:
         """Turn conductances into reads, and the layer's output into `scale` times a sum of codes."""
@@ -123,17 +125,38 @@ class AnalogLayer(nn.Module):
         Raises:
             ValueError: for an input map of another size than those the layer is placed for.
         """
-        self._check_size(input)
-        tile = self.hardware.tile
         if self.reads is None:
-            u, padding = self.geometry.pad(self._driven(quantise_input(input, tile, self.inputs)))
-            return self.geometry.product(u, self.weight, padding, self.geometry.groups, self.bias)
+            return self._folded_product(input, self.gain, self.bias)
+        total = self.product(input)
+        if self.gain is not None:
+            total = total.mul_(self._gains(tuple(total.shape[total.dim() - self.geometry.dims :])))
+        return total if self.bias is None else total.add_(self.bias.view(self.scale.shape))
+
+    def product(self, input: Tensor) -> Tensor:
+        """The output before gain and bias, with read noise as in `forward`."""
+        if self.reads is None:
+            return self._folded_product(input, None, None)
+        self._check_size(input)
         total = None
-        for factor, u in row_inputs(input, tile, self.inputs):
+        for factor, u in row_inputs(input, self.hardware.tile, self.inputs):
             codes = self.reads(self._driven(u))
             total = codes if total is None else total.add_(codes, alpha=factor)
-        total = total.mul_(self.scale)
-        return total if self.bias is None else total.add_(self.bias.view(self.scale.shape))
+        return total.mul_(self.scale)
+
+    def _folded_product(self, input: Tensor, gain: Tensor | None, bias: Tensor | None) -> Tensor:
+        """One ordinary layer, where all tiles fold into one weight; its columns are its outputs."""
+        self._check_size(input)
+        weight = self.weight if gain is None else self.weight * gain.view(-1, *[1] * (self.weight.dim() - 1))
+        u, padding = self.geometry.pad(self._driven(quantise_input(input, self.hardware.tile, self.inputs)))
+        return self.geometry.product(u, weight, padding, self.geometry.groups, bias)
+
+    def _gains(self, size: Size) -> Tensor:
+        """Every output's factor, for an output map of this size: windows stand side by side, surplus outputs drop."""
+        gains = self.gain
+        for d, (n, h) in enumerate(zip(size, self.placement.window.shape, strict=True), start=1):
+            if h > 1:
+                gains = gains.index_select(d, torch.arange(n, device=gains.device) % h)
+        return gains
 
     def _driven(self, u: Tensor) -> Tensor:
         """Input codes, bent by the I-V law that all cells share."""

@@ -263,7 +263,7 @@ def _assemble(network: nn.Module, layers: dict[str, AnalogLayer], seed: int) -> 
 
 
 def save_network(analog: AnalogNetwork, path: str | Path) -> None:
-    """Write a mapped network, its programmed devices and its converters' ranges, to a safetensors file (no pickle).
+    """Write a mapped network to a safetensors file (no pickle): devices, converters' ranges, and any recalibration.
 
     Raises:
         ValueError: if the folder does not exist.
@@ -279,6 +279,7 @@ def save_network(analog: AnalogNetwork, path: str | Path) -> None:
             "full_scale": layer.full_scale,
             "sizes": layer.sizes,
             "geometry": repr(layer.geometry),
+            "gain": layer.gain is not None,
         }
         for name, layer in analog.layers.items()
     }
@@ -329,4 +330,8 @@ def _saved_layer(network: nn.Module, name: str, entry: dict, seed: int) -> Analo
     hardware = Hardware(Device(**entry["device"]), Tile(**entry["tile"]), Mapping(**entry["mapping"]))
     inputs = entry["inputs"] and LayerInputs(*entry["inputs"], passes=torch.empty(0))
     sizes = tuple(tuple(size) for size in entry["sizes"])
-    return AnalogLayer(module, name, hardware, seed, inputs, sizes, entry["full_scale"])
+    layer = AnalogLayer(module, name, hardware, seed, inputs, sizes, entry["full_scale"])
+    if entry.get("gain"):  # of a recalibrated chip; its value is read with all others
+        window = layer.placement.window
+        layer.gain = layer.scale.new_ones(window.geometry.outputs, *window.shape)
+    return layer

@@ -20,7 +20,7 @@ class Claim:
     high: float
     n: int  #: device seeds; 0 if nothing is random
     images: int  #: 0 if the quantity is not of images
-    unit: str = "points"  #: or "times"
+    unit: str = "points"  #: or "times", or "%"
 
     @property
     def exploratory(self) -> bool:
@@ -42,9 +42,9 @@ def effect_text(claim: dict[str, Any]) -> str:
     return f"{effect} [{low}, {high}] {unit}" if claim["n"] else f"{effect} {unit}"
 
 
-def exactly(statement: str, ratio: float, holds: bool) -> Claim:
-    """The claim about a ratio of counts, in which nothing is random."""
-    return Claim(statement, "confirmed" if holds else "refuted", ratio, ratio, ratio, 0, 0, "times")
+def exactly(statement: str, value: float, holds: bool, unit: str = "times") -> Claim:
+    """The claim about a ratio of counts, or another number in which nothing is random."""
+    return Claim(statement, "confirmed" if holds else "refuted", value, value, value, 0, 0, unit)
 
 
 def below_times(statement: str, ratio: Interval, threshold: float = 1.0) -> Claim:

@@ -32,6 +32,7 @@ from torch import Tensor
 from memlib.paths import project_root, replacing
 from memlib.progress import progress
 from memlib.validate import one_of, whole
+from memlib.vision import torchvision_module
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SIZES = {"train": 50_000, "test": 10_000}
@@ -160,7 +161,7 @@ def _official(root: Path, split: str, download: bool = False) -> Images:
     if split == "lossless":
         return _official(root, "test", download)
     try:
-        dataset = _torchvision_cifar10()(root, train=split == "train", download=download)
+        dataset = torchvision_module("datasets").CIFAR10(root, train=split == "train", download=download)
     except (RuntimeError, OSError, EOFError) as error:
         raise DataError(
             f"CIFAR-10 in {root}: missing, damaged, or the download failed ({error}); delete the damaged files, or set "
@@ -168,24 +169,6 @@ def _official(root: Path, split: str, download: bool = False) -> Images:
         ) from error
     pixels = torch.from_numpy(dataset.data).permute(0, 3, 1, 2).contiguous()
     return _images(pixels, torch.tensor(dataset.targets), "CIFAR-10, original files")
-
-
-def _torchvision_cifar10() -> type:
-    """torchvision's CIFAR10, also where its compiled operators do not fit the installed build of torch."""
-    try:
-        from torchvision.datasets import CIFAR10
-    except RuntimeError:  # "operator torchvision::nms does not exist": declare what the import expects
-        library = torch.library.Library("torchvision", "DEF")
-        for name in ("nms", "qnms"):
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        import sys
-
-        for name in [name for name in sys.modules if name.startswith("torchvision")]:
-            del sys.modules[name]
-        from torchvision.datasets import CIFAR10
-
-        globals()["_torchvision_library"] = library  # the declarations live as long as this object
-    return CIFAR10
 
 
 def _class_folders(source: Path, split: str) -> Images:

@@ -2,6 +2,18 @@
 
 from typing import Any
 
+#: ResNet-20 of three connectivities, narrow to wide, and pruned.
+ORDINARY = [f"resnet20-{width}-cifar10" for width in ("0.25", "0.5", "0.71", "1")]
+GROUPED = [f"resnet20_grouped-{width}-cifar10" for width in ("0.5", "1", "2")]
+SEPARABLE = [f"resnet20_separable-{width}-cifar10" for width in ("0.65", "1.4", "2.9")]
+PRUNED = [f"resnet20-1-weights{part}-cifar10" for part in ("0.5", "0.75", "0.9375")]
+THINNED = [f"resnet20-1-channels{part}-cifar10" for part in ("0.5", "0.75")]
+#: One of each connectivity, with about the same number of parameters.
+EQUALS = [ORDINARY[1], GROUPED[1], SEPARABLE[1]]
+AWARE = [name.replace("-cifar10", "-noise-cifar10") for name in EQUALS]
+QUANTISED = "resnet20-0.5-quantised-cifar10"
+LARGEST = ["resnet20-cifar10", "vgg8-cifar10", "vgg8-0.375-cifar10", "mobilenetv2-cifar10", "mlp-cifar10"]
+
 #: For each notebook, the parameters of its full-size run.
 PAPER: dict[str, dict[str, Any]] = {
     "01_devices": {
@@ -19,6 +31,38 @@ PAPER: dict[str, dict[str, Any]] = {
         "checkpoints": ["resnet20-cifar10", "vgg8-cifar10"],
         "tile_sizes": [32, 64, 128, 256, 512],
         "claim_tile_size": 128,
+    },
+    "03_networks": {
+        "checkpoints": [*LARGEST, *ORDINARY, *GROUPED, *SEPARABLE, *PRUNED, *THINNED, *AWARE, QUANTISED],
+        "weight_checkpoints": [*EQUALS, PRUNED[1], "vgg8-cifar10", "mobilenetv2-cifar10"],
+        "claim_checkpoints": EQUALS,
+        "images": 10_000,
+    },
+    "04_non_idealities": {
+        "checkpoints": ["resnet20-cifar10", "vgg8-cifar10", "mobilenetv2-cifar10", "mlp-cifar10"],
+        "sparse_checkpoints": ["resnet20-cifar10", "vgg8-cifar10"],
+        "images": 1000,
+        "device_seeds": 3,
+        "program_error": [0.02, 0.05, 0.1],
+        "d2d": [0.1, 0.2, 0.4],
+        "states": [32, 16, 8],
+        "stuck_on": [0.0003, 0.001, 0.003],
+        "stuck_off": [0.003, 0.01, 0.03],
+        "unformed": [0.003, 0.01, 0.03],
+        "read_noise": [0.03, 0.1, 0.3],
+        "retention": [1e2, 1e4, 1.7e5],
+        "endurance": [1e5, 1e6, 1e7],
+        "iv": [0.5, 0.3, 0.2],
+        "transistors": [500.0, 2000.0, 5000.0],
+        "wires": [0.5, 1.0, 2.0],
+        "dac_bits": [6, 4, 3],
+        "adc_bits": [6, 5, 4],
+        "adc_errors": [0.01, 0.03, 0.1],
+        "claim_checkpoints": ["resnet20-cifar10", "vgg8-cifar10"],
+        "claim_effects": ["program_error", "d2d", "stuck_on", "read_noise"],
+        "claim_severities": [0.05, 0.2, 0.001, 0.1],
+        "claim_images": 5000,
+        "claim_seeds": 10,
     },
     "05_tile_size": {
         "checkpoints": ["resnet20-cifar10", "vgg8-cifar10"],
@@ -45,6 +89,23 @@ PAPER: dict[str, dict[str, Any]] = {
         "claim_images": 5000,
         "claim_seeds": 10,
     },
+    "07_capacity": {
+        "ordinary_checkpoints": ORDINARY,
+        "grouped_checkpoints": GROUPED,
+        "separable_checkpoints": SEPARABLE,
+        "weights_checkpoints": PRUNED,
+        "channels_checkpoints": THINNED,
+        "severities": [0.01, 0.02, 0.03, 0.05, 0.07],
+        "images": 1000,
+        "device_seeds": 10,
+        "layer_checkpoints": [*EQUALS, PRUNED[1]],
+        "layer_severity": 0.1,
+        "layer_seeds": 5,
+        "layout_checkpoints": EQUALS,
+        "claim_severity": 0.03,
+        "claim_images": 5000,
+        "claim_seeds": 10,
+    },
     "08_parasitics": {  # lists in an order of which smoke takes what is quick
         "checkpoints": ["resnet20-cifar10", "vgg8-cifar10"],
         "devices": ["10k_100k", "cmo_hfox", "ihp_hfo2", "neurram"],
@@ -66,6 +127,20 @@ PAPER: dict[str, dict[str, Any]] = {
         "sparse_seeds": 3,
         "arrays": 10,
     },
+    "12_training": {
+        "plain_checkpoints": EQUALS,
+        "aware_checkpoints": AWARE,
+        "severities": [0.02, 0.03, 0.05, 0.07, 0.1],
+        "images": 1000,
+        "device_seeds": 10,
+        "quantised_checkpoints": [EQUALS[0], QUANTISED],
+        "states": [32, 16, 8, 4],
+        "dac_bits": [6, 4, 3, 2],
+        "quantised_images": 5000,
+        "claim_severity": 0.05,
+        "claim_images": 5000,
+        "claim_seeds": 10,
+    },
 }
 
 #: The largest value of each parameter that counts something, and the most values of a list, at smoke size.
@@ -83,6 +158,11 @@ SMOKE_LIMITS = {
     "arrays": 5,
     "r_wire": 2,
     "claim_tile_sizes": 1,
+    "sparse_checkpoints": 1,
+    "layer_checkpoints": 1,
+    "layer_seeds": 2,
+    "layout_checkpoints": 1,
+    "quantised_images": 500,
 }
 
 
@@ -91,7 +171,7 @@ def shrink(parameters: dict[str, Any]) -> dict[str, Any]:
     small = {}
     for name, value in parameters.items():
         if name.endswith("checkpoints"):
-            small[name] = [checkpoint.replace("cifar10", "digits") for checkpoint in value]
+            small[name] = [c.replace("cifar10", "digits") for c in value][: SMOKE_LIMITS.get(name)]
         elif isinstance(value, list):
             small[name] = value[::2][: SMOKE_LIMITS.get(name)]
         else:

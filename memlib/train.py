@@ -1,17 +1,23 @@
-"""Training of the networks: plain recipes that run on two CPU cores, checkpoints with their recipe and checksum.
+"""Training of the networks of `memlib.recipes` on two CPU cores; checkpoints with their recipe and checksum.
 
     python -m memlib.train resnet20-cifar10     # train, or resume a killed training, and write the checkpoint
+    python -m memlib.train --list               # all recipes
 
-A checkpoint is `memlib/checkpoints/<name>.safetensors`; `manifest.json` beside it holds SHA-256, recipe and accuracy.
+A checkpoint is `memlib/checkpoints/<name>.safetensors`, its weights in half precision; `manifest.json` beside it holds
+SHA-256, recipe and accuracy.
 """
 
 import argparse
 import contextlib
+import difflib
+import fcntl
 import hashlib
 import json
+import os
 import sys
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -20,37 +26,16 @@ from torch import Tensor, nn
 
 from memlib import data, networks
 from memlib.accuracy import correct
+from memlib.aware import on_hardware
 from memlib.paths import project_root, replacing, write_whole
 from memlib.progress import progress
-from memlib.validate import one_of
+from memlib.pruning import make_permanent, nonzero_count, prune_model
+from memlib.recipes import RECIPES, Recipe
+from memlib.validate import fail
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What decides a trained network, apart from the code, the images and (in the last digits) the threads."""
-
-    data: str  #: "digits" or "cifar10"
-    network: str  #: a name in networks.NETWORKS
-    width: float  #: width multiplier
-    epochs: int
-    batch: int = 128
-    lr: float = 0.2  #: peak learning rate; linear warm-up from 0 over the first fifth of the steps, linear decay to 0
-    momentum: float = 0.9  #: Nesterov
-    weight_decay: float = 5e-4  #: on all parameters
-    label_smoothing: float = 0.0
-    shift: int = 2  #: random crops out of images padded by this many reflected pixels
-    flip: bool = True  #: mirror each image in every second epoch, starting at random (Jordan 2024, airbench)
-    seed: int = 0
-
-
-RECIPES = {
-    "resnet20-cifar10": Recipe("cifar10", "resnet20", 1.0, epochs=40),
-    "vgg8-cifar10": Recipe("cifar10", "vgg8", 0.25, epochs=36, label_smoothing=0.1),
-    "resnet20-digits": Recipe("digits", "resnet20", 0.5, epochs=30, batch=64, flip=False),
-    "vgg8-digits": Recipe("digits", "vgg8", 0.125, epochs=30, batch=64, flip=False),
-}
+#: Training images that set the ranges of inputs in quantisation-aware training.
+RANGE_IMAGES = 256
 
 
 class CheckpointError(RuntimeError):
@@ -58,7 +43,7 @@ class CheckpointError(RuntimeError):
 
 
 def load_checkpoint(name: str, folder: Path = CHECKPOINTS) -> nn.Module:
-    """Return the trained network `name`, in eval mode, after checking its SHA-256.
+    """Return the trained network `name`, in float32 and eval mode, after checking its SHA-256.
 
     Raises:
         CheckpointError: if the checkpoint is unknown, missing, or does not match the manifest.
@@ -76,22 +61,24 @@ def load_checkpoint(name: str, folder: Path = CHECKPOINTS) -> nn.Module:
 
 
 def manifest_entry(name: str, folder: Path = CHECKPOINTS) -> dict:
-    """What the manifest says of checkpoint `name`: sha256, recipe, parameters, accuracy, seconds.
+    """What the manifest says of checkpoint `name`: see `_publish`; older entries lack some of it.
 
     Raises:
         CheckpointError: if there is no such checkpoint.
     """
     manifest = read_manifest(folder)
     if name not in manifest:
+        close = sorted(difflib.get_close_matches(name, manifest, n=6, cutoff=0))
+        more = f" and {len(manifest) - len(close)} more" if len(manifest) > len(close) else ""
         raise CheckpointError(
-            f"checkpoint={name!r}: unknown; there are {sorted(manifest)}, and `python -m memlib.train NAME` makes one "
-            f"of {sorted(set(RECIPES) - set(manifest)) or 'these anew'}"
+            f"checkpoint={name!r}: unknown; there are {close}{more}, and `python -m memlib.train NAME` makes one; "
+            "`python -m memlib.train --list` shows all names"
         )
     return manifest[name]
 
 
 def read_manifest(folder: Path = CHECKPOINTS) -> dict[str, dict]:
-    """Name -> sha256, recipe, parameters, accuracy and seconds of every checkpoint in `folder`."""
+    """The entries of all checkpoints in `folder`, by name."""
     path = folder / "manifest.json"
     try:
         return json.loads(path.read_text()) if path.exists() else {}
@@ -108,21 +95,26 @@ def train(name: str, checkpoints: Path = CHECKPOINTS, states: Path | None = None
     """Train recipe `name`, resuming a killed run after its last finished epoch; return its manifest entry.
 
     A resumed run computes the same weights as an undisturbed one: an epoch's randomness depends on seed and epoch only.
+
+    Raises:
+        CheckpointError: if the checkpoint that it starts from is missing or damaged.
+        DataError: if the images are.
     """
-    one_of("recipe", name, RECIPES)
-    recipe = RECIPES[name]
-    model = networks.build(recipe.network, recipe.width, seed=recipe.seed).to(memory_format=torch.channels_last)
+    recipe = _recipe(name)
+    model = _initial(recipe, checkpoints).to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(
         model.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, nesterov=True
     )
     states = states or project_root() / "results" / ".training"
     states.mkdir(parents=True, exist_ok=True)
     train_set = data.load(recipe.data, "train")
-    state_file = states / f"{name}-{_digest(recipe, train_set)}.safetensors"
+    images = data.normalise(train_set.pixels[:RANGE_IMAGES])
+    state_file = states / f"{name}-{_digest(recipe, train_set.sha256, checkpoints)}.safetensors"
     first, seconds = _restore(state_file, model, optimizer)
     for epoch in range(first, recipe.epochs):
         start = time.perf_counter()
-        loss = _train_epoch(model, optimizer, recipe, train_set, epoch)
+        with on_hardware(model, recipe.cells(), recipe.dac_bits, images, "training", recipe.seed, epoch):
+            loss = _train_epoch(model, optimizer, recipe, train_set, epoch)
         seconds += time.perf_counter() - start
         print(f"{name}: epoch {epoch + 1} of {recipe.epochs}, loss {loss:.4f}, {seconds:.0f} s", flush=True)
         _store(state_file, model, optimizer, epoch + 1, seconds)
@@ -131,8 +123,26 @@ def train(name: str, checkpoints: Path = CHECKPOINTS, states: Path | None = None
     return entry
 
 
-def _digest(recipe: Recipe, train_set: data.Images) -> str:
-    content = json.dumps([asdict(recipe), train_set.sha256], sort_keys=True)
+def _recipe(name: str) -> Recipe:
+    if name not in RECIPES:
+        fail("recipe", name, f"a name that `python -m memlib.train --list` shows, such as {next(iter(RECIPES))!r}")
+    return RECIPES[name]
+
+
+def _initial(recipe: Recipe, checkpoints: Path) -> nn.Module:
+    """The network before its first step."""
+    model = networks.build(recipe.network, recipe.width, seed=recipe.seed)
+    if recipe.start:
+        model.load_state_dict(load_checkpoint(recipe.start, checkpoints).state_dict())
+    if recipe.prune:
+        prune_model(model, recipe.prune, recipe.sparsity)
+    return model
+
+
+def _digest(recipe: Recipe, images: str, checkpoints: Path) -> str:
+    """Of all that decides a state: recipe, checksum of the training images, and weights that it starts from."""
+    start = [manifest_entry(recipe.start, checkpoints)["sha256"]] if recipe.start else []
+    content = json.dumps([recipe.settings(), images, *start], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
@@ -210,20 +220,41 @@ def _publish(name: str, recipe: Recipe, model: nn.Module, seconds: float, folder
     """Write the checkpoint and its manifest entry; `images` is the checksum of the training set."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.safetensors"
+    make_permanent(model)
     with replacing(path) as part:
-        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, part)
+        save_file({k: _halved(v).contiguous() for k, v in model.state_dict().items()}, part)
+    model.load_state_dict(load_file(path))  # what is kept is what is measured
     entry = {
         "sha256": data.checksum(path),
         "parameters": networks.parameter_count(model),
+        "nonzero": nonzero_count(model),
+        "macs": networks.mac_count(model),
         "recipe": asdict(recipe),
         "images": images,
         "seconds": round(seconds),
         "threads": torch.get_num_threads(),
         "accuracy": _accuracies(model.to(memory_format=torch.contiguous_format), recipe.data),
     }
-    manifest = read_manifest(folder) | {name: entry}
-    write_whole(folder / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True) + "\n")
-    return entry
+    with _locked(folder):
+        manifest = read_manifest(folder) | {name: entry}
+        write_whole(folder / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+    return manifest_entry(name, folder)
+
+
+def _halved(values: Tensor) -> Tensor:
+    """Weights in half precision; biases and what batch norm keeps, few and sensitive, as they are."""
+    return values.half() if values.dim() > 1 else values
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One process at a time, by a lock on the folder itself, which ends with the process and leaves no file behind."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _accuracies(model: nn.Module, name: str) -> dict[str, float]:
@@ -239,16 +270,34 @@ def _accuracies(model: nn.Module, name: str) -> dict[str, float]:
     return {k: round(v, 4) for k, v in result.items()}
 
 
+def _list() -> None:
+    """Print all recipes, and which of them have a checkpoint."""
+    manifest = read_manifest()
+    for name, recipe in RECIPES.items():
+        state = "trained" if name in manifest else "-"
+        print(f"{name:36} {recipe.epochs:3} epochs  {state:8} {recipe.describe()}")
+
+
 def main() -> int:
-    """Command line: train the named recipes; returns the exit code."""
+    """Command line: train the named recipes, or list all; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m memlib.train", description="Train networks and write checkpoints.")
-    parser.add_argument("names", nargs="+", choices=sorted(RECIPES), metavar="NAME", help=", ".join(sorted(RECIPES)))
+    parser.add_argument("names", nargs="*", metavar="NAME", help="recipes, as --list shows them")
+    parser.add_argument("--list", action="store_true", help="show all recipes: name, epochs, whether trained, what")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads (default: all cores)")
     arguments = parser.parse_args()
+    if bool(arguments.names) == arguments.list:
+        parser.error("give names of recipes to train, or --list")
+    try:
+        for name in arguments.names:
+            _recipe(name)
+    except ValueError as error:
+        parser.error(str(error))
     torch.set_num_threads(arguments.threads)
     try:
         for name in arguments.names:
             print(json.dumps({name: train(name)}, indent=1))
+        if arguments.list:
+            _list()
     except (data.DataError, CheckpointError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from memlib import data
+from memlib import data, vision
 
 LABELS = [6, 9, 9, 4, 1, 1, 2, 7, 8, 3, 4, 7]  # of 12 images, in official order
 
@@ -165,7 +165,7 @@ def official(monkeypatch, tmp_path):
     def batch(seed: int) -> dict:
         return {"data": pixels(seed).transpose(0, 3, 1, 2).reshape(12, -1), "labels": LABELS}
 
-    cifar10 = data._torchvision_cifar10()
+    cifar10 = vision.torchvision_module("datasets").CIFAR10
     monkeypatch.setattr(cifar10, "train_list", [["data_batch_1", write("data_batch_1", batch(1))]])
     monkeypatch.setattr(cifar10, "test_list", [["test_batch", write("test_batch", batch(2))]])
     meta = {"filename": "batches.meta", "key": "label_names"}

@@ -466,7 +466,7 @@ def test_unknown_recipe_and_network(tmp_path):
     folders = tmp_path / "checkpoints", tmp_path / "states"
     raises(ValueError, lambda: train.train("resnet50", *folders), "recipe='resnet50'", "'resnet20-cifar10'")
     assert not any(folder.exists() for folder in folders)
-    raises(ValueError, lambda: networks.build("resnet50"), "network='resnet50'", "'resnet20', 'vgg8'")
+    raises(ValueError, lambda: networks.build("resnet50"), "network='resnet50'", "'resnet20'", "'vgg8'")
     raises(ValueError, lambda: networks.build("vgg8", width=0), "width=0", "above 0")
 
 

@@ -4,8 +4,8 @@ import json
 
 import matplotlib as mpl
 import numpy as np
-import pandas as pd
 import pytest
+from made_up import made_up
 
 from memlib import data, train
 from memlib.figures import save
@@ -16,16 +16,6 @@ from memlib.studies import tile_size as study
 mpl.use("agg")
 CHECKPOINTS = ["resnet20-digits", "vgg8-digits"]
 SEVERITIES = {"d2d": [0, 0.2], "states": [0, 4], "stuck_on": [0, 0.1], "stuck_off": [0, 0.1]}
-
-
-def made_up(points, seeds, accuracy):
-    """Results as a sweep returns them; `accuracy(point)` decides how many of the images are right."""
-    rows = []
-    for point in points:
-        for seed in seeds(point):
-            hits = np.arange(point["images"]) < round(accuracy(point) * point["images"])
-            rows.append({**point, "seed": seed, "accuracy": hits.mean(), "correct": pack(hits)})
-    return pd.DataFrame(rows)
 
 
 def test_effects_share_one_baseline_and_random_points_have_all_seeds():

@@ -1,6 +1,14 @@
-"""Training: a killed run resumed, augmentation and learning rate by hand, checkpoints."""
+"""Training: a killed run resumed, augmentation and learning rate by hand, checkpoints, the list of recipes."""
 
+import copy
+import hashlib
 import json
+import re
+import shutil
+import sys
+import threading
+import time
+from dataclasses import asdict
 from itertools import product
 
 import numpy as np
@@ -9,9 +17,17 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from memlib import data, networks, train
+from memlib import data, networks, recipes, train
+from memlib.layers import matrix_layers
 
 TINY = train.Recipe("digits", "resnet20", 0.25, epochs=3, batch=16, label_smoothing=0.1)
+TUNED = TINY.replace(epochs=2, start="tiny")
+TINIES = {
+    "tiny": TINY,
+    "weights": TUNED.replace(prune="weights", sparsity=0.75),
+    "channels": TUNED.replace(prune="channels", sparsity=0.5),
+    "aware": TUNED.replace(device=(("states", 8), ("program_error", 0.1), ("stuck_off", 0.01)), dac_bits=4),
+}
 
 
 class Killed(BaseException):
@@ -20,27 +36,35 @@ class Killed(BaseException):
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
-    """One recipe for a few digits."""
+    """Recipes for a few digits."""
     sets = {split: data.load("digits", split) for split in ("train", "test")}
     few = {split: data.Images(s.pixels[:72], s.labels[:72], "") for split, s in sets.items()}
     monkeypatch.setattr(data, "load", lambda _, split: few[split])
-    monkeypatch.setattr(train, "RECIPES", {"tiny": TINY})
+    monkeypatch.setattr(train, "RECIPES", TINIES)
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    """Weights after a whole run."""
+def whole_runs(tmp_path_factory):
+    """Where whole runs leave their checkpoints."""
     return tmp_path_factory.mktemp("undisturbed")
 
 
-def run(folder) -> dict:
+@pytest.fixture
+def undisturbed(whole_runs):
+    """A folder with the checkpoint of a whole run."""
+    if not (whole_runs / "checkpoints").exists():
+        run(whole_runs)
+    return whole_runs
+
+
+def run(folder, name: str = "tiny") -> dict:
     """Train, and return the manifest's entry."""
-    return train.train("tiny", folder / "checkpoints", folder / "states")
+    return train.train(name, folder / "checkpoints", folder / "states")
 
 
-def weights(folder) -> bytes:
+def weights(folder, name: str = "tiny") -> bytes:
     """The checkpoint's bytes."""
-    return (folder / "checkpoints" / "tiny.safetensors").read_bytes()
+    return (folder / "checkpoints" / f"{name}.safetensors").read_bytes()
 
 
 def kill_after(monkeypatch, name: str, calls: int, write: bytes | None = None) -> None:
@@ -70,8 +94,6 @@ def kill_after(monkeypatch, name: str, calls: int, write: bytes | None = None) -
 )
 def test_killed_training_resumes(tmp_path, monkeypatch, capsys, undisturbed, name, calls, write, resumed):
     """A resumed run goes on after the last finished epoch, and its weights equal an undisturbed run's bit by bit."""
-    if not (undisturbed / "checkpoints").exists():
-        run(undisturbed)
     with monkeypatch.context() as patch:
         kill_after(patch, name, calls, write)
         with pytest.raises(Killed):
@@ -86,11 +108,92 @@ def test_killed_training_resumes(tmp_path, monkeypatch, capsys, undisturbed, nam
     assert train.load_checkpoint("tiny", tmp_path / "checkpoints")
 
 
+@pytest.mark.parametrize("name", ["weights", "channels", "aware"])
+def test_killed_tuning_resumes(tmp_path, monkeypatch, undisturbed, name):
+    """The same for trainings that start from a checkpoint, with masks or simulated hardware, killed at several points.
+
+    What was pruned stayed zero, and the start is left as it was.
+    """
+    start = weights(undisturbed)
+    entry = run(undisturbed, name)
+    shutil.copytree(undisturbed / "checkpoints", tmp_path / "checkpoints")
+    (tmp_path / "checkpoints" / f"{name}.safetensors").unlink()
+    for function, calls in (("_augment", 6), ("save_file", 1), ("_accuracies", 0)):
+        with monkeypatch.context() as patch:
+            kill_after(patch, function, calls)
+            with pytest.raises(Killed):
+                run(tmp_path, name)
+    assert run(tmp_path, name) | {"seconds": 0} == entry | {"seconds": 0}
+    assert weights(tmp_path, name) == weights(undisturbed, name) != start
+    assert weights(undisturbed) == start
+    model = train.load_checkpoint(name, tmp_path / "checkpoints")
+    zeros = sum(int((layer.weight == 0).sum()) for layer in matrix_layers(model).values())
+    pruned = sum(layer.weight.numel() for layer in list(matrix_layers(model).values())[1:-1])
+    assert zeros == TINIES[name].sparsity * pruned
+    assert (entry["nonzero"], entry["macs"]) == (entry["parameters"] - zeros, networks.mac_count(model))
+
+
+def test_hardware_takes_part(tmp_path, monkeypatch, undisturbed):
+    """Cells and converters each decide the weights; so do other cells in every epoch."""
+    results = {weights(undisturbed)}
+    shutil.copytree(undisturbed / "checkpoints", tmp_path / "checkpoints")
+    aware, once = TINIES["aware"], train.on_hardware
+
+    def frozen(*args):
+        return once(*args[:-1], 0)
+
+    for recipe, simulate in (
+        (TUNED.replace(epochs=1), once),
+        (aware.replace(epochs=1, dac_bits=None), once),
+        (aware.replace(epochs=1, device=()), once),
+        (aware, once),
+        (aware, frozen),
+    ):
+        monkeypatch.setattr(train, "RECIPES", {"other": recipe})
+        monkeypatch.setattr(train, "on_hardware", simulate)
+        run(tmp_path, "other")
+        results.add(weights(tmp_path, "other"))
+    assert len(results) == 6
+
+
+def test_digest_of_a_state(tmp_path):
+    """Fields at their default are no part of it, those that are new too; images and the start's weights are."""
+    (tmp_path / "manifest.json").write_text('{"tiny": {"sha256": "s"}, "other": {"sha256": "t"}}')
+
+    def expected(*content) -> str:
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+    fields = {"data": "digits", "network": "mlp", "width": 0.5, "epochs": 3}
+    plain = train.Recipe("digits", "mlp", 0.5, 3, momentum=0.9, prune="", dac_bits=None)
+    assert train._digest(plain, "images", tmp_path) == expected(fields, "images")
+    assert train._digest(plain.replace(lr=0.1), "images", tmp_path) == expected(fields | {"lr": 0.1}, "images")
+    for start, sha256 in (("tiny", "s"), ("other", "t")):
+        tuned = plain.replace(start=start)
+        assert train._digest(tuned, "images", tmp_path) == expected(fields | {"start": start}, "images", sha256)
+
+
+def test_starts_from_a_checkpoint(tmp_path, monkeypatch, undisturbed):
+    """Its weights are those of the first step."""
+    shutil.copytree(undisturbed / "checkpoints", tmp_path / "checkpoints")
+    monkeypatch.setattr(train, "RECIPES", {"still": TUNED.replace(epochs=1, lr=1e-12)})
+    run(tmp_path, "still")
+    models = [train.load_checkpoint(name, tmp_path / "checkpoints") for name in ("tiny", "still")]
+    for start, end in zip(*(model.parameters() for model in models), strict=True):
+        torch.testing.assert_close(end, start, rtol=1e-7, atol=1e-7)
+
+
+def test_missing_start(tmp_path):
+    """Is an error before anything is trained or written."""
+    with pytest.raises(train.CheckpointError, match="checkpoint='tiny': unknown"):
+        run(tmp_path, "aware")
+    assert not (tmp_path / "checkpoints").exists()
+
+
 def test_another_recipe_starts_anew(tmp_path, monkeypatch, capsys):
     """The state of a run belongs to its recipe."""
     run(tmp_path)
     first = weights(tmp_path)
-    monkeypatch.setattr(train, "RECIPES", {"tiny": train.Recipe(**(vars(TINY) | {"seed": 1, "epochs": 1}))})
+    monkeypatch.setattr(train, "RECIPES", {"tiny": TINY.replace(seed=1, epochs=1)})
     capsys.readouterr()
     run(tmp_path)
     assert "epoch 1 of 1" in capsys.readouterr().out
@@ -116,18 +219,42 @@ def test_global_random_state_is_untouched(tmp_path):
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_checkpoint_round_trip(tmp_path):
-    """The checkpoint is the model, in eval mode; the manifest tells recipe, checksum and accuracy, and keeps others."""
+def test_checkpoint_round_trip(tmp_path, monkeypatch):
+    """The checkpoint is the model, in eval mode and float32; the manifest tells what it is, and keeps others.
+
+    Weights are kept in half precision, all else as it is, and the accuracy is that of what is kept.
+    """
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "manifest.json").write_text('{"other": {"sha256": "0"}}')
+    published, original, measured, measure = None, train._publish, {}, train._accuracies
+
+    def publish(name, recipe, model, *args):
+        nonlocal published
+        published = copy.deepcopy(model)
+        return original(name, recipe, model, *args)
+
+    def accuracies(model, name):
+        measured.update({key: value.clone() for key, value in model.state_dict().items()})
+        return measure(model, name)
+
+    monkeypatch.setattr(train, "_publish", publish)
+    monkeypatch.setattr(train, "_accuracies", accuracies)
     entry = run(tmp_path)
     model = train.load_checkpoint("tiny", tmp_path / "checkpoints")
     assert not model.training
     saved = load_file(tmp_path / "checkpoints" / "tiny.safetensors")
-    assert all(torch.equal(value, saved[name]) for name, value in model.state_dict().items())
+    trained = {name: value.clone() for name, value in published.state_dict().items()}
+    for name, value in model.state_dict().items():
+        half = value.dim() > 1
+        assert saved[name].dtype == (torch.float16 if half else value.dtype)
+        assert value.dtype in (torch.float32, torch.int64)
+        assert torch.equal(value, measured[name])
+        assert torch.equal(value, trained[name].half().float() if half else trained[name])
+    assert any(not torch.equal(value, trained[name]) for name, value in model.state_dict().items())
     manifest = json.loads((tmp_path / "checkpoints" / "manifest.json").read_text())
     assert manifest == {"other": {"sha256": "0"}, "tiny": entry}
-    assert entry["recipe"] == vars(TINY)
+    assert entry["recipe"] == vars(TINY) | {"device": []}
+    assert (entry["parameters"], entry["nonzero"]) == (17_326, 17_326)
     test = data.load("digits", "test")
     predictions = model(data.normalise(test.pixels)).argmax(1)
     assert entry["accuracy"] == {"test": round(int((predictions == test.labels).sum()) / 72, 4)}
@@ -172,6 +299,126 @@ def test_every_epoch_has_an_order_of_its_own(tmp_path, monkeypatch):
     assert len({state.numpy().tobytes() for _, state in batches}) == 12
 
 
+def test_published_at_the_same_time(tmp_path, monkeypatch):
+    """Of two processes that change the manifest at once, neither loses its entry."""
+    read = train.read_manifest
+
+    def slow(folder) -> dict:
+        manifest = read(folder)
+        time.sleep(0.1)
+        return manifest
+
+    monkeypatch.setattr(train, "read_manifest", slow)
+    monkeypatch.setattr(train, "_accuracies", lambda *_: {"test": 0.1})
+    recipe = train.Recipe("digits", "mlp", 0.01, epochs=1)
+    names = ["one", "two", "three"]
+    models = [networks.build(recipe.network, recipe.width) for _ in names]
+    threads = [
+        threading.Thread(target=train._publish, args=(name, recipe, model, 0.0, tmp_path, ""))
+        for name, model in zip(names, models, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert read(tmp_path).keys() == set(names)
+    assert len(list(tmp_path.iterdir())) == 4  # no lock is left
+
+
+# Recipes
+
+
+def test_recipes():
+    """24 for CIFAR-10 with a twin each; what they start from is a recipe for the same network and images."""
+    named = recipes.RECIPES
+    cifar10 = {name.removesuffix("-cifar10") for name in named if name.endswith("-cifar10")}
+    assert len(cifar10) == 24
+    assert {name.removesuffix("-digits") for name in named if name.endswith("-digits")} == cifar10
+    assert len(named) == 48
+    for name, recipe in named.items():
+        assert name.endswith(f"-{recipe.data}")
+        if recipe.start:
+            start = named[recipe.start]
+            assert (recipe.data, recipe.network, recipe.width) == (start.data, start.network, start.width)
+            assert not start.start
+    common = {"batch": 64, "flip": False}
+    assert named["resnet20-digits"] == recipes.Recipe("digits", "resnet20", 0.5, epochs=30, **common)
+    assert named["vgg8-digits"] == recipes.Recipe("digits", "vgg8", 0.125, epochs=30, **common)
+    assert named["vgg8-0.375-digits"].width == 0.188
+    noisy = recipes.Recipe(
+        "digits", "resnet20", 0.25, 12, lr=0.05, start="resnet20-0.5-digits",
+        device=(("program_error", 0.1),), **common
+    )  # fmt: skip
+    assert named["resnet20-0.5-noise-digits"] == noisy
+
+
+@pytest.mark.parametrize("name", sorted(train.read_manifest()))
+def test_published_checkpoints(name):
+    """Each is of its recipe in the list, as far as its entry tells, and loads in float32, whatever it is kept in."""
+    entry, model = train.manifest_entry(name), train.load_checkpoint(name)
+    listed = json.loads(json.dumps(asdict(recipes.RECIPES[name])))
+    assert entry["recipe"].items() <= listed.items()
+    assert entry["parameters"] == networks.parameter_count(model)
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    kept = load_file(train.CHECKPOINTS / f"{name}.safetensors")
+    assert all(torch.equal(value, kept[key].to(value.dtype)) for key, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data": "mnist"}, "data='mnist': must be one of 'digits', 'cifar10'"),
+        ({"network": "lenet"}, "network='lenet': must be one of 'resnet20'"),
+        ({"width": 0}, "width=0: must be a finite number above 0"),
+        ({"epochs": 0}, "epochs=0: must be a whole number at least 1"),
+        ({"flip": 1}, "flip=1: must be True or False"),
+        ({"label_smoothing": 2}, "label_smoothing=2: must be a number from 0 to 1"),
+        ({"prune": "rows"}, "prune='rows': must be one of '', 'weights', 'channels'"),
+        ({"prune": "weights"}, "sparsity=0.0: must be between 0 and 1 with pruning"),
+        ({"sparsity": 0.5}, "sparsity=0.5: must be between 0 and 1 with pruning, and 0 without"),
+        (
+            {"prune": "weights", "sparsity": 0.5, "device": (("states", 8),)},
+            "prune='weights': must be '' in noise-aware",
+        ),
+        ({"dac_bits": 1, "start": "tiny"}, "dac_bits=1: must be a whole number from 2 to 24, or None for off"),
+        ({"dac_bits": 8}, "dac_bits=8: must be None without `start`"),
+        ({"device": (("noise", 1),)}, "noise=1"),
+        ({"device": (("program_error", -1),)}, "program_error=-1: must be a relative sigma, at least 0"),
+        ({"device": (("read_noise", 0.1),)}, "device=('read_noise', 0.1): must be what keeps a programmed cell"),
+        ({"momentun": 0.5}, "Recipe(momentun=0.5): unknown field; allowed: data"),
+    ],
+)
+def test_wrong_recipes(changes, message):
+    """Each names the field, the value, and what is allowed."""
+    with pytest.raises((TypeError, ValueError), match=re.escape(message)):
+        TINY.replace(**changes)
+
+
+def test_command_line(monkeypatch, capsys):
+    """The list tells what is trained; wrong names end it before anything is trained."""
+    monkeypatch.setattr(train, "RECIPES", recipes.RECIPES)
+    monkeypatch.setattr(train, "train", lambda name: pytest.fail(f"trained {name}"))
+
+    def main(*arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["train", *arguments])
+        return train.main()
+
+    assert main("--list") == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert lines.keys() == recipes.RECIPES.keys()
+    assert "30 epochs  trained  ResNet-20, width 0.5" in lines["resnet20-digits"]
+    end = "5 epochs  -        ResNet-20, width 1; 0.75 of its weights pruned; from resnet20-1-cifar10"
+    assert lines["resnet20-1-weights0.75-cifar10"].replace("trained ", "-       ").endswith(end)
+    for arguments, message in (
+        (("resnet20-digits", "resnet21-digits"), "recipe='resnet21-digits': must be a name that"),
+        ((), "give names"),
+        (("--list", "resnet20-digits"), "give names"),
+    ):
+        with pytest.raises(SystemExit):
+            main(*arguments)
+        assert message in capsys.readouterr().err
+
+
 # Augmentation and schedule
 
 
@@ -200,7 +447,7 @@ def test_mirroring_alternates():
     assert torch.equal(epochs[1], ~epochs[0])
     assert torch.equal(epochs[2], epochs[0])
     assert 400 < int(epochs[0].sum()) < 600
-    still = train.Recipe(**(vars(TINY) | {"flip": False}))
+    still = TINY.replace(flip=False)
     assert not train._mirrored(still, 1000, 0).any()
     assert not train._mirrored(still, 1000, 1).any()
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +14,7 @@ from memlib.chip import AnalogNetwork, design_ranges, map_network
 from memlib.hardware import Hardware
 from memlib.networks import LABELS
 from memlib.points import Point
+from memlib.recalibration import recalibrate
 
 CALIBRATION_IMAGES = 256
 #: The fields of a point that say which network runs on which images.
@@ -34,33 +36,48 @@ def split(point: Point) -> tuple[Shared, dict[str, Any]]:
     return tuple(others.pop(name) for name in SHARED), others
 
 
-def mapped(shared: Shared, hardware: dict[str, Hardware], seed: int) -> tuple[AnalogNetwork, Tensor, Tensor]:
+@dataclass(frozen=True)
+class Prepared:
+    """What all chips of a network share."""
+
+    model: nn.Module
+    calibration: Tensor  #: training images
+    record: Record  #: of the float network on them
+    images: Tensor  #: of the test set
+    labels: Tensor
+
+
+def mapped(
+    shared: Shared, hardware: dict[str, Hardware], seed: int, recalibration: str = "none"
+) -> tuple[AnalogNetwork, Tensor, Tensor]:
     """One chip of the network, and the test images and labels.
 
     Args:
         hardware: by layer name, "*" for the rest.
+        recalibration: see `memlib.recalibrate`; on the calibration images.
 
     Raises:
         ValueError: if checkpoint or images are not those of the point.
     """
-    model, record, images, labels = prepared(*shared)
-    design = tuple((name, _design(choice)) for name, choice in hardware.items())
-    chip = map_network(model, hardware, record, seed, ranges=_ranges(shared, design))
-    return chip, images, labels
+    p = prepared(*shared)
+    ranges = None
+    if any(choice.tile.adc_calibration == "design" for choice in hardware.values()):
+        ranges = _ranges(shared, tuple((name, _design(choice)) for name, choice in hardware.items()))
+    chip = map_network(p.model, hardware, p.record, seed, ranges=ranges)
+    recalibrate(chip, p.model, p.calibration, recalibration)
+    return chip, p.images, p.labels
 
 
 @lru_cache(maxsize=4)
-def prepared(
-    checkpoint: str, weights: str, pixels: str, images: int, calibration_images: int
-) -> tuple[nn.Module, Record, Tensor, Tensor]:
-    """What all chips share, once per process: network, calibration record, test images and labels."""
+def prepared(checkpoint: str, weights: str, pixels: str, images: int, calibration_images: int) -> Prepared:
+    """What all chips of a network share, once per process."""
     train_set, test_set = (data.load(data_of(checkpoint), split) for split in ("train", "test"))
     found = train.manifest_entry(checkpoint)["sha256"], f"{train_set.sha256}-{test_set.sha256}"
     if found != (weights, pixels):
         raise ValueError(f"checkpoint={checkpoint!r}: it, or its images, changed since the sweep began; start it again")
     model = train.load_checkpoint(checkpoint)
-    record = record_inputs(model, train_set.head(calibration_images)[0])
-    return model, record, *test_set.head(images)
+    calibration = train_set.head(calibration_images)[0]
+    return Prepared(model, calibration, record_inputs(model, calibration), *test_set.head(images))
 
 
 def _design(hardware: Hardware) -> Hardware:
@@ -72,8 +89,8 @@ def _design(hardware: Hardware) -> Hardware:
 @lru_cache(maxsize=16)
 def _ranges(shared: Shared, design: tuple[tuple[str, Hardware], ...]) -> dict[str, float]:
     """The ADC ranges of all chips of a design."""
-    model, record, _, _ = prepared(*shared)
-    return design_ranges(model, dict(design), record)
+    p = prepared(*shared)
+    return design_ranges(p.model, dict(design), p.record)
 
 
 def data_of(checkpoint: str) -> str:
@@ -98,10 +115,25 @@ def _pixels(name: str) -> str:
 
 
 def label(checkpoint: str) -> str:
-    """What figures and claims call a checkpoint's network."""
+    """What figures and claims call a checkpoint's network, such as "ResNet-20 (width 0.5), noise-aware"."""
     recipe = train.manifest_entry(checkpoint)["recipe"]
     width = "" if recipe["width"] == 1 else f" (width {recipe['width']:g})"
-    return LABELS[recipe["network"]] + width
+    return LABELS[recipe["network"]] + width + "".join(f", {part}" for part in _treatments(recipe))
+
+
+def family_of(checkpoint: str) -> str:
+    """Its network and treatment, of which there may be several sizes."""
+    recipe = train.manifest_entry(checkpoint)["recipe"]
+    parts = [f"{recipe['prune']} pruned"] if recipe.get("prune") else _treatments(recipe)
+    return ", ".join([LABELS[recipe["network"]], *parts])
+
+
+def _treatments(recipe: dict[str, Any]) -> list[str]:
+    """What was done to it beside plain training."""
+    found = [f"{100 * recipe['sparsity']:.4g} % of its {recipe['prune']} pruned"] if recipe.get("prune") else []
+    if recipe.get("dac_bits"):
+        return [*found, "quantisation-aware"]
+    return [*found, "noise-aware"] if recipe.get("device") else found
 
 
 def inputs(checkpoints: Sequence[str]) -> dict[str, Any]:

@@ -1,0 +1,238 @@
+"""Chips of trained networks under one effect at a time: what the studies of noise, capacity and training share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from memlib.accuracy import correct
+from memlib.claims import Claim, above
+from memlib.device import PRESETS, Device
+from memlib.hardware import Hardware
+from memlib.mapping import Mapping
+from memlib.points import Point
+from memlib.recalibration import METHODS
+from memlib.statistics import Interval, crossed_interval, pack, unpack
+from memlib.studies.trained import mapped, shared_fields, split
+from memlib.tile import Tile
+from memlib.validate import fail, one_of, whole
+
+#: The hardware that effects are added to: an ideal device, and 8-bit converters.
+BASE = {"device": "10k_100k", "rows": 128, "cols": 128, "dac_bits": 8, "adc_bits": 8}
+#: Resistances of wires take the sparse layout minutes a chip, see 08_parasitics.
+DENSE_ONLY = ("wires",)
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a severity sets."""
+
+    title: str
+    unit: str  #: of the severity, for axes
+    names: tuple[str, ...]  #: fields of device or tile that are set to the severity
+    random: bool = True  #: whether chips differ
+    constants: dict[str, float] = field(default_factory=dict)  #: fields that go with it
+
+
+def _published(preset: str, *names: str) -> dict[str, float]:
+    """What was measured of a device, by field."""
+    return {name: PRESETS[preset][name] for name in names}
+
+
+EFFECTS: dict[str, Effect] = {
+    "program_error": Effect("programming error", "sigma by range", ("program_error",)),
+    "d2d": Effect("device-to-device variation", "relative sigma", ("d2d_on", "d2d_off")),
+    "states": Effect("finite conductance states", "states", ("states",), random=False),
+    "stuck_on": Effect("stuck at LRS", "fraction of cells", ("stuck_on",)),
+    "stuck_off": Effect("stuck at HRS", "fraction of cells", ("stuck_off",)),
+    "unformed": Effect("not formed", "fraction of cells", ("unformed",)),
+    "read_noise": Effect("read noise", "relative sigma", ("read_noise",)),
+    "retention": Effect(
+        "retention (neurram)", "s", ("retention_time",), constants=_published("neurram", "retention_spread")
+    ),
+    "endurance": Effect(
+        "endurance (hfalo)",
+        "cycles",
+        ("endurance_cycles",),
+        random=False,
+        constants=_published("hfalo", "endurance_onset", "endurance_on", "endurance_off"),
+    ),
+    "iv": Effect("sinh I-V", "v0 (V)", ("v0",), random=False),
+    "transistors": Effect("transistors", "ohm", ("r_transistor",), random=False),
+    "wires": Effect("wires", "ohm a segment", ("r_row", "r_col"), random=False),
+    "dac_bits": Effect("DAC", "bits", ("dac_bits",), random=False),
+    "adc_bits": Effect("ADC", "bits", ("adc_bits",), random=False),
+    "adc_errors": Effect("ADC gain and offset", "relative sigma", ("adc_gain_error", "adc_offset_error")),
+}
+
+
+def evaluate(point: Point, seed: int) -> dict[str, Any]:
+    """Accuracy of one chip, and which images it gets right.
+
+    Args:
+        point: as `make_point` makes it.
+        seed: device seed.
+
+    Raises:
+        ValueError: if checkpoint or images are not those of the point.
+    """
+    shared, others = split(point)
+    recalibration, layer = others.pop("recalibration", "none"), others.pop("layer", None)
+    hardware = _hardware(**others)
+    by_layer = {"*": hardware}
+    if layer:
+        by_layer = {"*": hardware.replace(device=hardware.device.ideal()), layer: hardware}
+    chip, images, labels = mapped(shared, by_layer, seed, recalibration)
+    hits = correct(chip, images, labels)
+    return {"accuracy": hits.double().mean().item(), "correct": pack(hits.numpy())}
+
+
+def _hardware(device: str, **choices: Any) -> Hardware:
+    """From a device preset's name and fields of device, tile and mapping."""
+    changes, tile, mapping = (
+        {f.name: choices.pop(f.name) for f in fields(kind) if f.name in choices} for kind in (Device, Tile, Mapping)
+    )
+    for name in choices:
+        fail("field", name, "a field of Device, Tile or Mapping")
+    return Hardware(Device.preset(device).replace(**changes), Tile(**tile), Mapping(**mapping))
+
+
+def make_point(
+    checkpoint: str,
+    images: int,
+    effect: str = "program_error",
+    severity: float = 0,
+    layout: str = "dense",
+    recalibration: str = "none",
+    layer: str | None = None,
+    **choices: Any,
+) -> Point:
+    """One network on one hardware; an effect of severity 0 is off and leaves no trace, nor does any other default.
+
+    Args:
+        recalibration: see `memlib.recalibrate`.
+        layer: the one layer that has the device's effects; None: all have.
+        choices: further fields of device, tile or mapping.
+
+    Raises:
+        ValueError: if no such hardware can be.
+    """
+    one_of("effect", effect, EFFECTS)
+    one_of("recalibration", recalibration, METHODS)
+    chosen = EFFECTS[effect]
+    hardware = BASE | (dict.fromkeys(chosen.names, severity) | chosen.constants if severity else {}) | choices
+    if layout != "dense":
+        hardware["layout"] = layout
+    _hardware(**hardware)
+    switches = {} if recalibration == "none" else {"recalibration": recalibration}
+    if layer:
+        switches["layer"] = layer
+    return {**shared_fields(checkpoint, images), **hardware, **switches}
+
+
+def seeds_of(n: int) -> Callable[[Point], range]:
+    """Device seeds of a point: n of them, but one where chips do not differ.
+
+    Raises:
+        ValueError: if n is below 2, of which no interval over chips can be made.
+    """
+    whole("device_seeds", n, 2)
+    random = {name for effect in EFFECTS.values() if effect.random for name in effect.names}
+    return lambda point: range(n) if any(name in random for name in point) else range(1)
+
+
+class Chips:
+    """The results of a sweep, by point."""
+
+    def __init__(self, results: pd.DataFrame) -> None:
+        names = list(results)[: list(results).index("seed")]
+        self._hits: dict[frozenset, np.ndarray] = {}
+        for _, group in results.groupby(names, dropna=False, sort=False):
+            group = group.sort_values("seed")
+            hits = [unpack(text, n) for text, n in zip(group["correct"], group["images"], strict=True)]
+            self._hits[_key(group.iloc[0][names].dropna().to_dict())] = np.stack(hits).astype(float)
+
+    def hits(self, point: Point) -> np.ndarray:
+        """(seeds, images) 1.0 or 0.0 for right or wrong; one row where chips do not differ.
+
+        Raises:
+            KeyError: if the sweep had no such point.
+        """
+        return self._hits[_key(point)]
+
+    def loss(self, loss: "Loss") -> np.ndarray:
+        """(seeds, images) what each image lost: -1, 0 or 1."""
+        return self.hits(loss.baseline) - self.hits(loss.point)
+
+    def lost(self, loss: "Loss") -> Interval:
+        """The mean of `loss` with its 95 % interval."""
+        return crossed_interval(self.loss(loss), low=-1, extra=1)
+
+
+def _key(point: Point) -> frozenset:
+    return frozenset(point.items())
+
+
+def interval_columns(i: Interval) -> dict[str, Any]:
+    """An interval of accuracies, or of what is lost of them, as columns of a table."""
+    return {"accuracy": i.mean, "low": i.low, "high": i.high, "n": i.n, "images": i.images}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How chips are set up after programming."""
+
+    recalibration: str = "none"  #: see `memlib.recalibrate`
+    adc_calibration: str = "design"  #: see `Tile.adc_calibration`
+
+    def __str__(self) -> str:
+        """What statements add, such as " (batch norm recalibrated, ADC ranges of the chip)"."""
+        recalibrated = {"none": "", "gain": "columns rescaled", "batch_norm": "batch norm recalibrated"}
+        parts = [recalibrated[self.recalibration], "ADC ranges of the chip" if self.adc_calibration == "chip" else ""]
+        return f" ({', '.join(filter(None, parts))})" if any(parts) else ""
+
+
+#: Those that claims are decided in.
+SETTINGS = tuple(Setting(r, a) for r in ("none", "batch_norm") for a in ("design", "chip"))
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What an effect costs a network on some hardware, in a setting."""
+
+    point: Point
+    baseline: Point  #: the same without the effect
+
+    @classmethod
+    def of(
+        cls, checkpoint: str, images: int, effect: str, severity: float, setting: Setting = SETTINGS[0], **more: Any
+    ) -> "Loss":
+        """See `make_point`, which takes `more`."""
+        if setting.adc_calibration != "design":
+            more["adc_calibration"] = setting.adc_calibration
+
+        def point(level: float) -> Point:
+            return make_point(checkpoint, images, effect, level, recalibration=setting.recalibration, **more)
+
+        return cls(point(severity), point(0))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The claim that a weighted sum of losses is above 0, decided on the same device seeds and images."""
+
+    statement: str
+    terms: tuple[tuple[float, Loss], ...]  #: weight and loss
+
+    @property
+    def points(self) -> list[Point]:
+        """All that it needs."""
+        return [point for _, loss in self.terms for point in (loss.baseline, loss.point)]
+
+    def claim(self, chips: Chips) -> Claim:
+        """The claim, decided on the results of a sweep."""
+        bound = sum(abs(weight) for weight, _ in self.terms)
+        total = sum(weight * chips.loss(loss) for weight, loss in self.terms)
+        return above(self.statement, crossed_interval(total / bound, low=-1, extra=1).scaled(bound))

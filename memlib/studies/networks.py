@@ -1,0 +1,133 @@
+"""The study 03_networks: the zoo, its sizes, connectivities, weights and baseline accuracies."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from torch import nn
+
+from memlib import data, train
+from memlib.accuracy import correct
+from memlib.claims import Claim, above, exactly
+from memlib.layers import Geometry, matrix_layers
+from memlib.networks import mac_count
+from memlib.progress import progress
+from memlib.pruning import nonzero_count
+from memlib.statistics import crossed_interval, difference_interval
+from memlib.studies.trained import data_of, family_of, label, origin
+
+#: Points of accuracy on the whole test set that the networks for CIFAR-10 should reach.
+WANTED = {"resnet20-cifar10": 0.88, "vgg8-0.375-cifar10": 0.89, "mobilenetv2-cifar10": 0.89}
+
+
+def zoo(checkpoints: Sequence[str], images: int) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """A row per network, and which test images each gets right, (1, images).
+
+    Returns:
+        parameters (less pruned ones), MACs (with pruned weights), connections (the share of those that ordinary layers
+        between the same channels would have), accuracy on the first `images` test images with its interval, and from
+        the training: accuracy on lossless originals and the same images as tested, epochs, seconds on one core.
+    """
+    rows, hits = [], {}
+    for name in progress(checkpoints, unit="networks"):
+        model, entry = train.load_checkpoint(name), train.manifest_entry(name)
+        x, y = data.load(data_of(name), "test").head(images)
+        hits[name] = correct(model, x, y)[None].numpy().astype(float)
+        i = crossed_interval(hits[name])
+        kept = {key.partition("_")[0]: value for key, value in entry["accuracy"].items() if "_" in key}
+        rows.append(
+            {
+                "checkpoint": name,
+                "network": label(name),
+                "family": family_of(name),
+                "parameters": nonzero_count(model),
+                "macs": mac_count(model),
+                "connections": connections(model),
+                "accuracy": i.mean,
+                "low": i.low,
+                "high": i.high,
+                "images": images,
+                "originals": kept.get("lossless"),
+                "the same as tested": kept.get("test"),
+                "epochs": entry["recipe"]["epochs"],
+                "seconds": entry["seconds"],
+            }
+        )
+    return pd.DataFrame(rows), hits
+
+
+def connections(model: nn.Module) -> float:
+    """Weights that are there and not 0, by those of convolutions and linear layers that connect all channels."""
+    layers = matrix_layers(model).values()
+    there = sum(int(layer.weight.detach().count_nonzero()) for layer in layers)
+    return there / sum(layer.weight.numel() * Geometry.of(layer).groups for layer in layers)
+
+
+def weight_histograms(checkpoints: Sequence[str], bins: int = 80) -> pd.DataFrame:
+    """The distribution of all weights, each relative to the largest of its layer: density over bins of -1 to 1."""
+    edges = np.linspace(-1, 1, bins + 1)
+    rows = []
+    for name in checkpoints:
+        layers = matrix_layers(train.load_checkpoint(name)).values()
+        weights = np.concatenate([(w / w.abs().max()).flatten().numpy() for w in (x.weight.detach() for x in layers)])
+        density, _ = np.histogram(weights, edges, density=True)
+        rows += [
+            {"checkpoint": name, "weight": x, "density": d}
+            for x, d in zip((edges[1:] + edges[:-1]) / 2, density, strict=True)
+        ]
+    return pd.DataFrame(rows)
+
+
+def claims(hits: dict[str, np.ndarray], checkpoints: Sequence[str]) -> list[Claim]:
+    """Whether networks reach what they should; and whether, at equal parameters, fewer connections cost accuracy."""
+    found = []
+    for name, wanted in WANTED.items():
+        if name in hits:
+            reached = train.manifest_entry(name)["accuracy"]["test"]
+            statement = f"{label(name)} reaches {100 * wanted:g} % on the test set"
+            found.append(exactly(statement, 100 * reached, reached >= wanted, "%"))
+    ordinary, *others = checkpoints
+    for other in others:
+        statement = f"one training each: {label(other)} is less accurate than {label(ordinary)}"
+        found.append(above(statement, difference_interval(hits[ordinary], hits[other])))
+    return found
+
+
+def plot(table: pd.DataFrame, histograms: pd.DataFrame) -> Figure:
+    """Accuracy over parameters and over MACs, a marker per network; and distributions of weights."""
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(11, 3.7))
+    families = list(table["family"].unique())
+    looks = dict(
+        zip(families, zip(sns.color_palette("colorblind", len(families)), "osD^vPXp<>", strict=False), strict=True)
+    )
+    for family, (color, marker) in looks.items():
+        part = table[table["family"] == family].sort_values("parameters")
+        y, low, high = (100 * part[name] for name in ("accuracy", "low", "high"))
+        for axis, x in ((left, part["parameters"]), (middle, part["macs"])):
+            look = {"color": color, "marker": marker, "label": family, "markersize": 4.5, "linewidth": 0.8}
+            axis.errorbar(x, y, (y - low, high - y), capsize=1.5, elinewidth=0.8, **look)
+    for axis, name in ((left, "parameters that are not pruned"), (middle, "multiplications of an inference")):
+        axis.set(xscale="log", xlabel=name, ylabel="accuracy (%)")
+    left.legend(frameon=False, fontsize="x-small", loc="lower right")
+    names = list(histograms["checkpoint"].unique())
+    for name, color, line in zip(
+        names, sns.color_palette("colorblind"), ("-", "--", "-.", ":", "-", "--"), strict=False
+    ):
+        part = histograms[(histograms["checkpoint"] == name) & (histograms["density"] > 0)]
+        right.plot(part["weight"], part["density"], color=color, linestyle=line, linewidth=1.1, label=label(name))
+    right.set(yscale="log", xlabel="weight, relative to the largest of its layer", ylabel="density")
+    right.legend(frameon=False, fontsize="x-small")
+    note = f"{origin(list(table['checkpoint']))}: {table['images'].max()} test images; bars: 95 % intervals over images"
+    figure.text(0.01, 0.006, note, fontsize="small", color="0.3")
+    figure.tight_layout(rect=(0, 0.04, 1, 1))
+    return figure
+
+
+def shown(table: pd.DataFrame) -> Any:
+    """The table for people."""
+    columns = ["checkpoint", "parameters", "macs", "connections", "epochs"]
+    return table[columns].assign(connections=table["connections"].map("{:.2g}".format))

@@ -1,0 +1,147 @@
+"""The study 04_non_idealities: what each effect costs, by network and layout; is the sparse layout noisier?"""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import seaborn as sns
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from memlib.points import Point
+from memlib.statistics import crossed_interval
+from memlib.studies.effects import (
+    DENSE_ONLY,
+    EFFECTS,
+    SETTINGS,
+    Chips,
+    Comparison,
+    Loss,
+    evaluate,
+    interval_columns,
+    make_point,
+    seeds_of,
+)
+from memlib.studies.trained import label, origin
+
+__all__ = ["evaluate"]
+
+#: How a layout is drawn: line, and whether markers are filled.
+STYLES = {"dense": ("-", True), "sparse": ("--", False)}
+MARKERS = "osD^v"
+
+
+def points(
+    checkpoints: Sequence[str],
+    sparse_checkpoints: Sequence[str],
+    images: int,
+    severities: dict[str, Sequence[float]],
+) -> list[tuple[dict[str, Any], Point]]:
+    """The points of the figure with their labels; severity 0 is the baseline that all effects share."""
+    found = []
+    for layout, chosen in (("dense", checkpoints), ("sparse", sparse_checkpoints)):
+        for checkpoint, (effect, levels) in itertools.product(chosen, severities.items()):
+            if layout == "sparse" and effect in DENSE_ONLY:
+                continue
+            for severity in (0, *levels):
+                labels = {"checkpoint": checkpoint, "layout": layout, "effect": effect, "severity": severity}
+                found.append((labels, make_point(checkpoint, images, effect, severity, layout)))
+    return found
+
+
+def comparisons(
+    checkpoints: Sequence[str], images: int, effects: Sequence[str], severities: Sequence[float]
+) -> list[Comparison]:
+    """Dense against sparse: in all settings for the first effect, in the first setting for the others."""
+    found = []
+    for checkpoint, (effect, severity) in itertools.product(checkpoints, zip(effects, severities, strict=True)):
+        name = f"{label(checkpoint)}, {EFFECTS[effect].title} {severity:g}"
+        at = checkpoint, images, effect, severity
+        for setting in SETTINGS if effect == effects[0] else SETTINGS[:1]:
+            terms = (1.0, Loss.of(*at, setting, layout="sparse")), (-1.0, Loss.of(*at, setting))
+            found.append(Comparison(f"{name}: the sparse layout loses more than the dense one{setting}", terms))
+        used, unformed = (Loss.of(*at, layout="sparse", **more) for more in ({}, {"unused": "unformed"}))
+        statement = f"{name}: the sparse layout loses more if unused cells are at HRS than if they are unformed"
+        found.append(Comparison(statement, ((1.0, used), (-1.0, unformed))))
+    return found
+
+
+def sweeps(
+    checkpoints: Sequence[str],
+    sparse_checkpoints: Sequence[str],
+    images: int,
+    device_seeds: int,
+    claim_checkpoints: Sequence[str],
+    claim_effects: Sequence[str],
+    claim_severities: Sequence[float],
+    claim_images: int,
+    claim_seeds: int,
+    **severities: Sequence[float],
+) -> list[tuple[list[Point], Any]]:
+    """Points and seeds of the figure, and of the claims, from the notebook's parameters."""
+    figure = [point for _, point in points(checkpoints, sparse_checkpoints, images, severities)]
+    compared = comparisons(claim_checkpoints, claim_images, claim_effects, claim_severities)
+    claims = [point for comparison in compared for point in comparison.points]
+    return [(figure, seeds_of(device_seeds)), (claims, seeds_of(claim_seeds))]
+
+
+def tidy(results: pd.DataFrame, labelled: Sequence[tuple[dict[str, Any], Point]]) -> pd.DataFrame:
+    """A row per labelled point: mean accuracy over chips, with its 95 % interval."""
+    chips = Chips(results)
+    return pd.DataFrame([labels | interval_columns(crossed_interval(chips.hits(point))) for labels, point in labelled])
+
+
+def plot(frame: pd.DataFrame, columns: int = 5, chance: float = 0.1) -> Figure:
+    """A panel per effect: accuracy over severity, a line per network and layout."""
+    effects, checkpoints = list(frame["effect"].unique()), list(frame["checkpoint"].unique())
+    rows = -(-len(effects) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(2.1 * columns, 2.05 * rows + 0.8), sharey=True, squeeze=False)
+    colors = dict(zip(checkpoints, sns.color_palette("colorblind", len(checkpoints)), strict=True))
+    for effect, axis in itertools.zip_longest(effects, axes.flat):
+        if effect is None:
+            axis.set_visible(False)
+            continue
+        part = frame[frame["effect"] == effect]
+        for (checkpoint, layout), line in part.groupby(["checkpoint", "layout"], sort=False):
+            _line(axis, line, checkpoints.index(checkpoint), layout, colors[checkpoint])
+        levels = [f"{level:g}" if level else "off" for level in part["severity"].unique()]
+        axis.set_xticks(range(len(levels)), levels)
+        axis.axhline(100 * chance, color="0.6", linewidth=0.7, linestyle=":")
+        axis.set_title(EFFECTS[effect].title)
+        axis.set_xlabel(EFFECTS[effect].unit)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("accuracy (%)")
+    axes[0, 0].set_ylim(0, 102)
+    _legend(figure, frame, colors)
+    figure.tight_layout(rect=(0, 0.03, 1, 1 - 0.35 / figure.get_size_inches()[1]))
+    return figure
+
+
+def _line(axis: Axes, line: pd.DataFrame, number: int, layout: str, color: Any) -> None:
+    style, filled = STYLES[layout]
+    mean, low, high = (100 * line[name] for name in ("accuracy", "low", "high"))
+    dodge = 0.05 * (number - 1) + 0.025 * (layout == "sparse")  # so that intervals do not hide each other
+    axis.errorbar(
+        [x + dodge for x in range(len(line))], mean, (mean - low, high - mean), color=color, linestyle=style,
+        marker=MARKERS[number % len(MARKERS)], markerfacecolor=color if filled else "white", markersize=3.5,
+        linewidth=1, capsize=1.5, elinewidth=0.8,
+    )  # fmt: skip
+
+
+def _legend(figure: Figure, frame: pd.DataFrame, colors: dict[str, Any]) -> None:
+    handles = [
+        Line2D([], [], color=color, marker=MARKERS[i % len(MARKERS)], markersize=4, label=label(checkpoint))
+        for i, (checkpoint, color) in enumerate(colors.items())
+    ]
+    for layout in frame["layout"].unique():
+        style, filled = STYLES[layout]
+        face = "0.3" if filled else "white"
+        look = {"color": "0.3", "linestyle": style, "marker": "o", "markerfacecolor": face, "markersize": 4}
+        handles.append(Line2D([], [], **look, label=f"{layout} layout"))
+    figure.legend(handles=handles, loc="upper center", ncols=len(handles), frameon=False)
+    note = f"{origin(list(colors))}: {frame['images'].max()} test images; {frame['n'].max()} chips where anything is "
+    note += "random; bars: 95 % intervals; dotted: chance"
+    figure.text(0.01, 0.008, note, fontsize="small", color="0.3")

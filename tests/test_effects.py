@@ -1,0 +1,90 @@
+"""What studies of noise share: points, chips by point, and claims about weighted sums of losses."""
+
+import numpy as np
+import pytest
+from made_up import made_up
+
+from memlib import data, train
+from memlib.accuracy import correct
+from memlib.calibration import record_inputs
+from memlib.chip import map_network
+from memlib.device import Device
+from memlib.hardware import Hardware
+from memlib.points import tasks
+from memlib.recalibration import recalibrate
+from memlib.statistics import difference_interval, pack
+from memlib.studies.effects import EFFECTS, SETTINGS, Chips, Comparison, Loss, Setting, evaluate, make_point, seeds_of
+from memlib.tile import Tile
+
+NETWORK = "vgg8-digits"
+
+
+def test_what_is_off_leaves_no_trace():
+    """All effects share one baseline, of one chip; random effects have all seeds, the others one."""
+    points = [make_point(NETWORK, 10, effect, 0) for effect in EFFECTS]
+    assert len(tasks(points, evaluate, seeds_of(3))) == 1
+    severities = {"states": 8, "dac_bits": 4, "adc_bits": 4, "endurance": 1e6, "retention": 1e4}
+    points = [make_point(NETWORK, 10, effect, severities.get(effect, 0.1)) for effect in EFFECTS]
+    deterministic = sum(not effect.random for effect in EFFECTS.values())
+    assert len(tasks(points, evaluate, seeds_of(3))) == deterministic + 3 * (len(EFFECTS) - deterministic)
+    assert make_point(NETWORK, 10, recalibration="none", layer=None) == make_point(NETWORK, 10)
+
+
+def test_a_point_is_a_chip():
+    """Layout, effect in one layer, ADC ranges of the chip and recalibration, as by hand with `map_network`."""
+    model, (images, labels) = train.load_checkpoint(NETWORK), data.load("digits", "test").head(100)
+    calibration = data.load("digits", "train").head(256)[0]
+    point = make_point(NETWORK, 100, "program_error", 1.0, recalibration="gain", layer="0", adc_calibration="chip")
+    noisy = Hardware(Device(program_error=1.0), Tile(adc_calibration="chip"))
+    by_layer = {"*": noisy.replace(device=Device()), "0": noisy}
+    chip = map_network(model, by_layer, record_inputs(model, calibration), seed=2)
+    recalibrate(chip, model, calibration, "gain")
+    assert evaluate(point, 2)["correct"] == pack(correct(chip, images, labels).numpy())
+    assert evaluate(point, 2) != evaluate({**point, "recalibration": "none"}, 2)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("effect", "rain"), ("recalibration", "hope"), ("field", None), ("layout", "round")]
+)
+def test_points_that_cannot_be(field, value):
+    """They are refused when they are made."""
+    with pytest.raises(ValueError, match=field):
+        make_point(NETWORK, 10, **{field: value})
+
+
+def test_chips_by_point():
+    """Fields that only some points have, and numbers that a table turns into floats, do not confuse."""
+    levels = (0, 0.5)
+    points = [make_point(NETWORK, 80, "stuck_on", level) for level in levels]
+    points += [make_point(NETWORK, 80, "states", 8), make_point(NETWORK, 80, layer="0", effect="d2d", severity=0.1)]
+    chips = Chips(made_up(points, seeds_of(3), lambda p: 0.25 * (1 + points.index(p)) - 0.25 * (p == points[3])))
+    assert [chips.hits(point).mean() for point in points] == [0.25, 0.5, 0.75, 0.75]
+    assert [len(chips.hits(point)) for point in points] == [1, 3, 1, 3]
+    assert chips.lost(Loss(points[0], points[1])).mean == pytest.approx(0.25)
+    with pytest.raises(KeyError):
+        chips.hits(make_point(NETWORK, 80, "states", 16))
+
+
+def test_claims_about_sums_of_losses():
+    """Half of one loss minus another: its mean by hand; of two losses, the interval of their difference."""
+    noisy, worse = (Loss.of(NETWORK, 400, "d2d", severity) for severity in (0.1, 0.2))
+    reached = {0.1: 0.7, 0.2: 0.45}
+    points = [noisy.point, worse.point, noisy.baseline]
+    chips = Chips(made_up(points, seeds_of(10), lambda p: reached.get(p.get("d2d_on"), 0.95)))
+    half = Comparison("half", ((0.5, worse), (-1.0, noisy)))
+    assert half.points == [worse.baseline, worse.point, noisy.baseline, noisy.point]
+    claim = half.claim(chips)
+    assert (claim.verdict, claim.n, claim.images) == ("undecided", 10, 400)
+    assert claim.effect == pytest.approx(100 * (0.5 * 0.5 - 0.25))
+    claim = Comparison("more", ((1.0, worse), (-1.0, noisy))).claim(chips)
+    expected = difference_interval(chips.hits(noisy.point), chips.hits(worse.point))
+    assert claim.effect == pytest.approx(100 * expected.mean)
+    assert np.allclose([claim.low, claim.high], [100 * expected.low, 100 * expected.high], atol=0.5)
+    assert claim.verdict == "confirmed"
+
+
+def test_settings_differ_in_points_and_words():
+    """Four settings, four baselines, four descriptions."""
+    losses = [Loss.of(NETWORK, 10, "d2d", 0.1, setting) for setting in SETTINGS]
+    assert len({str(loss.baseline) for loss in losses}) == len({str(setting) for setting in SETTINGS}) == 4
+    assert str(Setting()) == ""

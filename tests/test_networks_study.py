@@ -1,0 +1,51 @@
+"""The zoo's table, weights and claims."""
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from torch import nn
+
+from memlib import data, train
+from memlib.studies import networks as study
+
+mpl.use("agg")
+
+
+def test_connections_by_hand():
+    """Half of an ordinary layer pruned, and a layer of two groups: 18 + 18 of 36 + 36 weights are there."""
+    ordinary, grouped = nn.Conv2d(2, 2, 3, bias=False), nn.Conv2d(2, 2, 3, groups=2, bias=False)
+    assert study.connections(nn.Sequential(ordinary)) == 1
+    ordinary.weight.data[:, 0] = 0
+    assert study.connections(nn.Sequential(ordinary, grouped)) == pytest.approx((18 + 18) / (36 + 36))
+
+
+def test_table_weights_and_figure():
+    """Accuracies are those of torch, densities add up to 1, markers have intervals."""
+    names = ["vgg8-digits", "mlp-digits"]
+    table, hits = study.zoo(names, 200)
+    images = data.load("digits", "test")
+    few = data.Images(images.pixels[:200], images.labels[:200], "")
+    expected = [train.digital_accuracy(train.load_checkpoint(name), few) for name in names]
+    assert table["accuracy"].tolist() == pytest.approx(expected)
+    assert [hits[name].mean() for name in names] == pytest.approx(expected)
+    all_of_them = [train.manifest_entry(name)["parameters"] for name in names]
+    assert table["parameters"].tolist() == pytest.approx(all_of_them, abs=2)  # a weight may have become 0
+    assert study.connections(train.load_checkpoint("vgg8-digits")) == 1
+    histograms = study.weight_histograms(names, bins=50)
+    assert np.allclose(histograms.groupby("checkpoint")["density"].sum() * 2 / 50, 1)
+    figure = study.plot(table, histograms)
+    assert [len(axis.containers) for axis in figure.axes[:2]] == [2, 2]
+    mpl.pyplot.close(figure)
+
+
+def test_claims(monkeypatch):
+    """A network that reaches what it should, and one that is 20 points worse than another."""
+    monkeypatch.setattr(study, "WANTED", {"vgg8-digits": 0.99, "mlp-digits": 1.01})
+    hits = {"vgg8-digits": np.ones((1, 500)), "mlp-digits": (np.arange(500) < 400)[None].astype(float)}
+    found = study.claims(hits, ["vgg8-digits", "mlp-digits"])
+    assert [(claim.verdict, claim.unit, claim.exploratory) for claim in found] == [
+        ("confirmed", "%", False),
+        ("refuted", "%", False),
+        ("confirmed", "points", True),
+    ]
+    assert found[2].effect == pytest.approx(20)

@@ -1,0 +1,52 @@
+"""The study of training and recalibration: its points, claims and figures, on made-up results."""
+
+import matplotlib as mpl
+import pytest
+from made_up import made_up
+
+from memlib.presets import PRESETS
+from memlib.studies import training as study
+from memlib.studies.effects import seeds_of
+
+mpl.use("agg")
+PARAMETERS = PRESETS["smoke"]["12_training"]
+PAIRS = study.pairs_of(PARAMETERS["plain_checkpoints"], PARAMETERS["aware_checkpoints"])
+
+
+def test_verdicts_follow_the_measurements():
+    """Training leaves 0.04 of a loss of 0.2, which others lose twice; rescaling leaves all, batch norm a quarter."""
+
+    def accuracy(point):
+        aware, first = "noise" in point["checkpoint"], point["checkpoint"].startswith("resnet20-")
+        loss = (0.04 if aware else 0.2) * (1 if first else 2)
+        recalibrated = 0.25 if point.get("recalibration") == "batch_norm" else 1
+        return 0.9 - 0.01 * aware - bool(point.get("program_error")) * (loss * recalibrated - 0.01 * aware)
+
+    compared = study.comparisons(PAIRS, 5000, 0.05)
+    points = list({str(p): p for comparison in compared for p in comparison.points}.values())
+    chips = study.Chips(made_up(points, seeds_of(10), accuracy))
+    claims = [comparison.claim(chips) for comparison in compared]
+    assert {c.verdict for c in claims if "noise-aware training recovers" in c.statement} == {"confirmed"}
+    assert {c.verdict for c in claims if "rescaling columns recovers" in c.statement} == {"refuted"}
+    assert {c.verdict for c in claims if "recalibrating batch norm recovers" in c.statement} == {"confirmed"}
+    assert {round(c.effect, 6) for c in claims if "still costs more" in c.statement} == {4, 1}
+    first = next(c for c in claims if "noise-aware training recovers" in c.statement)
+    assert first.effect == pytest.approx(100 * (0.5 * 0.2 - 0.04))
+
+
+def test_figures():
+    """A row per network and a column per recalibration; a panel per effect of coarse hardware."""
+    labelled = study.points(PAIRS, 100, [0.02, 0.05])
+    frame = study.tidy(made_up([p for _, p in labelled], seeds_of(3), lambda p: 0.8), labelled)
+    assert len(frame) == len(PAIRS) * 3 * 3 * 2
+    figure = study.plot(frame)
+    assert len(figure.axes) == 3 * len(PAIRS)
+    assert all(len(axis.containers) == 2 for axis in figure.axes)
+    labelled = study.quantised_points(
+        tuple(PARAMETERS["quantised_checkpoints"]), 100, {"states": [8, 4], "dac_bits": [4]}
+    )
+    frame = study.tidy(made_up([p for _, p in labelled], seeds_of(3), lambda p: 0.8), labelled)
+    assert (frame["n"] == 1).all()
+    figure = study.plot_quantised(frame)
+    assert [axis.get_xlabel() for axis in figure.axes] == ["finite conductance states: states", "DAC: bits"]
+    mpl.pyplot.close("all")
