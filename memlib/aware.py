@@ -4,6 +4,9 @@ Covered: every static effect of the device (`Device.program`), with fresh cells 
 clipping of inputs; in the differential scheme and the dense layout, so with one pair of cells for each weight. Not
 covered: ADCs, read noise, wires, unused cells between the groups of a grouped layer (that is, they are unformed), and
 the other schemes and layouts.
+
+If batch norm takes each batch's own statistics, those of the very cells that the batch ran on, what is learnt counts on
+statistics that are measured anew on every chip; a recipe's `frozen_statistics` makes training do without.
 """
 
 import contextlib
@@ -25,8 +28,6 @@ from memlib.tile import code_limits
 
 class Programmed(nn.Module):
     """A parametrisation: in training, the weight that freshly programmed cells hold; its gradient passes unchanged.
-
-    Batch norm's running statistics become those of the noisy network, as its chips need them.
 
     Args:
         source: of all random numbers, which advances with every use.

@@ -6,11 +6,12 @@ from typing import Any
 ORDINARY = [f"resnet20-{width}-cifar10" for width in ("0.25", "0.5", "0.71", "1")]
 GROUPED = [f"resnet20_grouped-{width}-cifar10" for width in ("0.5", "1", "2")]
 SEPARABLE = [f"resnet20_separable-{width}-cifar10" for width in ("0.65", "1.4", "2.9")]
-PRUNED = [f"resnet20-1-weights{part}-cifar10" for part in ("0.5", "0.75", "0.9375")]
+PRUNED = [f"resnet20-1-weights{part}-cifar10" for part in ("0.75", "0.9375")]
 THINNED = [f"resnet20-1-channels{part}-cifar10" for part in ("0.5", "0.75")]
 #: One of each connectivity, with about the same number of parameters.
 EQUALS = [ORDINARY[1], GROUPED[1], SEPARABLE[1]]
 AWARE = [name.replace("-cifar10", "-noise-cifar10") for name in EQUALS]
+BATCH = "resnet20-0.5-noise_batch-cifar10"
 QUANTISED = "resnet20-0.5-quantised-cifar10"
 LARGEST = ["resnet20-cifar10", "vgg8-cifar10", "vgg8-0.375-cifar10", "mobilenetv2-cifar10", "mlp-cifar10"]
 
@@ -33,14 +34,14 @@ PAPER: dict[str, dict[str, Any]] = {
         "claim_tile_size": 128,
     },
     "03_networks": {
-        "checkpoints": [*LARGEST, *ORDINARY, *GROUPED, *SEPARABLE, *PRUNED, *THINNED, *AWARE, QUANTISED],
-        "weight_checkpoints": [*EQUALS, PRUNED[1], "vgg8-cifar10", "mobilenetv2-cifar10"],
+        "checkpoints": [*LARGEST, *ORDINARY, *GROUPED, *SEPARABLE, *PRUNED, *THINNED, *AWARE, BATCH, QUANTISED],
+        "weight_checkpoints": [*EQUALS, PRUNED[0], "vgg8-cifar10", "mobilenetv2-cifar10"],
         "claim_checkpoints": EQUALS,
         "images": 10_000,
     },
     "04_non_idealities": {
-        "checkpoints": ["resnet20-cifar10", "vgg8-cifar10", "mobilenetv2-cifar10", "mlp-cifar10"],
-        "sparse_checkpoints": ["resnet20-cifar10", "vgg8-cifar10"],
+        "checkpoints": [ORDINARY[0], "mobilenetv2-cifar10", "vgg8-cifar10", "resnet20-cifar10", "mlp-cifar10"],
+        "sparse_checkpoints": [ORDINARY[0], "vgg8-cifar10", "resnet20-cifar10"],
         "images": 1000,
         "device_seeds": 3,
         "program_error": [0.02, 0.05, 0.1],
@@ -58,7 +59,7 @@ PAPER: dict[str, dict[str, Any]] = {
         "dac_bits": [6, 4, 3],
         "adc_bits": [6, 5, 4],
         "adc_errors": [0.01, 0.03, 0.1],
-        "claim_checkpoints": ["resnet20-cifar10", "vgg8-cifar10"],
+        "claim_checkpoints": [ORDINARY[0], "vgg8-cifar10", "resnet20-cifar10"],
         "claim_effects": ["program_error", "d2d", "stuck_on", "read_noise"],
         "claim_severities": [0.05, 0.2, 0.001, 0.1],
         "claim_images": 5000,
@@ -98,10 +99,10 @@ PAPER: dict[str, dict[str, Any]] = {
         "severities": [0.01, 0.02, 0.03, 0.05, 0.07],
         "images": 1000,
         "device_seeds": 10,
-        "layer_checkpoints": [*EQUALS, PRUNED[1]],
+        "layer_checkpoints": [*EQUALS, PRUNED[0]],
         "layer_severity": 0.1,
         "layer_seeds": 5,
-        "layout_checkpoints": EQUALS,
+        "layout_checkpoints": [ORDINARY[0], *EQUALS],
         "claim_severity": 0.03,
         "claim_images": 5000,
         "claim_seeds": 10,
@@ -130,6 +131,7 @@ PAPER: dict[str, dict[str, Any]] = {
     "12_training": {
         "plain_checkpoints": EQUALS,
         "aware_checkpoints": AWARE,
+        "batch_checkpoints": [BATCH],
         "severities": [0.02, 0.03, 0.05, 0.07, 0.1],
         "images": 1000,
         "device_seeds": 10,
@@ -163,23 +165,37 @@ SMOKE_LIMITS = {
     "layer_seeds": 2,
     "layout_checkpoints": 1,
     "quantised_images": 500,
+    "plain_checkpoints": 2,
+    "aware_checkpoints": 2,
+    "severities": 2,
+    "ordinary_checkpoints": 2,
+    "grouped_checkpoints": 1,
+    "separable_checkpoints": 1,
+    "weights_checkpoints": 1,
+    "channels_checkpoints": 1,
+}
+#: The same for single notebooks: 04 keeps one severity of each effect.
+SMOKE_LIMITS_OF: dict[str, dict[str, int]] = {
+    "04_non_idealities": {name: 1 for name, value in PAPER["04_non_idealities"].items() if isinstance(value, list)}
+    | {"checkpoints": 2},
+    "07_capacity": {"claim_seeds": 2},
 }
 
 
-def shrink(parameters: dict[str, Any]) -> dict[str, Any]:
+def shrink(notebook: str, parameters: dict[str, Any]) -> dict[str, Any]:
     """Smoke size: networks trained on digits, fewer images and seeds, every second value of the numeric axes."""
-    small = {}
+    limits, small = SMOKE_LIMITS | SMOKE_LIMITS_OF.get(notebook, {}), {}
     for name, value in parameters.items():
         if name.endswith("checkpoints"):
-            small[name] = [c.replace("cifar10", "digits") for c in value][: SMOKE_LIMITS.get(name)]
+            small[name] = [c.replace("cifar10", "digits") for c in value][: limits.get(name)]
         elif isinstance(value, list):
-            small[name] = value[::2][: SMOKE_LIMITS.get(name)]
+            small[name] = value[::2][: limits.get(name)]
         else:
-            small[name] = min(value, SMOKE_LIMITS.get(name, value))
+            small[name] = min(value, limits.get(name, value))
     return small
 
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
-    "smoke": {name: shrink(parameters) for name, parameters in PAPER.items()},
+    "smoke": {name: shrink(name, parameters) for name, parameters in PAPER.items()},
     "paper": PAPER,
 }

@@ -40,6 +40,9 @@ class Recipe(Config):
     #: Noise-aware training: fields of `Device` that differ from `PRESET`, as pairs; every step programs fresh cells.
     device: tuple[tuple[str, Any], ...] = ()
     dac_bits: int | None = None  #: quantisation-aware training: of every matrix layer's inputs; None: off
+    #: Batch norm keeps the statistics of `start`, as a chip does that is not recalibrated: training with those of each
+    #: noisy batch would rely on their being measured again on every chip.
+    frozen_statistics: bool = False
 
     def __post_init__(self) -> None:
         one_of("data", self.data, ("digits", "cifar10"))
@@ -52,7 +55,10 @@ class Recipe(Config):
             whole(name, getattr(self, name), 0)
         for name in ("momentum", "weight_decay", "label_smoothing", "sparsity"):
             in_range(name, getattr(self, name), 0, 1)
-        yes_or_no("flip", self.flip)
+        for name in ("flip", "frozen_statistics"):
+            yes_or_no(name, getattr(self, name))
+        if self.frozen_statistics and not self.start:
+            fail("frozen_statistics", True, "False without `start`, which they are from")
         self._check_pruning()
         self._check_hardware()
 
@@ -88,6 +94,8 @@ class Recipe(Config):
             parts.append(f"{self.sparsity:.4g} of its {self.prune} pruned")
         if self.device:
             parts.append("on cells with " + ", ".join(f"{name} {value}" for name, value in self.device))
+        if self.frozen_statistics:
+            parts.append("statistics of batch norm frozen")
         if self.dac_bits:
             parts.append(f"inputs of {self.dac_bits} bits")
         return "; ".join([*parts, *([f"from {self.start}"] if self.start else [])])
@@ -105,17 +113,19 @@ def _ladder() -> dict[str, Recipe]:
 
 def _tuned(recipes: dict[str, Recipe]) -> dict[str, Recipe]:
     """Recipes that go on from a checkpoint of `recipes`, by name: pruned, noise-aware and quantisation-aware ones."""
-    pruned = {("weights", 0.5), ("weights", 0.75), ("weights", 0.9375), ("channels", 0.5), ("channels", 0.75)}
+    pruned = {("weights", 0.75), ("weights", 0.9375), ("channels", 0.5), ("channels", 0.75)}
     changes = {
         f"resnet20-1-{how}{part:g}": ("resnet20-1", {"epochs": 5, "prune": how, "sparsity": part})
         for how, part in sorted(pruned)
     }
+    noise = {"epochs": 6, "device": (("program_error", 0.05),)}
     for twin in ("resnet20-0.5", "resnet20_grouped-1", "resnet20_separable-1.4"):
-        changes[f"{twin}-noise"] = twin, {"epochs": 6, "device": (("program_error", 0.1),)}
+        changes[f"{twin}-noise"] = twin, noise | {"lr": 0.005, "frozen_statistics": True}
+    changes["resnet20-0.5-noise_batch"] = "resnet20-0.5", noise
     quantised = {"epochs": 6, "device": (("states", 16),), "dac_bits": 4}
     changes["resnet20-0.5-quantised"] = "resnet20-0.5", quantised
     return {
-        f"{name}-cifar10": recipes[f"{start}-cifar10"].replace(start=f"{start}-cifar10", lr=0.05, **change)
+        f"{name}-cifar10": recipes[f"{start}-cifar10"].replace(**{"start": f"{start}-cifar10", "lr": 0.05, **change})
         for name, (start, change) in changes.items()
     }
 
@@ -126,7 +136,7 @@ def _twin(recipe: Recipe) -> Recipe:
     return recipe.replace(
         data="digits",
         width=round(recipe.width / 2, 3),
-        epochs=min(most, max(12, recipe.epochs)),
+        epochs=24 if recipe.frozen_statistics else min(most, max(12, recipe.epochs)),
         batch=64,
         label_smoothing=0.0,
         flip=False,

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from memlib import data, networks
 from memlib.accuracy import correct
 from memlib.aware import on_hardware
+from memlib.layers import NORMALISATIONS
 from memlib.paths import project_root, replacing, write_whole
 from memlib.progress import progress
 from memlib.pruning import make_permanent, nonzero_count, prune_model
@@ -151,6 +152,10 @@ def _train_epoch(
 ) -> float:
     """One pass over the training images in bfloat16; returns the mean loss."""
     model.train()
+    if recipe.frozen_statistics:
+        for module in model.modules():
+            if isinstance(module, NORMALISATIONS):
+                module.eval()
     n = len(train_set.labels)
     steps = n // recipe.batch
     generator = torch.Generator().manual_seed(recipe.seed * 10_000 + epoch)

@@ -26,6 +26,7 @@ TINIES = {
     "tiny": TINY,
     "weights": TUNED.replace(prune="weights", sparsity=0.75),
     "channels": TUNED.replace(prune="channels", sparsity=0.5),
+    "frozen": TUNED.replace(epochs=1, lr=0.01, frozen_statistics=True),
     "aware": TUNED.replace(device=(("states", 8), ("program_error", 0.1), ("stuck_off", 0.01)), dac_bits=4),
 }
 
@@ -154,6 +155,15 @@ def test_hardware_takes_part(tmp_path, monkeypatch, undisturbed):
         run(tmp_path, "other")
         results.add(weights(tmp_path, "other"))
     assert len(results) == 6
+
+
+def test_frozen_statistics(tmp_path, undisturbed):
+    """Batch norm keeps the start's running statistics, to the bit, while everything that is trained moves."""
+    shutil.copytree(undisturbed / "checkpoints", tmp_path / "checkpoints")
+    run(tmp_path, "frozen")
+    start, end = (train.load_checkpoint(name, tmp_path / "checkpoints").state_dict() for name in ("tiny", "frozen"))
+    kept = {name for name in start if torch.equal(start[name], end[name])}
+    assert kept == {name for name in start if "running_" in name or "num_batches" in name}
 
 
 def test_digest_of_a_state(tmp_path):
@@ -346,8 +356,8 @@ def test_recipes():
     assert named["vgg8-digits"] == recipes.Recipe("digits", "vgg8", 0.125, epochs=30, **common)
     assert named["vgg8-0.375-digits"].width == 0.188
     noisy = recipes.Recipe(
-        "digits", "resnet20", 0.25, 12, lr=0.05, start="resnet20-0.5-digits",
-        device=(("program_error", 0.1),), **common
+        "digits", "resnet20", 0.25, 24, lr=0.005, start="resnet20-0.5-digits", frozen_statistics=True,
+        device=(("program_error", 0.05),), **common
     )  # fmt: skip
     assert named["resnet20-0.5-noise-digits"] == noisy
 
@@ -380,6 +390,7 @@ def test_published_checkpoints(name):
             {"prune": "weights", "sparsity": 0.5, "device": (("states", 8),)},
             "prune='weights': must be '' in noise-aware",
         ),
+        ({"frozen_statistics": True}, "frozen_statistics=True: must be False without `start`"),
         ({"dac_bits": 1, "start": "tiny"}, "dac_bits=1: must be a whole number from 2 to 24, or None for off"),
         ({"dac_bits": 8}, "dac_bits=8: must be None without `start`"),
         ({"device": (("noise", 1),)}, "noise=1"),

@@ -37,21 +37,28 @@ __all__ = ["evaluate"]
 
 #: The noise: a normal error of every cell's conductance, relative to the range between HRS and LRS.
 EFFECT = "program_error"
-#: Kinds of networks, and how figures draw them.
+HRS = ", unused cells at HRS"
+#: Kinds of networks, and markers of figures. Grouped layers leave cells of the dense layout unused; these are unformed
+#: but in the kinds that say so. In the other kinds every cell holds a weight, those that are pruned one of 0.
 FAMILIES = {
-    "ordinary": ("ordinary", "o"),
-    "grouped": ("grouped (4)", "s"),
-    "separable": ("depthwise-separable", "D"),
-    "weights": ("pruned weights", "^"),
-    "channels": ("pruned channels", "v"),
+    "ordinary": "o",
+    "grouped": "s",
+    f"grouped{HRS}": "s",
+    "separable": "D",
+    f"separable{HRS}": "D",
+    "weights pruned": "^",
+    "channels pruned": "v",
 }
 RECALIBRATIONS = {"none": "no recalibration", "batch_norm": "batch norm recalibrated"}
-UNFORMED = "sparse, unused cells unformed"
-#: How layouts are drawn.
+#: How layouts are drawn, and what they choose.
 LAYOUTS = {
-    "dense": {"color": "0.2", "marker": "s", "label": "dense"},
-    "sparse": {"color": sns.color_palette("colorblind")[1], "marker": "o", "label": "sparse"},
-    UNFORMED: {"color": sns.color_palette("colorblind")[0], "marker": "^", "label": UNFORMED.replace(", ", ",\n")},
+    "dense": ({"color": "0.2", "marker": "s"}, {}),
+    "sparse": ({"color": sns.color_palette("colorblind")[0], "marker": "o"}, {"layout": "sparse"}),
+    f"dense{HRS}": ({"color": "0.2", "marker": "s", "markerfacecolor": "white"}, {"unused": "hrs"}),
+    f"sparse{HRS}": (
+        {"color": sns.color_palette("colorblind")[0], "marker": "o", "markerfacecolor": "white"},
+        {"layout": "sparse", "unused": "hrs"},
+    ),
 }
 Families = dict[str, Sequence[str]]
 
@@ -67,6 +74,22 @@ def accuracy_of(checkpoint: str) -> float:
     return train.manifest_entry(checkpoint)["accuracy"]["test"]
 
 
+def families_of(
+    ordinary: Sequence[str],
+    grouped: Sequence[str],
+    separable: Sequence[str],
+    weights: Sequence[str],
+    channels: Sequence[str],
+) -> Families:
+    """The checkpoints of each of `FAMILIES`."""
+    listed = ordinary, grouped, grouped, separable, separable, weights, channels
+    return dict(zip(FAMILIES, listed, strict=True))
+
+
+def _unused(family: str) -> dict[str, str]:
+    return {"unused": "hrs"} if family.endswith(HRS) else {}
+
+
 # Points
 
 
@@ -76,8 +99,8 @@ def points(families: Families, images: int, severities: Sequence[float]) -> list
     for family, checkpoints in families.items():
         for checkpoint, recalibration, severity in itertools.product(checkpoints, RECALIBRATIONS, (0, *severities)):
             labels = {"family": family, "checkpoint": checkpoint, "recalibration": recalibration, "severity": severity}
-            point = make_point(checkpoint, images, EFFECT, severity, recalibration=recalibration)
-            found.append((labels, point))
+            choices = {"recalibration": recalibration, **_unused(family)}
+            found.append((labels, make_point(checkpoint, images, EFFECT, severity, **choices)))
     return found
 
 
@@ -122,50 +145,58 @@ def comparisons(
 
 
 def _layout_claims(checkpoints: Sequence[str], images: int, severity: float, setting: Setting) -> list[Comparison]:
+    """The same network in both layouts, without unused cells and with them."""
     found = []
-    for checkpoint in checkpoints:
-        dense, sparse, unformed = (_layout_loss(checkpoint, images, severity, setting, name) for name in LAYOUTS)
-        statement = f"equal network: {label(checkpoint)} loses more in the sparse than in the dense layout"
+    for checkpoint, cells in itertools.product(checkpoints, ("", HRS)):
+        dense, sparse = (
+            _layout_loss(checkpoint, images, severity, setting, f"{x}{cells}") for x in ("dense", "sparse")
+        )
+        statement = f"equal network{cells}: {label(checkpoint)} loses more in the sparse than in the dense layout"
         found.append(Comparison(f"{statement}{setting}", ((1.0, sparse), (-1.0, dense))))
-        found.append(Comparison(f"{statement}, unused cells unformed{setting}", ((1.0, unformed), (-1.0, dense))))
     return found
 
 
 def _layout_loss(checkpoint: str, images: int, severity: float, setting: Setting, layout: str) -> Loss:
     """What the severity costs in one of `LAYOUTS`."""
-    choices = {"layout": layout.partition(",")[0]}
-    if layout == UNFORMED:
-        choices["unused"] = "unformed"
-    return Loss.of(checkpoint, images, EFFECT, severity, setting, **choices)
+    return Loss.of(checkpoint, images, EFFECT, severity, setting, **LAYOUTS[layout][1])
 
 
 def _connectivity_claims(families: Families, images: int, severity: float, setting: Setting) -> list[Comparison]:
     """At equal parameters, and at equal accuracy, against ordinary networks."""
     found = []
-    at = images, EFFECT, severity, setting
     for family in [name for name in families if name != "ordinary"]:
-        title = FAMILIES[family][0]
-        pairs = [[(1.0, c), (-1.0, o)] for c, o in matched(families, family)]
-        found.append(_mean(f"equal parameters: {title} networks lose more than ordinary ones{setting}", pairs, at))
+        equal = [[(1.0, c), (-1.0, o)] for c, o in matched(families, family)]
         inside = [(c, between(families, c)) for c in families[family]]
-        pairs = [[(1.0, c), *((-share, o) for share, o in ladder)] for c, ladder in inside if ladder]
-        if pairs:
-            found.append(_mean(f"equal accuracy: {title} networks lose more than ordinary ones{setting}", pairs, at))
+        alike = [[(1.0, c), *((-share, o) for share, o in ladder)] for c, ladder in inside if ladder]
+        for what, sums in (("parameters", equal), ("accuracy", alike)):
+            statement = f"equal {what}: {family}: loses more than ordinary networks{setting}"
+            found += [_mean(statement, sums, families, family, (images, EFFECT, severity, setting))] if sums else []
     return found
 
 
 def _width_claims(families: Families, images: int, severity: float, setting: Setting) -> list[Comparison]:
     found = []
-    for family in ("ordinary", "grouped", "separable"):
+    for family in [name for name in families if not name.endswith("pruned")]:
         narrow, wide = (f(families[family], key=parameters) for f in (min, max))
-        statement = f"width: the narrowest {FAMILIES[family][0]} network loses more than the widest{setting}"
-        found.append(_mean(statement, [[(1.0, narrow), (-1.0, wide)]], (images, EFFECT, severity, setting)))
+        statement = f"width: {family}: the narrowest network loses more than the widest{setting}"
+        found.append(
+            _mean(statement, [[(1.0, narrow), (-1.0, wide)]], families, family, (images, EFFECT, severity, setting))
+        )
     return found
 
 
-def _mean(statement: str, sums: Sequence[Sequence[tuple[float, str]]], at: tuple[Any, ...]) -> Comparison:
-    """The mean of weighted sums over networks."""
-    terms = [(weight / len(sums), Loss.of(checkpoint, *at)) for part in sums for weight, checkpoint in part]
+def _mean(
+    statement: str,
+    sums: Sequence[Sequence[tuple[float, str]]],
+    families: Families,
+    family: str,
+    at: tuple[int, str, float, Setting],
+) -> Comparison:
+    """The mean of weighted sums of losses of networks; those of the family with its unused cells."""
+    terms = []
+    for weight, checkpoint in itertools.chain(*sums):
+        unused = _unused(family) if checkpoint in families[family] else {}
+        terms.append((weight / len(sums), Loss.of(checkpoint, *at, **unused)))
     return Comparison(statement, tuple(terms))
 
 
@@ -187,10 +218,9 @@ def sweeps(
     claim_seeds: int,
 ) -> list[tuple[list[Point], Any]]:
     """Points and seeds of the ladders, of single layers, and of the claims, from the notebook's parameters."""
-    listed = (
+    families = families_of(
         ordinary_checkpoints, grouped_checkpoints, separable_checkpoints, weights_checkpoints, channels_checkpoints
-    )  # fmt: skip
-    families = dict(zip(FAMILIES, listed, strict=True))
+    )
     ladders = [point for _, point in points(families, images, severities)]
     layers = [
         p for _, loss in layer_points(layer_checkpoints, images, layer_severity) for p in (loss.point, loss.baseline)
@@ -209,9 +239,10 @@ def sweeps(
 def tidy(results: pd.DataFrame, labelled: Sequence[tuple[dict[str, Any], Point]]) -> pd.DataFrame:
     """A row per labelled point: parameters, mean accuracy over chips, and what the severity costs, with intervals."""
     chips, rows = Chips(results), []
-    baselines = {(x["checkpoint"], x["recalibration"]): point for x, point in labelled if not x["severity"]}
+    names = "family", "checkpoint", "recalibration"
+    baselines = {tuple(x[name] for name in names): point for x, point in labelled if not x["severity"]}
     for labels, point in labelled:
-        loss = Loss(point, baselines[labels["checkpoint"], labels["recalibration"]])
+        loss = Loss(point, baselines[tuple(labels[name] for name in names)])
         i, lost = crossed_interval(chips.hits(point)), chips.lost(loss)
         row = {**labels, "parameters": parameters(labels["checkpoint"]), **interval_columns(i)}
         rows.append(row | {"loss": lost.mean, "loss_low": lost.low, "loss_high": lost.high})
@@ -236,7 +267,7 @@ def tolerances(results: pd.DataFrame, labelled: Sequence[tuple[dict[str, Any], P
 def matches(families: Families) -> pd.DataFrame:
     """What each network is compared with: the ordinary one nearest in parameters, and those around its accuracy."""
     rows = []
-    for family in [name for name in families if name != "ordinary"]:
+    for family in [name for name in families if name != "ordinary" and not name.endswith(HRS)]:
         for checkpoint, twin in matched(families, family):
             ladder = between(families, checkpoint)
             rows.append(
@@ -282,12 +313,13 @@ def layer_losses(results: pd.DataFrame, labelled: Sequence[tuple[dict[str, Any],
 
 
 def explanations(frame: pd.DataFrame, severity: float) -> pd.DataFrame:
-    """A row per network: what the severity costs it without recalibration, and what may explain that.
+    """A row per network: what the severity costs it without recalibration and unused cells, and what may explain that.
 
     Returns:
         noise: the root of the sum over layers of (severity times noise gain)^2; layers; parameters; loss.
     """
     chosen = frame[(frame["severity"] == severity) & (frame["recalibration"] == "none")]
+    chosen = chosen[~chosen["family"].str.endswith(HRS)]
     gains = noise_gains(list(chosen["checkpoint"])).groupby("checkpoint", sort=False)["noise_gain"]
     table = chosen[["family", "checkpoint", "parameters", "loss", "loss_low", "loss_high"]].set_index("checkpoint")
     table["noise"] = severity * gains.agg(lambda gain: math.sqrt((gain**2).sum()))
@@ -317,8 +349,17 @@ def layout_losses(results: pd.DataFrame, checkpoints: Sequence[str], images: int
 # Figures
 
 
-def _colors() -> dict[str, Any]:
-    return dict(zip(FAMILIES, sns.color_palette("colorblind", len(FAMILIES)), strict=True))
+def _looks() -> dict[str, dict[str, Any]]:
+    """Color, marker, line and name of each family."""
+    kinds = [family for family in FAMILIES if not family.endswith(HRS)]
+    colors = dict(zip(kinds, sns.color_palette("colorblind", len(kinds)), strict=True))
+    looks = {}
+    for family, marker in FAMILIES.items():
+        color = colors[family.removesuffix(HRS)]
+        looks[family] = {"color": color, "marker": marker, "label": family, "linestyle": "-"}
+        if family.endswith(HRS):
+            looks[family] |= {"markerfacecolor": "white", "linestyle": ":"}
+    return looks
 
 
 def plot(frame: pd.DataFrame, tolerances: pd.DataFrame, severity: float) -> Figure:
@@ -328,8 +369,7 @@ def plot(frame: pd.DataFrame, tolerances: pd.DataFrame, severity: float) -> Figu
         tolerated = tolerances[tolerances["recalibration"] == recalibration]
         lost = frame[(frame["recalibration"] == recalibration) & (frame["severity"] == severity)]
         lost = lost.assign(float_accuracy=lost["checkpoint"].map(accuracy_of))
-        for family, color in _colors().items():
-            look = {"color": color, "marker": FAMILIES[family][1], "label": FAMILIES[family][0]}
+        for family, look in _looks().items():
             part = tolerated[tolerated["family"] == family].sort_values("parameters")
             _errors(row[0], part["parameters"], part["tolerance"], part["low"], part["high"], **look)
             part = lost[lost["family"] == family].sort_values("parameters")
@@ -377,11 +417,10 @@ def plot_explained(
         part = losses[losses["checkpoint"] == checkpoint]
         mean, low, high = (100 * part[name] for name in ("loss", "low", "high"))
         middle.errorbar(part["depth"], mean, (mean - low, high - mean), capsize=1.5, elinewidth=0.8, **look)
-    for family, color in _colors().items():
+    for family, look in _looks().items():
         part = table[table["family"] == family]
         bars = [100 * part[name] for name in ("loss", "loss_low", "loss_high")]
-        look = {"color": color, "marker": FAMILIES[family][1], "label": FAMILIES[family][0], "linestyle": ""}
-        _errors(right, part["noise"], *bars, **look)
+        _errors(right, part["noise"], *bars, **look | {"linestyle": ""})
     left.set(xlabel="layer, from the input", ylabel="noise gain, $\\sqrt{2}\\,\\max|W|/\\mathrm{rms}(W)$", yscale="log")
     middle.set(xlabel="layer, from the input", ylabel=f"points lost, {layer_severity:g} in this layer alone")
     right.set(xlabel="root sum over layers of (severity x noise gain)²", ylabel=f"points lost at {severity:g}")
@@ -398,10 +437,11 @@ def plot_layouts(frame: pd.DataFrame, severity: float) -> Figure:
     figure, axes = plt.subplots(1, len(networks), figsize=(3.1 * len(networks) + 1, 3.3), sharey=True, squeeze=False)
     for checkpoint, axis in zip(networks, axes[0], strict=True):
         part = frame[frame["checkpoint"] == checkpoint]
-        for number, (layout, look) in enumerate(LAYOUTS.items()):
+        for number, (layout, (look, _)) in enumerate(LAYOUTS.items()):
             chosen = part[part["layout"] == layout]
             mean, low, high = (100 * chosen[name] for name in ("loss", "low", "high"))
-            places = np.arange(len(chosen)) + 0.2 * (number - 1)
+            places = np.arange(len(chosen)) + 0.15 * (number - 1.5)
+            look = look | {"label": layout.replace(", ", ",\n")}
             axis.errorbar(places, mean, (mean - low, high - mean), linestyle="", capsize=2, markersize=4.5, **look)
         names = [f"{RECALIBRATIONS[s.recalibration]},\n{s.adc_calibration} ranges" for s in SETTINGS]
         axis.set_xticks(range(len(names)), names, rotation=35, ha="right", fontsize="small")

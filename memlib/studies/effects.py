@@ -19,8 +19,10 @@ from memlib.studies.trained import mapped, shared_fields, split
 from memlib.tile import Tile
 from memlib.validate import fail, one_of, whole
 
-#: The hardware that effects are added to: an ideal device, and 8-bit converters.
-BASE = {"device": "10k_100k", "rows": 128, "cols": 128, "dac_bits": 8, "adc_bits": 8}
+#: The hardware that effects are added to: an ideal device, 8-bit converters, and no cells but those that hold a weight.
+BASE = {"device": "10k_100k", "rows": 128, "cols": 128, "dac_bits": 8, "adc_bits": 8, "unused": "unformed"}
+#: What cells that hold no weight are: left out, or formed and at HRS, where they have every effect too.
+UNUSED = ("unformed", "hrs")
 #: Resistances of wires take the sparse layout minutes a chip, see 08_parasitics.
 DENSE_ONLY = ("wires",)
 

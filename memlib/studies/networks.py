@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import nn
 
@@ -14,11 +15,11 @@ from memlib import data, train
 from memlib.accuracy import correct
 from memlib.claims import Claim, above, exactly
 from memlib.layers import Geometry, matrix_layers
-from memlib.networks import mac_count
+from memlib.networks import LABELS, mac_count
 from memlib.progress import progress
 from memlib.pruning import nonzero_count
 from memlib.statistics import crossed_interval, difference_interval
-from memlib.studies.trained import data_of, family_of, label, origin
+from memlib.studies.trained import data_of, label, origin, treatment
 
 #: Points of accuracy on the whole test set that the networks for CIFAR-10 should reach.
 WANTED = {"resnet20-cifar10": 0.88, "vgg8-0.375-cifar10": 0.89, "mobilenetv2-cifar10": 0.89}
@@ -43,7 +44,8 @@ def zoo(checkpoints: Sequence[str], images: int) -> tuple[pd.DataFrame, dict[str
             {
                 "checkpoint": name,
                 "network": label(name),
-                "family": family_of(name),
+                "kind": LABELS[entry["recipe"]["network"]],
+                "treatment": treatment(entry["recipe"]),
                 "parameters": nonzero_count(model),
                 "macs": mac_count(model),
                 "connections": connections(model),
@@ -97,34 +99,49 @@ def claims(hits: dict[str, np.ndarray], checkpoints: Sequence[str]) -> list[Clai
     return found
 
 
+#: How treatments are drawn, in the colour of their network: marker, and whether it is filled.
+MARKERS = {
+    "plain": ("o", True),
+    "weights pruned": ("^", False),
+    "channels pruned": ("v", False),
+    "noise-aware": ("D", False),
+    "noise-aware (batches)": ("P", False),
+    "quantisation-aware": ("s", False),
+}
+
+
 def plot(table: pd.DataFrame, histograms: pd.DataFrame) -> Figure:
     """Accuracy over parameters and over MACs, a marker per network; and distributions of weights."""
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(11, 3.7))
-    families = list(table["family"].unique())
-    looks = dict(
-        zip(families, zip(sns.color_palette("colorblind", len(families)), "osD^vPXp<>", strict=False), strict=True)
-    )
-    for family, (color, marker) in looks.items():
-        part = table[table["family"] == family].sort_values("parameters")
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 4.2))
+    kinds = list(table["kind"].unique())
+    colors = dict(zip(kinds, sns.color_palette("colorblind", len(kinds)), strict=True))
+    for (kind, how), part in table.groupby(["kind", "treatment"], sort=False):
+        part = part.sort_values("parameters")
+        marker, filled = MARKERS[how]
         y, low, high = (100 * part[name] for name in ("accuracy", "low", "high"))
+        look = {"color": colors[kind], "marker": marker, "markerfacecolor": colors[kind] if filled else "white"}
+        look |= {"label": kind if how == "plain" else f"{kind}, {how}", "linestyle": "-" if filled else ":"}
         for axis, x in ((left, part["parameters"]), (middle, part["macs"])):
-            look = {"color": color, "marker": marker, "label": family, "markersize": 4.5, "linewidth": 0.8}
-            axis.errorbar(x, y, (y - low, high - y), capsize=1.5, elinewidth=0.8, **look)
+            bars = {"capsize": 1.5, "elinewidth": 0.8, "markersize": 4.5, "linewidth": 0.8}
+            axis.errorbar(x, y, (y - low, high - y), **bars, **look)
     for axis, name in ((left, "parameters that are not pruned"), (middle, "multiplications of an inference")):
         axis.set(xscale="log", xlabel=name, ylabel="accuracy (%)")
-    left.legend(frameon=False, fontsize="x-small", loc="lower right")
-    names = list(histograms["checkpoint"].unique())
-    for name, color, line in zip(
-        names, sns.color_palette("colorblind"), ("-", "--", "-.", ":", "-", "--"), strict=False
-    ):
-        part = histograms[(histograms["checkpoint"] == name) & (histograms["density"] > 0)]
-        right.plot(part["weight"], part["density"], color=color, linestyle=line, linewidth=1.1, label=label(name))
-    right.set(yscale="log", xlabel="weight, relative to the largest of its layer", ylabel="density")
-    right.legend(frameon=False, fontsize="x-small")
+    handles, names = left.get_legend_handles_labels()
+    figure.legend(handles, names, loc="upper left", ncols=6, frameon=False, fontsize="small")
+    _plot_weights(right, histograms)
     note = f"{origin(list(table['checkpoint']))}: {table['images'].max()} test images; bars: 95 % intervals over images"
     figure.text(0.01, 0.006, note, fontsize="small", color="0.3")
-    figure.tight_layout(rect=(0, 0.04, 1, 1))
+    figure.tight_layout(rect=(0, 0.04, 1, 0.89))
     return figure
+
+
+def _plot_weights(axis: Axes, histograms: pd.DataFrame) -> None:
+    lines = zip(sns.color_palette("colorblind"), ("-", "--", "-.", ":") * 2, strict=False)
+    for name, (color, line) in zip(histograms["checkpoint"].unique(), lines, strict=False):
+        part = histograms[(histograms["checkpoint"] == name) & (histograms["density"] > 0)]
+        axis.plot(part["weight"], part["density"], color=color, linestyle=line, linewidth=1.1, label=label(name))
+    axis.set(yscale="log", xlabel="weight, relative to the largest of its layer", ylabel="density")
+    axis.legend(frameon=False, fontsize="x-small", loc="upper left", bbox_to_anchor=(1, 1))
 
 
 def shown(table: pd.DataFrame) -> Any:

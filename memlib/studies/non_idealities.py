@@ -29,8 +29,12 @@ from memlib.studies.trained import label, origin
 
 __all__ = ["evaluate"]
 
-#: How a layout is drawn: line, and whether markers are filled.
-STYLES = {"dense": ("-", True), "sparse": ("--", False)}
+#: Layouts, how they are drawn (line, and whether markers are filled), and what they choose.
+STYLES = {
+    "dense": ("-", True, {}),
+    "sparse": ("--", False, {"layout": "sparse"}),
+    "sparse, unused cells at HRS": (":", False, {"layout": "sparse", "unused": "hrs"}),
+}
 MARKERS = "osD^v"
 
 
@@ -42,13 +46,14 @@ def points(
 ) -> list[tuple[dict[str, Any], Point]]:
     """The points of the figure with their labels; severity 0 is the baseline that all effects share."""
     found = []
-    for layout, chosen in (("dense", checkpoints), ("sparse", sparse_checkpoints)):
+    for layout, (_, _, choices) in STYLES.items():
+        chosen = checkpoints if layout == "dense" else sparse_checkpoints
         for checkpoint, (effect, levels) in itertools.product(chosen, severities.items()):
-            if layout == "sparse" and effect in DENSE_ONLY:
+            if layout != "dense" and effect in DENSE_ONLY:
                 continue
             for severity in (0, *levels):
                 labels = {"checkpoint": checkpoint, "layout": layout, "effect": effect, "severity": severity}
-                found.append((labels, make_point(checkpoint, images, effect, severity, layout)))
+                found.append((labels, make_point(checkpoint, images, effect, severity, **choices)))
     return found
 
 
@@ -63,9 +68,10 @@ def comparisons(
         for setting in SETTINGS if effect == effects[0] else SETTINGS[:1]:
             terms = (1.0, Loss.of(*at, setting, layout="sparse")), (-1.0, Loss.of(*at, setting))
             found.append(Comparison(f"{name}: the sparse layout loses more than the dense one{setting}", terms))
-        used, unformed = (Loss.of(*at, layout="sparse", **more) for more in ({}, {"unused": "unformed"}))
-        statement = f"{name}: the sparse layout loses more if unused cells are at HRS than if they are unformed"
-        found.append(Comparison(statement, ((1.0, used), (-1.0, unformed))))
+        formed = Loss.of(*at, layout="sparse", unused="hrs")
+        for other in ("dense", "sparse"):
+            statement = f"{name}: the sparse layout with unused cells at HRS loses more than the {other} one without"
+            found.append(Comparison(statement, ((1.0, formed), (-1.0, Loss.of(*at, layout=other)))))
     return found
 
 
@@ -121,9 +127,9 @@ def plot(frame: pd.DataFrame, columns: int = 5, chance: float = 0.1) -> Figure:
 
 
 def _line(axis: Axes, line: pd.DataFrame, number: int, layout: str, color: Any) -> None:
-    style, filled = STYLES[layout]
+    style, filled, _ = STYLES[layout]
     mean, low, high = (100 * line[name] for name in ("accuracy", "low", "high"))
-    dodge = 0.05 * (number - 1) + 0.025 * (layout == "sparse")  # so that intervals do not hide each other
+    dodge = 0.06 * (number - 1) + 0.02 * list(STYLES).index(layout)  # so that intervals do not hide each other
     axis.errorbar(
         [x + dodge for x in range(len(line))], mean, (mean - low, high - mean), color=color, linestyle=style,
         marker=MARKERS[number % len(MARKERS)], markerfacecolor=color if filled else "white", markersize=3.5,
@@ -137,7 +143,7 @@ def _legend(figure: Figure, frame: pd.DataFrame, colors: dict[str, Any]) -> None
         for i, (checkpoint, color) in enumerate(colors.items())
     ]
     for layout in frame["layout"].unique():
-        style, filled = STYLES[layout]
+        style, filled, _ = STYLES[layout]
         face = "0.3" if filled else "white"
         look = {"color": "0.3", "linestyle": style, "marker": "o", "markerfacecolor": face, "markersize": 4}
         handles.append(Line2D([], [], **look, label=f"{layout} layout"))

@@ -118,22 +118,21 @@ def label(checkpoint: str) -> str:
     """What figures and claims call a checkpoint's network, such as "ResNet-20 (width 0.5), noise-aware"."""
     recipe = train.manifest_entry(checkpoint)["recipe"]
     width = "" if recipe["width"] == 1 else f" (width {recipe['width']:g})"
-    return LABELS[recipe["network"]] + width + "".join(f", {part}" for part in _treatments(recipe))
+    how = treatment(recipe)
+    if recipe.get("prune"):
+        how = f"{100 * recipe['sparsity']:.4g} % of its {how}"
+    return LABELS[recipe["network"]] + width + ("" if how == "plain" else f", {how}")
 
 
-def family_of(checkpoint: str) -> str:
-    """Its network and treatment, of which there may be several sizes."""
-    recipe = train.manifest_entry(checkpoint)["recipe"]
-    parts = [f"{recipe['prune']} pruned"] if recipe.get("prune") else _treatments(recipe)
-    return ", ".join([LABELS[recipe["network"]], *parts])
-
-
-def _treatments(recipe: dict[str, Any]) -> list[str]:
-    """What was done to it beside plain training."""
-    found = [f"{100 * recipe['sparsity']:.4g} % of its {recipe['prune']} pruned"] if recipe.get("prune") else []
+def treatment(recipe: dict[str, Any]) -> str:
+    """What a recipe does beside plain training."""
+    if recipe.get("prune"):
+        return f"{recipe['prune']} pruned"
     if recipe.get("dac_bits"):
-        return [*found, "quantisation-aware"]
-    return [*found, "noise-aware"] if recipe.get("device") else found
+        return "quantisation-aware"
+    if recipe.get("device"):
+        return "noise-aware" if recipe.get("frozen_statistics") else "noise-aware (batches)"
+    return "plain"
 
 
 def inputs(checkpoints: Sequence[str]) -> dict[str, Any]:

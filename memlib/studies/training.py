@@ -25,6 +25,7 @@ from memlib.studies.effects import (
     seeds_of,
 )
 from memlib.studies.trained import label, origin
+from memlib.validate import fail
 
 __all__ = ["evaluate"]
 
@@ -34,13 +35,30 @@ TITLES = {"none": "no recalibration", "gain": "columns rescaled", "batch_norm": 
 Labelled = list[tuple[dict[str, Any], Point]]
 
 
-def points(pairs: Sequence[tuple[str, str]], images: int, severities: Sequence[float]) -> Labelled:
-    """Each network and its noise-aware twin over severities, 0 first, with each recalibration."""
+#: What a network's trainings are called, first the one that the others start from.
+TRAININGS = ("plain", "noise-aware", "noise-aware (batches)")
+Networks = dict[str, dict[str, str]]
+
+
+def networks_of(plain: Sequence[str], aware: Sequence[str], batch: Sequence[str]) -> Networks:
+    """The checkpoints of each network's trainings, by the plain one; there may be fewer of the last.
+
+    Raises:
+        ValueError: if there is not a noise-aware one for each plain one.
+    """
+    if len(plain) != len(aware):
+        fail("aware_checkpoints", list(aware), f"one for each of the {len(plain)} plain ones")
+    rows = itertools.zip_longest(plain, aware, batch)
+    return {row[0]: {how: name for how, name in zip(TRAININGS, row, strict=True) if name} for row in rows}
+
+
+def points(networks: Networks, images: int, severities: Sequence[float]) -> Labelled:
+    """Each network and training over severities, 0 first, with each recalibration."""
     found = []
-    for pair, recalibration, severity in itertools.product(pairs, METHODS, (0, *severities)):
-        for training, checkpoint in zip(("plain", "noise-aware"), pair, strict=True):
-            labels = {"network": pair[0], "training": training, "recalibration": recalibration, "severity": severity}
-            point = make_point(checkpoint, images, EFFECT, severity, recalibration=recalibration)
+    for (network, trainings), method, severity in itertools.product(networks.items(), METHODS, (0, *severities)):
+        for training, checkpoint in trainings.items():
+            labels = {"network": network, "training": training, "recalibration": method, "severity": severity}
+            point = make_point(checkpoint, images, EFFECT, severity, recalibration=method)
             found.append((labels | {"checkpoint": checkpoint}, point))
     return found
 
@@ -57,22 +75,20 @@ def quantised_points(pair: tuple[str, str], images: int, severities: dict[str, S
     return found
 
 
-def comparisons(pairs: Sequence[tuple[str, str]], images: int, severity: float) -> list[Comparison]:
+def comparisons(networks: Networks, images: int, severity: float) -> list[Comparison]:
     """What training, recalibration, and both recover of the plain network's loss; and of gaps between networks."""
     found = []
     for setting in SETTINGS:
-        at = images, EFFECT, severity, setting
-        recovered = {plain: _recovered(plain, aware, images, severity, setting) for plain, aware in pairs}
-        for plain, left in recovered.items():
-            statement = f"{label(plain)}: noise-aware training recovers at least half of the loss{setting}"
-            found.append(Comparison(statement, ((0.5, Loss.of(plain, *at)), (-1.0, left))))
-        (first, _), *others = pairs
-        for other, _ in others:
-            gap = ((1.0, recovered[other]), (-1.0, recovered[first]))
-            against = f"{label(other)} than {label(first)}"
-            statement = f"after noise-aware training, noise still costs more in {against}{setting}"
-            found.append(Comparison(statement, gap))
-    for (plain, _), method, ranges in itertools.product(pairs, METHODS[1:], ("design", "chip")):
+        lost = {plain: _losses(trainings, images, severity, setting) for plain, trainings in networks.items()}
+        for plain, losses in lost.items():
+            for training, left in list(losses.items())[1:]:
+                statement = f"{label(plain)}: {training} training recovers at least half of the loss{setting}"
+                found.append(Comparison(statement, ((0.5, losses["plain"]), (-1.0, left))))
+        first, *others = lost
+        for other, training in itertools.product(others, TRAININGS[:2]):
+            statement = f"{training} training: noise costs {label(other)} more than {label(first)}{setting}"
+            found.append(Comparison(statement, ((1.0, lost[other][training]), (-1.0, lost[first][training]))))
+    for plain, method, ranges in itertools.product(networks, METHODS[1:], ("design", "chip")):
         setting = Setting("none", ranges)
         before = Loss.of(plain, images, EFFECT, severity, setting)
         after = Loss(Loss.of(plain, images, EFFECT, severity, Setting(method, ranges)).point, before.baseline)
@@ -82,24 +98,16 @@ def comparisons(pairs: Sequence[tuple[str, str]], images: int, severity: float) 
     return found
 
 
-def _recovered(plain: str, aware: str, images: int, severity: float, setting: Setting) -> Loss:
-    """What noise costs the noise-aware network, measured from what the plain one reaches without noise."""
-    at = images, EFFECT, severity, setting
-    return Loss(Loss.of(aware, *at).point, Loss.of(plain, *at).baseline)
-
-
-def pairs_of(plain_checkpoints: Sequence[str], aware_checkpoints: Sequence[str]) -> list[tuple[str, str]]:
-    """Networks with their noise-aware twins.
-
-    Raises:
-        ValueError: if there is not one for each.
-    """
-    return list(zip(plain_checkpoints, aware_checkpoints, strict=True))
+def _losses(trainings: dict[str, str], images: int, severity: float, setting: Setting) -> dict[str, Loss]:
+    """What noise costs each training of a network, measured from what the plain one reaches without noise."""
+    losses = {how: Loss.of(name, images, EFFECT, severity, setting) for how, name in trainings.items()}
+    return {how: Loss(loss.point, losses["plain"].baseline) for how, loss in losses.items()}
 
 
 def sweeps(
     plain_checkpoints: Sequence[str],
     aware_checkpoints: Sequence[str],
+    batch_checkpoints: Sequence[str],
     severities: Sequence[float],
     images: int,
     device_seeds: int,
@@ -112,11 +120,11 @@ def sweeps(
     claim_seeds: int,
 ) -> list[tuple[list[Point], Any]]:
     """Points and seeds of the two figures, and of the claims, from the notebook's parameters."""
-    pairs = pairs_of(plain_checkpoints, aware_checkpoints)
-    noisy = [point for _, point in points(pairs, images, severities)]
+    networks = networks_of(plain_checkpoints, aware_checkpoints, batch_checkpoints)
+    noisy = [point for _, point in points(networks, images, severities)]
     levels = {"states": states, "dac_bits": dac_bits}
     coarse = [point for _, point in quantised_points(tuple(quantised_checkpoints), quantised_images, levels)]
-    claims = [p for comparison in comparisons(pairs, claim_images, claim_severity) for p in comparison.points]
+    claims = [p for comparison in comparisons(networks, claim_images, claim_severity) for p in comparison.points]
     return [(noisy, seeds_of(device_seeds)), (coarse, seeds_of(device_seeds)), (claims, seeds_of(claim_seeds))]
 
 
@@ -129,15 +137,15 @@ def tidy(results: pd.DataFrame, labelled: Labelled) -> pd.DataFrame:
 #: How trainings are drawn.
 LOOKS = dict(
     zip(
-        ("plain", "noise-aware", "quantisation-aware"),
-        ({"color": c, "marker": m} for c, m in zip(sns.color_palette("colorblind"), "osD", strict=False)),
+        (*TRAININGS, "quantisation-aware"),
+        ({"color": c, "marker": m} for c, m in zip(sns.color_palette("colorblind"), "osD^", strict=False)),
         strict=True,
     )
 )
 
 
 def plot(frame: pd.DataFrame, chance: float = 0.1) -> Figure:
-    """A row per network, a column per recalibration: accuracy over the programming error, for both trainings."""
+    """A row per network, a column per recalibration: accuracy over the programming error, for each training."""
     networks = list(frame["network"].unique())
     size = (8.5, 2.3 * len(networks) + 0.6)
     figure, axes = plt.subplots(len(networks), len(METHODS), figsize=size, sharex=True, sharey=True, squeeze=False)
