@@ -417,10 +417,10 @@ def plot_explained(
         part = losses[losses["checkpoint"] == checkpoint]
         mean, low, high = (100 * part[name] for name in ("loss", "low", "high"))
         middle.errorbar(part["depth"], mean, (mean - low, high - mean), capsize=1.5, elinewidth=0.8, **look)
-    for family, look in _looks().items():
+    for family in table["family"].unique():
         part = table[table["family"] == family]
         bars = [100 * part[name] for name in ("loss", "loss_low", "loss_high")]
-        _errors(right, part["noise"], *bars, **look | {"linestyle": ""})
+        _errors(right, part["noise"], *bars, **_looks()[family] | {"linestyle": ""})
     left.set(xlabel="layer, from the input", ylabel="noise gain, $\\sqrt{2}\\,\\max|W|/\\mathrm{rms}(W)$", yscale="log")
     middle.set(xlabel="layer, from the input", ylabel=f"points lost, {layer_severity:g} in this layer alone")
     right.set(xlabel="root sum over layers of (severity x noise gain)²", ylabel=f"points lost at {severity:g}")
