@@ -27,7 +27,9 @@ from memlib.tile import code_limits
 
 
 class Programmed(nn.Module):
-    """A parametrisation: in training, the weight that freshly programmed cells hold; its gradient passes unchanged.
+    """A parametrisation: in training, the weight that freshly programmed cells hold, W + e max|W|.
+
+    The gradient passes to W unchanged, and to max|W| by the errors e, which are relative to it.
 
     Args:
         source: of all random numbers, which advances with every use.
@@ -39,7 +41,10 @@ class Programmed(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """(out, ...) -> the same shape."""
-        return weight + (self._held(weight.detach()) - weight).detach() if self.training else weight
+        if not self.training:
+            return weight
+        top = weight.abs().amax().clamp(min=1e-30)  # scales all errors, so that training can make them smaller
+        return weight + ((self._held(weight.detach()) - weight) / top).detach() * top
 
     def _held(self, weight: Tensor) -> Tensor:
         """What the cells' conductances mean: W = (g_pos - g_neg)/k."""

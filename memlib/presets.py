@@ -3,15 +3,14 @@
 from typing import Any
 
 #: ResNet-20 of three connectivities, narrow to wide, and pruned.
-ORDINARY = [f"resnet20-{width}-cifar10" for width in ("0.25", "0.5", "0.71", "1")]
+ORDINARY = [f"resnet20-{width}-cifar10" for width in ("0.25", "0.5", "1", "1.41")]
 GROUPED = [f"resnet20_grouped-{width}-cifar10" for width in ("0.5", "1", "2")]
 SEPARABLE = [f"resnet20_separable-{width}-cifar10" for width in ("0.65", "1.4", "2.9")]
-PRUNED = [f"resnet20-1-weights{part}-cifar10" for part in ("0.75", "0.9375")]
-THINNED = [f"resnet20-1-channels{part}-cifar10" for part in ("0.5", "0.75")]
+PRUNED = ["resnet20-1-weights0.75-cifar10", "resnet20-1-channels0.75-cifar10"]
 #: One of each connectivity, with about the same number of parameters.
 EQUALS = [ORDINARY[1], GROUPED[1], SEPARABLE[1]]
 AWARE = [name.replace("-cifar10", "-noise-cifar10") for name in EQUALS]
-BATCH = "resnet20-0.5-noise_batch-cifar10"
+LONGER = [name.replace("-cifar10", "-longer-cifar10") for name in EQUALS]
 QUANTISED = "resnet20-0.5-quantised-cifar10"
 LARGEST = ["resnet20-cifar10", "vgg8-cifar10", "vgg8-0.375-cifar10", "mobilenetv2-cifar10", "mlp-cifar10"]
 
@@ -34,7 +33,7 @@ PAPER: dict[str, dict[str, Any]] = {
         "claim_tile_size": 128,
     },
     "03_networks": {
-        "checkpoints": [*LARGEST, *ORDINARY, *GROUPED, *SEPARABLE, *PRUNED, *THINNED, *AWARE, BATCH, QUANTISED],
+        "checkpoints": [*LARGEST, *ORDINARY, *GROUPED, *SEPARABLE, *PRUNED, *LONGER, *AWARE, QUANTISED],
         "weight_checkpoints": [*EQUALS, PRUNED[0], "vgg8-cifar10", "mobilenetv2-cifar10"],
         "claim_checkpoints": EQUALS,
         "images": 10_000,
@@ -62,6 +61,8 @@ PAPER: dict[str, dict[str, Any]] = {
         "claim_checkpoints": [ORDINARY[0], "vgg8-cifar10", "resnet20-cifar10"],
         "claim_effects": ["program_error", "d2d", "stuck_on", "read_noise"],
         "claim_severities": [0.05, 0.2, 0.001, 0.1],
+        "claim_recalibrations": ["none", "batch_norm"],
+        "claim_ranges": ["design", "chip"],
         "claim_images": 5000,
         "claim_seeds": 10,
     },
@@ -94,16 +95,19 @@ PAPER: dict[str, dict[str, Any]] = {
         "ordinary_checkpoints": ORDINARY,
         "grouped_checkpoints": GROUPED,
         "separable_checkpoints": SEPARABLE,
-        "weights_checkpoints": PRUNED,
-        "channels_checkpoints": THINNED,
+        "weights_checkpoints": PRUNED[:1],
+        "channels_checkpoints": PRUNED[1:],
+        "longer_checkpoints": LONGER[:1],
         "severities": [0.01, 0.02, 0.03, 0.05, 0.07],
         "images": 1000,
         "device_seeds": 10,
         "layer_checkpoints": [*EQUALS, PRUNED[0]],
-        "layer_severity": 0.1,
+        "layer_severity": 0.05,
         "layer_seeds": 5,
-        "layout_checkpoints": [ORDINARY[0], *EQUALS],
+        "layout_checkpoints": EQUALS,
         "claim_severity": 0.03,
+        "claim_recalibrations": ["none", "batch_norm"],
+        "claim_ranges": ["design", "chip"],
         "claim_images": 5000,
         "claim_seeds": 10,
     },
@@ -131,15 +135,17 @@ PAPER: dict[str, dict[str, Any]] = {
     "12_training": {
         "plain_checkpoints": EQUALS,
         "aware_checkpoints": AWARE,
-        "batch_checkpoints": [BATCH],
+        "longer_checkpoints": LONGER,
         "severities": [0.02, 0.03, 0.05, 0.07, 0.1],
         "images": 1000,
         "device_seeds": 10,
-        "quantised_checkpoints": [EQUALS[0], QUANTISED],
+        "quantised_checkpoints": [LONGER[0], QUANTISED],
         "states": [32, 16, 8, 4],
         "dac_bits": [6, 4, 3, 2],
         "quantised_images": 5000,
         "claim_severity": 0.05,
+        "claim_recalibrations": ["none", "batch_norm"],
+        "claim_ranges": ["design", "chip"],
         "claim_images": 5000,
         "claim_seeds": 10,
     },
@@ -166,19 +172,19 @@ SMOKE_LIMITS = {
     "layout_checkpoints": 1,
     "quantised_images": 500,
     "plain_checkpoints": 2,
+    "longer_checkpoints": 2,
     "aware_checkpoints": 2,
     "severities": 2,
     "ordinary_checkpoints": 2,
     "grouped_checkpoints": 1,
     "separable_checkpoints": 1,
-    "weights_checkpoints": 1,
-    "channels_checkpoints": 1,
+    "claim_recalibrations": 1,
+    "claim_ranges": 1,
 }
 #: The same for single notebooks: 04 keeps one severity of each effect.
 SMOKE_LIMITS_OF: dict[str, dict[str, int]] = {
     "04_non_idealities": {name: 1 for name, value in PAPER["04_non_idealities"].items() if isinstance(value, list)}
     | {"checkpoints": 2},
-    "07_capacity": {"claim_seeds": 2},
 }
 
 

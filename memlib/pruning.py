@@ -6,7 +6,7 @@ channel are pruned with it: its output is exactly 0, as if it were not there.
 """
 
 import torch
-from torch import Tensor, fx, nn
+from torch import fx, nn
 from torch.nn.utils import prune
 
 from memlib.layers import NORMALISATIONS, matrix_layers
@@ -25,7 +25,7 @@ def prune_model(model: nn.Module, how: str, sparsity: float) -> None:
 
     Raises:
         ValueError: for an unknown `how`, if there is nothing to prune, or if no batch norm follows directly on a
-            convolution that loses whole channels.
+            convolution that loses whole channels; some layers are masked then.
     """
     one_of("prune", how, ("weights", "channels"))
     layers = matrix_layers(model)
@@ -41,7 +41,12 @@ def prune_model(model: nn.Module, how: str, sparsity: float) -> None:
             prune.ln_structured(layer, "weight", sparsity, n=1, dim=0)
         alive = layer.weight_mask.flatten(1).amax(1)
         if not alive.all():
-            _silence(name, norms.get(name), alive)
+            if name not in norms:
+                fail(
+                    "prune", how, f"one by which layer {name!r}, on which no batch norm follows, keeps all its channels"
+                )
+            for part in ("weight", "bias"):
+                prune.custom_from_mask(norms[name], part, alive)
 
 
 def _norms(model: nn.Module) -> dict[str, nn.Module]:
@@ -50,14 +55,6 @@ def _norms(model: nn.Module) -> dict[str, nn.Module]:
     calls = [node for node in fx.symbolic_trace(model).graph.nodes if node.op == "call_module"]
     norms = [(call.args[0], modules[call.target]) for call in calls if isinstance(modules[call.target], NORMALISATIONS)]
     return {source.target: norm for source, norm in norms if source.op == "call_module"}
-
-
-def _silence(name: str, norm: nn.Module | None, alive: Tensor) -> None:
-    """Prune what batch norm does to channels that have no weights left."""
-    if norm is None:
-        fail(f"prune of layer {name!r}", "whole channels", "of a convolution whose output goes to a batch norm")
-    for part in ("weight", "bias"):
-        prune.custom_from_mask(norm, part, alive)
 
 
 def make_permanent(model: nn.Module) -> None:

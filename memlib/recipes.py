@@ -102,9 +102,9 @@ class Recipe(Config):
 
 
 def _ladder() -> dict[str, Recipe]:
-    """Three connectivities of ResNet-20 at three numbers of parameters, and ordinary ones between."""
+    """ResNet-20 of three connectivities, each at three numbers of parameters, about the same; and a larger one."""
     widths = {
-        "resnet20": (0.25, 0.5, 0.71, 1.0),
+        "resnet20": (0.25, 0.5, 1.0, 1.41),
         "resnet20_grouped": (0.5, 1.0, 2.0),
         "resnet20_separable": (0.65, 1.4, 2.9),
     }
@@ -112,20 +112,22 @@ def _ladder() -> dict[str, Recipe]:
 
 
 def _tuned(recipes: dict[str, Recipe]) -> dict[str, Recipe]:
-    """Recipes that go on from a checkpoint of `recipes`, by name: pruned, noise-aware and quantisation-aware ones."""
-    pruned = {("weights", 0.75), ("weights", 0.9375), ("channels", 0.5), ("channels", 0.75)}
+    """Recipes that go on from a checkpoint of `recipes`, by name: pruned, noise-aware and quantisation-aware ones.
+
+    "longer" ones are their controls: trained on in the same way, but on ideal hardware.
+    """
     changes = {
-        f"resnet20-1-{how}{part:g}": ("resnet20-1", {"epochs": 5, "prune": how, "sparsity": part})
-        for how, part in sorted(pruned)
+        f"resnet20-1-{how}0.75": ("resnet20-1", {"lr": 0.05, "prune": how, "sparsity": 0.75})
+        for how in ("weights", "channels")
     }
-    noise = {"epochs": 6, "device": (("program_error", 0.05),)}
+    # a tenth of the learning rate of pruned ones: where statistics of batch norm are frozen, more diverges
+    gentle = {"lr": 0.005, "frozen_statistics": True}
     for twin in ("resnet20-0.5", "resnet20_grouped-1", "resnet20_separable-1.4"):
-        changes[f"{twin}-noise"] = twin, noise | {"lr": 0.005, "frozen_statistics": True}
-    changes["resnet20-0.5-noise_batch"] = "resnet20-0.5", noise
-    quantised = {"epochs": 6, "device": (("states", 16),), "dac_bits": 4}
-    changes["resnet20-0.5-quantised"] = "resnet20-0.5", quantised
+        changes[f"{twin}-longer"] = twin, gentle
+        changes[f"{twin}-noise"] = twin, gentle | {"device": (("program_error", 0.05),)}
+    changes["resnet20-0.5-quantised"] = "resnet20-0.5", gentle | {"device": (("states", 16),), "dac_bits": 4}
     return {
-        f"{name}-cifar10": recipes[f"{start}-cifar10"].replace(**{"start": f"{start}-cifar10", "lr": 0.05, **change})
+        f"{name}-cifar10": recipes[f"{start}-cifar10"].replace(start=f"{start}-cifar10", epochs=6, **change)
         for name, (start, change) in changes.items()
     }
 

@@ -17,7 +17,9 @@ def torchvision_module(name: str) -> ModuleType:
     """
     try:
         return importlib.import_module(f"torchvision.{name}")
-    except RuntimeError:
+    except RuntimeError as error:
+        if "torchvision::nms" not in str(error):
+            raise
         library = torch.library.Library("torchvision", "DEF")
         for operator in ("nms", "qnms"):
             library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from made_up import made_up
 
 from memlib import data, train
@@ -13,7 +14,8 @@ from memlib.hardware import Hardware
 from memlib.points import tasks
 from memlib.recalibration import recalibrate
 from memlib.statistics import difference_interval, pack
-from memlib.studies.effects import EFFECTS, SETTINGS, Chips, Comparison, Loss, Setting, evaluate, make_point, seeds_of
+from memlib.studies.effects import EFFECTS, Chips, Comparison, Loss, _hardware, evaluate, make_point, seeds_of, settings
+from memlib.studies.trained import SHARED
 from memlib.tile import Tile
 
 NETWORK = "vgg8-digits"
@@ -25,8 +27,8 @@ def test_what_is_off_leaves_no_trace():
     assert len(tasks(points, evaluate, seeds_of(3))) == 1
     severities = {"states": 8, "dac_bits": 4, "adc_bits": 4, "endurance": 1e6, "retention": 1e4}
     points = [make_point(NETWORK, 10, effect, severities.get(effect, 0.1)) for effect in EFFECTS]
-    deterministic = sum(not effect.random for effect in EFFECTS.values())
-    assert len(tasks(points, evaluate, seeds_of(3))) == deterministic + 3 * (len(EFFECTS) - deterministic)
+    alike = {"states", "endurance", "iv", "transistors", "wires", "dac_bits", "adc_bits"}
+    assert len(tasks(points, evaluate, seeds_of(3))) == len(alike) + 3 * (len(EFFECTS) - len(alike))
     assert make_point(NETWORK, 10, recalibration="none", layer=None) == make_point(NETWORK, 10)
 
 
@@ -85,6 +87,27 @@ def test_claims_about_sums_of_losses():
 
 def test_settings_differ_in_points_and_words():
     """Four settings, four baselines, four descriptions."""
-    losses = [Loss.of(NETWORK, 10, "d2d", 0.1, setting) for setting in SETTINGS]
-    assert len({str(loss.baseline) for loss in losses}) == len({str(setting) for setting in SETTINGS}) == 4
-    assert str(Setting()) == ""
+    chosen = settings(["none", "batch_norm"], ["design", "chip"])
+    losses = [Loss.of(NETWORK, 10, "d2d", 0.1, setting) for setting in chosen]
+    assert len({str(loss.baseline) for loss in losses}) == len({str(setting) for setting in chosen}) == 4
+    assert [str(chosen[0]), str(chosen[3])] == ["", " (batch norm recalibrated, ADC ranges of the chip)"]
+
+
+@pytest.mark.parametrize("effect", sorted(EFFECTS))
+def test_which_effects_differ_from_chip_to_chip(effect):
+    """What two chips compute differs where `random` says so, and is the same to the bit where it does not."""
+    strong = {
+        "states": 4,
+        "dac_bits": 2,
+        "adc_bits": 2,
+        "endurance": 1e6,
+        "retention": 1e5,
+        "transistors": 1e4,
+        "wires": 1,
+    }
+    model = torch.nn.Sequential(torch.nn.Linear(4, 3, bias=False))
+    x = torch.linspace(-1, 1, 20).view(5, 4)
+    point = make_point(NETWORK, 10, effect, strong.get(effect, 0.4))
+    hardware = _hardware(**{name: value for name, value in point.items() if name not in SHARED})
+    first, second = (map_network(model, hardware, x, seed)(x) for seed in (0, 1))
+    assert torch.equal(first, second) != EFFECTS[effect].random

@@ -14,26 +14,32 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
+from torch import Tensor, nn
 
 from memlib import train
-from memlib.layers import matrix_layers
+from memlib.layers import Geometry, matrix_layers
 from memlib.points import Point
 from memlib.pruning import nonzero_count
 from memlib.statistics import crossed_interval, tolerance
 from memlib.studies.effects import (
-    SETTINGS,
+    PLAIN,
+    RECALIBRATIONS,
     Chips,
     Comparison,
+    Labelled,
     Loss,
     Setting,
+    add_note,
     evaluate,
     interval_columns,
     make_point,
     seeds_of,
+    settings,
 )
-from memlib.studies.trained import label, origin
+from memlib.studies.trained import label, prepared, shared_fields, split
+from memlib.validate import one_of
 
-__all__ = ["evaluate"]
+__all__ = ["Chips", "evaluate", "settings"]
 
 #: The noise: a normal error of every cell's conductance, relative to the range between HRS and LRS.
 EFFECT = "program_error"
@@ -49,7 +55,10 @@ FAMILIES = {
     "weights pruned": "^",
     "channels pruned": "v",
 }
-RECALIBRATIONS = {"none": "no recalibration", "batch_norm": "batch norm recalibrated"}
+#: Recalibrations of the ladders.
+ROWS = ("none", "batch_norm")
+#: Numbers of parameters that differ by no more than this factor are called equal.
+EQUAL = 1.2
 #: How layouts are drawn, and what they choose.
 LAYOUTS = {
     "dense": ({"color": "0.2", "marker": "s"}, {}),
@@ -93,11 +102,11 @@ def _unused(family: str) -> dict[str, str]:
 # Points
 
 
-def points(families: Families, images: int, severities: Sequence[float]) -> list[tuple[dict[str, Any], Point]]:
+def points(families: Families, images: int, severities: Sequence[float]) -> Labelled:
     """The ladders with their labels: each network over severities, 0 first, with and without recalibration."""
     found = []
     for family, checkpoints in families.items():
-        for checkpoint, recalibration, severity in itertools.product(checkpoints, RECALIBRATIONS, (0, *severities)):
+        for checkpoint, recalibration, severity in itertools.product(checkpoints, ROWS, (0, *severities)):
             labels = {"family": family, "checkpoint": checkpoint, "recalibration": recalibration, "severity": severity}
             choices = {"recalibration": recalibration, **_unused(family)}
             found.append((labels, make_point(checkpoint, images, EFFECT, severity, **choices)))
@@ -115,10 +124,20 @@ def layer_points(checkpoints: Sequence[str], images: int, severity: float) -> li
     return found
 
 
-def matched(families: Families, family: str) -> list[tuple[str, str]]:
-    """Each network of a family, and the ordinary one whose number of parameters is nearest to its."""
-    distance = lambda a, b: abs(math.log(parameters(a) / parameters(b)))  # noqa: E731
-    return [(c, min(families["ordinary"], key=lambda o: distance(c, o))) for c in families[family]]
+def matched(families: Families, longer: Sequence[str], family: str) -> list[tuple[str, str]]:
+    """Networks of a family with an ordinary one of an equal number of parameters; those without one are left out.
+
+    Args:
+        longer: ordinary networks that were trained on for about as long as pruned ones, which are compared with these.
+    """
+    found = []
+    for checkpoint in families[family]:
+        others = longer if family.endswith("pruned") else families["ordinary"]
+        ratios = {other: parameters(checkpoint) / parameters(other) for other in others}
+        twin = min(ratios, key=lambda other: abs(math.log(ratios[other])))
+        if 1 / EQUAL <= ratios[twin] <= EQUAL:
+            found.append((checkpoint, twin))
+    return found
 
 
 def between(families: Families, checkpoint: str) -> list[tuple[float, str]]:
@@ -133,18 +152,41 @@ def between(families: Families, checkpoint: str) -> list[tuple[float, str]]:
 
 
 def comparisons(
-    families: Families, layout_checkpoints: Sequence[str], images: int, severity: float
+    families: Families,
+    longer: Sequence[str],
+    layout_checkpoints: Sequence[str],
+    images: int,
+    severity: float,
+    chosen: Sequence[Setting],
 ) -> list[Comparison]:
-    """The claims, in every setting; where several sizes of networks are compared, their mean decides."""
+    """The claims, in every setting; where several sizes of networks are compared, their mean decides.
+
+    In the first setting, connectivities are also compared with conductances scaled to the largest weight of each column
+    rather than of the layer.
+    """
     found = []
-    for setting in SETTINGS:
-        found += _layout_claims(layout_checkpoints, images, severity, setting)
-        found += _connectivity_claims(families, images, severity, setting)
-        found += _width_claims(families, images, severity, setting)
+    for setting in chosen:
+        at = images, EFFECT, severity, setting
+        found += _layout_claims(layout_checkpoints, *at)
+        for family in [name for name in families if name != "ordinary"]:
+            equal = [[(1.0, c), (-1.0, o)] for c, o in matched(families, longer, family)]
+            inside = [(c, between(families, c)) for c in families[family]]
+            alike = [[(1.0, c), *((-share, o) for share, o in ladder)] for c, ladder in inside if ladder]
+            for what, sums in (("parameters", equal), ("accuracy", alike)):
+                statement = f"equal {what}: {family}: loses more than ordinary networks"
+                found += _mean(statement, sums, families, family, at)
+                if setting == PLAIN and not family.endswith("pruned"):
+                    found += _mean(f"{statement}, scaled by column", sums, families, family, at, w_max="column")
+        for family in [name for name in families if not name.endswith("pruned") and len(families[name]) > 1]:
+            narrow, wide = (f(families[family], key=parameters) for f in (min, max))
+            statement = f"width: {family}: the narrowest network loses more than the widest"
+            found += _mean(statement, [[(1.0, narrow), (-1.0, wide)]], families, family, at)
     return sorted(found, key=lambda comparison: comparison.statement)
 
 
-def _layout_claims(checkpoints: Sequence[str], images: int, severity: float, setting: Setting) -> list[Comparison]:
+def _layout_claims(
+    checkpoints: Sequence[str], images: int, effect: str, severity: float, setting: Setting
+) -> list[Comparison]:
     """The same network in both layouts, without unused cells and with them."""
     found = []
     for checkpoint, cells in itertools.product(checkpoints, ("", HRS)):
@@ -152,37 +194,21 @@ def _layout_claims(checkpoints: Sequence[str], images: int, severity: float, set
             _layout_loss(checkpoint, images, severity, setting, f"{x}{cells}") for x in ("dense", "sparse")
         )
         statement = f"equal network{cells}: {label(checkpoint)} loses more in the sparse than in the dense layout"
-        found.append(Comparison(f"{statement}{setting}", ((1.0, sparse), (-1.0, dense))))
+        terms = (1.0, sparse), (-1.0, dense)
+        found.append(Comparison(f"programming error {severity:g}, {statement}{setting}", terms))
     return found
+
+
+def has_unused(checkpoint: str) -> bool:
+    """Whether the dense layout leaves cells unused, between the groups of a layer."""
+    return any(Geometry.of(layer).groups > 1 for layer in matrix_layers(train.load_checkpoint(checkpoint)).values())
 
 
 def _layout_loss(checkpoint: str, images: int, severity: float, setting: Setting, layout: str) -> Loss:
     """What the severity costs in one of `LAYOUTS`."""
+    if layout == f"dense{HRS}" and not has_unused(checkpoint):
+        layout = "dense"
     return Loss.of(checkpoint, images, EFFECT, severity, setting, **LAYOUTS[layout][1])
-
-
-def _connectivity_claims(families: Families, images: int, severity: float, setting: Setting) -> list[Comparison]:
-    """At equal parameters, and at equal accuracy, against ordinary networks."""
-    found = []
-    for family in [name for name in families if name != "ordinary"]:
-        equal = [[(1.0, c), (-1.0, o)] for c, o in matched(families, family)]
-        inside = [(c, between(families, c)) for c in families[family]]
-        alike = [[(1.0, c), *((-share, o) for share, o in ladder)] for c, ladder in inside if ladder]
-        for what, sums in (("parameters", equal), ("accuracy", alike)):
-            statement = f"equal {what}: {family}: loses more than ordinary networks{setting}"
-            found += [_mean(statement, sums, families, family, (images, EFFECT, severity, setting))] if sums else []
-    return found
-
-
-def _width_claims(families: Families, images: int, severity: float, setting: Setting) -> list[Comparison]:
-    found = []
-    for family in [name for name in families if not name.endswith("pruned")]:
-        narrow, wide = (f(families[family], key=parameters) for f in (min, max))
-        statement = f"width: {family}: the narrowest network loses more than the widest{setting}"
-        found.append(
-            _mean(statement, [[(1.0, narrow), (-1.0, wide)]], families, family, (images, EFFECT, severity, setting))
-        )
-    return found
 
 
 def _mean(
@@ -191,13 +217,18 @@ def _mean(
     families: Families,
     family: str,
     at: tuple[int, str, float, Setting],
-) -> Comparison:
-    """The mean of weighted sums of losses of networks; those of the family with its unused cells."""
+    **more: Any,
+) -> list[Comparison]:
+    """The mean of weighted sums of losses of networks; those of the family with its unused cells. None of no sums."""
+    if not sums:
+        return []
     terms = []
     for weight, checkpoint in itertools.chain(*sums):
-        unused = _unused(family) if checkpoint in families[family] else {}
-        terms.append((weight / len(sums), Loss.of(checkpoint, *at, **unused)))
-    return Comparison(statement, tuple(terms))
+        choices = more | (_unused(family) if checkpoint in families[family] else {})
+        terms.append((weight / len(sums), Loss.of(checkpoint, *at, **choices)))
+    sizes = f"{len(sums)} sizes" if len(sums) > 1 else "1 size"
+    what = f"programming error {at[2]:g}, dense, {statement}, {sizes}, one training each{at[3]}"
+    return [Comparison(what, tuple(terms))]
 
 
 def sweeps(
@@ -206,6 +237,7 @@ def sweeps(
     separable_checkpoints: Sequence[str],
     weights_checkpoints: Sequence[str],
     channels_checkpoints: Sequence[str],
+    longer_checkpoints: Sequence[str],
     severities: Sequence[float],
     images: int,
     device_seeds: int,
@@ -214,10 +246,17 @@ def sweeps(
     layer_seeds: int,
     layout_checkpoints: Sequence[str],
     claim_severity: float,
+    claim_recalibrations: Sequence[str],
+    claim_ranges: Sequence[str],
     claim_images: int,
     claim_seeds: int,
 ) -> list[tuple[list[Point], Any]]:
-    """Points and seeds of the ladders, of single layers, and of the claims, from the notebook's parameters."""
+    """Points and seeds of the ladders, of single layers, and of the claims, from the notebook's parameters.
+
+    Raises:
+        ValueError: for a claim_severity that is none of severities.
+    """
+    one_of("claim_severity", claim_severity, severities)
     families = families_of(
         ordinary_checkpoints, grouped_checkpoints, separable_checkpoints, weights_checkpoints, channels_checkpoints
     )
@@ -225,18 +264,16 @@ def sweeps(
     layers = [
         p for _, loss in layer_points(layer_checkpoints, images, layer_severity) for p in (loss.point, loss.baseline)
     ]
-    claims = [
-        point
-        for comparison in comparisons(families, layout_checkpoints, claim_images, claim_severity)
-        for point in comparison.points
-    ]
+    chosen = settings(claim_recalibrations, claim_ranges)
+    compared = comparisons(families, longer_checkpoints, layout_checkpoints, claim_images, claim_severity, chosen)
+    claims = [point for comparison in compared for point in comparison.points]
     return [(ladders, seeds_of(device_seeds)), (layers, seeds_of(layer_seeds)), (claims, seeds_of(claim_seeds))]
 
 
 # Tables
 
 
-def tidy(results: pd.DataFrame, labelled: Sequence[tuple[dict[str, Any], Point]]) -> pd.DataFrame:
+def tidy(results: pd.DataFrame, labelled: Labelled) -> pd.DataFrame:
     """A row per labelled point: parameters, mean accuracy over chips, and what the severity costs, with intervals."""
     chips, rows = Chips(results), []
     names = "family", "checkpoint", "recalibration"
@@ -249,7 +286,7 @@ def tidy(results: pd.DataFrame, labelled: Sequence[tuple[dict[str, Any], Point]]
     return pd.DataFrame(rows)
 
 
-def tolerances(results: pd.DataFrame, labelled: Sequence[tuple[dict[str, Any], Point]]) -> pd.DataFrame:
+def tolerances(results: pd.DataFrame, labelled: Labelled) -> pd.DataFrame:
     """For each network, with and without recalibration, the largest severity that costs at most 1 point."""
     chips, curves = Chips(results), {}
     for labels, point in labelled:
@@ -264,19 +301,20 @@ def tolerances(results: pd.DataFrame, labelled: Sequence[tuple[dict[str, Any], P
     return pd.DataFrame(rows)
 
 
-def matches(families: Families) -> pd.DataFrame:
-    """What each network is compared with: the ordinary one nearest in parameters, and those around its accuracy."""
+def matches(families: Families, longer: Sequence[str]) -> pd.DataFrame:
+    """What each network is compared with: an ordinary one of equal parameters, and those around its accuracy."""
     rows = []
     for family in [name for name in families if name != "ordinary" and not name.endswith(HRS)]:
-        for checkpoint, twin in matched(families, family):
-            ladder = between(families, checkpoint)
+        twins = dict(matched(families, longer, family))
+        for checkpoint in families[family]:
+            ladder, twin = between(families, checkpoint), twins.get(checkpoint)
             rows.append(
                 {
                     "family": family,
                     "checkpoint": checkpoint,
                     "parameters": parameters(checkpoint),
-                    "equal parameters": twin,
-                    "their parameters": parameters(twin),
+                    "equal parameters": twin or "none",
+                    "their parameters": parameters(twin) if twin else None,
                     "float accuracy": accuracy_of(checkpoint),
                     "equal accuracy": " + ".join(f"{share:.3f} {name}" for share, name in ladder) or "none",
                 }
@@ -285,22 +323,41 @@ def matches(families: Families) -> pd.DataFrame:
 
 
 def noise_gains(checkpoints: Sequence[str]) -> pd.DataFrame:
-    """How much noise each layer's weights let through: sqrt(2) max|W|/rms(W).
+    """How much noise each layer lets through, for the inputs that calibration images cause.
 
-    Times the programming error, relative to g_on - g_off, it is the noise of an output relative to its signal, for
-    inputs without correlation: a pair's error is sqrt(2) sigma (g_on - g_off), which stands for max|W|.
+    A pair's programming error, sigma (g_on - g_off) in each cell, stands for sqrt(2) sigma max|W|. Over the passes of a
+    layer the error of output j has a part that does not change, from the mean of the inputs, which in the dense layout
+    shifts a whole channel, and one that does:
+
+        constant_j = sqrt(2) max|W| sqrt(sum_i E[x_i]^2)/std(y_j)
+        varying_j = sqrt(2) max|W| sqrt(sum_i Var[x_i])/std(y_j)
+
+    Times sigma they are errors relative to the spread of the output, which batch norm scales to 1.
 
     Returns:
-        A row per layer: depth, its number from the input; inputs of an output; noise_gain.
+        A row per layer: depth, its number from the input; inputs of an output; constant and varying, of the median
+        output that has weights.
     """
     rows = []
     for checkpoint in checkpoints:
-        for depth, (name, layer) in enumerate(matrix_layers(train.load_checkpoint(checkpoint)).items()):
-            w = layer.weight.detach()
-            gain = float(math.sqrt(2) * w.abs().max() / w.square().mean().sqrt())
-            labels = {"checkpoint": checkpoint, "layer": name, "depth": depth, "inputs": w[0].numel()}
-            rows.append(labels | {"noise_gain": gain, "weights": w.numel()})
+        found = prepared(*split(shared_fields(checkpoint, 1))[0])
+        for depth, (name, layer) in enumerate(matrix_layers(found.model).items()):
+            constant, varying = _noise_gain(layer, found.record[name].passes)
+            labels = {"checkpoint": checkpoint, "layer": name, "depth": depth, "inputs": layer.weight[0].numel()}
+            rows.append(labels | {"constant": constant, "varying": varying})
     return pd.DataFrame(rows)
+
+
+def _noise_gain(layer: nn.Module, passes: Tensor) -> tuple[float, float]:
+    """The two noise gains of the median output of a layer, from (n, inputs) of its passes."""
+    groups = Geometry.of(layer).groups
+    w = layer.weight.detach().double().flatten(1).unflatten(0, (groups, -1))  # (groups, outputs, inputs)
+    x = passes.double().unflatten(1, (groups, -1)).movedim(1, 0)  # (groups, n, inputs)
+    spread = (x @ w.mT).std(1)  # (groups, outputs)
+    error = math.sqrt(2) * w.abs().max()
+    parts = x.mean(1).square().sum(1), x.var(1).sum(1)  # (groups,)
+    alive = w.abs().amax(2) > 0
+    return tuple(float((error * part.sqrt()[:, None] / spread)[alive].median()) for part in parts)
 
 
 def layer_losses(results: pd.DataFrame, labelled: Sequence[tuple[dict[str, Any], Loss]]) -> pd.DataFrame:
@@ -313,33 +370,42 @@ def layer_losses(results: pd.DataFrame, labelled: Sequence[tuple[dict[str, Any],
 
 
 def explanations(frame: pd.DataFrame, severity: float) -> pd.DataFrame:
-    """A row per network: what the severity costs it without recalibration and unused cells, and what may explain that.
+    """A row per network and recalibration: what the severity costs without unused cells, and what may explain it.
 
     Returns:
-        noise: the root of the sum over layers of (severity times noise gain)^2; layers; parameters; loss.
+        noise: the root of the sum over layers of (severity times noise gain)^2, of both gains, or of the varying one if
+        batch norm is recalibrated, which takes constant errors away; layers; parameters; loss.
     """
-    chosen = frame[(frame["severity"] == severity) & (frame["recalibration"] == "none")]
-    chosen = chosen[~chosen["family"].str.endswith(HRS)]
-    gains = noise_gains(list(chosen["checkpoint"])).groupby("checkpoint", sort=False)["noise_gain"]
-    table = chosen[["family", "checkpoint", "parameters", "loss", "loss_low", "loss_high"]].set_index("checkpoint")
-    table["noise"] = severity * gains.agg(lambda gain: math.sqrt((gain**2).sum()))
-    table["layers"] = gains.size()
-    return table.reset_index()
+    chosen = frame[(frame["severity"] == severity) & ~frame["family"].str.endswith(HRS)]
+    gains = noise_gains(list(dict.fromkeys(chosen["checkpoint"]))).groupby("checkpoint", sort=False)
+    squares = gains[["constant", "varying"]].agg(lambda gain: (gain**2).sum())
+    names = ["family", "checkpoint", "recalibration", "parameters", "loss", "loss_low", "loss_high", "n", "images"]
+    table = chosen[names].reset_index(drop=True)
+    varying, constant = (table["checkpoint"].map(squares[name]) for name in ("varying", "constant"))
+    table["noise"] = severity * np.sqrt(varying + constant.where(table["recalibration"] == "none", 0.0))
+    table["layers"] = table["checkpoint"].map(gains.size())
+    return table
 
 
 def correlations(table: pd.DataFrame) -> pd.DataFrame:
-    """Spearman's rank correlation of the loss with each explanation, over networks, with p-value."""
+    """Spearman's rank correlation of the loss with each explanation, over networks: a description, no test."""
     rows = []
-    for name in ("parameters", "layers", "noise"):
-        found = stats.spearmanr(table[name], table["loss"])
-        rows.append({"explanation": name, "spearman": found.statistic, "p": found.pvalue, "networks": len(table)})
+    for recalibration, part in table.groupby("recalibration", sort=False):
+        for name in ("parameters", "layers", "noise"):
+            found = stats.spearmanr(part[name], part["loss"]).statistic
+            labels = {"recalibration": recalibration, "explanation": name}
+            rows.append(labels | {"spearman": found, "networks": len(part)})
     return pd.DataFrame(rows)
 
 
-def layout_losses(results: pd.DataFrame, checkpoints: Sequence[str], images: int, severity: float) -> pd.DataFrame:
+def layout_losses(
+    results: pd.DataFrame, checkpoints: Sequence[str], images: int, severity: float, chosen: Sequence[Setting]
+) -> pd.DataFrame:
     """A row per network, layout and setting: what the severity costs, from the points of the claims."""
     chips, rows = Chips(results), []
-    for checkpoint, layout, setting in itertools.product(checkpoints, LAYOUTS, SETTINGS):
+    for checkpoint, layout, setting in itertools.product(checkpoints, LAYOUTS, chosen):
+        if layout == f"dense{HRS}" and not has_unused(checkpoint):
+            continue
         i = chips.lost(_layout_loss(checkpoint, images, severity, setting, layout))
         labels = {"checkpoint": checkpoint, "layout": layout, **asdict(setting)}
         rows.append(labels | {"loss": i.mean, "low": i.low, "high": i.high, "n": i.n, "images": i.images})
@@ -364,19 +430,20 @@ def _looks() -> dict[str, dict[str, Any]]:
 
 def plot(frame: pd.DataFrame, tolerances: pd.DataFrame, severity: float) -> Figure:
     """Rows: without and with recalibration. Columns: tolerance and loss over parameters, loss over accuracy."""
-    figure, axes = plt.subplots(len(RECALIBRATIONS), 3, figsize=(10.5, 6.4), squeeze=False, sharex="col")
-    for (recalibration, title), row in zip(RECALIBRATIONS.items(), axes, strict=True):
+    one_of("severity", severity, frame["severity"].unique())
+    figure, axes = plt.subplots(len(ROWS), 3, figsize=(10.5, 6.4), squeeze=False, sharex="col")
+    for recalibration, row in zip(ROWS, axes, strict=True):
         tolerated = tolerances[tolerances["recalibration"] == recalibration]
         lost = frame[(frame["recalibration"] == recalibration) & (frame["severity"] == severity)]
         lost = lost.assign(float_accuracy=lost["checkpoint"].map(accuracy_of))
         for family, look in _looks().items():
             part = tolerated[tolerated["family"] == family].sort_values("parameters")
-            _errors(row[0], part["parameters"], part["tolerance"], part["low"], part["high"], **look)
+            _tolerances(row[0], part, frame["severity"].max(), look)
             part = lost[lost["family"] == family].sort_values("parameters")
             bars = [100 * part[name] for name in ("loss", "loss_low", "loss_high")]
             _errors(row[1], part["parameters"], *bars, **look)
             _errors(row[2], 100 * part["float_accuracy"], *bars, **look)
-        row[0].set_ylabel(f"{title}\n\ntolerance: sigma by range for 1 point")
+        row[0].set_ylabel(f"{RECALIBRATIONS[recalibration]}\n\ntolerance: sigma by range for 1 point")
         row[1].set_ylabel(f"points lost at {severity:g}")
         row[2].set_ylabel(f"points lost at {severity:g}")
     for axis in axes[:, :2].flat:
@@ -385,49 +452,57 @@ def plot(frame: pd.DataFrame, tolerances: pd.DataFrame, severity: float) -> Figu
         axis.set_xlabel(name)
     handles, names = axes[0, 1].get_legend_handles_labels()
     figure.legend(handles, names, loc="upper center", ncols=len(names), frameon=False)
-    _note(figure, frame, "dense layout; bars: 95 % intervals, for tolerances between severities tried")
+    add_note(figure, frame, "dense layout; bars: 95 % intervals, for tolerances between severities tried")
     figure.tight_layout(rect=(0, 0.025, 1, 0.955))
     return figure
 
 
 def _errors(axis: Axes, x: pd.Series, y: pd.Series, low: pd.Series, high: pd.Series, **look: Any) -> None:
-    """A ladder with its intervals; those without an end are drawn to the largest value there is."""
-    high = high.replace(np.inf, np.nan).fillna(y)
+    """A ladder with its intervals."""
+    axis.errorbar(x, y, (y - low, high - y), markersize=4, linewidth=1, capsize=2, elinewidth=0.8, **look)
+
+
+def _tolerances(axis: Axes, part: pd.DataFrame, most: float, look: dict[str, Any]) -> None:
+    """Tolerances and intervals; arrows point to those beyond the largest severity tried."""
+    y, low, high = (part[name].clip(upper=most) for name in ("tolerance", "low", "high"))
     bars = np.maximum([y - low, high - y], 0)
-    axis.errorbar(x, y, bars, markersize=4, linewidth=1, capsize=2, elinewidth=0.8, **look)
-
-
-def _note(figure: Figure, frame: pd.DataFrame, more: str) -> None:
-    """Where the images come from, and how many of everything there are."""
-    images = origin(list(dict.fromkeys(frame["checkpoint"])))
-    note = f"{images}: {frame['images'].max()} test images, {frame['n'].max()} chips; {more}"
-    figure.text(0.01, 0.006, note, fontsize="small", color="0.3")
+    axis.errorbar(part["parameters"], y, bars, markersize=4, linewidth=1, capsize=2, elinewidth=0.8, **look)
+    beyond = part["parameters"][np.isinf(part["high"])]
+    axis.plot(beyond, [1.03 * most] * len(beyond), linestyle="", marker="$\\uparrow$", color=look["color"])
 
 
 def plot_explained(
     gains: pd.DataFrame, losses: pd.DataFrame, table: pd.DataFrame, severity: float, layer_severity: float
 ) -> Figure:
-    """Over depth, a layer's noise gain, and what noise in it alone costs; over their sum, what networks lose."""
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(10.5, 3.5))
+    """Over depth, noise gains, and what noise in a layer alone costs; over the sum of gains, what networks lose."""
+    figure, axes = plt.subplots(1, 4, figsize=(13.5, 3.9))
     networks = list(losses["checkpoint"].unique())
     for checkpoint, color, marker in zip(networks, sns.color_palette("colorblind"), "osD^v", strict=False):
         look = {"color": color, "marker": marker, "markersize": 3.5, "linewidth": 1, "label": label(checkpoint)}
         part = gains[gains["checkpoint"] == checkpoint]
-        left.plot(part["depth"], part["noise_gain"], **look)
+        axes[0].plot(part["depth"], part["varying"], **look)
+        axes[0].plot(
+            part["depth"], part["constant"], **look | {"linestyle": ":", "markerfacecolor": "w", "label": None}
+        )
         part = losses[losses["checkpoint"] == checkpoint]
         mean, low, high = (100 * part[name] for name in ("loss", "low", "high"))
-        middle.errorbar(part["depth"], mean, (mean - low, high - mean), capsize=1.5, elinewidth=0.8, **look)
-    for family in table["family"].unique():
-        part = table[table["family"] == family]
-        bars = [100 * part[name] for name in ("loss", "loss_low", "loss_high")]
-        _errors(right, part["noise"], *bars, **_looks()[family] | {"linestyle": ""})
-    left.set(xlabel="layer, from the input", ylabel="noise gain, $\\sqrt{2}\\,\\max|W|/\\mathrm{rms}(W)$", yscale="log")
-    middle.set(xlabel="layer, from the input", ylabel=f"points lost, {layer_severity:g} in this layer alone")
-    right.set(xlabel="root sum over layers of (severity x noise gain)²", ylabel=f"points lost at {severity:g}")
-    for axis in (left, right):
-        axis.legend(frameon=False, fontsize="small")
-    _note(figure, losses, "bars: 95 % intervals")
-    figure.tight_layout(rect=(0, 0.04, 1, 1))
+        axes[1].errorbar(part["depth"], mean, (mean - low, high - mean), capsize=1.5, elinewidth=0.8, **look)
+    for axis, recalibration in zip(axes[2:], ROWS, strict=True):
+        for family in table["family"].unique():
+            part = table[(table["family"] == family) & (table["recalibration"] == recalibration)]
+            bars = [100 * part[name] for name in ("loss", "loss_low", "loss_high")]
+            _errors(axis, part["noise"], *bars, **_looks()[family] | {"linestyle": ""})
+        which = "both gains" if recalibration == "none" else "varying gains"
+        axis.set(xlabel=f"root sum of squares of {severity:g} x {which}", ylabel=f"points lost at {severity:g}")
+        axis.set_title(RECALIBRATIONS[recalibration])
+    axes[0].set(xlabel="layer, from the input", ylabel="noise gain (dotted: constant)", yscale="log")
+    axes[1].set(xlabel="layer, from the input", ylabel=f"points lost, {layer_severity:g} in this layer alone")
+    for axis, x in ((axes[0], 0.03), (axes[2], 0.53)):
+        handles, names = axis.get_legend_handles_labels()
+        place = {"loc": "upper left", "bbox_to_anchor": (x, 1.0), "ncols": 3, "frameon": False, "fontsize": "small"}
+        figure.legend(handles, names, **place)
+    add_note(figure, losses, "bars: 95 % intervals")
+    figure.tight_layout(rect=(0, 0.04, 1, 0.87))
     return figure
 
 
@@ -443,11 +518,12 @@ def plot_layouts(frame: pd.DataFrame, severity: float) -> Figure:
             places = np.arange(len(chosen)) + 0.15 * (number - 1.5)
             look = look | {"label": layout.replace(", ", ",\n")}
             axis.errorbar(places, mean, (mean - low, high - mean), linestyle="", capsize=2, markersize=4.5, **look)
-        names = [f"{RECALIBRATIONS[s.recalibration]},\n{s.adc_calibration} ranges" for s in SETTINGS]
-        axis.set_xticks(range(len(names)), names, rotation=35, ha="right", fontsize="small")
+        found = part[["recalibration", "adc_calibration"]].drop_duplicates()
+        names = [f"{RECALIBRATIONS[r]},\n{a} ranges" for r, a in found.itertuples(index=False)]
+        axis.set_xticks(range(len(names)), names, rotation=30, ha="right", fontsize="x-small")
         axis.set_title(label(checkpoint))
     axes[0, 0].set_ylabel(f"points lost at {severity:g}")
     axes[0, -1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
-    _note(figure, frame, "bars: 95 % intervals")
+    add_note(figure, frame, "bars: 95 % intervals")
     figure.tight_layout(rect=(0, 0.04, 1, 1))
     return figure

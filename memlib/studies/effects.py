@@ -1,11 +1,12 @@
 """Chips of trained networks under one effect at a time: what the studies of noise, capacity and training share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from memlib.accuracy import correct
 from memlib.claims import Claim, above
@@ -15,7 +16,7 @@ from memlib.mapping import Mapping
 from memlib.points import Point
 from memlib.recalibration import METHODS
 from memlib.statistics import Interval, crossed_interval, pack, unpack
-from memlib.studies.trained import mapped, shared_fields, split
+from memlib.studies.trained import mapped, origin, shared_fields, split
 from memlib.tile import Tile
 from memlib.validate import fail, one_of, whole
 
@@ -23,6 +24,8 @@ from memlib.validate import fail, one_of, whole
 BASE = {"device": "10k_100k", "rows": 128, "cols": 128, "dac_bits": 8, "adc_bits": 8, "unused": "unformed"}
 #: What cells that hold no weight are: left out, or formed and at HRS, where they have every effect too.
 UNUSED = ("unformed", "hrs")
+#: What a chip may be recalibrated by, in words.
+RECALIBRATIONS = {"none": "no recalibration", "gain": "columns rescaled", "batch_norm": "batch norm recalibrated"}
 #: Resistances of wires take the sparse layout minutes a chip, see 08_parasitics.
 DENSE_ONLY = ("wires",)
 
@@ -36,6 +39,11 @@ class Effect:
     names: tuple[str, ...]  #: fields of device or tile that are set to the severity
     random: bool = True  #: whether chips differ
     constants: dict[str, float] = field(default_factory=dict)  #: fields that go with it
+
+    @property
+    def of_unused_cells(self) -> bool:
+        """Whether cells at HRS that hold no weight change results by it: those of pairs, if they differ by chance."""
+        return self.random and hasattr(Device, self.names[0])
 
 
 def _published(preset: str, *names: str) -> dict[str, float]:
@@ -177,6 +185,23 @@ def _key(point: Point) -> frozenset:
     return frozenset(point.items())
 
 
+Labelled = Sequence[tuple[dict[str, Any], Point]]
+
+
+def tidy(results: pd.DataFrame, labelled: Labelled) -> pd.DataFrame:
+    """A row per labelled point: its labels, and mean accuracy over chips with its 95 % interval."""
+    chips = Chips(results)
+    return pd.DataFrame([labels | interval_columns(crossed_interval(chips.hits(point))) for labels, point in labelled])
+
+
+def add_note(figure: Figure, frame: pd.DataFrame, more: str) -> None:
+    """Write below a figure where its images come from, and how many of everything there are."""
+    images = origin(list(dict.fromkeys(frame["checkpoint"])))
+    chips = f", {frame['n'].max()} chips where anything is random" if frame["n"].max() > 1 else ""
+    note = f"{images}: {frame['images'].max()} test images{chips}; {more}"
+    figure.text(0.01, 0.006, note, fontsize="small", color="0.3")
+
+
 def interval_columns(i: Interval) -> dict[str, Any]:
     """An interval of accuracies, or of what is lost of them, as columns of a table."""
     return {"accuracy": i.mean, "low": i.low, "high": i.high, "n": i.n, "images": i.images}
@@ -191,13 +216,17 @@ class Setting:
 
     def __str__(self) -> str:
         """What statements add, such as " (batch norm recalibrated, ADC ranges of the chip)"."""
-        recalibrated = {"none": "", "gain": "columns rescaled", "batch_norm": "batch norm recalibrated"}
-        parts = [recalibrated[self.recalibration], "ADC ranges of the chip" if self.adc_calibration == "chip" else ""]
-        return f" ({', '.join(filter(None, parts))})" if any(parts) else ""
+        parts = [RECALIBRATIONS[self.recalibration]] if self.recalibration != "none" else []
+        parts += ["ADC ranges of the chip"] if self.adc_calibration == "chip" else []
+        return f" ({', '.join(parts)})" if parts else ""
 
 
-#: Those that claims are decided in.
-SETTINGS = tuple(Setting(r, a) for r in ("none", "batch_norm") for a in ("design", "chip"))
+def settings(recalibrations: Sequence[str], ranges: Sequence[str]) -> list[Setting]:
+    """All combinations."""
+    return [Setting(recalibration, calibration) for recalibration in recalibrations for calibration in ranges]
+
+
+PLAIN = Setting()
 
 
 @dataclass(frozen=True)
@@ -209,7 +238,7 @@ class Loss:
 
     @classmethod
     def of(
-        cls, checkpoint: str, images: int, effect: str, severity: float, setting: Setting = SETTINGS[0], **more: Any
+        cls, checkpoint: str, images: int, effect: str, severity: float, setting: Setting = PLAIN, **more: Any
     ) -> "Loss":
         """See `make_point`, which takes `more`."""
         if setting.adc_calibration != "design":

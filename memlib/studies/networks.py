@@ -105,7 +105,7 @@ MARKERS = {
     "weights pruned": ("^", False),
     "channels pruned": ("v", False),
     "noise-aware": ("D", False),
-    "noise-aware (batches)": ("P", False),
+    "trained longer": ("P", False),
     "quantisation-aware": ("s", False),
 }
 

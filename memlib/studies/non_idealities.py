@@ -12,22 +12,26 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from memlib.points import Point
-from memlib.statistics import crossed_interval
 from memlib.studies.effects import (
     DENSE_ONLY,
     EFFECTS,
-    SETTINGS,
+    PLAIN,
     Chips,
     Comparison,
+    Labelled,
     Loss,
+    Setting,
+    add_note,
     evaluate,
-    interval_columns,
     make_point,
     seeds_of,
+    settings,
+    tidy,
 )
-from memlib.studies.trained import label, origin
+from memlib.studies.trained import label
+from memlib.validate import fail
 
-__all__ = ["evaluate"]
+__all__ = ["Chips", "evaluate", "settings", "tidy"]
 
 #: Layouts, how they are drawn (line, and whether markers are filled), and what they choose.
 STYLES = {
@@ -43,13 +47,17 @@ def points(
     sparse_checkpoints: Sequence[str],
     images: int,
     severities: dict[str, Sequence[float]],
-) -> list[tuple[dict[str, Any], Point]]:
-    """The points of the figure with their labels; severity 0 is the baseline that all effects share."""
+) -> Labelled:
+    """The points of the figure with their labels; severity 0 is the baseline that all effects share.
+
+    Sparse layouts leave out what takes them too long, and those with unused cells also what these cannot change.
+    """
     found = []
     for layout, (_, _, choices) in STYLES.items():
         chosen = checkpoints if layout == "dense" else sparse_checkpoints
         for checkpoint, (effect, levels) in itertools.product(chosen, severities.items()):
-            if layout != "dense" and effect in DENSE_ONLY:
+            alike = "unused" in choices and not EFFECTS[effect].of_unused_cells
+            if alike or (layout != "dense" and effect in DENSE_ONLY):
                 continue
             for severity in (0, *levels):
                 labels = {"checkpoint": checkpoint, "layout": layout, "effect": effect, "severity": severity}
@@ -58,20 +66,33 @@ def points(
 
 
 def comparisons(
-    checkpoints: Sequence[str], images: int, effects: Sequence[str], severities: Sequence[float]
+    checkpoints: Sequence[str],
+    images: int,
+    effects: Sequence[str],
+    severities: Sequence[float],
+    chosen: Sequence[Setting],
 ) -> list[Comparison]:
-    """Dense against sparse: in all settings for the first effect, in the first setting for the others."""
+    """Dense against sparse, without unused cells and with them: the first effect in all settings, others in the first.
+
+    Raises:
+        ValueError: if there is not a severity for each effect, or an effect is too slow in the sparse layout.
+    """
+    if len(effects) != len(severities):
+        fail("claim_severities", list(severities), f"one for each of the {len(effects)} claim_effects")
     found = []
     for checkpoint, (effect, severity) in itertools.product(checkpoints, zip(effects, severities, strict=True)):
-        name = f"{label(checkpoint)}, {EFFECTS[effect].title} {severity:g}"
-        at = checkpoint, images, effect, severity
-        for setting in SETTINGS if effect == effects[0] else SETTINGS[:1]:
-            terms = (1.0, Loss.of(*at, setting, layout="sparse")), (-1.0, Loss.of(*at, setting))
-            found.append(Comparison(f"{name}: the sparse layout loses more than the dense one{setting}", terms))
-        formed = Loss.of(*at, layout="sparse", unused="hrs")
-        for other in ("dense", "sparse"):
-            statement = f"{name}: the sparse layout with unused cells at HRS loses more than the {other} one without"
-            found.append(Comparison(statement, ((1.0, formed), (-1.0, Loss.of(*at, layout=other)))))
+        if effect in DENSE_ONLY:
+            fail("claim_effects", effect, "an effect that the sparse layout is computed with in time")
+        for setting in chosen if effect == effects[0] else [PLAIN]:
+            at = checkpoint, images, effect, severity, setting
+            dense, sparse, formed = (Loss.of(*at, **choices) for _, _, choices in STYLES.values())
+            name = f"{label(checkpoint)}, {EFFECTS[effect].title} {severity:g}"
+            for statement, one, other in (
+                ("without unused cells, the sparse layout loses more than the dense one", sparse, dense),
+                ("with unused cells at HRS, the sparse layout loses more than the dense one without", formed, dense),
+                ("in the sparse layout, unused cells at HRS add to the loss", formed, sparse),
+            ):
+                found.append(Comparison(f"{name}: {statement}{setting}", ((1.0, one), (-1.0, other))))
     return found
 
 
@@ -83,21 +104,18 @@ def sweeps(
     claim_checkpoints: Sequence[str],
     claim_effects: Sequence[str],
     claim_severities: Sequence[float],
+    claim_recalibrations: Sequence[str],
+    claim_ranges: Sequence[str],
     claim_images: int,
     claim_seeds: int,
     **severities: Sequence[float],
 ) -> list[tuple[list[Point], Any]]:
     """Points and seeds of the figure, and of the claims, from the notebook's parameters."""
     figure = [point for _, point in points(checkpoints, sparse_checkpoints, images, severities)]
-    compared = comparisons(claim_checkpoints, claim_images, claim_effects, claim_severities)
+    chosen = settings(claim_recalibrations, claim_ranges)
+    compared = comparisons(claim_checkpoints, claim_images, claim_effects, claim_severities, chosen)
     claims = [point for comparison in compared for point in comparison.points]
     return [(figure, seeds_of(device_seeds)), (claims, seeds_of(claim_seeds))]
-
-
-def tidy(results: pd.DataFrame, labelled: Sequence[tuple[dict[str, Any], Point]]) -> pd.DataFrame:
-    """A row per labelled point: mean accuracy over chips, with its 95 % interval."""
-    chips = Chips(results)
-    return pd.DataFrame([labels | interval_columns(crossed_interval(chips.hits(point))) for labels, point in labelled])
 
 
 def plot(frame: pd.DataFrame, columns: int = 5, chance: float = 0.1) -> Figure:
@@ -148,6 +166,4 @@ def _legend(figure: Figure, frame: pd.DataFrame, colors: dict[str, Any]) -> None
         look = {"color": "0.3", "linestyle": style, "marker": "o", "markerfacecolor": face, "markersize": 4}
         handles.append(Line2D([], [], **look, label=f"{layout} layout"))
     figure.legend(handles=handles, loc="upper center", ncols=len(handles), frameon=False)
-    note = f"{origin(list(colors))}: {frame['images'].max()} test images; {frame['n'].max()} chips where anything is "
-    note += "random; bars: 95 % intervals; dotted: chance"
-    figure.text(0.01, 0.008, note, fontsize="small", color="0.3")
+    add_note(figure, frame, "bars: 95 % intervals; dotted: chance")

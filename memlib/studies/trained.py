@@ -131,8 +131,8 @@ def treatment(recipe: dict[str, Any]) -> str:
     if recipe.get("dac_bits"):
         return "quantisation-aware"
     if recipe.get("device"):
-        return "noise-aware" if recipe.get("frozen_statistics") else "noise-aware (batches)"
-    return "plain"
+        return "noise-aware"
+    return "trained longer" if recipe.get("start") else "plain"
 
 
 def inputs(checkpoints: Sequence[str]) -> dict[str, Any]:

@@ -9,47 +9,47 @@ import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+from memlib import train
 from memlib.points import Point
 from memlib.recalibration import METHODS
-from memlib.statistics import crossed_interval
 from memlib.studies.effects import (
     EFFECTS,
-    SETTINGS,
+    RECALIBRATIONS,
     Chips,
     Comparison,
+    Labelled,
     Loss,
     Setting,
+    add_note,
     evaluate,
-    interval_columns,
     make_point,
     seeds_of,
+    settings,
+    tidy,
 )
-from memlib.studies.trained import label, origin
+from memlib.studies.trained import label
 from memlib.validate import fail
 
-__all__ = ["evaluate"]
+__all__ = ["Chips", "evaluate", "settings", "tidy"]
 
 #: The noise, as in training: a normal error of every cell's conductance, relative to the range between HRS and LRS.
 EFFECT = "program_error"
-TITLES = {"none": "no recalibration", "gain": "columns rescaled", "batch_norm": "batch norm recalibrated"}
-Labelled = list[tuple[dict[str, Any], Point]]
 
-
-#: What a network's trainings are called, first the one that the others start from.
-TRAININGS = ("plain", "noise-aware", "noise-aware (batches)")
+#: What a network's trainings are called. The others go on from the plain one, for as long, at the same learning rate.
+TRAININGS = ("plain", "trained longer", "noise-aware")
 Networks = dict[str, dict[str, str]]
 
 
-def networks_of(plain: Sequence[str], aware: Sequence[str], batch: Sequence[str]) -> Networks:
-    """The checkpoints of each network's trainings, by the plain one; there may be fewer of the last.
+def networks_of(plain: Sequence[str], longer: Sequence[str], aware: Sequence[str]) -> Networks:
+    """The checkpoints of each network's trainings, by the plain one.
 
     Raises:
-        ValueError: if there is not a noise-aware one for each plain one.
+        ValueError: if one does not start from the plain one of the same number.
     """
-    if len(plain) != len(aware):
-        fail("aware_checkpoints", list(aware), f"one for each of the {len(plain)} plain ones")
-    rows = itertools.zip_longest(plain, aware, batch)
-    return {row[0]: {how: name for how, name in zip(TRAININGS, row, strict=True) if name} for row in rows}
+    for field, chosen in (("longer_checkpoints", longer), ("aware_checkpoints", aware)):
+        if [train.manifest_entry(name)["recipe"]["start"] for name in chosen] != list(plain):
+            fail(field, list(chosen), f"one that starts from each of {list(plain)}")
+    return {row[0]: dict(zip(TRAININGS, row, strict=True)) for row in zip(plain, longer, aware, strict=True)}
 
 
 def points(networks: Networks, images: int, severities: Sequence[float]) -> Labelled:
@@ -68,46 +68,64 @@ def quantised_points(pair: tuple[str, str], images: int, severities: dict[str, S
     found = []
     for effect, levels in severities.items():
         for severity, (training, checkpoint) in itertools.product(
-            levels, zip(("plain", "quantisation-aware"), pair, strict=True)
+            levels, zip(("trained longer", "quantisation-aware"), pair, strict=True)
         ):
             labels = {"network": pair[0], "training": training, "effect": effect, "severity": severity}
             found.append((labels | {"checkpoint": checkpoint}, make_point(checkpoint, images, effect, severity)))
     return found
 
 
-def comparisons(networks: Networks, images: int, severity: float) -> list[Comparison]:
-    """What training, recalibration, and both recover of the plain network's loss; and of gaps between networks."""
+def comparisons(networks: Networks, images: int, severity: float, chosen: Sequence[Setting]) -> list[Comparison]:
+    """What noise-aware training recovers of what its control loses, and what recalibration does of the plain loss."""
     found = []
-    for setting in SETTINGS:
-        lost = {plain: _losses(trainings, images, severity, setting) for plain, trainings in networks.items()}
+    for setting in chosen:
+        lost = {
+            plain: {how: Loss.of(name, images, EFFECT, severity, setting) for how, name in trainings.items()}
+            for plain, trainings in networks.items()
+        }
         for plain, losses in lost.items():
-            for training, left in list(losses.items())[1:]:
-                statement = f"{label(plain)}: {training} training recovers at least half of the loss{setting}"
-                found.append(Comparison(statement, ((0.5, losses["plain"]), (-1.0, left))))
-        first, *others = lost
-        for other, training in itertools.product(others, TRAININGS[:2]):
-            statement = f"{training} training: noise costs {label(other)} more than {label(first)}{setting}"
-            found.append(Comparison(statement, ((1.0, lost[other][training]), (-1.0, lost[first][training]))))
-    for plain, method, ranges in itertools.product(networks, METHODS[1:], ("design", "chip")):
+            control = losses["trained longer"]
+            left = Loss(losses["noise-aware"].point, control.baseline)
+            what = "noise-aware training recovers at least half of what as long a plain one loses"
+            found.append(_claim(plain, severity, what, setting, ((0.5, control), (-1.0, left))))
+        found += _gap_claims(lost, severity, setting)
+    for plain, method, ranges in itertools.product(networks, METHODS[1:], sorted({s.adc_calibration for s in chosen})):
         setting = Setting("none", ranges)
         before = Loss.of(plain, images, EFFECT, severity, setting)
         after = Loss(Loss.of(plain, images, EFFECT, severity, Setting(method, ranges)).point, before.baseline)
         how = {"gain": "rescaling columns", "batch_norm": "recalibrating batch norm"}[method]
-        statement = f"{label(plain)}: {how} recovers at least half of the loss{setting}"
-        found.append(Comparison(statement, ((0.5, before), (-1.0, after))))
+        found.append(
+            _claim(
+                plain, severity, f"{how} recovers at least half of the loss", setting, ((0.5, before), (-1.0, after))
+            )
+        )
     return found
 
 
-def _losses(trainings: dict[str, str], images: int, severity: float, setting: Setting) -> dict[str, Loss]:
-    """What noise costs each training of a network, measured from what the plain one reaches without noise."""
-    losses = {how: Loss.of(name, images, EFFECT, severity, setting) for how, name in trainings.items()}
-    return {how: Loss(loss.point, losses["plain"].baseline) for how, loss in losses.items()}
+def _claim(
+    plain: str, severity: float, what: str, setting: Setting, terms: tuple[tuple[float, Loss], ...]
+) -> Comparison:
+    return Comparison(f"{label(plain)}, programming error {severity:g}: {what}{setting}", terms)
+
+
+def _gap_claims(lost: dict[str, dict[str, Loss]], severity: float, setting: Setting) -> list[Comparison]:
+    """How much more other networks lose than the first, each measured from itself without noise."""
+    (first, losses), *others = lost.items()
+    found = []
+    for other, more in others:
+        gaps = {how: ((1.0, more[how]), (-1.0, losses[how])) for how in TRAININGS}
+        what = f"it loses more than {label(first)}"
+        for how in TRAININGS[1:]:
+            found.append(_claim(other, severity, f"{how}, {what}", setting, gaps[how]))
+        narrowed = (*gaps["trained longer"], *((-weight, loss) for weight, loss in gaps["noise-aware"]))
+        found.append(_claim(other, severity, f"noise-aware training reduces how much {what}", setting, narrowed))
+    return found
 
 
 def sweeps(
     plain_checkpoints: Sequence[str],
+    longer_checkpoints: Sequence[str],
     aware_checkpoints: Sequence[str],
-    batch_checkpoints: Sequence[str],
     severities: Sequence[float],
     images: int,
     device_seeds: int,
@@ -116,22 +134,19 @@ def sweeps(
     dac_bits: Sequence[int],
     quantised_images: int,
     claim_severity: float,
+    claim_recalibrations: Sequence[str],
+    claim_ranges: Sequence[str],
     claim_images: int,
     claim_seeds: int,
 ) -> list[tuple[list[Point], Any]]:
     """Points and seeds of the two figures, and of the claims, from the notebook's parameters."""
-    networks = networks_of(plain_checkpoints, aware_checkpoints, batch_checkpoints)
+    networks = networks_of(plain_checkpoints, longer_checkpoints, aware_checkpoints)
     noisy = [point for _, point in points(networks, images, severities)]
     levels = {"states": states, "dac_bits": dac_bits}
     coarse = [point for _, point in quantised_points(tuple(quantised_checkpoints), quantised_images, levels)]
-    claims = [p for comparison in comparisons(networks, claim_images, claim_severity) for p in comparison.points]
+    compared = comparisons(networks, claim_images, claim_severity, settings(claim_recalibrations, claim_ranges))
+    claims = [point for comparison in compared for point in comparison.points]
     return [(noisy, seeds_of(device_seeds)), (coarse, seeds_of(device_seeds)), (claims, seeds_of(claim_seeds))]
-
-
-def tidy(results: pd.DataFrame, labelled: Labelled) -> pd.DataFrame:
-    """A row per labelled point: mean accuracy over chips, with its 95 % interval."""
-    chips = Chips(results)
-    return pd.DataFrame([labels | interval_columns(crossed_interval(chips.hits(point))) for labels, point in labelled])
 
 
 #: How trainings are drawn.
@@ -156,11 +171,11 @@ def plot(frame: pd.DataFrame, chance: float = 0.1) -> Figure:
             axis.axhline(100 * chance, color="0.6", linewidth=0.7, linestyle=":")
         row[0].set_ylabel(f"{label(network)}\n\naccuracy (%)")
     for method, top, bottom in zip(METHODS, axes[0], axes[-1], strict=True):
-        top.set_title(TITLES[method])
+        top.set_title(RECALIBRATIONS[method])
         bottom.set_xlabel("programming error (sigma by range)")
     axes[0, 0].legend(frameon=False)
     axes[0, 0].set_ylim(0, 102)
-    _note(figure, frame, "bars: 95 % intervals; dotted: chance")
+    add_note(figure, frame, "bars: 95 % intervals; dotted: chance")
     figure.tight_layout(rect=(0, 0.02, 1, 1))
     return figure
 
@@ -178,7 +193,7 @@ def plot_quantised(frame: pd.DataFrame, chance: float = 0.1) -> Figure:
         axis.axhline(100 * chance, color="0.6", linewidth=0.7, linestyle=":")
     axes[0, 0].set_ylabel("accuracy (%)")
     axes[0, 0].legend(frameon=False, loc="lower right")
-    _note(figure, frame, "bars: 95 % intervals; dotted: chance")
+    add_note(figure, frame, "bars: 95 % intervals; dotted: chance")
     figure.tight_layout(rect=(0, 0.04, 1, 1))
     return figure
 
@@ -189,12 +204,3 @@ def _lines(axis: Any, part: pd.DataFrame, x: pd.Series) -> None:
         mean, low, high = (100 * line[name] for name in ("accuracy", "low", "high"))
         look = {"label": training, "markersize": 3.5, "linewidth": 1, "capsize": 1.5, "elinewidth": 0.8}
         axis.errorbar(x[line.index], mean, (mean - low, high - mean), **look, **LOOKS[training])
-
-
-def _note(figure: Figure, frame: pd.DataFrame, more: str) -> None:
-    """Where the images come from, and how many of everything there are."""
-    chips = f", {frame['n'].max()} chips" if frame["n"].max() > 1 else ""
-    images = origin(list(dict.fromkeys(frame["checkpoint"])))
-    figure.text(
-        0.01, 0.006, f"{images}: {frame['images'].max()} test images{chips}; {more}", fontsize="small", color="0.3"
-    )
