@@ -131,7 +131,7 @@ def plot(frame: pd.DataFrame, columns: int = 5, chance: float = 0.1) -> Figure:
         part = frame[frame["effect"] == effect]
         for (checkpoint, layout), line in part.groupby(["checkpoint", "layout"], sort=False):
             _line(axis, line, checkpoints.index(checkpoint), layout, colors[checkpoint])
-        levels = [f"{level:g}" if level else "off" for level in part["severity"].unique()]
+        levels = [_level(level) for level in part["severity"].unique()]
         axis.set_xticks(range(len(levels)), levels)
         axis.axhline(100 * chance, color="0.6", linewidth=0.7, linestyle=":")
         axis.set_title(EFFECTS[effect].title)
@@ -142,6 +142,13 @@ def plot(frame: pd.DataFrame, columns: int = 5, chance: float = 0.1) -> Figure:
     _legend(figure, frame, colors)
     figure.tight_layout(rect=(0, 0.03, 1, 1 - 0.35 / figure.get_size_inches()[1]))
     return figure
+
+
+def _level(severity: float) -> str:
+    """A severity in few characters."""
+    if not severity:
+        return "off"
+    return f"{severity:.1e}".replace(".0e+0", "e").replace("e+0", "e") if severity >= 1e4 else f"{severity:g}"
 
 
 def _line(axis: Axes, line: pd.DataFrame, number: int, layout: str, color: Any) -> None:
@@ -164,6 +171,6 @@ def _legend(figure: Figure, frame: pd.DataFrame, colors: dict[str, Any]) -> None
         style, filled, _ = STYLES[layout]
         face = "0.3" if filled else "white"
         look = {"color": "0.3", "linestyle": style, "marker": "o", "markerfacecolor": face, "markersize": 4}
-        handles.append(Line2D([], [], **look, label=f"{layout} layout"))
+        handles.append(Line2D([], [], **look, label=layout))
     figure.legend(handles=handles, loc="upper center", ncols=len(handles), frameon=False)
     add_note(figure, frame, "bars: 95 % intervals; dotted: chance")
