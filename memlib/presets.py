@@ -61,8 +61,6 @@ PAPER: dict[str, dict[str, Any]] = {
         "claim_checkpoints": [ORDINARY[0], "vgg8-cifar10", "resnet20-cifar10"],
         "claim_effects": ["program_error", "d2d", "stuck_on", "read_noise"],
         "claim_severities": [0.05, 0.2, 0.001, 0.1],
-        "claim_recalibrations": ["none", "batch_norm"],
-        "claim_ranges": ["design", "chip"],
         "claim_images": 5000,
         "claim_seeds": 10,
     },

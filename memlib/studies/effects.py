@@ -8,22 +8,19 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from memlib.accuracy import correct
 from memlib.claims import Claim, above
 from memlib.device import PRESETS, Device
 from memlib.hardware import Hardware
 from memlib.mapping import Mapping
 from memlib.points import Point
 from memlib.recalibration import METHODS
-from memlib.statistics import Interval, crossed_interval, pack, unpack
-from memlib.studies.trained import mapped, origin, shared_fields, split
+from memlib.statistics import Interval, crossed_interval, unpack
+from memlib.studies.trained import answers, origin, shared_fields, split
 from memlib.tile import Tile
 from memlib.validate import fail, one_of, whole
 
 #: The hardware that effects are added to: an ideal device, 8-bit converters, and no cells but those that hold a weight.
 BASE = {"device": "10k_100k", "rows": 128, "cols": 128, "dac_bits": 8, "adc_bits": 8, "unused": "unformed"}
-#: What cells that hold no weight are: left out, or formed and at HRS, where they have every effect too.
-UNUSED = ("unformed", "hrs")
 #: What a chip may be recalibrated by, in words.
 RECALIBRATIONS = {"none": "no recalibration", "gain": "columns rescaled", "batch_norm": "batch norm recalibrated"}
 #: Resistances of wires take the sparse layout minutes a chip, see 08_parasitics.
@@ -94,9 +91,7 @@ def evaluate(point: Point, seed: int) -> dict[str, Any]:
     by_layer = {"*": hardware}
     if layer:
         by_layer = {"*": hardware.replace(device=hardware.device.ideal()), layer: hardware}
-    chip, images, labels = mapped(shared, by_layer, seed, recalibration)
-    hits = correct(chip, images, labels)
-    return {"accuracy": hits.double().mean().item(), "correct": pack(hits.numpy())}
+    return answers(shared, by_layer, seed, recalibration)
 
 
 def _hardware(device: str, **choices: Any) -> Hardware:
@@ -245,6 +240,7 @@ class Loss:
             more["adc_calibration"] = setting.adc_calibration
 
         def point(level: float) -> Point:
+            """At a severity."""
             return make_point(checkpoint, images, effect, level, recalibration=setting.recalibration, **more)
 
         return cls(point(severity), point(0))

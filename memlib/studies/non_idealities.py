@@ -15,23 +15,20 @@ from memlib.points import Point
 from memlib.studies.effects import (
     DENSE_ONLY,
     EFFECTS,
-    PLAIN,
     Chips,
     Comparison,
     Labelled,
     Loss,
-    Setting,
     add_note,
     evaluate,
     make_point,
     seeds_of,
-    settings,
     tidy,
 )
 from memlib.studies.trained import label
 from memlib.validate import fail
 
-__all__ = ["Chips", "evaluate", "settings", "tidy"]
+__all__ = ["Chips", "evaluate", "tidy"]
 
 #: Layouts, how they are drawn (line, and whether markers are filled), and what they choose.
 STYLES = {
@@ -70,9 +67,8 @@ def comparisons(
     images: int,
     effects: Sequence[str],
     severities: Sequence[float],
-    chosen: Sequence[Setting],
 ) -> list[Comparison]:
-    """Dense against sparse, without unused cells and with them: the first effect in all settings, others in the first.
+    """Dense against sparse, without unused cells and with them; 07_capacity does so with recalibration, too.
 
     Raises:
         ValueError: if there is not a severity for each effect, or an effect is too slow in the sparse layout.
@@ -83,16 +79,15 @@ def comparisons(
     for checkpoint, (effect, severity) in itertools.product(checkpoints, zip(effects, severities, strict=True)):
         if effect in DENSE_ONLY:
             fail("claim_effects", effect, "an effect that the sparse layout is computed with in time")
-        for setting in chosen if effect == effects[0] else [PLAIN]:
-            at = checkpoint, images, effect, severity, setting
-            dense, sparse, formed = (Loss.of(*at, **choices) for _, _, choices in STYLES.values())
-            name = f"{label(checkpoint)}, {EFFECTS[effect].title} {severity:g}"
-            for statement, one, other in (
-                ("without unused cells, the sparse layout loses more than the dense one", sparse, dense),
-                ("with unused cells at HRS, the sparse layout loses more than the dense one without", formed, dense),
-                ("in the sparse layout, unused cells at HRS add to the loss", formed, sparse),
-            ):
-                found.append(Comparison(f"{name}: {statement}{setting}", ((1.0, one), (-1.0, other))))
+        at = checkpoint, images, effect, severity
+        dense, sparse, formed = (Loss.of(*at, **choices) for _, _, choices in STYLES.values())
+        name = f"{label(checkpoint)}, {EFFECTS[effect].title} {severity:g}"
+        for statement, one, other in (
+            ("without unused cells, the sparse layout loses more than the dense one", sparse, dense),
+            ("with unused cells at HRS, the sparse layout loses more than the dense one without", formed, dense),
+            ("in the sparse layout, unused cells at HRS add to the loss", formed, sparse),
+        ):
+            found.append(Comparison(f"{name}: {statement}", ((1.0, one), (-1.0, other))))
     return found
 
 
@@ -104,16 +99,13 @@ def sweeps(
     claim_checkpoints: Sequence[str],
     claim_effects: Sequence[str],
     claim_severities: Sequence[float],
-    claim_recalibrations: Sequence[str],
-    claim_ranges: Sequence[str],
     claim_images: int,
     claim_seeds: int,
     **severities: Sequence[float],
 ) -> list[tuple[list[Point], Any]]:
     """Points and seeds of the figure, and of the claims, from the notebook's parameters."""
     figure = [point for _, point in points(checkpoints, sparse_checkpoints, images, severities)]
-    chosen = settings(claim_recalibrations, claim_ranges)
-    compared = comparisons(claim_checkpoints, claim_images, claim_effects, claim_severities, chosen)
+    compared = comparisons(claim_checkpoints, claim_images, claim_effects, claim_severities)
     claims = [point for comparison in compared for point in comparison.points]
     return [(figure, seeds_of(device_seeds)), (claims, seeds_of(claim_seeds))]
 

@@ -17,7 +17,6 @@ from scipy import stats
 from torch import Tensor, nn
 
 from memlib import spice, train
-from memlib.accuracy import correct
 from memlib.claims import Claim, above
 from memlib.device import Device
 from memlib.figures import severity_colors
@@ -28,8 +27,8 @@ from memlib.mapping import Mapping
 from memlib.nodal import solve_array
 from memlib.parasitics import effective_conductance, solve
 from memlib.points import Point
-from memlib.statistics import crossed_interval, crossing, difference_interval, pack, seed_interval, unpack
-from memlib.studies.trained import data_of, label, mapped, origin, shared_fields, split
+from memlib.statistics import crossed_interval, crossing, difference_interval, seed_interval, unpack
+from memlib.studies.trained import answers, data_of, label, origin, shared_fields, split
 from memlib.tile import Tile
 from memlib.validate import whole
 
@@ -55,9 +54,7 @@ def evaluate(point: Point, seed: int) -> dict[str, Any]:
         ValueError: if checkpoint or images are not those of the point.
     """
     shared, fields = split(point)
-    chip, images, labels = mapped(shared, _by_layer(shared[0], **fields), seed)
-    hits = correct(chip, images, labels)
-    return {"accuracy": hits.double().mean().item(), "correct": pack(hits.numpy())}
+    return answers(shared, _by_layer(shared[0], **fields), seed)
 
 
 def device_of(name: str) -> Device:

@@ -10,16 +10,15 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from memlib import train
-from memlib.accuracy import correct
 from memlib.claims import Claim, above, within
 from memlib.device import Device
 from memlib.figures import severity_colors
 from memlib.footprint import footprint
 from memlib.hardware import Hardware
 from memlib.points import Point
-from memlib.statistics import Interval, crossed_interval, difference_interval, pack, tolerance, unpack
+from memlib.statistics import Interval, crossed_interval, difference_interval, tolerance, unpack
 from memlib.studies import trained
-from memlib.studies.trained import label, mapped, origin, shared_fields, split
+from memlib.studies.trained import answers, label, origin, shared_fields, split
 from memlib.tile import Tile
 from memlib.validate import whole
 
@@ -46,9 +45,7 @@ def evaluate(point: Point, seed: int) -> dict[str, Any]:
         ValueError: for an unknown field, or if checkpoint or images are not those of the point.
     """
     shared, fields = split(point)
-    chip, images, labels = mapped(shared, {"*": _hardware(fields)}, seed)
-    hits = correct(chip, images, labels)
-    return {"accuracy": hits.double().mean().item(), "correct": pack(hits.numpy())}
+    return answers(shared, {"*": _hardware(fields)}, seed)
 
 
 def _hardware(fields: dict[str, Any]) -> Hardware:

@@ -9,12 +9,14 @@ from typing import Any
 from torch import Tensor, nn
 
 from memlib import data, train
+from memlib.accuracy import correct
 from memlib.calibration import Record, record_inputs
 from memlib.chip import AnalogNetwork, design_ranges, map_network
 from memlib.hardware import Hardware
 from memlib.networks import LABELS
 from memlib.points import Point
 from memlib.recalibration import recalibrate
+from memlib.statistics import pack
 
 CALIBRATION_IMAGES = 256
 #: The fields of a point that say which network runs on which images.
@@ -66,6 +68,12 @@ def mapped(
     chip = map_network(p.model, hardware, p.record, seed, ranges=ranges)
     recalibrate(chip, p.model, p.calibration, recalibration)
     return chip, p.images, p.labels
+
+
+def answers(shared: Shared, hardware: dict[str, Hardware], seed: int, recalibration: str = "none") -> dict[str, Any]:
+    """What a store keeps of one chip: its accuracy, and which images it gets right; see `mapped`."""
+    hits = correct(*mapped(shared, hardware, seed, recalibration))
+    return {"accuracy": hits.double().mean().item(), "correct": pack(hits.numpy())}
 
 
 @lru_cache(maxsize=4)
