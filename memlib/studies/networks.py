@@ -115,7 +115,7 @@ def plot(table: pd.DataFrame, histograms: pd.DataFrame) -> Figure:
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 4.2))
     kinds = list(table["kind"].unique())
     colors = dict(zip(kinds, sns.color_palette("colorblind", len(kinds)), strict=True))
-    for (kind, how), part in table.groupby(["kind", "treatment"], sort=False):
+    for (kind, how, _), part in table.groupby(["kind", "treatment", "epochs"], sort=False):
         part = part.sort_values("parameters")
         marker, filled = MARKERS[how]
         y, low, high = (100 * part[name] for name in ("accuracy", "low", "high"))
@@ -126,10 +126,13 @@ def plot(table: pd.DataFrame, histograms: pd.DataFrame) -> Figure:
             axis.errorbar(x, y, (y - low, high - y), **bars, **look)
     for axis, name in ((left, "parameters that are not pruned"), (middle, "multiplications of an inference")):
         axis.set(xscale="log", xlabel=name, ylabel="accuracy (%)")
-    handles, names = left.get_legend_handles_labels()
-    figure.legend(handles, names, loc="upper left", ncols=6, frameon=False, fontsize="small")
+    handles = dict(zip(*reversed(left.get_legend_handles_labels()), strict=True))
+    figure.legend(handles.values(), handles.keys(), loc="upper left", ncols=6, frameon=False, fontsize="small")
     _plot_weights(right, histograms)
-    note = f"{origin(list(table['checkpoint']))}: {table['images'].max()} test images; bars: 95 % intervals over images"
+    note = (
+        f"{origin(list(table['checkpoint']))}: {table['images'].max()} test images; bars: 95 % intervals over images; "
+    )
+    note += "lines join networks that were trained for as many epochs"
     figure.text(0.01, 0.006, note, fontsize="small", color="0.3")
     figure.tight_layout(rect=(0, 0.04, 1, 0.89))
     return figure
