@@ -5,14 +5,14 @@ A new network is one function and one entry in `NETWORKS`.
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from memlib.layers import Geometry, call_sizes, matrix_layers
-from memlib.validate import one_of, positive
+from memlib.validate import fail, one_of, positive
 from memlib.vision import torchvision_module
 
 #: Of the convolutions of grouped networks.
@@ -67,6 +67,18 @@ class BasicBlock(nn.Module):
         return torch.relu(y + shortcut)
 
 
+def scaled(channels: Sequence[int], width: float, multiple: int = 1) -> list[int]:
+    """Numbers of channels times `width`, rounded to multiples.
+
+    Raises:
+        ValueError: if nothing is left of one of them.
+    """
+    found = [multiple * round(c * width / multiple) for c in channels]
+    if 0 in found:
+        fail("width", width, f"more than {multiple / (2 * min(channels)):g}, which leaves every layer a channel")
+    return found
+
+
 def resnet20(
     width: float = 1.0, classes: int = 10, convolution: Convolution = ordinary, multiple: int = 1
 ) -> nn.Module:
@@ -76,7 +88,7 @@ def resnet20(
         convolution: makes every 3x3 convolution but the first.
         multiple: numbers of channels are rounded to multiples of this.
     """
-    channels = [multiple * round(c * width / multiple) for c in (16, 32, 64)]
+    channels = scaled((16, 32, 64), width, multiple)
     layers = [nn.Conv2d(3, channels[0], 3, padding=1, bias=False), nn.BatchNorm2d(channels[0]), nn.ReLU()]
     c_in = channels[0]
     for stage, c_out in enumerate(channels):
@@ -88,13 +100,13 @@ def resnet20(
 
 def vgg8(width: float = 1.0, classes: int = 10) -> nn.Module:
     """VGG-8 for 3x32x32 images: six 3x3 convolutions of `128 * width` to `512 * width` channels, two linear layers."""
-    channels = [round(c * width) for c in (128, 128, 256, 256, 512, 512)]
+    channels = scaled((128, 128, 256, 256, 512, 512), width)
     layers: list[nn.Module] = []
     for i, (c_in, c_out) in enumerate(zip([3, *channels], channels, strict=False)):
         layers += [nn.Conv2d(c_in, c_out, 3, padding=1, bias=False), nn.BatchNorm2d(c_out), nn.ReLU()]
         if i % 2:
             layers.append(nn.MaxPool2d(2))
-    hidden = round(1024 * width)
+    [hidden] = scaled((1024,), width)
     layers += [nn.Flatten(), nn.Linear(channels[-1] * 16, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU()]
     return nn.Sequential(*layers, nn.Linear(hidden, classes))
 
@@ -124,7 +136,7 @@ def mobilenetv2(width: float = 1.0, classes: int = 10) -> nn.Module:
 
 def mlp(width: float = 1.0, classes: int = 10) -> nn.Module:
     """A multilayer perceptron for 3x32x32 images: hidden layers of `512 * width` and `256 * width`."""
-    sizes = [3072, round(512 * width), round(256 * width)]
+    sizes = [3072, *scaled((512, 256), width)]
     layers: list[nn.Module] = [nn.Flatten()]
     for n_in, n_out in itertools.pairwise(sizes):
         layers += [nn.Linear(n_in, n_out, bias=False), nn.BatchNorm1d(n_out), nn.ReLU()]
@@ -154,7 +166,7 @@ def build(name: str, width: float = 1.0, classes: int = 10, seed: int = 0) -> nn
     """Return network `name` with weights initialised from `seed`; torch's global random state is left as it was.
 
     Raises:
-        ValueError: if `name` is not in `NETWORKS` or `width` is not positive.
+        ValueError: if `name` is not in `NETWORKS`, or `width` is not a number that leaves every layer a channel.
     """
     one_of("network", name, NETWORKS)
     positive("width", width)

@@ -6,7 +6,9 @@ from typing import Any
 ORDINARY = [f"resnet20-{width}-cifar10" for width in ("0.25", "0.5", "1", "1.41")]
 GROUPED = [f"resnet20_grouped-{width}-cifar10" for width in ("0.5", "1", "2")]
 SEPARABLE = [f"resnet20_separable-{width}-cifar10" for width in ("0.65", "1.4", "2.9")]
-PRUNED = ["resnet20-1-weights0.75-cifar10", "resnet20-1-channels0.75-cifar10"]
+PRUNED = [f"resnet20-1-{what}-cifar10" for what in ("weights0.75", "weights0.9", "channels0.6")]
+#: What was trained on as they were, whole.
+FINETUNED = "resnet20-0.5-finetuned-cifar10"
 #: One of each connectivity, with about the same number of parameters.
 EQUALS = [ORDINARY[1], GROUPED[1], SEPARABLE[1]]
 AWARE = [name.replace("-cifar10", "-noise-cifar10") for name in EQUALS]
@@ -33,7 +35,7 @@ PAPER: dict[str, dict[str, Any]] = {
         "claim_tile_size": 128,
     },
     "03_networks": {
-        "checkpoints": [*LARGEST, *ORDINARY, *GROUPED, *SEPARABLE, *PRUNED, *LONGER, *AWARE, QUANTISED],
+        "checkpoints": [*LARGEST, *ORDINARY, *GROUPED, *SEPARABLE, *PRUNED, FINETUNED, *LONGER, *AWARE, QUANTISED],
         "weight_checkpoints": [*EQUALS, PRUNED[0], "vgg8-cifar10", "mobilenetv2-cifar10"],
         "claim_checkpoints": EQUALS,
         "images": 10_000,
@@ -93,16 +95,16 @@ PAPER: dict[str, dict[str, Any]] = {
         "ordinary_checkpoints": ORDINARY,
         "grouped_checkpoints": GROUPED,
         "separable_checkpoints": SEPARABLE,
-        "weights_checkpoints": PRUNED[:1],
-        "channels_checkpoints": PRUNED[1:],
-        "longer_checkpoints": LONGER[:1],
+        "weights_checkpoints": PRUNED[:2],
+        "channels_checkpoints": PRUNED[2:],
+        "finetuned_checkpoints": [FINETUNED],
         "severities": [0.01, 0.02, 0.03, 0.05, 0.07],
         "images": 1000,
         "device_seeds": 10,
         "layer_checkpoints": [*EQUALS, PRUNED[0]],
         "layer_severity": 0.05,
         "layer_seeds": 5,
-        "layout_checkpoints": EQUALS,
+        "layout_checkpoints": EQUALS[::2],
         "claim_severity": 0.03,
         "claim_recalibrations": ["none", "batch_norm"],
         "claim_ranges": ["design", "chip"],
@@ -175,6 +177,7 @@ SMOKE_LIMITS = {
     "severities": 2,
     "ordinary_checkpoints": 2,
     "grouped_checkpoints": 1,
+    "weights_checkpoints": 1,
     "separable_checkpoints": 1,
     "claim_recalibrations": 1,
     "claim_ranges": 1,

@@ -67,7 +67,7 @@ class Recipe(Config):
         if bool(self.prune) != (0 < self.sparsity < 1):
             fail("sparsity", self.sparsity, "between 0 and 1 with pruning, and 0 without")
         if self.prune and (self.device or self.dac_bits):
-            fail("prune", self.prune, "'' in noise-aware or quantisation-aware training; prune first, and start there")
+            fail("prune", self.prune, "'' in noise-aware or quantisation-aware training")
 
     def _check_hardware(self) -> None:
         whole("dac_bits", self.dac_bits, 2, 24, none=True)
@@ -114,13 +114,14 @@ def _ladder() -> dict[str, Recipe]:
 def _tuned(recipes: dict[str, Recipe]) -> dict[str, Recipe]:
     """Recipes that go on from a checkpoint of `recipes`, by name: pruned, noise-aware and quantisation-aware ones.
 
-    "longer" ones are their controls: trained on in the same way, but on ideal hardware.
+    Each has a control that is trained on in the same way, but whole, or on ideal hardware: "finetuned" that of pruned
+    ones, "longer" those of the others.
     """
-    changes = {
-        f"resnet20-1-{how}0.75": ("resnet20-1", {"lr": 0.05, "prune": how, "sparsity": 0.75})
-        for how in ("weights", "channels")
-    }
-    # a tenth of the learning rate of pruned ones: where statistics of batch norm are frozen, more diverges
+    fast = {"lr": 0.05}
+    changes = {"resnet20-0.5-finetuned": ("resnet20-0.5", fast)}
+    for how, sparsity in (("weights", 0.75), ("weights", 0.9), ("channels", 0.6)):
+        changes[f"resnet20-1-{how}{sparsity:g}"] = "resnet20-1", fast | {"prune": how, "sparsity": sparsity}
+    # a tenth of that learning rate: where statistics of batch norm are frozen, more diverges
     gentle = {"lr": 0.005, "frozen_statistics": True}
     for twin in ("resnet20-0.5", "resnet20_grouped-1", "resnet20_separable-1.4"):
         changes[f"{twin}-longer"] = twin, gentle

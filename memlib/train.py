@@ -99,7 +99,8 @@ def train(name: str, checkpoints: Path = CHECKPOINTS, states: Path | None = None
 
     Raises:
         CheckpointError: if the checkpoint that it starts from is missing or damaged.
-        DataError: if the images are.
+        ValueError: if that is of another network or width, or pruned.
+        DataError: if the images are missing or damaged.
     """
     recipe = _recipe(name)
     model = _initial(recipe, checkpoints).to(memory_format=torch.channels_last)
@@ -134,6 +135,12 @@ def _initial(recipe: Recipe, checkpoints: Path) -> nn.Module:
     """The network before its first step."""
     model = networks.build(recipe.network, recipe.width, seed=recipe.seed)
     if recipe.start:
+        start = manifest_entry(recipe.start, checkpoints)["recipe"]
+        if (start["network"], start["width"]) != (recipe.network, recipe.width):
+            what = f"a checkpoint of {recipe.network}, width {recipe.width:g}"
+            fail("start", recipe.start, f"{what}, not of {start['network']}, width {start['width']:g}")
+        if start.get("prune"):
+            fail("start", recipe.start, "a checkpoint that is not pruned: training would bring the zeros back")
         model.load_state_dict(load_checkpoint(recipe.start, checkpoints).state_dict())
     if recipe.prune:
         prune_model(model, recipe.prune, recipe.sparsity)

@@ -23,84 +23,105 @@ from memlib.tile import Tile
 mpl.use("agg")
 PARAMETERS = PRESETS["smoke"]["07_capacity"]
 KINDS = ("ordinary", "grouped", "separable", "weights", "channels")
-LONGER, LAYOUTS = PARAMETERS["longer_checkpoints"], PARAMETERS["layout_checkpoints"]
+FINETUNED, LAYOUTS = PARAMETERS["finetuned_checkpoints"], PARAMETERS["layout_checkpoints"]
 SETTINGS = study.settings(["none", "batch_norm"], ["design", "chip"])
 FAMILIES = study.families_of(*(PARAMETERS[f"{name}_checkpoints"] for name in KINDS))
 
 
-def test_matches(monkeypatch):
-    """By hand: the nearest in the logarithm of parameters, and the two ordinary networks around an accuracy."""
-    sizes, accuracies = {"a": 10, "b": 100, "c": 1000, "x": 40}, {"a": 0.6, "b": 0.8, "c": 0.9, "x": 0.85}
+def test_pairs(monkeypatch):
+    """By hand: the nearest in the logarithm of parameters, and the two other ordinary networks around an accuracy."""
+    sizes = {"a": 10, "b": 100, "c": 1000, "tuned": 95, "few": 40, "many": 90, "pruned": 92}
+    accuracies = {"a": 0.6, "b": 0.8, "c": 0.9, "tuned": 0.85, "few": 0.5, "many": 0.825, "pruned": 0.95}
     monkeypatch.setattr(study, "parameters", sizes.get)
     monkeypatch.setattr(study, "accuracy_of", accuracies.get)
-    families = {"ordinary": ["c", "a", "b"], "grouped": ["x"]}
-    assert study.matched(families, [], "grouped") == []  # 2.5 times fewer
-    sizes["x"] = 90
-    assert study.matched(families, [], "grouped") == [("x", "b")]
-    sizes["y"] = 95
-    assert study.matched(families | {"weights pruned": ["x"]}, ["y"], "weights pruned") == [("x", "y")]
-    assert study.between(families, "x") == [(pytest.approx(0.5), "b"), (pytest.approx(0.5), "c")]
-    accuracies["x"] = 0.5
-    assert study.between(families, "x") == []
+    families = {"ordinary": ["c", "a", "b"], "grouped": ["few", "many"], "weights pruned": ["pruned"]}
+    found = {(p.equal, p.family, p.checkpoint): p.others for p in study.pairs(families, ["tuned"])}
+    assert found == {  # few has 2.5 times less than b, and is less accurate than all; pruned is more accurate
+        ("parameters", "grouped", "many"): ((1, "b"),),
+        ("parameters", "weights pruned", "pruned"): ((1, "tuned"),),
+        ("accuracy", "grouped", "many"): ((pytest.approx(0.75), "b"), (pytest.approx(0.25), "c")),
+        ("accuracy", "ordinary", "b"): ((pytest.approx(1 / 3), "a"), (pytest.approx(2 / 3), "c")),
+        ("accuracy", "ordinary", "tuned"): ((pytest.approx(0.5), "b"), (pytest.approx(0.5), "c")),
+    }
+    assert study.pairs(families | {"ordinary": []}, []) == []
 
 
 def test_claims_compare_like_with_like():
     """Weights add up to 0, or to nothing but a difference; every claim is there in all four settings."""
-    compared = study.comparisons(FAMILIES, LONGER, LAYOUTS, 500, 0.03, SETTINGS)
+    compared = study.comparisons(FAMILIES, FINETUNED, LAYOUTS, 500, 0.03, SETTINGS)
     assert len({comparison.statement for comparison in compared}) == len(compared)
     for comparison in compared:
         weights = [weight for weight, _ in comparison.terms]
         assert sum(weights) == pytest.approx(0)
         assert sum(map(abs, weights)) == pytest.approx(2)
         fields = [dict.fromkeys(loss.point, 0) | loss.point for _, loss in comparison.terms]
-        shared = {"program_error", "recalibration", "adc_calibration", "images", "w_max"}
+        shared = {"program_error", "recalibration", "own_images", "adc_calibration", "images", "w_max"}
         assert all(a.get(name) == b.get(name) for a, b in itertools.pairwise(fields) for name in shared)
+        assert all(("recalibration" in point) == ("own_images" in point) for point in fields)
         assert all(loss.point == loss.baseline | {"program_error": 0.03} for _, loss in comparison.terms)
     statements = [comparison.statement for comparison in compared]
-    plain = [statement for statement in statements if not statement.endswith(")") and "by column" not in statement]
     scaled = [statement for statement in statements if "by column" in statement]
+    set_up = [statement for statement in statements if any(str(setting) in statement for setting in SETTINGS[1:])]
+    plain = set(statements) - {*set_up, *scaled}
     assert len(compared) == 4 * len(plain) + len(scaled)
     assert scaled
 
 
-def test_verdicts_follow_the_measurements():
-    """Networks that lose by their family alone: equal within, unequal between families, sparse worse than dense."""
-    lost = {"ordinary": 0.1, "grouped": 0.2, "separable": 0.05, "weights": 0.1, "channels": 0.3}
-    family_of = {name: kind for kind in KINDS for name in PARAMETERS[f"{kind}_checkpoints"]}
-    family_of |= dict.fromkeys(LONGER, "ordinary")
+#: ResNet-20 of two sizes of each kind, all with as many parameters as an ordinary one of the same size.
+LOST = {"ordinary-1": 0.1, "ordinary-2": 0.3, "grouped-1": 0.2, "grouped-2": 0.2, "separable-1": 0.75}
+
+
+def test_verdicts_follow_the_measurements(monkeypatch):
+    """Sizes that differ in sign stand each for itself; what is at chance decides one side only."""
+    monkeypatch.setattr(study, "label", str)
+    monkeypatch.setattr(study, "add_note", lambda *_: None)
+    monkeypatch.setattr(study, "parameters", lambda name: 10 ** int(name[-1]))
+    monkeypatch.setattr(study, "accuracy_of", lambda name: {"1": 0.8, "2": 0.9}[name[-1]])
+    monkeypatch.setattr(study, "has_unused", lambda name: not name.startswith("ordinary"))
+
+    def made(checkpoint, images, effect, severity, setting, **choices):
+        point = dict(checkpoint=checkpoint, images=images, unused="unformed") | choices
+        return study.Loss(point | {"program_error": severity}, point)
 
     def accuracy(point):
-        more = -0.05 * (point.get("layout") == "sparse") + 0.2 * (point["unused"] == "hrs")
-        return 0.9 - bool(point.get("program_error")) * (lost[family_of[point["checkpoint"]]] + more)
+        more = 0.05 * (point["unused"] == "hrs") - 0.1 * (point.get("layout") == "sparse")
+        return 0.9 - bool(point.get("program_error")) * (LOST[point["checkpoint"]] + more)
 
-    compared = study.comparisons(FAMILIES, LONGER, LAYOUTS, 5000, 0.03, SETTINGS)
+    monkeypatch.setattr(study.Loss, "of", made)
+    kinds = ["ordinary-1", "ordinary-2"], ["grouped-1", "grouped-2"], ["separable-1"], [], []
+    families = study.families_of(*kinds)
+    compared = study.comparisons(families, [], ["grouped-1", "separable-1"], 5000, 0.03, [study.PLAIN])
     points = list({str(p): p for comparison in compared for p in comparison.points}.values())
-    results = made_up(points, seeds_of(10), accuracy)
+    results = made_up(points, lambda p: range(10 if p.get("program_error") else 1), accuracy)
     chips = study.Chips(results)
-    verdicts = {}
-    for comparison in compared:
-        claim = comparison.claim(chips)
-        what = claim.statement.partition(", one training")[0].partition(" (")[0]
-        verdicts.setdefault(what.removeprefix("programming error 0.03, "), set()).add(
-            (claim.verdict, round(claim.effect, 6))
-        )
+    claims = [comparison.claim(chips) for comparison in compared]
+    found = {c.statement.removeprefix("programming error 0.03, "): (c.verdict, round(c.effect, 6)) for c in claims}
     expected = {
-        "dense, equal parameters: grouped: loses more than ordinary networks, 1 size": ("confirmed", 10),
-        f"dense, equal parameters: grouped{study.HRS}: loses more than ordinary networks, 1 size": ("confirmed", 30),
-        "dense, equal parameters: grouped: loses more than ordinary networks, scaled by column, 1 size": (
-            "confirmed",
-            10,
+        "dense, equal parameters: grouped-1 loses more than ordinary-1": ("confirmed", 10),
+        "dense, equal parameters: grouped-2 loses more than ordinary-2": ("refuted", -10),
+        f"dense, equal parameters: grouped-2{study.HRS} loses more than ordinary-2": ("refuted", -5),
+        "dense, equal parameters: grouped-2 loses more than ordinary-2, scaled by column": ("refuted", -10),
+        "dense, equal parameters: separable-1 loses more than ordinary-1; at chance": ("confirmed", 65),
+        "dense, width: ordinary: the narrowest network loses more than the widest": ("refuted", -20),
+        "dense, width: grouped: the narrowest network loses more than the widest": ("undecided", 0),
+        "equal network: grouped-1 loses more in the sparse than in the dense layout": ("refuted", -10),
+        f"equal network{study.HRS}: separable-1 loses more in the sparse than in the dense layout; at chance": (
+            "refuted",
+            -10,
         ),
-        "dense, equal parameters: weights pruned: loses more than ordinary networks, 1 size": ("undecided", 0),
-        "dense, equal parameters: channels pruned: loses more than ordinary networks, 1 size": ("confirmed", 20),
-        "dense, width: ordinary: the narrowest network loses more than the widest, 1 size": ("undecided", 0),
     }
-    assert {kind: verdicts.get(kind) for kind in expected} == {kind: {found} for kind, found in expected.items()}
-    assert not any("width: separable" in kind for kind in verdicts)  # there is one size only
-    layouts = [found for kind, found in verdicts.items() if "equal network" in kind]
-    assert sorted(layouts, key=str) == [{("confirmed", 15)}, {("refuted", -5)}]  # dense has no unused cells here
-    frame = study.layout_losses(results, LAYOUTS, 5000, 0.03, SETTINGS)
-    assert frame.groupby("layout", sort=False)["loss"].mean().round(3).tolist() == [0.1, 0.05, 0.25]
+    assert expected.items() <= found.items()
+    assert not any("width: separable" in statement for statement in found)  # there is one size only
+    pairs = study.pairs(families, [])
+    assert [pair.equal for pair in pairs] == 6 * ["parameters"] + 6 * ["accuracy"]
+    figure = study.plot_differences(study.differences(results, pairs, 5000, 0.03, [study.PLAIN]), 0.03)
+    assert [len(axis.get_yticks()) for axis in figure.axes] == [6, 6]
+    mpl.pyplot.close(figure)
+    frame = study.differences(results, pairs[:6], 5000, 0.03, [study.PLAIN])
+    assert [*frame["effect"].round(6)] == [10, -10, 15, -5, 65, 70]
+    assert [*frame["at chance"]] == 4 * [False] + 2 * [True]
+    frame = study.layout_losses(results, ["grouped-1"], 5000, 0.03, [study.PLAIN])
+    assert frame["loss"].round(6).tolist() == [0.2, 0.1, 0.25, 0.15]
     figure = study.plot_layouts(frame, 0.03)
     assert figure.axes[0].get_ylabel() == "points lost at 0.03"
     mpl.pyplot.close(figure)
@@ -146,6 +167,8 @@ def test_tables_and_figures():
     assert list(study.correlations(explained)["explanation"]) == 2 * ["parameters", "layers", "noise"]
     noise = explained.pivot_table(index="checkpoint", columns="recalibration", values="noise")
     assert (noise["batch_norm"] < noise["none"]).all()
+    pairs = study.pairs(FAMILIES, FINETUNED)
+    assert len(study.matches(pairs)) == sum(not pair.family.endswith(study.HRS) for pair in pairs)
     figure = study.plot(frame, tolerances, 0.03)
     assert len(figure.axes) == 6
     assert all(len(axis.containers) == len(FAMILIES) for axis in figure.axes)

@@ -15,7 +15,7 @@ from memlib.points import tasks
 from memlib.recalibration import recalibrate
 from memlib.statistics import difference_interval, pack
 from memlib.studies.effects import EFFECTS, Chips, Comparison, Loss, _hardware, evaluate, make_point, seeds_of, settings
-from memlib.studies.trained import SHARED
+from memlib.studies.trained import SHARED, _drawn, prepared, shared_fields, split
 from memlib.tile import Tile
 
 NETWORK = "vgg8-digits"
@@ -45,13 +45,37 @@ def test_a_point_is_a_chip():
     assert evaluate(point, 2) != evaluate({**point, "recalibration": "none"}, 2)
 
 
+def test_chips_recalibrated_on_images_of_their_own():
+    """Chips of an ideal device then differ, each the same when it is made again; other choices leave no trace."""
+    point = make_point(NETWORK, 200, recalibration="batch_norm", own_images=True, adc_bits=4)
+    assert [*seeds_of(3)(point)] == [0, 1, 2]
+    found = [evaluate(point, seed)["correct"] for seed in (0, 1, 0)]
+    assert found[0] == found[2] != found[1]
+    shared = make_point(NETWORK, 200, recalibration="batch_norm", adc_bits=4)
+    assert evaluate(shared, 0)["correct"] == evaluate(shared, 1)["correct"]
+    assert make_point(NETWORK, 10, own_images=True) == make_point(NETWORK, 10)
+    training = data.load("digits", "train")
+    drawn = _drawn(prepared(*split(shared_fields(NETWORK, 200))[0]), 5)
+    assert len(drawn) == 256
+    pixels = {tuple(row) for row in data.normalise(training.pixels).flatten(1).tolist()}
+    assert all(tuple(row) in pixels for row in drawn.flatten(1).tolist())
+    assert len({tuple(row) for row in drawn.flatten(1).tolist()}) >= 255  # an image may be there twice
+
+
 @pytest.mark.parametrize(
-    ("field", "value"), [("effect", "rain"), ("recalibration", "hope"), ("field", None), ("layout", "round")]
+    ("field", "value"),
+    [("effect", "rain"), ("recalibration", "hope"), ("field", None), ("layout", "round"), ("layer", "none such")],
 )
 def test_points_that_cannot_be(field, value):
     """They are refused when they are made."""
     with pytest.raises(ValueError, match=field):
         make_point(NETWORK, 10, **{field: value})
+
+
+def test_one_layer_has_effects_of_the_device_only():
+    """Converters are those of all layers."""
+    with pytest.raises(ValueError, match="layer='0': must be None for ADC gain and offset"):
+        make_point(NETWORK, 10, "adc_errors", 0.1, layer="0")
 
 
 def test_chips_by_point():
@@ -83,6 +107,28 @@ def test_claims_about_sums_of_losses():
     assert claim.effect == pytest.approx(100 * expected.mean)
     assert np.allclose([claim.low, claim.high], [100 * expected.low, 100 * expected.high], atol=0.5)
     assert claim.verdict == "confirmed"
+
+
+@pytest.mark.parametrize(
+    ("reached", "verdict"),
+    [
+        ((0.15, 0.5), "confirmed"),  # it loses at least so much more
+        ((0.5, 0.15), "refuted"),
+        ((0.15, 0.12), "undecided"),  # neither can lose more than it did
+        ((0.12, 0.15), "undecided"),
+        ((0.25, 0.3), "confirmed"),
+    ],
+)
+def test_losses_end_at_chance(reached, verdict):
+    """What is at chance may have lost any more: where that could turn a claim around, it is undecided."""
+    losses = [Loss.of(NETWORK, 5000, "d2d", severity) for severity in (0.1, 0.2)]
+    accuracies = dict(zip((0.1, 0.2), reached, strict=True))
+    points = [losses[0].baseline, *(loss.point for loss in losses)]
+    chips = Chips(made_up(points, seeds_of(10), lambda p: accuracies.get(p.get("d2d_on"), 0.9)))
+    claim = Comparison("more", ((1.0, losses[0]), (-1.0, losses[1]))).claim(chips)
+    assert claim.verdict == verdict
+    assert claim.statement == ("more; at chance" if min(reached) < 0.2 else "more")
+    assert claim.effect == pytest.approx(100 * (reached[1] - reached[0]))
 
 
 def test_settings_differ_in_points_and_words():

@@ -128,6 +128,14 @@ def test_shapes_widths_and_seeds(name):
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@pytest.mark.parametrize(("name", "least"), [("resnet20", 0.03125), ("resnet20_grouped", 0.125), ("mlp", 0.00195312)])
+def test_networks_too_narrow_to_be(name, least):
+    """Half a channel, or group, is rounded to none; a little more is one."""
+    with pytest.raises(ValueError, match=f"width={least / 2}: must be more than {least}, which leaves every layer"):
+        build(name, least / 2)
+    assert build(name, 1.01 * least).eval()(images(1, 32)).shape == (1, 10)
+
+
 # Mapping
 
 

@@ -13,7 +13,10 @@ REACHED = {("dense", "unformed"): 0.85, ("sparse", "unformed"): 0.65, ("sparse",
 
 
 def test_sparse_layouts_leave_out_what_is_slow_or_alike():
-    """Each severity and the baseline once; no wires in sparse layouts, and with unused cells only what these change."""
+    """Each severity and the baseline once; no wires in sparse layouts, and with unused cells only what these change.
+
+    Columns are rescaled for effects that act on all cells of a column alike.
+    """
     labelled = study.points(DENSE, SPARSE, 10, SEVERITIES)
     found = [(x["layout"], x["checkpoint"], x["effect"], x["severity"]) for x, _ in labelled]
     levels = {effect: (0, *values) for effect, values in SEVERITIES.items()}
@@ -23,10 +26,13 @@ def test_sparse_layouts_leave_out_what_is_slow_or_alike():
         ("sparse, unused cells at HRS", ("d2d", "read_noise")),
     ):
         expected += [(layout, c, effect, x) for c in SPARSE for effect in effects for x in levels[effect]]
+    expected += [("dense, columns rescaled", c, "wires", x) for c in DENSE for x in levels["wires"]]
     assert found == expected
     by_label = {label: point for label, (_, point) in zip(found, labelled, strict=True)}
     formed = by_label["sparse, unused cells at HRS", "vgg8-digits", "d2d", 0.4]
     assert formed == make_point("vgg8-digits", 10, "d2d", 0.4, layout="sparse", unused="hrs")
+    rescaled = by_label["dense, columns rescaled", "vgg8-digits", "wires", 1.0]
+    assert rescaled == make_point("vgg8-digits", 10, "wires", 1.0, recalibration="gain")
     assert by_label["dense", "mlp-digits", "states", 0] == make_point("mlp-digits", 10)
 
 

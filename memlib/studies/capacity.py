@@ -2,8 +2,8 @@
 
 import itertools
 import math
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from memlib import train
 from memlib.layers import Geometry, matrix_layers
 from memlib.points import Point
-from memlib.pruning import nonzero_count
+from memlib.pruning import following_norms, nonzero_count
 from memlib.statistics import crossed_interval, tolerance
 from memlib.studies.effects import (
     PLAIN,
@@ -124,64 +124,112 @@ def layer_points(checkpoints: Sequence[str], images: int, severity: float) -> li
     return found
 
 
-def matched(families: Families, longer: Sequence[str], family: str) -> list[tuple[str, str]]:
-    """Networks of a family with an ordinary one of an equal number of parameters; those without one are left out.
+@dataclass(frozen=True)
+class Pair:
+    """A network, and the ordinary one or two that it is compared with."""
+
+    equal: str  #: "parameters" or "accuracy"
+    family: str  #: of the network, one of `FAMILIES`
+    checkpoint: str
+    others: tuple[tuple[float, str], ...]  #: weights that add up to 1, and checkpoints
+
+    @property
+    def statement(self) -> str:
+        """The claim about it."""
+        unused = HRS if self.family.endswith(HRS) else ""
+        others = label(self.others[0][1]) if self.equal == "parameters" else "ordinary networks"
+        return f"equal {self.equal}: {label(self.checkpoint)}{unused} loses more than {others}"
+
+    def terms(self, loss: Callable[..., Loss]) -> tuple[tuple[float, Loss], ...]:
+        """Its loss less theirs."""
+        theirs = ((-share, loss(other)) for share, other in self.others)
+        return (1.0, loss(self.checkpoint, **_unused(self.family))), *theirs
+
+
+def pairs(families: Families, finetuned: Sequence[str]) -> list[Pair]:
+    """What is compared at equal parameters and at equal accuracy; networks without an equal are left out.
+
+    At equal accuracy, ordinary networks and fine-tuned ones stand in for others, too: they are controls, of which a
+    loss other than that of their neighbours says how far to trust the comparison.
 
     Args:
-        longer: ordinary networks that were trained on for about as long as pruned ones, which are compared with these.
+        finetuned: ordinary networks that were trained on as pruned ones were, which are compared with these.
     """
     found = []
-    for checkpoint in families[family]:
-        others = longer if family.endswith("pruned") else families["ordinary"]
-        ratios = {other: parameters(checkpoint) / parameters(other) for other in others}
-        twin = min(ratios, key=lambda other: abs(math.log(ratios[other])))
-        if 1 / EQUAL <= ratios[twin] <= EQUAL:
-            found.append((checkpoint, twin))
+    for family in [name for name in families if name != "ordinary"]:
+        twins = finetuned if family.endswith("pruned") else families["ordinary"]
+        matches = [(checkpoint, twin(checkpoint, twins)) for checkpoint in families[family]]
+        found += [Pair("parameters", family, checkpoint, ((1.0, other),)) for checkpoint, other in matches if other]
+    chosen = [(family, checkpoint) for family in families for checkpoint in families[family]]
+    for family, checkpoint in [*chosen, *(("ordinary", name) for name in finetuned)]:
+        ladder = between(families["ordinary"], checkpoint)
+        if ladder:
+            found.append(Pair("accuracy", family, checkpoint, ladder))
     return found
 
 
-def between(families: Families, checkpoint: str) -> list[tuple[float, str]]:
-    """Ordinary networks, with weights that add up to 1, whose mean accuracy is that of a network; none if none are."""
-    ladder = sorted(families["ordinary"], key=accuracy_of)
-    for low, high in itertools.pairwise(ladder):
+def twin(checkpoint: str, others: Sequence[str]) -> str | None:
+    """The nearest of other networks in the number of parameters, if it has about as many."""
+    ratios = {other: parameters(checkpoint) / parameters(other) for other in others}
+    nearest = min(ratios, key=lambda other: abs(math.log(ratios[other])), default=None)
+    return nearest if nearest and 1 / EQUAL <= ratios[nearest] <= EQUAL else None
+
+
+def between(ladder: Sequence[str], checkpoint: str) -> tuple[tuple[float, str], ...]:
+    """Two other networks, with weights that add up to 1, whose mean accuracy is that of a network; none if none are."""
+    for low, high in itertools.pairwise(sorted(set(ladder) - {checkpoint}, key=accuracy_of)):
         a, b, wanted = accuracy_of(low), accuracy_of(high), accuracy_of(checkpoint)
         if a <= wanted <= b and a < b:
             share = (wanted - a) / (b - a)
-            return [(1 - share, low), (share, high)]
-    return []
+            return (1 - share, low), (share, high)
+    return ()
 
 
 def comparisons(
     families: Families,
-    longer: Sequence[str],
+    finetuned: Sequence[str],
     layout_checkpoints: Sequence[str],
     images: int,
     severity: float,
     chosen: Sequence[Setting],
 ) -> list[Comparison]:
-    """The claims, in every setting; where several sizes of networks are compared, their mean decides.
+    """The claims, in every setting.
 
-    In the first setting, connectivities are also compared with conductances scaled to the largest weight of each column
+    In the first one, connectivities are also compared with conductances scaled to the largest weight of each column
     rather than of the layer.
     """
     found = []
     for setting in chosen:
         at = images, EFFECT, severity, setting
         found += _layout_claims(layout_checkpoints, *at)
-        for family in [name for name in families if name != "ordinary"]:
-            equal = [[(1.0, c), (-1.0, o)] for c, o in matched(families, longer, family)]
-            inside = [(c, between(families, c)) for c in families[family]]
-            alike = [[(1.0, c), *((-share, o) for share, o in ladder)] for c, ladder in inside if ladder]
-            for what, sums in (("parameters", equal), ("accuracy", alike)):
-                statement = f"equal {what}: {family}: loses more than ordinary networks"
-                found += _mean(statement, sums, families, family, at)
-                if setting == PLAIN and not family.endswith("pruned"):
-                    found += _mean(f"{statement}, scaled by column", sums, families, family, at, w_max="column")
-        for family in [name for name in families if not name.endswith("pruned") and len(families[name]) > 1]:
-            narrow, wide = (f(families[family], key=parameters) for f in (min, max))
-            statement = f"width: {family}: the narrowest network loses more than the widest"
-            found += _mean(statement, [[(1.0, narrow), (-1.0, wide)]], families, family, at)
+        for pair in pairs(families, finetuned):
+            found.append(pair_comparison(pair, *at))
+            if setting == PLAIN and pair.family != "ordinary" and not pair.family.endswith("pruned"):
+                found.append(pair_comparison(pair, *at, w_max="column"))
+        found += _width_claims(families, *at)
     return sorted(found, key=lambda comparison: comparison.statement)
+
+
+def pair_comparison(pair: Pair, images: int, effect: str, severity: float, setting: Setting, **more: Any) -> Comparison:
+    """The claim that a pair's network loses more."""
+
+    def loss(checkpoint: str, **choices: Any) -> Loss:
+        return Loss.of(checkpoint, images, effect, severity, setting, **choices, **more)
+
+    scaled = ", scaled by column" if more else ""
+    statement = f"programming error {severity:g}, dense, {pair.statement}{scaled}{setting}"
+    return Comparison(statement, pair.terms(loss))
+
+
+def _width_claims(families: Families, images: int, effect: str, severity: float, setting: Setting) -> list[Comparison]:
+    """The narrowest of each family against the widest."""
+    found = []
+    for family in [name for name in families if not name.endswith("pruned") and len(families[name]) > 1]:
+        ends = (f(families[family], key=parameters) for f in (min, max))
+        narrow, wide = (Loss.of(c, images, effect, severity, setting, **_unused(family)) for c in ends)
+        statement = f"dense, width: {family}: the narrowest network loses more than the widest{setting}"
+        found.append(Comparison(f"programming error {severity:g}, {statement}", ((1.0, narrow), (-1.0, wide))))
+    return found
 
 
 def _layout_claims(
@@ -211,33 +259,13 @@ def _layout_loss(checkpoint: str, images: int, severity: float, setting: Setting
     return Loss.of(checkpoint, images, EFFECT, severity, setting, **LAYOUTS[layout][1])
 
 
-def _mean(
-    statement: str,
-    sums: Sequence[Sequence[tuple[float, str]]],
-    families: Families,
-    family: str,
-    at: tuple[int, str, float, Setting],
-    **more: Any,
-) -> list[Comparison]:
-    """The mean of weighted sums of losses of networks; those of the family with its unused cells. None of no sums."""
-    if not sums:
-        return []
-    terms = []
-    for weight, checkpoint in itertools.chain(*sums):
-        choices = more | (_unused(family) if checkpoint in families[family] else {})
-        terms.append((weight / len(sums), Loss.of(checkpoint, *at, **choices)))
-    sizes = f"{len(sums)} sizes" if len(sums) > 1 else "1 size"
-    what = f"programming error {at[2]:g}, dense, {statement}, {sizes}, one training each{at[3]}"
-    return [Comparison(what, tuple(terms))]
-
-
 def sweeps(
     ordinary_checkpoints: Sequence[str],
     grouped_checkpoints: Sequence[str],
     separable_checkpoints: Sequence[str],
     weights_checkpoints: Sequence[str],
     channels_checkpoints: Sequence[str],
-    longer_checkpoints: Sequence[str],
+    finetuned_checkpoints: Sequence[str],
     severities: Sequence[float],
     images: int,
     device_seeds: int,
@@ -265,7 +293,7 @@ def sweeps(
         p for _, loss in layer_points(layer_checkpoints, images, layer_severity) for p in (loss.point, loss.baseline)
     ]
     chosen = settings(claim_recalibrations, claim_ranges)
-    compared = comparisons(families, longer_checkpoints, layout_checkpoints, claim_images, claim_severity, chosen)
+    compared = comparisons(families, finetuned_checkpoints, layout_checkpoints, claim_images, claim_severity, chosen)
     claims = [point for comparison in compared for point in comparison.points]
     return [(ladders, seeds_of(device_seeds)), (layers, seeds_of(layer_seeds)), (claims, seeds_of(claim_seeds))]
 
@@ -301,24 +329,27 @@ def tolerances(results: pd.DataFrame, labelled: Labelled) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def matches(families: Families, longer: Sequence[str]) -> pd.DataFrame:
-    """What each network is compared with: an ordinary one of equal parameters, and those around its accuracy."""
+def matches(compared: Sequence[Pair]) -> pd.DataFrame:
+    """A row per pair: what each network is compared with, unused cells or not."""
     rows = []
-    for family in [name for name in families if name != "ordinary" and not name.endswith(HRS)]:
-        twins = dict(matched(families, longer, family))
-        for checkpoint in families[family]:
-            ladder, twin = between(families, checkpoint), twins.get(checkpoint)
-            rows.append(
-                {
-                    "family": family,
-                    "checkpoint": checkpoint,
-                    "parameters": parameters(checkpoint),
-                    "equal parameters": twin or "none",
-                    "their parameters": parameters(twin) if twin else None,
-                    "float accuracy": accuracy_of(checkpoint),
-                    "equal accuracy": " + ".join(f"{share:.3f} {name}" for share, name in ladder) or "none",
-                }
-            )
+    for pair in [pair for pair in compared if not pair.family.endswith(HRS)]:
+        row = {"equal": pair.equal, "family": pair.family, "checkpoint": pair.checkpoint}
+        row |= {"parameters": parameters(pair.checkpoint), "float accuracy": accuracy_of(pair.checkpoint)}
+        names = [name if share == 1 else f"{share:.3f} {name}" for share, name in pair.others]
+        rows.append(row | {"compared with": " + ".join(names)})
+    return pd.DataFrame(rows)
+
+
+def differences(
+    results: pd.DataFrame, compared: Sequence[Pair], images: int, severity: float, chosen: Sequence[Setting]
+) -> pd.DataFrame:
+    """A row per pair and setting: how much more its network loses, and whether that is no more than a bound."""
+    chips, rows = Chips(results), []
+    for setting, pair in itertools.product(chosen, compared):
+        claim = pair_comparison(pair, images, EFFECT, severity, setting).claim(chips)
+        labels = {"equal": pair.equal, "family": pair.family, "checkpoint": pair.checkpoint, **asdict(setting)}
+        found = {name: getattr(claim, name) for name in ("effect", "low", "high", "verdict", "n", "images")}
+        rows.append(labels | found | {"at chance": claim.statement.endswith("at chance")})
     return pd.DataFrame(rows)
 
 
@@ -335,16 +366,17 @@ def noise_gains(checkpoints: Sequence[str]) -> pd.DataFrame:
     Times sigma they are errors relative to the spread of the output, which batch norm scales to 1.
 
     Returns:
-        A row per layer: depth, its number from the input; inputs of an output; constant and varying, of the median
-        output that has weights.
+        A row per layer: depth, its number from the input; inputs of an output; normalised, whether batch norm takes its
+        output; constant and varying, of the median output that has weights.
     """
     rows = []
     for checkpoint in checkpoints:
         found = prepared(*split(shared_fields(checkpoint, 1))[0])
+        norms = following_norms(found.model)
         for depth, (name, layer) in enumerate(matrix_layers(found.model).items()):
             constant, varying = _noise_gain(layer, found.record[name].passes)
             labels = {"checkpoint": checkpoint, "layer": name, "depth": depth, "inputs": layer.weight[0].numel()}
-            rows.append(labels | {"constant": constant, "varying": varying})
+            rows.append(labels | {"normalised": name in norms, "constant": constant, "varying": varying})
     return pd.DataFrame(rows)
 
 
@@ -373,17 +405,19 @@ def explanations(frame: pd.DataFrame, severity: float) -> pd.DataFrame:
     """A row per network and recalibration: what the severity costs without unused cells, and what may explain it.
 
     Returns:
-        noise: the root of the sum over layers of (severity times noise gain)^2, of both gains, or of the varying one if
-        batch norm is recalibrated, which takes constant errors away; layers; parameters; loss.
+        noise: the root of the sum over layers of (severity times noise gain)^2, of both gains, or of the varying one
+        where batch norm is recalibrated, which takes constant errors away; layers; parameters; loss.
     """
     chosen = frame[(frame["severity"] == severity) & ~frame["family"].str.endswith(HRS)]
-    gains = noise_gains(list(dict.fromkeys(chosen["checkpoint"]))).groupby("checkpoint", sort=False)
-    squares = gains[["constant", "varying"]].agg(lambda gain: (gain**2).sum())
+    gains = noise_gains(list(dict.fromkeys(chosen["checkpoint"])))
     names = ["family", "checkpoint", "recalibration", "parameters", "loss", "loss_low", "loss_high", "n", "images"]
     table = chosen[names].reset_index(drop=True)
-    varying, constant = (table["checkpoint"].map(squares[name]) for name in ("varying", "constant"))
-    table["noise"] = severity * np.sqrt(varying + constant.where(table["recalibration"] == "none", 0.0))
-    table["layers"] = table["checkpoint"].map(gains.size())
+    left = {"none": gains["constant"], "batch_norm": gains["constant"].where(~gains["normalised"], 0.0)}
+    for recalibration, constant in left.items():
+        squares = (gains["varying"] ** 2 + constant**2).groupby(gains["checkpoint"]).sum()
+        rows = table["recalibration"] == recalibration
+        table.loc[rows, "noise"] = severity * np.sqrt(table.loc[rows, "checkpoint"].map(squares))
+    table["layers"] = table["checkpoint"].map(gains["checkpoint"].value_counts())
     return table
 
 
@@ -504,6 +538,49 @@ def plot_explained(
     add_note(figure, losses, "bars: 95 % intervals")
     figure.tight_layout(rect=(0, 0.04, 1, 0.87))
     return figure
+
+
+def plot_differences(frame: pd.DataFrame, severity: float) -> Figure:
+    """Left at equal parameters, right at equal accuracy: how many more points each network loses, in every setting."""
+    chosen = frame[["recalibration", "adc_calibration"]].drop_duplicates().to_dict("records")
+    kinds = [kind for kind in ("parameters", "accuracy") if kind in set(frame["equal"])]
+    counts = [len(frame[frame["equal"] == kind]) // len(chosen) for kind in kinds]
+    size = (5.6 * len(kinds), 0.3 * max(counts) + 1.5)
+    figure, axes = plt.subplots(1, len(kinds), figsize=size, sharex=True, squeeze=False)
+    for kind, axis in zip(kinds, axes[0], strict=True):
+        part = frame[frame["equal"] == kind]
+        names = list(dict.fromkeys(zip(part["family"], part["checkpoint"], strict=True)))
+        for number, setting in enumerate(chosen):
+            _forest(axis, part[(part[list(setting)] == pd.Series(setting)).all(axis=1)], names, number, setting)
+        axis.axvline(0, color="0.4", linewidth=0.8)
+        axis.set_yticks(range(len(names)), [_network(*name) for name in names], fontsize="small")
+        axis.invert_yaxis()
+        axis.set_xlabel(f"points lost at {severity:g}, more than ordinary networks")
+        axis.set_title(f"equal {kind}")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="upper center", ncols=len(labels), frameon=False)
+    add_note(figure, frame, "bars: 95 % intervals; crosses: bounds, where a network is at chance")
+    figure.tight_layout(rect=(0, 0.03, 1, 0.95))
+    return figure
+
+
+def _network(family: str, checkpoint: str) -> str:
+    return label(checkpoint).removeprefix("ResNet-20, ") + (HRS if family.endswith(HRS) else "")
+
+
+def _forest(axis: Axes, part: pd.DataFrame, names: list[tuple[str, str]], number: int, setting: dict[str, str]) -> None:
+    """One setting's differences, a row per network."""
+    color = sns.color_palette("colorblind")[list(RECALIBRATIONS).index(setting["recalibration"])]
+    look = {"color": color, "linestyle": "", "capsize": 1.5, "elinewidth": 0.8, "markersize": 4}
+    look["markerfacecolor"] = color if setting["adc_calibration"] == "design" else "white"
+    rows = [names.index(name) for name in zip(part["family"], part["checkpoint"], strict=True)]
+    places = np.array(rows) + 0.18 * (number - 1.5)
+    for floored, marker in ((False, "o"), (True, "x")):
+        here = (part["at chance"] == floored).to_numpy()
+        shown = part[here]
+        bars = (shown["effect"] - shown["low"], shown["high"] - shown["effect"])
+        text = f"{RECALIBRATIONS[setting['recalibration']]}, {setting['adc_calibration']} ranges"
+        axis.errorbar(shown["effect"], places[here], xerr=bars, marker=marker, **look, label=None if floored else text)
 
 
 def plot_layouts(frame: pd.DataFrame, severity: float) -> Figure:

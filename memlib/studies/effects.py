@@ -1,16 +1,18 @@
 """Chips of trained networks under one effect at a time: what the studies of noise, capacity and training share."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from memlib import train
 from memlib.claims import Claim, above
 from memlib.device import PRESETS, Device
 from memlib.hardware import Hardware
+from memlib.layers import matrix_layers
 from memlib.mapping import Mapping
 from memlib.points import Point
 from memlib.recalibration import METHODS
@@ -23,6 +25,9 @@ from memlib.validate import fail, one_of, whole
 BASE = {"device": "10k_100k", "rows": 128, "cols": 128, "dac_bits": 8, "adc_bits": 8, "unused": "unformed"}
 #: What a chip may be recalibrated by, in words.
 RECALIBRATIONS = {"none": "no recalibration", "gain": "columns rescaled", "batch_norm": "batch norm recalibrated"}
+#: Accuracy of guessing, among the ten classes of both data sets; below twice that a network counts as lost.
+CHANCE = 0.1
+FLOOR = 2 * CHANCE
 #: Resistances of wires take the sparse layout minutes a chip, see 08_parasitics.
 DENSE_ONLY = ("wires",)
 
@@ -86,12 +91,13 @@ def evaluate(point: Point, seed: int) -> dict[str, Any]:
         ValueError: if checkpoint or images are not those of the point.
     """
     shared, others = split(point)
-    recalibration, layer = others.pop("recalibration", "none"), others.pop("layer", None)
+    recalibration, own_images = others.pop("recalibration", "none"), others.pop("own_images", False)
+    layer = others.pop("layer", None)
     hardware = _hardware(**others)
     by_layer = {"*": hardware}
     if layer:
         by_layer = {"*": hardware.replace(device=hardware.device.ideal()), layer: hardware}
-    return answers(shared, by_layer, seed, recalibration)
+    return answers(shared, by_layer, seed, recalibration, own_images)
 
 
 def _hardware(device: str, **choices: Any) -> Hardware:
@@ -111,6 +117,7 @@ def make_point(
     severity: float = 0,
     layout: str = "dense",
     recalibration: str = "none",
+    own_images: bool = False,
     layer: str | None = None,
     **choices: Any,
 ) -> Point:
@@ -118,7 +125,8 @@ def make_point(
 
     Args:
         recalibration: see `memlib.recalibrate`.
-        layer: the one layer that has the device's effects; None: all have.
+        own_images: whether every chip is recalibrated on images of its own; see `trained.mapped`.
+        layer: the one layer that has the effect, which must be of the device; None: all have.
         choices: further fields of device, tile or mapping.
 
     Raises:
@@ -131,20 +139,33 @@ def make_point(
     if layout != "dense":
         hardware["layout"] = layout
     _hardware(**hardware)
-    switches = {} if recalibration == "none" else {"recalibration": recalibration}
+    switches = {}
+    if recalibration != "none":
+        switches["recalibration"] = recalibration
+        if own_images:
+            switches["own_images"] = True
     if layer:
+        _check_layer(layer, checkpoint, chosen)
         switches["layer"] = layer
     return {**shared_fields(checkpoint, images), **hardware, **switches}
+
+
+def _check_layer(layer: str, checkpoint: str, effect: Effect) -> None:
+    one_of("layer", layer, matrix_layers(train.load_checkpoint(checkpoint)))
+    if not all(hasattr(Device, name) for name in effect.names):
+        fail("layer", layer, f"None for {effect.title}, which is no effect of the device")
 
 
 def seeds_of(n: int) -> Callable[[Point], range]:
     """Device seeds of a point: n of them, but one where chips do not differ.
 
+    They differ by an effect that is random, or by what they are recalibrated on.
+
     Raises:
         ValueError: if n is below 2, of which no interval over chips can be made.
     """
     whole("device_seeds", n, 2)
-    random = {name for effect in EFFECTS.values() if effect.random for name in effect.names}
+    random = {"own_images"}.union(*(effect.names for effect in EFFECTS.values() if effect.random))
     return lambda point: range(n) if any(name in random for name in point) else range(1)
 
 
@@ -235,13 +256,14 @@ class Loss:
     def of(
         cls, checkpoint: str, images: int, effect: str, severity: float, setting: Setting = PLAIN, **more: Any
     ) -> "Loss":
-        """See `make_point`, which takes `more`."""
+        """See `make_point`, which takes `more`; every chip that is recalibrated is so on images of its own."""
         if setting.adc_calibration != "design":
             more["adc_calibration"] = setting.adc_calibration
 
         def point(level: float) -> Point:
             """At a severity."""
-            return make_point(checkpoint, images, effect, level, recalibration=setting.recalibration, **more)
+            how = {"recalibration": setting.recalibration, "own_images": True}
+            return make_point(checkpoint, images, effect, level, **how, **more)
 
         return cls(point(severity), point(0))
 
@@ -259,7 +281,15 @@ class Comparison:
         return [point for _, loss in self.terms for point in (loss.baseline, loss.point)]
 
     def claim(self, chips: Chips) -> Claim:
-        """The claim, decided on the results of a sweep."""
+        """The claim, decided on the results of a sweep.
+
+        What is at chance cannot lose any more. So the sum is no more than a bound from one side, if such a loss is in
+        it, and what the other side would decide is undecided.
+        """
         bound = sum(abs(weight) for weight, _ in self.terms)
         total = sum(weight * chips.loss(loss) for weight, loss in self.terms)
-        return above(self.statement, crossed_interval(total / bound, low=-1, extra=1).scaled(bound))
+        claim = above(self.statement, crossed_interval(total / bound, low=-1, extra=1).scaled(bound))
+        floored = [weight for weight, loss in self.terms if chips.hits(loss.point).mean() < FLOOR]
+        hidden = {"confirmed": min(floored, default=0) < 0, "refuted": max(floored, default=0) > 0}
+        verdict = "undecided" if hidden.get(claim.verdict) else claim.verdict
+        return replace(claim, verdict=verdict, statement=self.statement + ("; at chance" if floored else ""))

@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 
 from memlib.points import Point
 from memlib.studies.effects import (
+    CHANCE,
     DENSE_ONLY,
     EFFECTS,
     Chips,
@@ -35,7 +36,10 @@ STYLES = {
     "dense": ("-", True, {}),
     "sparse": ("--", False, {"layout": "sparse"}),
     "sparse, unused cells at HRS": (":", False, {"layout": "sparse", "unused": "hrs"}),
+    "dense, columns rescaled": ("-.", True, {"recalibration": "gain"}),
 }
+#: Effects that change all currents of a column alike, at least in part, so that a digital factor may make up for them.
+RESCALED = ("endurance", "iv", "transistors", "wires")
 MARKERS = "osD^v"
 
 
@@ -51,15 +55,23 @@ def points(
     """
     found = []
     for layout, (_, _, choices) in STYLES.items():
-        chosen = checkpoints if layout == "dense" else sparse_checkpoints
+        chosen = sparse_checkpoints if "layout" in choices else checkpoints
         for checkpoint, (effect, levels) in itertools.product(chosen, severities.items()):
-            alike = "unused" in choices and not EFFECTS[effect].of_unused_cells
-            if alike or (layout != "dense" and effect in DENSE_ONLY):
+            if not _shown(effect, choices):
                 continue
             for severity in (0, *levels):
                 labels = {"checkpoint": checkpoint, "layout": layout, "effect": effect, "severity": severity}
                 found.append((labels, make_point(checkpoint, images, effect, severity, **choices)))
     return found
+
+
+def _shown(effect: str, choices: dict[str, Any]) -> bool:
+    """Whether the figure has an effect with these choices."""
+    if "recalibration" in choices:
+        return effect in RESCALED
+    if "unused" in choices and not EFFECTS[effect].of_unused_cells:
+        return False
+    return "layout" not in choices or effect not in DENSE_ONLY
 
 
 def comparisons(
@@ -80,7 +92,7 @@ def comparisons(
         if effect in DENSE_ONLY:
             fail("claim_effects", effect, "an effect that the sparse layout is computed with in time")
         at = checkpoint, images, effect, severity
-        dense, sparse, formed = (Loss.of(*at, **choices) for _, _, choices in STYLES.values())
+        dense, sparse, formed = (Loss.of(*at, **STYLES[layout][-1]) for layout in list(STYLES)[:3])
         name = f"{label(checkpoint)}, {EFFECTS[effect].title} {severity:g}"
         for statement, one, other in (
             ("without unused cells, the sparse layout loses more than the dense one", sparse, dense),
@@ -110,7 +122,7 @@ def sweeps(
     return [(figure, seeds_of(device_seeds)), (claims, seeds_of(claim_seeds))]
 
 
-def plot(frame: pd.DataFrame, columns: int = 5, chance: float = 0.1) -> Figure:
+def plot(frame: pd.DataFrame, columns: int = 5) -> Figure:
     """A panel per effect: accuracy over severity, a line per network and layout."""
     effects, checkpoints = list(frame["effect"].unique()), list(frame["checkpoint"].unique())
     rows = -(-len(effects) // columns)
@@ -125,7 +137,7 @@ def plot(frame: pd.DataFrame, columns: int = 5, chance: float = 0.1) -> Figure:
             _line(axis, line, checkpoints.index(checkpoint), layout, colors[checkpoint])
         levels = [_level(level) for level in part["severity"].unique()]
         axis.set_xticks(range(len(levels)), levels)
-        axis.axhline(100 * chance, color="0.6", linewidth=0.7, linestyle=":")
+        axis.axhline(100 * CHANCE, color="0.6", linewidth=0.7, linestyle=":")
         axis.set_title(EFFECTS[effect].title)
         axis.set_xlabel(EFFECTS[effect].unit)
     for axis in axes[:, 0]:

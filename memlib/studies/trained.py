@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from memlib import data, train
@@ -17,6 +18,7 @@ from memlib.networks import LABELS
 from memlib.points import Point
 from memlib.recalibration import recalibrate
 from memlib.statistics import pack
+from memlib.streams import generator
 
 CALIBRATION_IMAGES = 256
 #: The fields of a point that say which network runs on which images.
@@ -43,20 +45,23 @@ class Prepared:
     """What all chips of a network share."""
 
     model: nn.Module
-    calibration: Tensor  #: training images
+    training: Tensor  #: all training images, as pixels
+    calibration: Tensor  #: the first of them
     record: Record  #: of the float network on them
     images: Tensor  #: of the test set
     labels: Tensor
 
 
 def mapped(
-    shared: Shared, hardware: dict[str, Hardware], seed: int, recalibration: str = "none"
+    shared: Shared, hardware: dict[str, Hardware], seed: int, recalibration: str = "none", own_images: bool = False
 ) -> tuple[AnalogNetwork, Tensor, Tensor]:
     """One chip of the network, and the test images and labels.
 
     Args:
         hardware: by layer name, "*" for the rest.
-        recalibration: see `memlib.recalibrate`; on the calibration images.
+        recalibration: see `memlib.recalibrate`.
+        own_images: whether it uses images that the seed draws from the training set, so that chips differ in them too,
+            rather than those that the converters' ranges are from.
 
     Raises:
         ValueError: if checkpoint or images are not those of the point.
@@ -66,26 +71,39 @@ def mapped(
     if any(choice.tile.adc_calibration == "design" for choice in hardware.values()):
         ranges = _ranges(shared, tuple((name, _design(choice)) for name, choice in hardware.items()))
     chip = map_network(p.model, hardware, p.record, seed, ranges=ranges)
-    recalibrate(chip, p.model, p.calibration, recalibration)
+    recalibrate(chip, p.model, _drawn(p, seed) if own_images else p.calibration, recalibration)
     return chip, p.images, p.labels
 
 
-def answers(shared: Shared, hardware: dict[str, Hardware], seed: int, recalibration: str = "none") -> dict[str, Any]:
+def _drawn(p: Prepared, seed: int) -> Tensor:
+    """As many training images as calibrate the converters, drawn without replacement."""
+    order = torch.randperm(len(p.training), generator=generator(seed, "recalibration images"))
+    return data.normalise(p.training[order[: len(p.calibration)]])
+
+
+def answers(shared: Shared, hardware: dict[str, Hardware], seed: int, *recalibration: Any) -> dict[str, Any]:
     """What a store keeps of one chip: its accuracy, and which images it gets right; see `mapped`."""
-    hits = correct(*mapped(shared, hardware, seed, recalibration))
+    hits = correct(*mapped(shared, hardware, seed, *recalibration))
     return {"accuracy": hits.double().mean().item(), "correct": pack(hits.numpy())}
 
 
 @lru_cache(maxsize=4)
 def prepared(checkpoint: str, weights: str, pixels: str, images: int, calibration_images: int) -> Prepared:
     """What all chips of a network share, once per process."""
-    train_set, test_set = (data.load(data_of(checkpoint), split) for split in ("train", "test"))
+    name = data_of(checkpoint)
+    train_set, test_set = _training_set(name, os.environ.get("MEMLIB_DATA")), data.load(name, "test")
     found = train.manifest_entry(checkpoint)["sha256"], f"{train_set.sha256}-{test_set.sha256}"
     if found != (weights, pixels):
         raise ValueError(f"checkpoint={checkpoint!r}: it, or its images, changed since the sweep began; start it again")
     model = train.load_checkpoint(checkpoint)
     calibration = train_set.head(calibration_images)[0]
-    return Prepared(model, calibration, record_inputs(model, calibration), *test_set.head(images))
+    return Prepared(model, train_set.pixels, calibration, record_inputs(model, calibration), *test_set.head(images))
+
+
+@lru_cache(maxsize=1)
+def _training_set(name: str, _folder: str | None) -> data.Images:
+    """Once for all networks, as it takes much memory."""
+    return data.load(name, "train")
 
 
 def _design(hardware: Hardware) -> Hardware:
@@ -140,7 +158,9 @@ def treatment(recipe: dict[str, Any]) -> str:
         return "quantisation-aware"
     if recipe.get("device"):
         return "noise-aware"
-    return "trained longer" if recipe.get("start") else "plain"
+    if recipe.get("start"):
+        return "trained longer" if recipe.get("frozen_statistics") else "fine-tuned"
+    return "plain"
 
 
 def inputs(checkpoints: Sequence[str]) -> dict[str, Any]:

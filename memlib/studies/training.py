@@ -13,6 +13,7 @@ from memlib import train
 from memlib.points import Point
 from memlib.recalibration import METHODS
 from memlib.studies.effects import (
+    CHANCE,
     EFFECTS,
     RECALIBRATIONS,
     Chips,
@@ -35,6 +36,8 @@ __all__ = ["Chips", "evaluate", "settings", "tidy"]
 #: The noise, as in training: a normal error of every cell's conductance, relative to the range between HRS and LRS.
 EFFECT = "program_error"
 
+#: What claims measure, in words.
+HALF = "half of it less what is left"
 #: What a network's trainings are called. The others go on from the plain one, for as long, at the same learning rate.
 TRAININGS = ("plain", "trained longer", "noise-aware")
 Networks = dict[str, dict[str, str]]
@@ -86,7 +89,7 @@ def comparisons(networks: Networks, images: int, severity: float, chosen: Sequen
         for plain, losses in lost.items():
             control = losses["trained longer"]
             left = Loss(losses["noise-aware"].point, control.baseline)
-            what = "noise-aware training recovers at least half of what as long a plain one loses"
+            what = f"noise-aware training recovers at least half of what as long a plain one loses ({HALF})"
             found.append(_claim(plain, severity, what, setting, ((0.5, control), (-1.0, left))))
         found += _gap_claims(lost, severity, setting)
     for plain, method, ranges in itertools.product(networks, METHODS[1:], sorted({s.adc_calibration for s in chosen})):
@@ -94,11 +97,8 @@ def comparisons(networks: Networks, images: int, severity: float, chosen: Sequen
         before = Loss.of(plain, images, EFFECT, severity, setting)
         after = Loss(Loss.of(plain, images, EFFECT, severity, Setting(method, ranges)).point, before.baseline)
         how = {"gain": "rescaling columns", "batch_norm": "recalibrating batch norm"}[method]
-        found.append(
-            _claim(
-                plain, severity, f"{how} recovers at least half of the loss", setting, ((0.5, before), (-1.0, after))
-            )
-        )
+        what = f"{how} recovers at least half of the loss ({HALF})"
+        found.append(_claim(plain, severity, what, setting, ((0.5, before), (-1.0, after))))
     return found
 
 
@@ -109,7 +109,10 @@ def _claim(
 
 
 def _gap_claims(lost: dict[str, dict[str, Loss]], severity: float, setting: Setting) -> list[Comparison]:
-    """How much more other networks lose than the first, each measured from itself without noise."""
+    """How much more other networks lose than the first, each measured from itself without noise.
+
+    And whether training takes more off their loss than off that of the first.
+    """
     (first, losses), *others = lost.items()
     found = []
     for other, more in others:
@@ -117,8 +120,9 @@ def _gap_claims(lost: dict[str, dict[str, Loss]], severity: float, setting: Sett
         what = f"it loses more than {label(first)}"
         for how in TRAININGS[1:]:
             found.append(_claim(other, severity, f"{how}, {what}", setting, gaps[how]))
-        narrowed = (*gaps["trained longer"], *((-weight, loss) for weight, loss in gaps["noise-aware"]))
-        found.append(_claim(other, severity, f"noise-aware training reduces how much {what}", setting, narrowed))
+        more_taken = (*gaps["trained longer"], *((-weight, loss) for weight, loss in gaps["noise-aware"]))
+        what = f"noise-aware training takes more off its loss than off that of {label(first)}"
+        found.append(_claim(other, severity, what, setting, more_taken))
     return found
 
 
@@ -159,7 +163,7 @@ LOOKS = dict(
 )
 
 
-def plot(frame: pd.DataFrame, chance: float = 0.1) -> Figure:
+def plot(frame: pd.DataFrame) -> Figure:
     """A row per network, a column per recalibration: accuracy over the programming error, for each training."""
     networks = list(frame["network"].unique())
     size = (8.5, 2.3 * len(networks) + 0.6)
@@ -168,7 +172,7 @@ def plot(frame: pd.DataFrame, chance: float = 0.1) -> Figure:
         for method, axis in zip(METHODS, row, strict=True):
             part = frame[(frame["network"] == network) & (frame["recalibration"] == method)]
             _lines(axis, part, part["severity"])
-            axis.axhline(100 * chance, color="0.6", linewidth=0.7, linestyle=":")
+            axis.axhline(100 * CHANCE, color="0.6", linewidth=0.7, linestyle=":")
         row[0].set_ylabel(f"{label(network)}\n\naccuracy (%)")
     for method, top, bottom in zip(METHODS, axes[0], axes[-1], strict=True):
         top.set_title(RECALIBRATIONS[method])
@@ -180,7 +184,7 @@ def plot(frame: pd.DataFrame, chance: float = 0.1) -> Figure:
     return figure
 
 
-def plot_quantised(frame: pd.DataFrame, chance: float = 0.1) -> Figure:
+def plot_quantised(frame: pd.DataFrame) -> Figure:
     """A panel per effect: accuracy over states or bits, for both trainings."""
     effects = list(frame["effect"].unique())
     figure, axes = plt.subplots(1, len(effects), figsize=(3.5 * len(effects), 3.0), sharey=True, squeeze=False)
@@ -190,7 +194,7 @@ def plot_quantised(frame: pd.DataFrame, chance: float = 0.1) -> Figure:
         _lines(axis, part, part["severity"].map(levels.index))
         axis.set_xticks(range(len(levels)), [f"{level:g}" for level in levels])
         axis.set(xlabel=f"{EFFECTS[effect].title}: {EFFECTS[effect].unit}", ylim=(0, 102))
-        axis.axhline(100 * chance, color="0.6", linewidth=0.7, linestyle=":")
+        axis.axhline(100 * CHANCE, color="0.6", linewidth=0.7, linestyle=":")
     axes[0, 0].set_ylabel("accuracy (%)")
     axes[0, 0].legend(frameon=False, loc="lower right")
     add_note(figure, frame, "bars: 95 % intervals; dotted: chance")
