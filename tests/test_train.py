@@ -443,7 +443,7 @@ def test_command_line(monkeypatch, capsys):
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
     assert lines.keys() == recipes.RECIPES.keys()
     assert "30 epochs  trained  ResNet-20, width 0.5" in lines["resnet20-digits"]
-    end = "5 epochs  -        ResNet-20, width 1; 0.75 of its weights pruned; from resnet20-1-cifar10"
+    end = " 6 epochs  -        ResNet-20, width 1; 0.75 of its weights pruned; from resnet20-1-cifar10"
     assert lines["resnet20-1-weights0.75-cifar10"].replace("trained ", "-       ").endswith(end)
     for arguments, message in (
         (("resnet20-digits", "resnet21-digits"), "recipe='resnet21-digits': must be a name that"),
