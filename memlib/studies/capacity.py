@@ -545,21 +545,22 @@ def plot_differences(frame: pd.DataFrame, severity: float) -> Figure:
     chosen = frame[["recalibration", "adc_calibration"]].drop_duplicates().to_dict("records")
     kinds = [kind for kind in ("parameters", "accuracy") if kind in set(frame["equal"])]
     counts = [len(frame[frame["equal"] == kind]) // len(chosen) for kind in kinds]
-    size = (5.6 * len(kinds), 0.3 * max(counts) + 1.5)
+    size = (6.4 * len(kinds), 0.3 * max(counts) + 1.6)
     figure, axes = plt.subplots(1, len(kinds), figsize=size, sharex=True, squeeze=False)
     for kind, axis in zip(kinds, axes[0], strict=True):
         part = frame[frame["equal"] == kind]
         names = list(dict.fromkeys(zip(part["family"], part["checkpoint"], strict=True)))
         for number, setting in enumerate(chosen):
-            _forest(axis, part[(part[list(setting)] == pd.Series(setting)).all(axis=1)], names, number, setting)
+            here = part[(part[list(setting)] == pd.Series(setting)).all(axis=1)]
+            _forest(axis, here, names, 0.18 * (number - (len(chosen) - 1) / 2), setting)
         axis.axvline(0, color="0.4", linewidth=0.8)
         axis.set_yticks(range(len(names)), [_network(*name) for name in names], fontsize="small")
-        axis.invert_yaxis()
+        axis.set_ylim(len(names) - 0.5, -0.5)
         axis.set_xlabel(f"points lost at {severity:g}, more than ordinary networks")
         axis.set_title(f"equal {kind}")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="upper center", ncols=len(labels), frameon=False)
-    add_note(figure, frame, "bars: 95 % intervals; crosses: bounds, where a network is at chance")
+    add_note(figure, frame, "bars: 95 % intervals; crosses: bounds (at chance)")
     figure.tight_layout(rect=(0, 0.03, 1, 0.95))
     return figure
 
@@ -574,7 +575,7 @@ def _forest(axis: Axes, part: pd.DataFrame, names: list[tuple[str, str]], number
     look = {"color": color, "linestyle": "", "capsize": 1.5, "elinewidth": 0.8, "markersize": 4}
     look["markerfacecolor"] = color if setting["adc_calibration"] == "design" else "white"
     rows = [names.index(name) for name in zip(part["family"], part["checkpoint"], strict=True)]
-    places = np.array(rows) + 0.18 * (number - 1.5)
+    places = np.array(rows) + dodge
     for floored, marker in ((False, "o"), (True, "x")):
         here = (part["at chance"] == floored).to_numpy()
         shown = part[here]

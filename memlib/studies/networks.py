@@ -104,6 +104,7 @@ MARKERS = {
     "plain": ("o", True),
     "weights pruned": ("^", False),
     "channels pruned": ("v", False),
+    "fine-tuned": ("X", False),
     "noise-aware": ("D", False),
     "trained longer": ("P", False),
     "quantisation-aware": ("s", False),
