@@ -569,8 +569,10 @@ def _network(family: str, checkpoint: str) -> str:
     return label(checkpoint).removeprefix("ResNet-20, ") + (HRS if family.endswith(HRS) else "")
 
 
-def _forest(axis: Axes, part: pd.DataFrame, names: list[tuple[str, str]], number: int, setting: dict[str, str]) -> None:
-    """One setting's differences, a row per network."""
+def _forest(
+    axis: Axes, part: pd.DataFrame, names: list[tuple[str, str]], dodge: float, setting: dict[str, str]
+) -> None:
+    """One setting's differences, a row per network, a little above or below the others'."""
     color = sns.color_palette("colorblind")[list(RECALIBRATIONS).index(setting["recalibration"])]
     look = {"color": color, "linestyle": "", "capsize": 1.5, "elinewidth": 0.8, "markersize": 4}
     look["markerfacecolor"] = color if setting["adc_calibration"] == "design" else "white"
