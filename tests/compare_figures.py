@@ -21,7 +21,7 @@ def differences(expected: Path, found: Path) -> list[str]:
     result = []
     compared = [c for c in a.columns if "tolerance" not in a or c not in ("tolerance", "low", "high")]
     for column in compared:
-        numeric = pd.api.types.is_numeric_dtype(a[column]) and pd.api.types.is_numeric_dtype(b[column])
+        numeric = all(pd.api.types.is_numeric_dtype(c) and c.dtype != bool for c in (a[column], b[column]))
         equal = (a[column] == b[column]) | (a[column].isna() & b[column].isna())
         if numeric:
             fraction = 1e-3 * a[column].abs() if pd.api.types.is_float_dtype(a[column]) else 0

@@ -11,6 +11,7 @@ TABLE = {
     "accuracy": [0.5, 0.9],
     "low": [0.4, 0.8],
     "energy": [2e-6, 3.5],
+    "at chance": [True, False],
 }
 
 
@@ -27,6 +28,7 @@ TABLE = {
         ({"rows": [32, 65]}, 1),
         ({"energy": [2.001e-6, 3.5]}, 0),
         ({"energy": [2.01e-6, 3.5]}, 1),
+        ({"at chance": [True, True]}, 1),
         ({"more": [1, 2]}, 1),
     ],
 )

@@ -13,6 +13,7 @@ import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from scipy import stats
 from torch import Tensor, nn
 
@@ -482,6 +483,9 @@ def plot(frame: pd.DataFrame, tolerances: pd.DataFrame, severity: float) -> Figu
         row[2].set_ylabel(f"points lost at {severity:g}")
     for axis in axes[:, :2].flat:
         axis.set_xscale("log")
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count / 1e3:g} k"))
+        axis.xaxis.set_minor_locator(NullLocator())
     for axis, name in zip(axes[-1], ("parameters that are not pruned",) * 2 + ("float accuracy (%)",), strict=True):
         axis.set_xlabel(name)
     handles, names = axes[0, 1].get_legend_handles_labels()
