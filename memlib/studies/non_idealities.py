@@ -126,7 +126,7 @@ def plot(frame: pd.DataFrame, columns: int = 5) -> Figure:
     """A panel per effect: accuracy over severity, a line per network and layout."""
     effects, checkpoints = list(frame["effect"].unique()), list(frame["checkpoint"].unique())
     rows = -(-len(effects) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(2.1 * columns, 2.05 * rows + 0.8), sharey=True, squeeze=False)
+    figure, axes = plt.subplots(rows, columns, figsize=(2.1 * columns, 2.05 * rows + 1), sharey=True, squeeze=False)
     colors = dict(zip(checkpoints, sns.color_palette("colorblind", len(checkpoints)), strict=True))
     for effect, axis in itertools.zip_longest(effects, axes.flat):
         if effect is None:
@@ -144,7 +144,7 @@ def plot(frame: pd.DataFrame, columns: int = 5) -> Figure:
         axis.set_ylabel("accuracy (%)")
     axes[0, 0].set_ylim(0, 102)
     _legend(figure, frame, colors)
-    figure.tight_layout(rect=(0, 0.03, 1, 1 - 0.35 / figure.get_size_inches()[1]))
+    figure.tight_layout(rect=(0, 0.03, 1, 1 - 0.55 / figure.get_size_inches()[1]))
     return figure
 
 
@@ -167,14 +167,18 @@ def _line(axis: Axes, line: pd.DataFrame, number: int, layout: str, color: Any) 
 
 
 def _legend(figure: Figure, frame: pd.DataFrame, colors: dict[str, Any]) -> None:
-    handles = [
+    """Networks in a line, layouts in the next."""
+    networks = [
         Line2D([], [], color=color, marker=MARKERS[i % len(MARKERS)], markersize=4, label=label(checkpoint))
         for i, (checkpoint, color) in enumerate(colors.items())
     ]
+    layouts = []
     for layout in frame["layout"].unique():
         style, filled, _ = STYLES[layout]
         face = "0.3" if filled else "white"
         look = {"color": "0.3", "linestyle": style, "marker": "o", "markerfacecolor": face, "markersize": 4}
-        handles.append(Line2D([], [], **look, label=layout))
-    figure.legend(handles=handles, loc="upper center", ncols=len(handles), frameon=False)
+        layouts.append(Line2D([], [], **look, label=layout))
+    for handles, line in ((networks, 1.0), (layouts, 1 - 0.25 / figure.get_size_inches()[1])):
+        place = {"loc": "upper center", "bbox_to_anchor": (0.5, line), "ncols": len(handles), "frameon": False}
+        figure.legend(handles=handles, **place)
     add_note(figure, frame, "bars: 95 % intervals; dotted: chance")
