@@ -1,0 +1,166 @@
+"""Designs: network, layout, tile, device and converters as one point; what a chip of it gets right, and what it costs."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from memlib import train
+from memlib.accuracy import correct
+from memlib.cost import cost_of, measure, totals
+from memlib.device import Device
+from memlib.footprint import footprint
+from memlib.hardware import Hardware
+from memlib.layers import Geometry, call_sizes, matrix_layers
+from memlib.mapping import Mapping, target_conductances, usable_states
+from memlib.points import Point
+from memlib.programming import UNIFORM_EFFECTS
+from memlib.statistics import pack
+from memlib.streams import normals, uniforms
+from memlib.studies.trained import mapped, prepared, shared_fields, split
+from memlib.technology import TECHNOLOGIES
+from memlib.tile import Tile
+from memlib.validate import fail
+
+INPUT_SHAPE = (3, 32, 32)
+#: Test images that the array power is measured on; it is a thousandth of the whole energy.
+POWER_IMAGES = 32
+#: The layout in which convolutions have the window that `WINDOW` says for the size of their output map.
+PER_LAYER = "windows"
+WINDOW = "window {}x{}"
+QUANTITIES = ("energy", "latency", "area")
+#: What a design leaves open.
+DEFAULTS = {"layout": "dense", "dac_bits": 8, "unused": "unformed", "recalibration": "none"}
+
+
+def make_point(design: dict[str, Any], images: int) -> Point:
+    """The point of a sweep that a design is, on so many test images.
+
+    Args:
+        design: `checkpoint`, `device` (a preset), `rows` of the square tiles, `adc_bits`; and, where they are not as in
+            `DEFAULTS`, `layout` ("dense", "4x4", "sparse", or `PER_LAYER` with the windows for each size of map),
+            `dac_bits`, `unused`, `recalibration`, and fields of `Device`.
+
+    Raises:
+        ValueError: if no such hardware can be.
+    """
+    choices = DEFAULTS | design
+    point = {**shared_fields(choices.pop("checkpoint"), images), **choices}
+    hardware_of(point)
+    return point
+
+
+def hardware_of(point: Point) -> dict[str, Hardware]:
+    """The hardware of every layer."""
+    shared, choices = split(point)
+    choices.pop("recalibration")
+    layout, unused = choices.pop("layout"), choices.pop("unused")
+    windows = {name: choices.pop(name) for name in list(choices) if name.startswith("window ")}
+    rows = choices.pop("rows")
+    tile = Tile(rows, rows, choices.pop("dac_bits"), choices.pop("adc_bits"))
+    device = Device.preset(choices.pop("device"))
+    for name in choices:
+        if name not in {f.name for f in fields(Device)}:
+            fail("field of a design", name, "one of make_point's")
+    device = device.replace(**choices)
+    if layout != PER_LAYER:
+        return {"*": Hardware(device, tile, mapping_of(layout, unused))}
+    layouts = {"*": "dense"}
+    for name, size in output_sizes(shared[0]).items():
+        layouts[name] = windows[WINDOW.format(*size)]
+    return {name: Hardware(device, tile, mapping_of(text, unused)) for name, text in layouts.items()}
+
+
+def mapping_of(layout: str, unused: str) -> Mapping:
+    """The mapping that a layout names: "dense", "2x4" (a window, in the order hwc), or "sparse" (packed)."""
+    if layout in ("dense", "1x1", "sparse"):
+        return Mapping(layout="sparse" if layout == "sparse" else "dense", unused=unused)
+    return Mapping(layout=tuple(int(n) for n in layout.split("x")), order="hwc", unused=unused)
+
+
+@lru_cache(maxsize=16)
+def output_sizes(checkpoint: str) -> dict[str, tuple[int, int]]:
+    """The output map (h, w) of every convolution."""
+    model = train.load_checkpoint(checkpoint)
+    layers = matrix_layers(model, ())
+    calls = call_sizes(model, layers, INPUT_SHAPE)
+    geometries = {name: Geometry.of(layer) for name, layer in layers.items()}
+    return {name: g.output_size(calls[name][0])[-2:] for name, g in geometries.items() if g.dims}
+
+
+def window_names(checkpoint: str) -> list[str]:
+    """The design's fields for the windows of a network, from the largest map to the smallest."""
+    return [WINDOW.format(*size) for size in sorted(set(output_sizes(checkpoint).values()), reverse=True)]
+
+
+def evaluate(point: Point, seed: int) -> dict[str, Any]:
+    """One chip: `accuracy`, `correct` images, and for each technology `isaac_energy` (J), `_latency` (s), `_area` (m2).
+
+    Converters are serial, layers are not pipelined; what recalibration takes is not modelled.
+
+    Args:
+        point: as `make_point` makes it.
+        seed: device seed.
+
+    Raises:
+        ValueError: if checkpoint or images are not those of the point.
+    """
+    shared, choices = split(point)
+    hardware = hardware_of(point)
+    chip, images, labels = mapped(shared, hardware, seed, choices["recalibration"])
+    hits = correct(chip, images, labels)
+    found = {"accuracy": hits.double().mean().item(), "correct": pack(hits.numpy())}
+    power = {name: layer.power for name, layer in measure(chip, images[:POWER_IMAGES]).items()}
+    for technology in TECHNOLOGIES:
+        whole = totals(cost_of(prepared(*shared).model, INPUT_SHAPE, hardware, power, technology))
+        found |= {f"{technology}_{quantity}": getattr(whole, quantity) for quantity in QUANTITIES}
+    return found
+
+
+def costs(point: Point, technology: str) -> dict[str, float]:
+    """The same costs without a chip: all but what the arrays draw."""
+    shared, _ = split(point)
+    model = _model(shared[0])
+    hardware = hardware_of(point)
+    whole = totals(cost_of(model, INPUT_SHAPE, hardware, dict.fromkeys(matrix_layers(model, ()), 0.0), technology))
+    return {quantity: getattr(whole, quantity) for quantity in QUANTITIES}
+
+
+@lru_cache(maxsize=8)
+def _model(checkpoint: str) -> torch.nn.Module:
+    return train.load_checkpoint(checkpoint)
+
+
+def cell_error(checkpoint: str, device: Device, seed: int = 0) -> float:
+    """The root mean square error of a network's cells, relative to g_on - g_off: the severity of all effects together.
+
+    Of all cells that hold a weight, each layer with equal weight; static errors and read noise are added in quadrature.
+    """
+    squares = []
+    for name, layer in matrix_layers(_model(checkpoint), ()).items():
+        (target,), _ = target_conductances(layer.weight.detach().double(), device, Mapping())
+        g = device.program(target, _draw(target, seed, name), usable_states(device.states, "differential"))
+        squares.append(float(((g - target) ** 2 + device.noise_variance(g)).mean()) / device.g_range**2)
+    return math.sqrt(sum(squares) / len(squares))
+
+
+def _draw(target: Tensor, seed: int, name: str) -> Callable[[str], Tensor]:
+    def draw(effect: str) -> Tensor:
+        return (uniforms if effect in UNIFORM_EFFECTS else normals)(target.shape, seed, name, effect)
+
+    return draw
+
+
+def conversions(point: Point) -> int:
+    """ADC uses of one inference."""
+    shared, _ = split(point)
+    return int(footprint(_model(shared[0]), INPUT_SHAPE, hardware_of(point))["conversions"].sum())
+
+
+def chips(points: Sequence[Point], seeds: int) -> tuple[list[Point], range]:
+    """Points with their device seeds, as `sweep` takes them."""
+    return list(points), range(seeds)
