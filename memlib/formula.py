@@ -7,8 +7,8 @@ The device and the converters are taken for independent sources of error, whose 
 
 severity is the root mean square error of a cell, relative to g_on - g_off; most is what can be lost, the float
 network's accuracy less chance. Each layout has its own half, the severity at which perfect converters lose half of
-that, and bits, at which a perfect device does so on tiles of 128 rows. slope says how steeply it is lost, and growth how
-many bits more a tile of twice the rows needs.
+that, and bits, at which a perfect device does so on tiles of 128 rows. slope says how steeply it is lost, and growth
+how many bits more a tile of twice the rows needs.
 """
 
 import itertools

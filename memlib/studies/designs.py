@@ -1,7 +1,7 @@
-"""Designs: network, layout, tile, device and converters as one point; what a chip of it gets right, and what it costs."""
+"""Designs: network, layout, tile, device and converters as one point; what a chip gets right, and what it costs."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import fields
 from functools import lru_cache
 from typing import Any
@@ -13,7 +13,6 @@ from memlib import train
 from memlib.accuracy import correct
 from memlib.cost import cost_of, measure, totals
 from memlib.device import Device
-from memlib.footprint import footprint
 from memlib.hardware import Hardware
 from memlib.layers import Geometry, call_sizes, matrix_layers
 from memlib.mapping import Mapping, target_conductances, usable_states
@@ -33,6 +32,14 @@ POWER_IMAGES = 32
 PER_LAYER = "windows"
 WINDOW = "window {}x{}"
 QUANTITIES = ("energy", "latency", "area")
+#: Devices that are not just a preset: its name, and what is changed.
+DEVICES: dict[str, dict[str, Any]] = {
+    "3 % error": {"device": "10k_100k", "program_error": 0.03},
+    "ihp_hfo2": {"device": "ihp_hfo2"},
+    "cmo_hfox, 1 day": {"device": "cmo_hfox", "retention_time": 86400.0},
+    "neurram": {"device": "neurram"},
+    "neurram, 1 day": {"device": "neurram", "retention_time": 86400.0},
+}
 #: What a design leaves open.
 DEFAULTS = {"layout": "dense", "dac_bits": 8, "unused": "unformed", "recalibration": "none"}
 
@@ -41,7 +48,7 @@ def make_point(design: dict[str, Any], images: int) -> Point:
     """The point of a sweep that a design is, on so many test images.
 
     Args:
-        design: `checkpoint`, `device` (a preset), `rows` of the square tiles, `adc_bits`; and, where they are not as in
+        design: `checkpoint`, `device` (one of `DEVICES`, or a preset of `Device`), `rows` of the square tiles, `adc_bits`; and, where they are not as in
             `DEFAULTS`, `layout` ("dense", "4x4", "sparse", or `PER_LAYER` with the windows for each size of map),
             `dac_bits`, `unused`, `recalibration`, and fields of `Device`.
 
@@ -49,6 +56,7 @@ def make_point(design: dict[str, Any], images: int) -> Point:
         ValueError: if no such hardware can be.
     """
     choices = DEFAULTS | design
+    choices |= DEVICES.get(choices["device"], {})
     point = {**shared_fields(choices.pop("checkpoint"), images), **choices}
     hardware_of(point)
     return point
@@ -153,14 +161,3 @@ def _draw(target: Tensor, seed: int, name: str) -> Callable[[str], Tensor]:
         return (uniforms if effect in UNIFORM_EFFECTS else normals)(target.shape, seed, name, effect)
 
     return draw
-
-
-def conversions(point: Point) -> int:
-    """ADC uses of one inference."""
-    shared, _ = split(point)
-    return int(footprint(_model(shared[0]), INPUT_SHAPE, hardware_of(point))["conversions"].sum())
-
-
-def chips(points: Sequence[Point], seeds: int) -> tuple[list[Point], range]:
-    """Points with their device seeds, as `sweep` takes them."""
-    return list(points), range(seeds)
