@@ -48,9 +48,9 @@ def make_point(design: dict[str, Any], images: int) -> Point:
     """The point of a sweep that a design is, on so many test images.
 
     Args:
-        design: `checkpoint`, `device` (one of `DEVICES`, or a preset of `Device`), `rows` of the square tiles, `adc_bits`; and, where they are not as in
-            `DEFAULTS`, `layout` ("dense", "4x4", "sparse", or `PER_LAYER` with the windows for each size of map),
-            `dac_bits`, `unused`, `recalibration`, and fields of `Device`.
+        design: `checkpoint`, `device` (one of `DEVICES`, or a preset of `Device`), `rows` of the square tiles and
+            `adc_bits`; and what is not as in `DEFAULTS`: `layout` ("dense", "4x4", "sparse", or `PER_LAYER` with the
+            windows for each size of map), `dac_bits`, `unused`, `recalibration`, and fields of `Device`.
 
     Raises:
         ValueError: if no such hardware can be.

@@ -1,0 +1,116 @@
+"""Pareto fronts of designs whose qualities are known with intervals: a design is on the front with a probability."""
+
+from collections.abc import Sequence
+
+import moocore
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from memlib.validate import fail, one_of
+
+SENSES = ("min", "max")
+
+
+def nondominated(values: ArrayLike, senses: Sequence[str]) -> np.ndarray:
+    """Which designs no other one is at least as good as in everything and better in something.
+
+    Args:
+        values: (designs, objectives); equal designs do not dominate each other.
+        senses: "min" or "max" of each objective.
+
+    Returns:
+        (designs,) bool.
+
+    Raises:
+        ValueError: for values that are not finite, or do not match `senses`.
+    """
+    return moocore.is_nondominated(_minimised(values, senses), keep_weakly=True)
+
+
+def hypervolume(values: ArrayLike, senses: Sequence[str], reference: ArrayLike) -> float:
+    """The volume that designs dominate, bounded by a reference that is worse than all that counts.
+
+    Args:
+        values: (designs, objectives).
+        senses: "min" or "max" of each objective.
+        reference: (objectives,); designs that are worse in an objective add nothing.
+
+    Raises:
+        ValueError: as `nondominated`.
+    """
+    bound = _minimised(np.asarray(reference, float)[None], senses)[0]
+    return float(moocore.hypervolume(_minimised(values, senses), ref=bound))
+
+
+def mean_draws(hits: Sequence[np.ndarray], n: int, seed: int = 0) -> np.ndarray:
+    """Joint draws of what the mean accuracies of designs may truly be.
+
+    A multiplier bootstrap over seeds and images, both shared by designs: with z standard normals that all designs
+    share,
+
+        mean + t sum_s z_s (mean of seed s - mean)/sqrt(n (n - 1)) + sum_i z_i (mean of image i - mean)/sqrt(m (m - 1)).
+
+    t, sqrt((n - 1)/chi2), gives the part of n seeds Student's tails. So designs that fail on the same images, or
+    chips, rise and fall together. The joint effect of seed and image counts in both parts: spreads are a little wide.
+
+    Args:
+        hits: for each design (seeds, images), 0/1 for wrong and right, or any numbers. The first seed and the first
+            image are the same in all designs, and so on; numbers of them may differ. With one seed, images alone vary.
+        n: draws.
+        seed: of the draws.
+
+    Returns:
+        (n, designs), clipped to the range of the values.
+
+    Raises:
+        ValueError: if there are no designs, or values.
+    """
+    arrays = [np.atleast_2d(np.asarray(h, float)) for h in hits]
+    if not arrays or not all(a.size for a in arrays):
+        fail("hits", f"{len(arrays)} arrays", "at least one, each with at least one seed and image")
+    seeds, images = (max(a.shape[axis] for a in arrays) for axis in (0, 1))
+    generator = np.random.default_rng(seed)
+    by_seed, by_image = (generator.standard_normal((n, size)) for size in (seeds, images))
+    level = generator.random(n)
+    low, high = min(a.min() for a in arrays), max(a.max() for a in arrays)
+    return np.stack([_draws(a, by_seed, by_image, level) for a in arrays], 1).clip(low, high)
+
+
+def _draws(values: np.ndarray, by_seed: np.ndarray, by_image: np.ndarray, level: np.ndarray) -> np.ndarray:
+    (n, m), mean = values.shape, values.mean()
+    found = np.full(len(level), mean)
+    if n > 1:
+        tails = np.sqrt((n - 1) / stats.chi2.ppf(level, n - 1))
+        found += tails * (by_seed[:, :n] @ (values.mean(1) - mean)) / np.sqrt(n * (n - 1))
+    if m > 1:
+        found += by_image[:, :m] @ (values.mean(0) - mean) / np.sqrt(m * (m - 1))
+    return found
+
+
+def front_probability(draws: ArrayLike, senses: Sequence[str]) -> np.ndarray:
+    """The probability of each design to be on the Pareto front.
+
+    Args:
+        draws: (n, designs, objectives), joint draws of all designs' qualities.
+        senses: "min" or "max" of each objective.
+
+    Returns:
+        (designs,), the fraction of draws in which no other design dominates it.
+
+    Raises:
+        ValueError: as `nondominated`.
+    """
+    draws = np.asarray(draws, float)
+    if draws.ndim != 3 or not len(draws):
+        fail("draws", draws.shape, "of shape (n, designs, objectives)")
+    return np.mean([nondominated(draw, senses) for draw in draws], axis=0)
+
+
+def _minimised(values: ArrayLike, senses: Sequence[str]) -> np.ndarray:
+    values = np.asarray(values, float)
+    for sense in senses:
+        one_of("sense", sense, SENSES)
+    if values.ndim != 2 or values.shape[1] != len(senses) or not np.isfinite(values).all():
+        fail("values", values.shape, f"finite, of shape (designs, {len(senses)})")
+    return values * np.where(np.array(senses) == "max", -1.0, 1.0)

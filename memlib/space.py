@@ -1,0 +1,108 @@
+"""A design space as data: axes of listed values or ranges; some exist only where others have certain values."""
+
+import itertools
+import math
+from collections.abc import Mapping as MappingType, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from optuna.trial import Trial
+
+from memlib.validate import fail, is_number
+
+Design = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One choice. Give `values`, or `low` and `high`."""
+
+    values: Sequence[Any] | None = None  #: numbers in rising order are searched as an ordered scale
+    low: float | None = None
+    high: float | None = None  #: included
+    log: bool = False  #: spread evenly in the logarithm
+    whole: bool = False  #: whole numbers only
+    #: The axis exists only where each of these earlier axes, which list values, has one of the values given.
+    when: MappingType[str, Sequence[Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if (self.values is None) == (self.low is None or self.high is None):
+            fail("axis", self, "either values, or low and high")
+        if self.values is not None:
+            if isinstance(self.values, str) or not isinstance(self.values, Sequence) or not self.values:
+                fail("values", self.values, "a list of at least one value")
+            object.__setattr__(self, "values", tuple(self.values))
+            if len(set(self.values)) < len(self.values):
+                fail("values", self.values, "different from each other")
+            return
+        if not self.low < self.high:
+            fail("low", self.low, f"below high={self.high!r}")
+        if self.log and self.low <= 0:
+            fail("low", self.low, "above 0 on a logarithmic axis")
+
+    @property
+    def ordered(self) -> bool:
+        """Whether it lists numbers in rising order."""
+        return all(map(is_number, self.values or ["none"])) and list(self.values) == sorted(self.values)
+
+    def suggest(self, name: str, trial: Trial) -> Any:
+        """The value that Optuna proposes."""
+        if self.values is None:
+            if self.whole:
+                return trial.suggest_int(name, math.ceil(self.low), math.floor(self.high), log=self.log)
+            return trial.suggest_float(name, self.low, self.high, log=self.log)
+        if self.ordered:
+            return self.values[trial.suggest_int(name, 0, len(self.values) - 1)]
+        return trial.suggest_categorical(name, self.values)
+
+
+class Space:
+    """All designs there are.
+
+    Args:
+        axes: by name, in order; a list stands for an `Axis` of its values.
+
+    Raises:
+        ValueError: for no axes, or a condition that can never hold.
+    """
+
+    def __init__(self, axes: MappingType[str, Axis | Sequence[Any]]) -> None:
+        if not axes:
+            fail("axes", dict(axes), "at least one")
+        self.axes = {name: axis if isinstance(axis, Axis) else Axis(axis) for name, axis in axes.items()}
+        earlier: dict[str, Axis] = {}
+        for name, axis in self.axes.items():
+            for other, allowed in axis.when.items():
+                values = earlier[other].values if other in earlier else None
+                if values is None:
+                    fail(f"when of axis {name!r}", other, "an axis before it that lists values")
+                for value in allowed:
+                    if value not in values:
+                        fail(f"when of axis {name!r}", value, f"a value of {other!r}: {', '.join(map(str, values))}")
+            earlier[name] = axis
+
+    def exists(self, name: str, design: Design) -> bool:
+        """Whether a design, of which the earlier axes are chosen, has this axis."""
+        return all(other in design and design[other] in allowed for other, allowed in self.axes[name].when.items())
+
+    def suggest(self, trial: Trial) -> Design:
+        """The design that Optuna proposes."""
+        design: Design = {}
+        for name, axis in self.axes.items():
+            if self.exists(name, design):
+                design[name] = axis.suggest(name, trial)
+        return design
+
+    def grid(self) -> list[Design]:
+        """All designs, the last axis fastest.
+
+        Raises:
+            ValueError: if an axis is a range.
+        """
+        designs: list[Design] = [{}]
+        for name, axis in self.axes.items():
+            if axis.values is None:
+                fail(f"axis {name!r}", axis, "a list of values, in a grid")
+            parts = ([{**d, name: v} for v in axis.values] if self.exists(name, d) else [d] for d in designs)
+            designs = list(itertools.chain.from_iterable(parts))
+        return designs
