@@ -52,7 +52,7 @@ def test_designs_that_share_images_and_chips_rise_and_fall_together():
     assert correlation[0, 1] > 0.9
     assert abs(correlation[0, 2]) < 0.15
     assert 0.3 < correlation[0, 3] < 0.95
-    assert (draws[:, 1] < draws[:, 0]).mean() > 0.999
+    assert (draws[:, 1] < draws[:, 0]).mean() > 0.9  # apart, each varies by more than they differ
 
 
 def test_probability_of_two_designs_is_the_normal_one():
