@@ -10,7 +10,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from memlib.claims import Claim
-from memlib.identity import source_hash, versions
+from memlib.identity import PACKAGE, source_hash, versions
 from memlib.paths import project_root, write_whole
 
 
@@ -32,7 +32,7 @@ def save(
 ) -> None:
     """Write `figures/<preset>/<name>` as png and pdf, the tidy data as csv, and provenance with claims as json.
 
-    The bytes depend on the results, the versions and the sources alone: no time and no commit.
+    The bytes depend on the results, the versions and the study's sources alone: no time and no commit.
     """
     folder = project_root() / "figures" / preset
     folder.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ def save(
         "name": name,
         "preset": preset,
         "claims": [claim.as_dict() for claim in claims],
-        **provenance(parameters),
+        **provenance(parameters, study_of(name)),
     }
     write_whole(folder / f"{name}.json", json.dumps(content, indent=1, sort_keys=True) + "\n")
 
@@ -55,11 +55,18 @@ def save_table(frame: pd.DataFrame, name: str, preset: str) -> None:
     frame.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
 
 
-def provenance(parameters: dict[str, Any]) -> dict[str, Any]:
-    """What a figure was made from: parameters, versions, and the hash of the package's sources."""
+def study_of(name: str) -> str | None:
+    """The module that a figure is of: "07_capacity_layouts" is of "memlib.studies.capacity"; None if there is none."""
+    stem = name.partition("_")[2]
+    studies = [path.stem for path in (PACKAGE / "studies").glob("*.py") if stem.startswith(path.stem)]
+    return f"memlib.studies.{max(studies, key=len)}" if studies else None
+
+
+def provenance(parameters: dict[str, Any], module: str | None = None) -> dict[str, Any]:
+    """What a figure was made from: parameters, versions, and the hash of the sources that `module` reaches, or all."""
     return {
         "parameters": parameters,
         "python": platform.python_version(),
         "versions": versions(),
-        "sources": source_hash(),
+        "sources": source_hash(module),
     }

@@ -1,11 +1,15 @@
 """What computes here: the versions of the packages that decide results, and the package's own sources."""
 
+import ast
 import hashlib
 import platform
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
+from memlib.validate import fail
+
+PACKAGE = Path(__file__).parent
 PACKAGES = ("torch", "numpy", "pandas", "scipy", "matplotlib", "seaborn")
 
 
@@ -15,13 +19,49 @@ def versions() -> dict[str, str]:
 
 
 @lru_cache
-def source_hash() -> str:
-    """SHA-256 over all modules of the package."""
-    folder = Path(__file__).parent
+def source_hash(module: str | None = None, folder: Path = PACKAGE) -> str:
+    """SHA-256 over the package's modules: those that `module`, such as "memlib.studies.power", reaches, or all.
+
+    Args:
+        module: None: all.
+        folder: of the package.
+    """
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
+    for path in sorted(reached(module, folder) if module else folder.rglob("*.py")):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
+
+
+def reached(module: str, folder: Path = PACKAGE) -> set[Path]:
+    """The files of the package that a module reaches by its imports, wherever in the file they stand; its own too.
+
+    Args:
+        module: its dotted name.
+        folder: of the package.
+
+    Raises:
+        ValueError: if the package has no such module.
+    """
+    start = _file_of(module, folder)
+    if start is None:
+        fail("module", module, f"one of those in {folder}")
+    found, left = {start}, [start]
+    while left:
+        for node in ast.walk(ast.parse(left.pop().read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+            if isinstance(node, ast.ImportFrom):  # a name is a module of its own, or stands in the one it is from
+                names = [f"{node.module}.{n}" if _file_of(f"{node.module}.{n}", folder) else node.module for n in names]
+            new = {_file_of(name, folder) for name in names} - found - {None}
+            found |= new
+            left += new
+    return found
+
+
+def _file_of(module: str, folder: Path) -> Path | None:
+    package, *parts = module.split(".")
+    path = folder.joinpath(*parts)
+    candidates = (path / "__init__.py", path.with_name(path.name + ".py")) if package == folder.name else ()
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
 @lru_cache

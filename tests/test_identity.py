@@ -1,0 +1,64 @@
+import shutil
+
+import pytest
+
+from memlib import identity
+from memlib.figures import study_of
+from memlib.paths import project_root
+
+STUDY = "memlib.studies.tile_size"
+
+
+def names(module: str) -> set[str]:
+    return {path.relative_to(identity.PACKAGE).as_posix() for path in identity.reached(module)}
+
+
+def test_a_study_reaches_what_it_computes_with_and_no_other_study():
+    found = names(STUDY)
+    assert {"device.py", "reads.py", "statistics.py", "studies/trained.py", "studies/tile_size.py"} <= found
+    assert not found & {"studies/capacity.py", "runner.py", "presets.py", "search.py"}
+
+
+def test_imports_of_every_form_are_followed(tmp_path):
+    package = tmp_path / "memlib"
+    package.mkdir()
+    sources = {
+        "__init__": "from memlib.inside import name",
+        "start": "import memlib.plain\nfrom memlib import submodule\ndef f():\n    from memlib.late import name",
+        "plain": "import numpy",
+        "submodule": "from memlib.start import f",
+        "late": "",
+        "inside": "",
+        "other": "import memlib",
+    }
+    for name, text in sources.items():
+        (package / f"{name}.py").write_text(text)
+
+    def reached(module: str) -> set[str]:
+        return {path.stem for path in identity.reached(module, package)}
+
+    assert reached("memlib.start") == {"start", "plain", "submodule", "late"}
+    assert reached("memlib.other") == {"other", "__init__", "inside"}
+    with pytest.raises(ValueError, match=r"module='memlib\.none'"):
+        reached("memlib.none")
+
+
+def test_the_hash_changes_with_what_is_reached_and_with_nothing_else(tmp_path):
+    copies = [tmp_path / str(i) / "memlib" for i in range(3)]
+    for copy in copies:
+        shutil.copytree(identity.PACKAGE, copy, ignore=shutil.ignore_patterns("checkpoints", "__pycache__"))
+    same, other, reached = copies
+    (other / "studies" / "capacity.py").write_text("# something else")
+    (reached / "device.py").write_text("# something else")
+    assert identity.source_hash(STUDY, same) == identity.source_hash(STUDY)
+    assert identity.source_hash(STUDY, other) == identity.source_hash(STUDY, same)
+    assert identity.source_hash(STUDY, reached) != identity.source_hash(STUDY, same)
+    assert identity.source_hash(None, other) != identity.source_hash(None, same)
+
+
+def test_every_figure_belongs_to_a_study():
+    found = {path.stem: study_of(path.stem) for path in (project_root() / "figures" / "smoke").glob("*.json")}
+    assert found["06_power_trade"] == "memlib.studies.power"
+    assert found["01_devices_currents"] == "memlib.studies.devices"
+    assert None not in found.values()
+    assert study_of("mine") is None
