@@ -143,6 +143,12 @@ def _model(checkpoint: str) -> torch.nn.Module:
     return train.load_checkpoint(checkpoint)
 
 
+def device_of(name: str) -> Device:
+    """The device of `DEVICES`, or the preset, of this name."""
+    fields = dict(DEVICES.get(name, {"device": name}))
+    return Device.preset(fields.pop("device")).replace(**fields)
+
+
 def cell_error(checkpoint: str, device: Device, seed: int = 0) -> float:
     """The root mean square error of a network's cells, relative to g_on - g_off: the severity of all effects together.
 

@@ -1,0 +1,344 @@
+"""Rules of study 09: a formula for lost accuracy, the designer's table that follows from it, and what matters most."""
+
+import itertools
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+import torch
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from memlib import formula, sensitivity
+from memlib.accuracy import correct
+from memlib.claims import Claim
+from memlib.points import Point
+from memlib.sensitivity import Factor
+from memlib.statistics import Interval, difference_interval, unpack
+from memlib.studies.designs import cell_error, costs, device_of, make_point
+from memlib.studies.effects import CHANCE
+from memlib.studies.trained import label, origin, prepared, shared_fields, split
+from memlib.technology import TECHNOLOGIES
+
+#: The device of the formula's designs, whose programming error is their severity.
+DEVICE = "10k_100k"
+#: How many designs of each layout the formula is fitted to, relative to dense: a chip of the others takes longer.
+SHARES = {"dense": 1, "window": 1 / 3, "sparse": 1 / 6}
+#: Colours of layouts in all figures of the study.
+COLORS = dict(zip(("dense", "2x2", "4x4", "windows", "sparse"), sns.color_palette("colorblind"), strict=False))
+MARKERS = dict(zip(COLORS, "os^Dv", strict=True))
+
+
+# The formula
+
+
+def formula_points(
+    checkpoints: Sequence[str],
+    layouts: Sequence[str],
+    designs: int,
+    severities: Sequence[float],
+    tile_rows: Sequence[int],
+    adc_bits: Sequence[int],
+    images: int,
+) -> list[Point]:
+    """For each network and layout, designs drawn without replacement from all combinations; 8-bit DACs.
+
+    Args:
+        designs: of the dense layout; others get their share of it (`SHARES`), but six at least.
+    """
+    grid = list(itertools.product(severities, tile_rows, adc_bits))
+    found = []
+    for checkpoint, layout in itertools.product(checkpoints, layouts):
+        n = max(6, round(designs * SHARES.get(layout, SHARES["window"])))
+        order = np.random.default_rng(layouts.index(layout)).permutation(len(grid))
+        for severity, rows, bits in (grid[i] for i in sorted(order[:n])):
+            design = {"checkpoint": checkpoint, "layout": layout, "rows": rows, "adc_bits": bits}
+            found.append(make_point({**design, "device": DEVICE, "program_error": severity}, images))
+    return found
+
+
+@lru_cache(maxsize=32)
+def float_hits(checkpoint: str, images: int) -> np.ndarray:
+    """(images,) which test images the float network gets right."""
+    p = prepared(*split(shared_fields(checkpoint, images))[0])
+    with torch.inference_mode():
+        return correct(p.model, p.images, p.labels).numpy()
+
+
+def hits_of(rows: pd.DataFrame) -> np.ndarray:
+    """(seeds, images) right and wrong, of the results of one point."""
+    rows = rows.sort_values("seed")
+    return np.stack([unpack(text, images) for text, images in zip(rows["correct"], rows["images"], strict=True)])
+
+
+def losses(results: pd.DataFrame) -> pd.DataFrame:
+    """A row per design: its inputs to the formula, and the loss of accuracy with its standard error."""
+    keys, rows = ["checkpoint", "layout", "program_error", "rows", "adc_bits"], []
+    for (checkpoint, layout, error, height, bits), group in results.groupby(keys, sort=False):
+        lost = float_hits(checkpoint, int(group["images"].iloc[0])) - hits_of(group).astype(float)
+        chips, images = lost.shape
+        variance = lost.mean(0).var(ddof=1) / images + lost.mean(1).var(ddof=1) / chips
+        found = {"checkpoint": checkpoint, "layout": layout, "severity": error, "rows": height, "adc_bits": bits}
+        rows.append({**found, "loss": lost.mean(), "error": np.sqrt(variance), "n": chips, "images": images})
+    return pd.DataFrame(rows)
+
+
+def fits(designs: pd.DataFrame) -> dict[str, formula.Formula]:
+    """The formula of each network."""
+    return {c: formula.fit(part, _most(part)) for c, part in designs.groupby("checkpoint", sort=False)}
+
+
+def _most(part: pd.DataFrame) -> float:
+    """What can be lost: the float network's accuracy, less chance."""
+    row = part.iloc[0]
+    return float(float_hits(row["checkpoint"], int(row["images"])).mean()) - CHANCE
+
+
+def coefficients(fitted: dict[str, formula.Formula]) -> pd.DataFrame:
+    """Of all networks, with intervals."""
+    parts = [f.coefficients().assign(checkpoint=name, most=f.most) for name, f in fitted.items()]
+    return pd.concat(parts, ignore_index=True)[["checkpoint", "most", "coefficient", "value", "low", "high"]]
+
+
+def held_out(designs: pd.DataFrame) -> pd.DataFrame:
+    """Predictions of designs by fits to others; see `formula.held_out`."""
+    parts = [formula.held_out(part, _most(part)) for _, part in designs.groupby("checkpoint", sort=False)]
+    return pd.concat(parts, ignore_index=True)
+
+
+def errors(predicted: pd.DataFrame) -> pd.DataFrame:
+    """Root mean square error of held-out predictions, fractions, by network and part of the designs."""
+    rows = []
+    for checkpoint, part in predicted.groupby("checkpoint", sort=False):
+        parts = {"all": part, **dict(tuple(part.groupby("layout", sort=False)))}
+        parts |= {"loss below 0.2": part[part["loss"] < 0.2], "loss above 0.2": part[part["loss"] >= 0.2]}
+        for (name, chosen), model in itertools.product(parts.items(), ("formula", "linear")):
+            if len(chosen) > 1:
+                i = formula.error_interval((chosen[model] - chosen["loss"]).to_numpy())
+                row = {"checkpoint": checkpoint, "designs": name, "count": len(chosen), "model": model}
+                rows.append({**row, "rms": i.mean, "low": i.low, "high": i.high})
+    return pd.DataFrame(rows)
+
+
+#: Held-out designs should be predicted to within this, a fraction of all images.
+PRECISE = 0.03
+
+
+def error_claims(predicted: pd.DataFrame) -> list[Claim]:
+    """That the formula predicts held-out designs well, for each network."""
+    found = []
+    for checkpoint, part in predicted.groupby("checkpoint", sort=False):
+        i = formula.error_interval((part["formula"] - part["loss"]).to_numpy())
+        error = Interval(i.mean, i.low, i.high, int(part["n"].max()), int(part["images"].max()))
+        statement = f"the formula predicts losses of held-out designs with an rms error under {100 * PRECISE:g} points"
+        found.append(below(f"{label(checkpoint)}: {statement}", error, PRECISE))
+    return found
+
+
+# The designer's table
+
+
+def rules(
+    fitted: dict[str, formula.Formula],
+    devices: Sequence[str],
+    targets: Sequence[float],
+    tile_rows: Sequence[int],
+    adc_bits: Sequence[int],
+) -> pd.DataFrame:
+    """For each network, device, layout and loss: the largest tile, its smallest ADC, and what they cost.
+
+    Args:
+        targets: losses, fractions, that the formula must predict no more than.
+
+    Returns:
+        A row each: checkpoint, device, severity, layout, target; rows and adc_bits (none if no design will do),
+        predicted loss with low and high, and energy (J), latency (s) and area (m2) of each technology.
+    """
+    found = []
+    for (checkpoint, f), device in itertools.product(fitted.items(), devices):
+        severity = cell_error(checkpoint, device_of(device))
+        for layout, target in itertools.product(f.layouts, targets):
+            row = {"checkpoint": checkpoint, "device": device, "severity": severity, "layout": layout, "target": target}
+            found.append(row | _largest_tile(f, row, tile_rows, adc_bits))
+    return pd.DataFrame(found)
+
+
+def _largest_tile(
+    f: formula.Formula, row: dict[str, Any], tile_rows: Sequence[int], adc_bits: Sequence[int]
+) -> dict[str, Any]:
+    for rows, bits in itertools.product(sorted(tile_rows, reverse=True), sorted(adc_bits)):
+        design = pd.DataFrame([{**row, "rows": rows, "adc_bits": bits}])
+        loss = float(f.loss(design)[0])
+        if loss <= row["target"]:
+            low, high = np.percentile(f.losses(design)[:, 0], [2.5, 97.5])
+            found = {"rows": rows, "adc_bits": bits, "loss": loss, "low": low, "high": high}
+            point = make_point({name: (row | found)[name] for name in DESIGN}, 1)
+            for technology in TECHNOLOGIES:
+                found |= {f"{technology}_{name}": value for name, value in costs(point, technology).items()}
+            return found
+    return {}
+
+
+#: What a rule says of a design, and all that makes it one.
+RULE = ("rows", "adc_bits")
+DESIGN = ("checkpoint", "device", "layout", *RULE)
+
+
+def _designs(table: pd.DataFrame) -> pd.DataFrame:
+    """The different designs that rules give."""
+    found = table.dropna(subset=["rows"])[list(DESIGN)].drop_duplicates()
+    return found.astype(dict.fromkeys(RULE, int))
+
+
+def rule_points(table: pd.DataFrame, images: int) -> list[Point]:
+    """The points that check the rules."""
+    return [make_point(design, images) for design in _designs(table).to_dict("records")]
+
+
+def checked(table: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
+    """The rules that give a design, and its loss on simulated chips: measured, measured_low and _high, n, images.
+
+    Args:
+        results: of `rule_points`, as `sweep` returns them.
+    """
+    designs = _designs(table)
+    chips = len(results) // len(designs)
+    rows = []
+    for number, design in enumerate(designs.to_dict("records")):
+        hits = hits_of(results.iloc[number * chips : (number + 1) * chips])
+        i = difference_interval(float_hits(design["checkpoint"], hits.shape[1]), hits)
+        measured = {"measured": i.mean, "measured_low": i.low, "measured_high": i.high, "n": i.n, "images": i.images}
+        rows.append(design | measured)
+    return table.dropna(subset=["rows"]).astype(dict.fromkeys(RULE, int)).merge(pd.DataFrame(rows), on=list(DESIGN))
+
+
+def rule_claims(found: pd.DataFrame) -> list[Claim]:
+    """That designs by the rules lose no more than they say, from `checked`."""
+    claims = []
+    for rule in found.to_dict("records"):
+        i = Interval(rule["measured"], rule["measured_low"], rule["measured_high"], rule["n"], rule["images"])
+        what = f"{rule['layout']}, {rule['rows']} rows, {rule['adc_bits']} ADC bits"
+        where = f"{label(rule['checkpoint'])}, {rule['device']}"
+        claims.append(
+            below(f"{where}: the formula's {what} loses under {100 * rule['target']:g} points", i, rule["target"])
+        )
+    return claims
+
+
+def below(statement: str, loss: Interval, target: float) -> Claim:
+    """The claim that a loss of accuracy is below a target, both fractions: decided if the interval clears it."""
+    verdict = "confirmed" if loss.high < target else "refuted" if loss.low > target else "undecided"
+    return Claim(statement, verdict, 100 * loss.mean, 100 * loss.low, 100 * loss.high, loss.n, loss.images)
+
+
+def plot_formula(predicted: pd.DataFrame) -> Figure:
+    """Held-out predictions over simulated losses: a column per network; the formula above, its linear rival below."""
+    checkpoints = list(dict.fromkeys(predicted["checkpoint"]))
+    figure, axes = plt.subplots(
+        2, len(checkpoints), figsize=(2.9 * len(checkpoints) + 0.6, 5.6), sharex=True, sharey=True, squeeze=False
+    )
+    for line, model, name in zip(axes, ("formula", "linear"), ("formula", "linear in logarithms"), strict=True):
+        for axis, checkpoint in zip(line, checkpoints, strict=True):
+            part = predicted[predicted["checkpoint"] == checkpoint]
+            for layout, chosen in part.groupby("layout", sort=False):
+                bars = 196 * chosen["error"]
+                axis.errorbar(
+                    100 * chosen["loss"], 100 * chosen[model], xerr=bars, fmt=MARKERS[layout], color=COLORS[layout],
+                    markersize=3, linewidth=0, elinewidth=0.5, alpha=0.8, label=layout,
+                )  # fmt: skip
+            axis.axline((0, 0), slope=1, color="0.4", linewidth=0.8)
+            rms = 100 * np.sqrt(((part[model] - part["loss"]) ** 2).mean())
+            axis.text(0.04, 0.95, f"rms {rms:.1f} points", transform=axis.transAxes, va="top")
+        line[0].set_ylabel(f"loss by the {name}\n(points)" if model == "formula" else f"loss, {name}\n(points)")
+    for axis, bottom, checkpoint in zip(axes[0], axes[1], checkpoints, strict=True):
+        axis.set_title(label(checkpoint))
+        bottom.set_xlabel("simulated loss (points)")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="lower center", ncol=5, frameon=False)
+    n, images = predicted["n"].max(), predicted["images"].max()
+    note = f"{origin(checkpoints)}: {images} test images, {n} chips a design\nbars: 1.96 standard errors; line: equal"
+    figure.text(0.01, 0.05, note, fontsize="x-small", color="0.3")
+    figure.tight_layout(rect=(0, 0.095, 1, 1))
+    return figure
+
+
+# Sensitivity
+
+#: What varies, and how figures call it.
+FACTORS: dict[str, tuple[Factor, str]] = {
+    "program_error": (Factor(low=0.003, high=0.06, log=True), "programming error"),
+    "stuck_on": (Factor(low=1e-5, high=1e-3, log=True), "cells stuck at LRS"),
+    "read_noise": (Factor(low=0.01, high=0.2, log=True), "read noise"),
+    "rows": (Factor([32, 64, 128, 256, 512]), "tile rows"),
+    "dac_bits": (Factor([3, 4, 5, 6, 7, 8]), "DAC bits"),
+    "adc_bits": (Factor([3, 4, 5, 6, 7, 8]), "ADC bits"),
+    "chip": (Factor(list(range(10))), "which chip"),
+}
+CHOICES = {name: factor for name, (factor, _) in FACTORS.items()}
+
+
+def sensitivity_parts(
+    checkpoints: Sequence[str], layouts: Sequence[str], n: int, images: int
+) -> list[tuple[list[Point], list[int]]]:
+    """Points and the device seed of each chip that the indices need; each with its own, as the chip is a factor too."""
+    parts: dict[int, list[Point]] = {}
+    for checkpoint, layout in itertools.product(checkpoints, layouts):
+        for chip, point in _sampled(checkpoint, layout, n, images):
+            parts.setdefault(chip, []).append(point)
+    return [(points, [chip]) for chip, points in sorted(parts.items())]
+
+
+def _sampled(checkpoint: str, layout: str, n: int, images: int) -> list[tuple[int, Point]]:
+    found = []
+    for row in sensitivity.design(CHOICES, n):
+        chip = row.pop("chip")
+        found.append((chip, make_point({"checkpoint": checkpoint, "layout": layout, "device": DEVICE, **row}, images)))
+    return found
+
+
+def sensitivities(
+    results: pd.DataFrame, checkpoints: Sequence[str], layouts: Sequence[str], n: int, images: int
+) -> pd.DataFrame:
+    """Indices of the accuracy for each network and layout: see `memlib.sensitivity.indices`; sd is in fractions."""
+    names = ["checkpoint", "layout", *(name for name in FACTORS if name != "chip"), "seed"]
+    known = dict(zip(results[names].itertuples(index=False, name=None), results["accuracy"], strict=True))
+    parts = []
+    for checkpoint, layout in itertools.product(checkpoints, layouts):
+        sampled = _sampled(checkpoint, layout, n, images)
+        values = [known[*(point[name] for name in names[:-1]), chip] for chip, point in sampled]
+        table = sensitivity.indices(CHOICES, values)
+        parts.append(table.assign(checkpoint=checkpoint, layout=layout, sd=np.std(values), images=images))
+    return pd.concat(parts, ignore_index=True)
+
+
+def plot_sensitivity(table: pd.DataFrame) -> Figure:
+    """First-order and total indices with intervals, a panel per network and layout, and its strongest interaction."""
+    panels = list(table[["checkpoint", "layout"]].drop_duplicates().itertuples(index=False, name=None))
+    figure, axes = plt.subplots(1, len(panels), figsize=(2.5 * len(panels) + 1.4, 3.9), sharex=True, sharey=True)
+    names = list(FACTORS)
+    for axis, (checkpoint, layout) in zip(np.atleast_1d(axes), panels, strict=True):
+        part = table[(table["checkpoint"] == checkpoint) & (table["layout"] == layout)]
+        for kind, shift, color, text in (
+            ("first", -0.18, "0.25", "alone"),
+            ("total", 0.18, "0.75", "with interactions"),
+        ):
+            rows = part[part["kind"] == kind].set_index("factor").loc[names]
+            bars = [rows["index"] - rows["low"], rows["high"] - rows["index"]]
+            place = np.arange(len(names)) + shift
+            axis.barh(place, rows["index"], 0.34, xerr=bars, color=color, label=text, error_kw={"linewidth": 0.8})
+        pairs = part[part["kind"] == "second"]
+        top = pairs.loc[pairs["index"].idxmax()]
+        strongest = f"{FACTORS[top['factor']][1]} × {FACTORS[top['other']][1]}"
+        axis.set_title(f"{label(checkpoint)}, {layout}\nsd {100 * part['sd'].iloc[0]:.1f} points")
+        axis.set_xlabel(
+            f"share of variance\nlargest pair: {strongest}\n{top['index']:.2f} [{top['low']:.2f}, {top['high']:.2f}]"
+        )
+        axis.axvline(0, color="0.4", linewidth=0.8)
+    first = np.atleast_1d(axes)[0]
+    first.set_yticks(range(len(names)), [FACTORS[name][1] for name in names])
+    first.invert_yaxis()
+    figure.legend(*first.get_legend_handles_labels(), loc="lower left", frameon=False, fontsize="small", ncol=2)
+    figure.tight_layout(rect=(0, 0.04, 1, 1))
+    return figure
