@@ -58,3 +58,21 @@ def test_missing_tables_are_noticed(tmp_path):
     pd.DataFrame(TABLE).to_csv(tmp_path / "table.csv", index=False)
     (tmp_path / "empty").mkdir()
     assert main(tmp_path, tmp_path / "empty") == 1
+
+
+def test_what_fits_and_searches_make_may_be_anywhere_but_their_columns_may_not(tmp_path):
+    """Other designs may be found; the losses that a formula is fitted to must be the same."""
+    fit = TABLE | {"loss": [0.1, 0.2], "error": [0.0, 0.0], "formula": [0.1, 0.2], "linear": [0.1, 0.2]}
+    cases = (
+        ("09_design_space_answer", TABLE, {"rows": [128, 256]}, 0),
+        ("09_design_space_answer", TABLE, {"more": [1, 2]}, 1),
+        ("09_design_space_formula", fit, {"formula": [0.5, 0.6], "loss": [0.11, 0.2]}, 0),
+        ("09_design_space_formula", fit, {"loss": [0.2, 0.2]}, 1),
+        ("05_tile_size", fit, {"rows": [128, 256]}, 1),
+    )
+    for number, (name, table, change, code) in enumerate(cases):
+        folders = tmp_path / f"expected{number}", tmp_path / f"found{number}"
+        for folder, content in zip(folders, (table, table | change), strict=True):
+            folder.mkdir()
+            pd.DataFrame(content).to_csv(folder / f"{name}.csv", index=False)
+        assert main(*folders) == code

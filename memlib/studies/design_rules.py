@@ -52,8 +52,9 @@ def formula_points(
     grid = list(itertools.product(severities, tile_rows, adc_bits))
     found = []
     for checkpoint, layout in itertools.product(checkpoints, layouts):
-        n = max(6, round(designs * SHARES.get(layout, SHARES["window"])))
-        order = np.random.default_rng(layouts.index(layout)).permutation(len(grid))
+        kind = layout if layout in SHARES else "window"
+        n = max(6, round(designs * SHARES[kind]))
+        order = np.random.default_rng(list(SHARES).index(kind)).permutation(len(grid))
         for severity, rows, bits in (grid[i] for i in sorted(order[:n])):
             design = {"checkpoint": checkpoint, "layout": layout, "rows": rows, "adc_bits": bits}
             found.append(make_point({**design, "device": DEVICE, "program_error": severity}, images))
@@ -223,9 +224,14 @@ def rule_claims(found: pd.DataFrame) -> list[Claim]:
         what = f"{rule['layout']}, {rule['rows']} rows, {rule['adc_bits']} ADC bits"
         where = f"{label(rule['checkpoint'])}, {rule['device']}"
         claims.append(
-            below(f"{where}: the formula's {what} loses under {100 * rule['target']:g} points", i, rule["target"])
+            below(f"{where}: the formula's {what} loses under {points_text(rule['target'])}", i, rule["target"])
         )
     return claims
+
+
+def points_text(loss: float) -> str:
+    """A fraction of all images in words."""
+    return f"{100 * loss:g} point" + ("" if loss == 0.01 else "s")
 
 
 def below(statement: str, loss: Interval, target: float) -> Claim:

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from memlib import train
 from memlib.claims import Claim, exactly
@@ -18,7 +19,16 @@ from memlib.points import Point
 from memlib.search import Budget, Evaluator, Fidelity, Known, climb, explore, search
 from memlib.space import Axis, Space
 from memlib.statistics import difference_interval
-from memlib.studies.design_rules import COLORS, MARKERS, below, float_hits, formula_points, hits_of, sensitivity_parts
+from memlib.studies.design_rules import (
+    COLORS,
+    MARKERS,
+    below,
+    float_hits,
+    formula_points,
+    hits_of,
+    points_text,
+    sensitivity_parts,
+)
 from memlib.studies.designs import PER_LAYER, QUANTITIES, evaluate, make_point, window_names
 from memlib.studies.trained import inputs as trained_inputs, label, origin
 
@@ -324,14 +334,14 @@ def answer_claims(designs: Sequence[dict], results: pd.DataFrame, table: pd.Data
     for number, design in enumerate(designs):
         hits = hits_of(results.iloc[number * chips : (number + 1) * chips])
         i = difference_interval(float_hits(design["checkpoint"], hits.shape[1]), hits)
-        found.append(below(f"{_name(design)} loses under {100 * target:g} points on fresh chips", i, target))
+        found.append(below(f"{_name(design)} loses under {points_text(target)} on fresh chips", i, target))
     rows = table[(table["technology"] == "isaac") & (table["target"] == target)].dropna(subset=["rows"])
     for checkpoint in dict.fromkeys(design["checkpoint"] for design in designs):
         energy = rows[rows["checkpoint"] == checkpoint].set_index("layout")["energy"]
         for layout in energy.index.drop("dense", errors="ignore"):
             if "dense" in energy:
                 ratio = float(energy[layout] / energy["dense"])
-                where = f"{label(checkpoint)}, ISAAC, at most {100 * target:g} points lost"
+                where = f"{label(checkpoint)}, ISAAC, at most {points_text(target)} lost"
                 found.append(
                     exactly(
                         f"{where}: the cheapest {layout} design takes less energy than the cheapest dense one",
@@ -357,10 +367,14 @@ def plot_answer(table: pd.DataFrame) -> Figure:
         part = table[(table["technology"] == technology) & (table["target"] == target)]
         for i, checkpoint in enumerate(checkpoints):
             _answers(axis, part[part["checkpoint"] == checkpoint], i)
+        energy = 1e6 * table[table["technology"] == technology]["energy"].dropna()
+        if len(energy):  # a power of ten at least, so that there are marks on the axis
+            axis.set_xlim(min(energy.min() / 1.6, energy.max() / 12), 1.6 * energy.max())
         axis.set(xscale="log", ylim=(len(checkpoints) - 0.4, -0.6))
+        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.set_yticks(range(len(checkpoints)), [label(c) for c in checkpoints])
     for axis, target in zip(axes[0], targets, strict=True):
-        axis.set_title(f"at most {100 * target:g} points lost")
+        axis.set_title(f"at most {points_text(target)} lost")
     for line, technology in zip(axes, technologies, strict=True):
         for axis in line:
             axis.set_xlabel(f"energy (µJ), {TITLES[technology]}")

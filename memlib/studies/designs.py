@@ -1,6 +1,7 @@
 """Designs: network, layout, tile, device and converters as one point; what a chip gets right, and what it costs."""
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import fields
 from functools import lru_cache
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from memlib import train
 from memlib.accuracy import correct
-from memlib.cost import cost_of, measure, totals
+from memlib.cost import cost, cost_of, totals
 from memlib.device import Device
 from memlib.hardware import Hardware
 from memlib.layers import Geometry, call_sizes, matrix_layers
@@ -20,7 +21,7 @@ from memlib.points import Point
 from memlib.programming import UNIFORM_EFFECTS
 from memlib.statistics import pack
 from memlib.streams import normals, uniforms
-from memlib.studies.trained import mapped, prepared, shared_fields, split
+from memlib.studies.trained import mapped, shared_fields, split
 from memlib.technology import TECHNOLOGIES
 from memlib.tile import Tile
 from memlib.validate import fail
@@ -87,6 +88,8 @@ def mapping_of(layout: str, unused: str) -> Mapping:
     """The mapping that a layout names: "dense", "2x4" (a window, in the order hwc), or "sparse" (packed)."""
     if layout in ("dense", "1x1", "sparse"):
         return Mapping(layout="sparse" if layout == "sparse" else "dense", unused=unused)
+    if not re.fullmatch(r"\d+x\d+", layout):
+        fail("layout", layout, f"'dense', 'sparse', {PER_LAYER!r}, or a window such as '4x4'")
     return Mapping(layout=tuple(int(n) for n in layout.split("x")), order="hwc", unused=unused)
 
 
@@ -118,13 +121,11 @@ def evaluate(point: Point, seed: int) -> dict[str, Any]:
         ValueError: if checkpoint or images are not those of the point.
     """
     shared, choices = split(point)
-    hardware = hardware_of(point)
-    chip, images, labels = mapped(shared, hardware, seed, choices["recalibration"])
+    chip, images, labels = mapped(shared, hardware_of(point), seed, choices["recalibration"])
     hits = correct(chip, images, labels)
     found = {"accuracy": hits.double().mean().item(), "correct": pack(hits.numpy())}
-    power = {name: layer.power for name, layer in measure(chip, images[:POWER_IMAGES]).items()}
     for technology in TECHNOLOGIES:
-        whole = totals(cost_of(prepared(*shared).model, INPUT_SHAPE, hardware, power, technology))
+        whole = totals(cost(chip, images[:POWER_IMAGES], technology))
         found |= {f"{technology}_{quantity}": getattr(whole, quantity) for quantity in QUANTITIES}
     return found
 

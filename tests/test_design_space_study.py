@@ -1,0 +1,231 @@
+"""The study of the design space: its points, tables, claims and figures, on made-up results."""
+
+from dataclasses import replace
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from made_up import made_up
+
+from memlib.claims import Claim
+from memlib.formula import Formula
+from memlib.presets import PRESETS
+from memlib.search import Fidelity, Known, table
+from memlib.studies import design_rules as rules, design_space as study
+from memlib.studies.designs import hardware_of, make_point
+
+mpl.use("agg")
+NETWORK = "resnet20-0.5-digits"
+PARAMETERS = PRESETS["smoke"]["09_design_space"]
+#: Of the made-up networks: ln half of dense and 4x4, their bits, slope, growth.
+TRUTH = np.array([np.log(0.05), np.log(0.1), 3.5, 3.0, 3.0, 0.2])
+
+
+def found_formula() -> Formula:
+    return Formula(("dense", "4x4"), 0.9, TRUTH, np.stack([TRUTH + 0.05 * k for k in (-1, 0, 1)]))
+
+
+def known(layout: str, rows: int, energy: float, hits: np.ndarray) -> Known:
+    design = {"checkpoint": NETWORK, "layout": layout, "rows": rows, "dac_bits": 8, "adc_bits": 6}
+    costs = dict.fromkeys(study.COSTS, 1.0) | {"isaac_energy": energy}
+    return Known(design, 1, hits, {"accuracy": hits.mean(), **costs})
+
+
+def answers(share: float, chips: int = 5, images: int = 400) -> np.ndarray:
+    """(chips, images), right on the first of them, a few more or less on each chip."""
+    return np.array([np.arange(images) < round(share * images) + k % 3 - 1 for k in range(chips)])
+
+
+@pytest.fixture(autouse=True)
+def _perfect_float_network(monkeypatch):
+    """The float network is right on every image."""
+    for module in (rules, study):
+        monkeypatch.setattr(module, "float_hits", lambda checkpoint, images: np.ones(images, bool))
+
+
+def formula_results(n: int = 40) -> pd.DataFrame:
+    points = rules.formula_points([NETWORK], ["dense", "4x4"], n, [0.01, 0.03, 0.1], [32, 128, 512], [3, 5, 7], 500)
+    truth = found_formula()
+
+    def accuracy(point):
+        design = pd.DataFrame([{**point, "severity": point["program_error"]}])
+        return 1 - truth.loss(design)[0]
+
+    return made_up(points, lambda _: range(2), accuracy)
+
+
+def test_designs_of_the_formula_are_drawn_without_replacement():
+    arguments = [[NETWORK], ["dense", "sparse", "4x4"], 24, [0.01, 0.03], [32, 128, 512], [3, 4, 5, 6, 7], 100]
+    points = rules.formula_points(*arguments)
+    counts = pd.Series([p["layout"] for p in points]).value_counts()
+    assert counts.to_dict() == {"dense": 24, "4x4": 8, "sparse": 6}
+    assert len({str(p) for p in points}) == len(points)
+    assert points == rules.formula_points(*arguments)
+
+
+def test_a_formula_that_holds_is_found_and_confirmed():
+    designs = rules.losses(formula_results())
+    fitted = rules.fits(designs)
+    np.testing.assert_allclose(fitted[NETWORK].fitted, TRUTH, rtol=0.05, atol=0.05)
+    assert set(rules.coefficients(fitted)["coefficient"]) == set(fitted[NETWORK].names)
+    predicted = rules.held_out(designs)
+    (claim,) = rules.error_claims(predicted)
+    assert (claim.verdict, claim.effect < 1) == ("confirmed", True)
+    (claim,) = rules.error_claims(predicted.assign(formula=predicted["loss"] + 0.05))
+    assert (claim.verdict, round(claim.effect, 6)) == ("refuted", 5)
+    errors = rules.errors(predicted).set_index(["designs", "model"])["rms"]
+    assert errors["all", "formula"] < errors["all", "linear"]
+    assert len(rules.plot_formula(predicted).axes) == 2
+
+
+def test_rules_give_the_largest_tile_and_its_smallest_adc():
+    table = rules.rules(
+        {NETWORK: found_formula()}, ["ihp_hfo2", "neurram, 1 day"], [0.05, 0.01], [32, 128], [3, 4, 5, 6]
+    )
+    table = table.set_index(["device", "layout", "target"])
+    rule = table.loc["ihp_hfo2", "4x4", 0.05]
+    # error^2 is (0.02/0.1)^2 + 4^(3 - bits) at 128 rows: with 4 bits 0.29, a loss of 0.12, with 5 bits 0.10, of 0.03
+    assert (rule["rows"], rule["adc_bits"]) == (128, 5)
+    assert rule["loss"] == pytest.approx(0.9 / (1 + (0.2**2 + 4.0**-2) ** -1.5), rel=0.02)
+    assert rule["low"] < rule["loss"] < rule["high"]
+    assert rule["isaac_energy"] > 0
+    assert np.isnan(table.loc["neurram, 1 day", "dense", 0.01]["rows"])  # an error of 0.07 of half 0.05
+
+
+def test_rules_are_checked_by_their_own_chips():
+    table = rules.rules({NETWORK: found_formula()}, ["ihp_hfo2", "cmo_hfox, 1 day"], [0.05], [32, 128], [3, 4, 5, 6])
+    points = rules.rule_points(table, 5000)
+    good = {str(points[0]), str(points[-1])}
+    results = made_up(points, lambda _: range(10), lambda p: 0.97 if str(p) in good else 0.9)
+    checked = rules.checked(table, results)
+    assert checked["measured"].round(6).tolist() == [0.03, *[0.1] * (len(points) - 2), 0.03]
+    verdicts = [claim.verdict for claim in rules.rule_claims(checked)]
+    assert verdicts == ["confirmed", *["refuted"] * (len(points) - 2), "confirmed"]
+    assert not any(claim.exploratory for claim in rules.rule_claims(checked))
+
+
+def test_sensitivities_of_made_up_accuracies():
+    """Only ADC bits and the chip matter: 3 to 8 bits by 0.02 each, ten chips by 0.01."""
+    chosen = [NETWORK], ["dense"], 128, 1000
+    parts = rules.sensitivity_parts(*chosen)
+    assert sum(len(points) for points, _ in parts) == 128 * 16
+    results = pd.concat(
+        [
+            made_up(points, lambda _, c=c: c, lambda p, c=c: 0.7 + 0.02 * p["adc_bits"] + 0.01 * c[0])
+            for points, c in parts
+        ]
+    )
+    found = rules.sensitivities(results, *chosen).set_index(["kind", "factor", "other"])["index"]
+    variances = 0.02**2 * 35 / 12, 0.01**2 * 99 / 12
+    for kind in ("first", "total"):
+        assert found[kind, "adc_bits", ""] == pytest.approx(variances[0] / sum(variances), abs=0.08)
+        assert found[kind, "chip", ""] == pytest.approx(variances[1] / sum(variances), abs=0.08)
+        assert abs(found[kind, "rows", ""]) < 0.08
+    figure = rules.plot_sensitivity(rules.sensitivities(results, *chosen))
+    assert len(figure.axes) == 1
+
+
+def test_the_search_space_makes_points():
+    space = study.search_space([NETWORK, "vgg8-digits"], ["ihp_hfo2"], ["dense", "windows"])
+    plain = {
+        "device": "ihp_hfo2",
+        "rows": 64,
+        "dac_bits": 4,
+        "adc_bits": 5,
+        "unused": "hrs",
+        "recalibration": "batch_norm",
+    }
+    design = {"checkpoint": NETWORK, f"training {NETWORK}": "noise", "layout": "dense", **plain}
+    point = study.searched_point(design, 50)
+    assert point["checkpoint"] == "resnet20-0.5-noise-digits"
+    assert point == make_point({**plain, "checkpoint": "resnet20-0.5-noise-digits", "layout": "dense"}, 50)
+    assert f"training {NETWORK}" in space.axes
+    assert "training vgg8-digits" not in space.axes
+    windows = {name: "2x2" for name in space.axes if name.startswith("window ")}
+    per_layer = hardware_of(
+        study.searched_point({"checkpoint": "vgg8-digits", "layout": "windows", **plain, **windows}, 50)
+    )
+    assert {choice.mapping.layout for choice in per_layer.values()} == {"dense", (2, 2)}
+
+
+def test_probabilities_to_be_the_cheapest():
+    """The cheaper one loses 4 points, the dearer 1; both are known to half a point."""
+    designs = [known("dense", 64, 1.0, answers(0.96)), known("4x4", 64, 2.0, answers(0.99))]
+    draws = study.loss_draws(designs)
+    np.testing.assert_allclose(draws.mean(0), [0.04, 0.01], atol=0.003)
+    assert study.cheapest_probability(designs, draws, 0.1, "isaac_energy").tolist() == [1, 0]
+    assert study.cheapest_probability(designs, draws, 0.04, "isaac_energy") == pytest.approx([0.5, 0.5], abs=0.15)
+    assert study.cheapest_probability(designs, draws, 1e-9, "isaac_energy").sum() < 0.1
+
+
+def test_the_answer_is_the_cheapest_sure_design_of_each_layout():
+    designs = [
+        known("dense", 64, 1.0, answers(0.90)),
+        known("dense", 256, 2.0, answers(0.99)),
+        known("dense", 128, 3.0, answers(1.00)),
+        known("4x4", 64, 0.5, answers(0.90)),
+    ]
+    found = study.answer(designs, [0.05, 0.2], "isaac").set_index(["target", "layout"])
+    assert found.loc[0.05, "dense"][["rows", "energy"]].tolist() == [256, 2.0]
+    assert found.loc[0.05, "dense"]["keeps"] > study.SURE
+    assert np.isnan(found.loc[0.05, "4x4"]["rows"])
+    assert found.loc[0.05, "dense"]["cheapest"] > 0.95
+    assert found.loc[0.2, "4x4"][["rows", "energy", "cheapest"]].tolist() == [64, 0.5, 1.0]
+    assert len(study.plot_answer(found.reset_index()).axes) == 2
+
+
+def test_answers_are_confirmed_on_fresh_chips():
+    both = [known("dense", 64, 1.0, answers(1.0)), known("4x4", 64, 0.5, answers(1.0))]
+    table = study.answer(both, [0.05], "isaac")
+    designs = study.confirmed_designs(table, [NETWORK], 0.05, "ihp_hfo2")
+    points = [study.searched_point(design, 5000) for design in designs]
+    results = made_up(points, lambda _: range(10), lambda p: 0.98 if p["layout"] == "dense" else 0.9)
+    claims = study.answer_claims(designs, results, table, 0.05)
+    assert [(c.verdict, round(c.effect, 3)) for c in claims] == [
+        ("confirmed", 2.0),
+        ("refuted", 10.0),
+        ("confirmed", 0.5),
+    ]
+
+
+def test_searches_are_compared_by_what_they_dominate():
+    rows = [
+        {
+            "sampler": sampler,
+            "repeat": repeat,
+            "designs": n,
+            "share": share * n / 10,
+            "on_front": 0,
+            "space": 100,
+            "front": 9,
+        }
+        for sampler, share in (("tpe", 1.0), ("random", 0.9))
+        for repeat in range(10)
+        for n in range(1, 11)
+    ]
+    curves = pd.DataFrame(rows)
+    (claim,) = study.search_claims(curves)
+    assert isinstance(claim, Claim)
+    assert (claim.verdict, claim.effect, claim.unit) == ("confirmed", 10, "of 10")
+    swapped = curves.assign(sampler=curves["sampler"].map({"tpe": "random", "random": "tpe"}))
+    assert study.search_claims(swapped)[0].verdict == "refuted"
+    assert len(study.plot_searches(curves).axes) == 1
+
+
+def test_figure_of_the_front():
+    designs = [
+        known("dense", 64, 1.0, answers(0.9)),
+        known("4x4", 64, 0.5, answers(0.8)),
+        known("4x4", 32, 2.0, answers(0.5)),
+    ]
+    designs = [replace(k, values={name: k.values[name] for name in study.OBJECTIVES}) for k in designs]
+    frame = table(designs, study.OBJECTIVES)
+    assert (frame["on_front"] >= 0.05).tolist() == [True, True, False]
+    assert len(study.plot_front(frame).axes) == 2
+
+
+def test_sweeps_are_those_of_the_parameters():
+    parts = study.sweeps(**PARAMETERS)
+    assert sum(len(list(seeds)) * len(points) for points, seeds in parts) > 50
+    assert Fidelity(PARAMETERS["first_images"], PARAMETERS["first_seeds"])
