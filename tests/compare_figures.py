@@ -2,9 +2,9 @@
 
 Accuracies may differ by two images, since the rounding of converters amplifies the last digits of different processors,
 and the ends of their intervals by 0.1. Tolerances follow from accuracies and are not compared: two images may move them
-anywhere; nor is what follows from a fit or a search, which an image more may lead elsewhere: of those tables the columns
-are compared, and the designs that fits start from. Other numbers that are not whole may differ by a thousandth. What ngspice says is missing where it is not
-installed. Everything else must be equal.
+anywhere. Nor is what follows from a fit or a search, which an image more may lead elsewhere: of those tables only the
+columns are compared. Other numbers that are not whole may differ by a thousandth. What ngspice says is missing where it
+is not installed. Everything else must be equal.
 """
 
 import shutil
@@ -30,7 +30,7 @@ def differences(expected: Path, found: Path) -> list[str]:
         return [f"{expected.name}: {a.shape} table of {list(a.columns)} expected, {b.shape} of {list(b.columns)} found"]
     if led:
         return []
-    ignored = FITTED if FITTED <= {*a.columns} else {"tolerance", "low", "high"} if "tolerance" in a else set()
+    ignored = FITTED if {*a.columns} >= FITTED else {"tolerance", "low", "high"} if "tolerance" in a else set()
     result, compared = [], [column for column in a.columns if column not in ignored]
     for column in compared:
         numeric = all(pd.api.types.is_numeric_dtype(c) and c.dtype != bool for c in (a[column], b[column]))
