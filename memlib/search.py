@@ -130,7 +130,7 @@ def search(
         store: SQLite file of finished points; see `memlib.store`.
         budget: of different designs tried at the first fidelity.
         fidelities: each closer than the one before. Designs whose probability to be on the front is at least
-            `promote` are evaluated at the next.
+            `promote` are evaluated at the next, until all of them are known at the last; see `climb`.
         seed: of the search, not of devices.
         batch: designs proposed at once; part of what decides the search, unlike `jobs`.
         sampler: "tpe" (tree-structured Parzen estimator), "nsga2" (NSGA-II), or "random".
@@ -195,26 +195,33 @@ def climb(
     promote: float = 0.05,
     wanted: Callable[[Sequence[Known]], np.ndarray] | None = None,
 ) -> list[Known]:
-    """Look more closely at the likely designs, fidelity by fidelity.
+    """Look more closely at the likely designs, until each of them is known as well as can be.
 
     Args:
         known: of designs, at the first fidelity; others: see `search`.
-        wanted: the probability by which designs are promoted; None: that to be on the front.
+        promote: designs at least so likely are evaluated at their next fidelity, the least known first.
+        wanted: how likely designs are; None: to be on the front. Asked again after each step, as what is learnt of one
+            design says something of the others.
 
     Returns:
-        What is then known of each, in the same order.
+        What is then known of each, in the same order; a design that fails stays as it was.
 
     Raises:
         SweepError, ValueError: as `search`.
     """
-    known = list(known)
+    known, failed = list(known), set()
     wanted = wanted or (lambda designs: probabilities(designs, evaluator.objectives))
-    for number, fidelity in enumerate(fidelities[1:], 1):
-        chosen = [i for i in np.flatnonzero(wanted(known) >= promote) if known[i].fidelity == number - 1]
-        again = evaluator([known[i].design for i in chosen], fidelity, number) if chosen else []
+    while True:
+        likely = np.flatnonzero(wanted(known) >= promote)
+        open_to = {i: known[i].fidelity + 1 for i in likely if known[i].fidelity + 1 < len(fidelities)}
+        number = min((open_to[i] for i in open_to if i not in failed), default=None)
+        if number is None:
+            return known
+        chosen = [i for i in open_to if open_to[i] == number and i not in failed]
+        again = evaluator([known[i].design for i in chosen], fidelities[number], number)
         for i, better in zip(chosen, again, strict=True):
             known[i] = better or known[i]
-    return known
+            failed |= set() if better else {i}
 
 
 def probabilities(known: Sequence[Known], objectives: MappingType[str, str], seed: int = 0) -> np.ndarray:

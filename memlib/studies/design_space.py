@@ -252,15 +252,11 @@ def study_candidates(
     """What is known of one network's candidates; those that may be the answer are known best.
 
     A design is looked at more closely if it may be the cheapest of its layout for some target with a probability of
-    2 %, or would be recommended by what is known of it; and again, until there is none left.
+    2 %, or would be recommended by what is known of it.
     """
     evaluate_here = evaluator(store, ("accuracy", *COSTS))
     known = [k for k in evaluate_here(designs, fidelities[0]) if k]
-    while True:
-        closer = climb(known, evaluate_here, fidelities, 0.02, lambda current: _wanted(current, targets))
-        if [k.fidelity for k in closer] == [k.fidelity for k in known]:
-            return closer
-        known = closer
+    return climb(known, evaluate_here, fidelities, 0.02, lambda current: _wanted(current, targets))
 
 
 def _wanted(known: Sequence[Known], targets: Sequence[float]) -> np.ndarray:
