@@ -1,4 +1,4 @@
-"""The command line for batch users: list, run, status and export sweeps without opening a notebook."""
+"""The command line for batch users: list, run, status, export and pack sweeps without opening a notebook."""
 
 import argparse
 import re
@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from memlib.archive import pack, unpack
 from memlib.paths import project_root, write_whole
 from memlib.plans import file_plan, store_of, study_plan, sweep_names
 from memlib.presets import PRESETS
@@ -148,6 +149,18 @@ def _intervals(table: pd.DataFrame, column: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def pack_points(arguments: argparse.Namespace) -> int:
+    """Write a store's finished points to an archive."""
+    print(f"{pack(arguments.store, arguments.archive):,} points in {arguments.archive}")
+    return 0
+
+
+def unpack_points(arguments: argparse.Namespace) -> int:
+    """Add an archive's points to a store."""
+    print(f"{unpack(arguments.archive, arguments.store):,} points are new in {arguments.store}")
+    return 0
+
+
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
     style = {"formatter_class": argparse.RawDescriptionHelpFormatter}
     parser = argparse.ArgumentParser(prog="python -m memlib", description=__doc__, epilog=EXAMPLES, **style)
@@ -181,6 +194,12 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
         help="a row per point instead: mean of this result and its 95 %% interval (Student) over device seeds; the "
         "sampling of test images is not in it",
     )  # fmt: skip
+    sub = command("pack", pack_points, "write the finished points of a store to an archive, to go on from elsewhere")
+    sub.add_argument("store", type=Path, help="store file")
+    sub.add_argument("archive", type=Path, metavar="FILE.jsonl.gz")
+    sub = command("unpack", unpack_points, "add the points of an archive to a store, which is made if it is not there")
+    sub.add_argument("archive", type=Path, metavar="FILE.jsonl.gz")
+    sub.add_argument("store", type=Path, help="store file")
     return parser.parse_args(argv)
 
 

@@ -195,6 +195,19 @@ class Store:
                         errors[key] = error
         return results, errors
 
+    def outcomes(self) -> list[Outcome]:
+        """All that is finished, in the order of the keys.
+
+        Raises:
+            StoreError: if the file is damaged, or older than functions' names in it.
+        """
+        query = "SELECT evaluate, point, seed, result, seconds FROM results WHERE error IS NULL ORDER BY key"
+        with self._errors("damaged"):
+            rows = self._execute(query).fetchall() if self._connection else []
+        if any(row[0] is None for row in rows):
+            raise StoreError(f"{self.path}: holds points of version 1, which do not say what evaluated them; {ADVICE}")
+        return [Outcome(Task(*row[:3]), row[3], None, row[4]) for row in rows]
+
     def table(self, failed: bool = False) -> pd.DataFrame:
         """A row per finished point and seed, sorted: `evaluate`, the point's fields, `seed`, the result's fields.
 

@@ -1,0 +1,73 @@
+"""Archives: all finished points of a store in one compressed text file, to share, and to go on from elsewhere.
+
+A line per point and seed, JSON, in the order of the points' keys: the same results are the same bytes, checked by gzip.
+"""
+
+import gzip
+import json
+import zlib
+from pathlib import Path
+
+from memlib.points import Task, dumps
+from memlib.store import Outcome, Store
+from memlib.validate import whole
+
+FIELDS = ("evaluate", "point", "seed", "result")
+
+
+def pack(store: str | Path, archive: str | Path) -> int:
+    """Write the finished points of a store to an archive, and return their number; failed ones stay behind.
+
+    Args:
+        store: an existing file.
+        archive: such as "points.jsonl.gz"; replaced if it is there.
+
+    Raises:
+        FileNotFoundError: if there is no such store.
+        StoreError: if the store is damaged.
+    """
+    if not Path(store).exists():
+        raise FileNotFoundError(f"{store}: there is no such file")
+    with Store(store) as kept:
+        outcomes = kept.outcomes()
+    lines = [
+        dumps({"evaluate": t.evaluate, "point": t.point, "seed": t.seed, "result": json.loads(outcome.result)})
+        for outcome in outcomes
+        for t in [outcome.task]
+    ]
+    target = Path(archive)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(target.name + ".part")
+    part.write_bytes(gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0))
+    part.replace(target)
+    return len(lines)
+
+
+def unpack(archive: str | Path, store: str | Path) -> int:
+    """Add the points of an archive to a store, and return how many it had not; results that are there already stay.
+
+    The points are believed: what an archive says was evaluated is not evaluated again.
+
+    Raises:
+        OSError: if the archive cannot be read.
+        ValueError: if it is damaged, or no archive; nothing is added then.
+        StoreError: if the store cannot be written.
+    """
+    try:
+        lines = gzip.decompress(Path(archive).read_bytes()).decode().splitlines()
+        outcomes = [_outcome(json.loads(line)) for line in lines]
+    except (gzip.BadGzipFile, zlib.error, EOFError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{archive}: damaged, or no archive of points ({error})") from error
+    keys = [outcome.task.key for outcome in outcomes]
+    with Store(store) as kept, kept.writing():
+        known, _ = kept.get(keys)
+        kept.put(outcomes)
+    return len({*keys} - {*known})
+
+
+def _outcome(content: dict) -> Outcome:
+    evaluate, point, seed, result = (content[name] for name in FIELDS)
+    whole("seed", seed, 0)
+    if not isinstance(evaluate, str) or not isinstance(point, dict) or not isinstance(result, dict):
+        raise TypeError("a line must hold a function's name, a point, a seed and a result")
+    return Outcome(Task(evaluate, dumps(point), seed), dumps(result), None, 0.0)
