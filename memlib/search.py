@@ -91,8 +91,10 @@ class Evaluator:
         found: list[Known | None] = []
         with Store(self.store) as kept:
             for design, point in zip(designs, points, strict=True):
-                results, failed = kept.get(tasks([point], self.evaluate, lambda _: seeds))
-                found.append(None if failed else self._known(design, list(results.values()), fidelity, number))
+                wanted = tasks([point], self.evaluate, lambda _: seeds)
+                results, failed = kept.get(wanted)
+                rows = [results[key] for key in wanted if key in results]  # in the order of seeds, unlike the store's
+                found.append(None if failed else self._known(design, rows, fidelity, number))
         return found
 
     def _known(self, design: Design, rows: list[dict[str, Any]], fidelity: Fidelity, number: int) -> Known:

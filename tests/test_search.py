@@ -1,3 +1,4 @@
+import numpy as np
 import pandas as pd
 import pytest
 import search_functions as made_up
@@ -62,6 +63,18 @@ def test_a_killed_search_resumes_and_evaluates_nothing_twice(tmp_path, calls, mo
     whole = run(tmp_path / "whole")
     pd.testing.assert_frame_equal(resumed, whole)
     assert len({*finished, *later}) == len(finished) + len(later)
+
+
+def test_chips_are_in_the_order_of_their_seeds(tmp_path):
+    """In every design, or their draws would not rise and fall with the same chips."""
+    evaluator = Evaluator(
+        made_up.evaluate, made_up.make_point, made_up.OBJECTIVES, tmp_path / "s.sqlite", {"jobs": 1}
+    )  # fmt: skip
+    design = {"layout": "dense", "rows": 128, "dac_bits": 6, "adc_bits": 6}
+    found = evaluator([design, design | {"rows": 64}, design | {"rows": 256}], Fidelity(2000, 8))
+    errors = [made_up.chip_error(seed) for seed in range(8)]
+    for known in found:
+        assert np.corrcoef(known.hits.mean(1), errors)[0, 1] > 0.99
 
 
 def test_only_likely_designs_are_looked_at_closely(tmp_path, calls):

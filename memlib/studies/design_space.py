@@ -321,7 +321,7 @@ def confirmed_designs(table: pd.DataFrame, checkpoints: Sequence[str], target: f
 
 
 def answer_claims(designs: Sequence[dict], results: pd.DataFrame, table: pd.DataFrame, target: float) -> list[Claim]:
-    """That the answer's designs keep to the target on fresh chips, and which layout is the cheapest of them.
+    """That the recommended designs keep to the target on fresh chips, and what they cost beside the dense one.
 
     Args:
         results: of the designs' points, as `sweep` returns them.
@@ -338,19 +338,14 @@ def answer_claims(designs: Sequence[dict], results: pd.DataFrame, table: pd.Data
             if "dense" in energy:
                 ratio = float(energy[layout] / energy["dense"])
                 where = f"{label(checkpoint)}, ISAAC, at most {points_text(target)} lost"
-                found.append(
-                    exactly(
-                        f"{where}: the cheapest {layout} design takes less energy than the cheapest dense one",
-                        ratio,
-                        ratio < 1,
-                    )
-                )
+                statement = f"the recommended {layout} design takes less energy than the recommended dense one"
+                found.append(exactly(f"{where}: {statement}", ratio, ratio < 1))
     return found
 
 
 def _name(design: dict[str, Any]) -> str:
     bits = f"{design['dac_bits']} DAC and {design['adc_bits']} ADC bits"
-    return f"{label(design['checkpoint'])}: the cheapest {design['layout']} design ({design['rows']} rows, {bits})"
+    return f"{label(design['checkpoint'])}: the recommended {design['layout']} design ({design['rows']} rows, {bits})"
 
 
 def plot_answer(table: pd.DataFrame) -> Figure:
