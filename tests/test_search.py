@@ -74,7 +74,7 @@ def test_chips_are_in_the_order_of_their_seeds(tmp_path):
     found = evaluator([design, design | {"rows": 64}, design | {"rows": 256}], Fidelity(2000, 8))
     errors = [made_up.chip_error(seed) for seed in range(8)]
     for known in found:
-        assert np.corrcoef(known.hits.mean(1), errors)[0, 1] > 0.99
+        assert np.corrcoef(known.hits.mean(1), errors)[0, 1] > 0.95
 
 
 def test_only_likely_designs_are_looked_at_closely(tmp_path, calls):
