@@ -49,35 +49,43 @@ def mean_draws(hits: Sequence[np.ndarray], n: int, seed: int = 0) -> np.ndarray:
     A multiplier bootstrap over seeds and images, both shared by designs: with z standard normals that all designs
     share,
 
-        mean + t sum_s z_s (mean of seed s - mean)/sqrt(n (n - 1)) + sum_i z_i (mean of image i - mean)/sqrt(m (m - 1)).
+        mean + t sum_s z_s (mean of seed s - mean)/sqrt(n (n - 1)) + sum_i z_i (mean of image i - mean)/sqrt(m (m - 1))
+        + z sqrt(mean^2 + (1 - mean)^2)/m.
 
     t, sqrt((n - 1)/chi2), gives the part of n seeds Student's tails. So designs that fail on the same images, or
-    chips, rise and fall together. The joint effect of seed and image counts in both parts: spreads are a little wide.
+    chips, rise and fall together. The last part, of each design alone, is the spread of one image that is wrong and
+    one that is right: without it, a design that errs on none of its images would be sure, and two whose images are the
+    same would be equal. The joint effect of seed and image counts in both parts: spreads are a little wide.
 
     Args:
-        hits: for each design (seeds, images), 0/1 for wrong and right, or any numbers. The first seed and the first
-            image are the same in all designs, and so on; numbers of them may differ. With one seed, images alone vary.
+        hits: for each design (seeds, images), 0/1 for wrong and right. The first seed and the first image are the same
+            in all designs, and so on; numbers of them may differ. With one seed, images alone vary; with one number per
+            seed, an accuracy of all images, seeds alone.
         n: draws.
         seed: of the draws.
 
     Returns:
-        (n, designs), clipped to the range of the values.
+        (n, designs); beyond 0 and 1 too, as clipped draws would be equal where they are to be compared.
 
     Raises:
-        ValueError: if there are no designs, or values.
+        ValueError: if there are no designs or values, or values that are not from 0 to 1.
     """
     arrays = [np.atleast_2d(np.asarray(h, float)) for h in hits]
     if not arrays or not all(a.size for a in arrays):
         fail("hits", f"{len(arrays)} arrays", "at least one, each with at least one seed and image")
+    for a in arrays:
+        if not (a.min() >= 0 and a.max() <= 1):
+            fail("hits", f"{a.min():g} to {a.max():g}", "from 0 to 1")
     seeds, images = (max(a.shape[axis] for a in arrays) for axis in (0, 1))
     generator = np.random.default_rng(seed)
-    by_seed, by_image = (generator.standard_normal((n, size)) for size in (seeds, images))
+    by_seed, by_image, own = (generator.standard_normal((n, size)) for size in (seeds, images, len(arrays)))
     level = generator.random(n)
-    low, high = min(a.min() for a in arrays), max(a.max() for a in arrays)
-    return np.stack([_draws(a, by_seed, by_image, level) for a in arrays], 1).clip(low, high)
+    return np.stack([_draws(a, by_seed, by_image, z, level) for a, z in zip(arrays, own.T, strict=True)], 1)
 
 
-def _draws(values: np.ndarray, by_seed: np.ndarray, by_image: np.ndarray, level: np.ndarray) -> np.ndarray:
+def _draws(
+    values: np.ndarray, by_seed: np.ndarray, by_image: np.ndarray, own: np.ndarray, level: np.ndarray
+) -> np.ndarray:
     (n, m), mean = values.shape, values.mean()
     found = np.full(len(level), mean)
     if n > 1:
@@ -85,6 +93,7 @@ def _draws(values: np.ndarray, by_seed: np.ndarray, by_image: np.ndarray, level:
         found += tails * (by_seed[:, :n] @ (values.mean(1) - mean)) / np.sqrt(n * (n - 1))
     if m > 1:
         found += by_image[:, :m] @ (values.mean(0) - mean) / np.sqrt(m * (m - 1))
+        found += own * np.hypot(mean, 1 - mean) / m
     return found
 
 

@@ -3,7 +3,8 @@
 A search is a function of its arguments: designs are asked for, evaluated and told in batches of a fixed size and in a
 fixed order, whatever the number of workers. So it needs no memory of its own. One that was killed starts again from the
 beginning, asks the same questions, finds what was evaluated in the store, and goes on from there; the result is that of
-a search that was never killed. (Optuna's own database would not do: it does not keep its samplers' random state.)
+a search that was never killed. (Optuna's own database would not do: it does not keep its samplers' random state.) Only
+a budget of minutes is the clock's: each call has all of them, so that a search goes further each time it is called.
 """
 
 import warnings
@@ -20,9 +21,9 @@ import pandas as pd
 from memlib.pareto import SENSES, front_probability, mean_draws
 from memlib.points import Evaluate, Point, dumps, tasks
 from memlib.space import Design, Space
-from memlib.statistics import unpack
+from memlib.statistics import Interval, crossed_interval, seed_interval, unpack
 from memlib.store import Store
-from memlib.sweep import sweep
+from memlib.sweep import SweepError, sweep
 from memlib.validate import fail, in_range, one_of, positive, whole
 
 SAMPLERS = ("tpe", "nsga2", "random")
@@ -41,7 +42,7 @@ class Budget:
     """When a search has tried enough designs: whichever comes first."""
 
     points: int | None = None  #: different designs
-    minutes: float | None = None  #: looked at between batches
+    minutes: float | None = None  #: of one call, looked at between batches
 
     def __post_init__(self) -> None:
         if self.points is None and self.minutes is None:
@@ -140,10 +141,10 @@ def search(
         scheduler, jobs: see `sweep`.
 
     Returns:
-        A row per design, in the order tried; see `table`.
+        A row per design, in the order tried; see `table`. Designs that fail are left out, with a warning.
 
     Raises:
-        SweepError: if every one of the first designs fails.
+        SweepError: if every design of the first batch fails.
         ValueError: for arguments that are not allowed.
     """
     if ACCURACY not in objectives:
@@ -185,9 +186,19 @@ def explore(
         idle = 0 if new else idle + 1
         if new:
             known |= zip(new, evaluator([designs[text] for text in new], fidelity), strict=True)
+            if not any(known.values()):
+                raise SweepError(f"all of the first {len(known)} designs failed; {_see(evaluator)}")
         for trial, design in zip(trials, proposed, strict=True):
             _tell(study, trial, known.get(dumps(design)), evaluator.objectives)
-    return [found for found in known.values() if found]
+    found = [design for design in known.values() if design]
+    if len(found) < len(known):
+        failed = f"{len(known) - len(found)} of {len(known)} designs failed, and are left out"
+        warnings.warn(f"{failed}; {_see(evaluator)}", stacklevel=2)
+    return found
+
+
+def _see(evaluator: Evaluator) -> str:
+    return f"to see what failed: python -m memlib status {evaluator.store}"
 
 
 def climb(
@@ -242,13 +253,17 @@ def table(known: Sequence[Known], objectives: MappingType[str, str], seed: int =
     """
     if not known:
         return pd.DataFrame()
-    low, high = np.percentile(mean_draws([k.hits for k in known], DRAWS, seed), [2.5, 97.5], axis=0)
+    intervals = [_interval(k.hits) for k in known]
     sizes = [dict(zip(("n", "images"), k.hits.shape, strict=True)) for k in known]
     rows = [{**k.design, **k.values, **size, "fidelity": k.fidelity} for k, size in zip(known, sizes, strict=True)]
     found = pd.DataFrame(rows)
-    found.insert(found.columns.get_loc("n"), "high", high)
-    found.insert(found.columns.get_loc("high"), "low", low)
+    found.insert(found.columns.get_loc("n"), "low", [i.low for i in intervals])
+    found.insert(found.columns.get_loc("n"), "high", [i.high for i in intervals])
     return found.assign(on_front=probabilities(known, objectives, seed))
+
+
+def _interval(hits: np.ndarray) -> Interval:
+    return crossed_interval(hits) if hits.shape[1] > 1 else seed_interval(hits[:, 0])
 
 
 def _study(objectives: MappingType[str, str], seed: int, batch: int, sampler: str) -> optuna.Study:

@@ -9,7 +9,7 @@ import pandas as pd
 from SALib.analyze import sobol as analysis
 from SALib.sample import sobol as sampling
 
-from memlib.validate import fail, whole
+from memlib.validate import fail, is_number, whole
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,14 @@ class Factor:
         if (self.values is None) == (self.low is None or self.high is None):
             fail("factor", self, "either values, or low and high")
         if self.values is not None:
+            if self.low is not None or self.high is not None or self.log:
+                fail("factor", self, "either values, or low and high")
             if isinstance(self.values, str) or not isinstance(self.values, Sequence) or len(self.values) < 2:
                 fail("values", self.values, "a list of at least two values")
             return
+        for name in ("low", "high"):
+            if not is_number(getattr(self, name)):
+                fail(name, getattr(self, name), "a number")
         if not self.low < self.high:
             fail("low", self.low, f"below high={self.high!r}")
         if self.log and self.low <= 0:

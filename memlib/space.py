@@ -8,7 +8,7 @@ from typing import Any
 
 from optuna.trial import Trial
 
-from memlib.validate import fail, is_number
+from memlib.validate import fail, is_number, yes_or_no
 
 Design = dict[str, Any]
 
@@ -17,7 +17,8 @@ Design = dict[str, Any]
 class Axis:
     """One choice. Give `values`, or `low` and `high`."""
 
-    values: Sequence[Any] | None = None  #: numbers in rising order are searched as an ordered scale
+    #: Numbers, texts, True, False or None; numbers in rising order are searched as an ordered scale.
+    values: Sequence[Any] | None = None
     low: float | None = None
     high: float | None = None  #: included
     log: bool = False  #: spread evenly in the logarithm
@@ -26,19 +27,35 @@ class Axis:
     when: MappingType[str, Sequence[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if (self.values is None) == (self.low is None or self.high is None):
-            fail("axis", self, "either values, or low and high")
-        if self.values is not None:
-            if isinstance(self.values, str) or not isinstance(self.values, Sequence) or not self.values:
-                fail("values", self.values, "a list of at least one value")
-            object.__setattr__(self, "values", tuple(self.values))
-            if len(set(self.values)) < len(self.values):
-                fail("values", self.values, "different from each other")
-            return
+        for name in ("log", "whole"):
+            yes_or_no(name, getattr(self, name))
+        if self.values is None:
+            self._check_range()
+        else:
+            self._check_values()
+
+    def _check_values(self) -> None:
+        if self.low is not None or self.high is not None or self.log or self.whole:
+            fail("axis", self, "either values, or low and high with log or whole")
+        if isinstance(self.values, str) or not isinstance(self.values, Sequence) or not self.values:
+            fail("values", self.values, "a list of at least one value")
+        for value in self.values:
+            if not (is_number(value) or value is None or isinstance(value, str | bool)):
+                fail("values", value, "numbers, texts, True, False or None")
+        if len(set(self.values)) < len(self.values):
+            fail("values", self.values, "different from each other")
+        object.__setattr__(self, "values", tuple(self.values))
+
+    def _check_range(self) -> None:
+        for name in ("low", "high"):
+            if not is_number(getattr(self, name)):
+                fail(name, getattr(self, name), "a number, where no values are listed")
         if not self.low < self.high:
             fail("low", self.low, f"below high={self.high!r}")
         if self.log and self.low <= 0:
             fail("low", self.low, "above 0 on a logarithmic axis")
+        if self.whole and math.ceil(self.low) > math.floor(self.high):
+            fail("low", self.low, f"at most a whole number that is not above high={self.high!r}, if whole")
 
     @property
     def ordered(self) -> bool:

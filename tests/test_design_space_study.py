@@ -173,6 +173,10 @@ def test_the_answer_is_the_cheapest_sure_design_of_each_layout():
     assert found.loc[0.05, "dense"]["cheapest"] > 0.95
     assert found.loc[0.2, "4x4"][["rows", "energy", "cheapest"]].tolist() == [64, 0.5, 1.0]
     assert len(study.plot_answer(found.reset_index()).axes) == 2
+    none = study.answer(designs[:1], [0.01], "isaac")
+    assert none[["cheapest", "rows"]].isna().to_numpy().tolist() == [[False, True]]
+    assert study.confirmed_designs(none, [NETWORK], 0.01, "ihp_hfo2") == []
+    assert len(study.plot_answer(none).axes) == 1
 
 
 def test_answers_are_confirmed_on_fresh_chips():

@@ -1,9 +1,12 @@
+import json
 import shutil
 
+import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
-from memlib import identity
-from memlib.figures import study_of
+from memlib import figures, identity
+from memlib.figures import save, study_of
 from memlib.paths import project_root
 
 STUDY = "memlib.studies.tile_size"
@@ -62,3 +65,27 @@ def test_every_figure_belongs_to_a_study():
     assert found["01_devices_currents"] == "memlib.studies.devices"
     assert None not in found.values()
     assert study_of("mine") is None
+
+
+def test_a_figure_carries_the_hash_of_its_study(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEMLIB_ROOT", str(tmp_path))
+    save(Figure(), pd.DataFrame({"a": [1]}), "05_tile_size_footprint", "test", {})
+    written = json.loads((tmp_path / "figures" / "test" / "05_tile_size_footprint.json").read_text())
+    assert written["sources"] == identity.source_hash(STUDY) != identity.source_hash()
+
+
+def test_of_two_studies_the_longer_name_counts(tmp_path, monkeypatch):
+    (tmp_path / "studies").mkdir()
+    for name in ("power", "power_trade"):
+        (tmp_path / "studies" / f"{name}.py").touch()
+    monkeypatch.setattr(figures, "PACKAGE", tmp_path)
+    assert study_of("06_power_trade_more") == "memlib.studies.power_trade"
+    assert study_of("06_power_tr") == "memlib.studies.power"
+
+
+def test_where_a_source_stands_counts(tmp_path):
+    packages = [tmp_path / str(i) / "memlib" for i in range(2)]
+    for package, name in zip(packages, ("first", "second"), strict=True):
+        package.mkdir(parents=True)
+        (package / f"{name}.py").write_text("same")
+    assert identity.source_hash(None, packages[0]) != identity.source_hash(None, packages[1])

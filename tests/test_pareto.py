@@ -87,6 +87,23 @@ def test_the_same_seed_draws_the_same():
     assert (mean_draws(hits, 10, 1) != mean_draws(hits, 10, 2)).any()
 
 
+def test_near_a_bound_little_is_sure():
+    """Truly 99 % right: 100 images, of which most designs err on none or one, do not tell which are the better ones."""
+    generator, covered, missed, front = np.random.default_rng(5), [], 0, 0
+    for trial in range(60):
+        accuracy = stats.norm.cdf(2.3 + 0.3 * generator.standard_normal(10))
+        hits = [generator.random((1, 100)) < a for a in accuracy]
+        draws = mean_draws(hits, 300, trial)
+        costs = np.arange(10.0)
+        said = front_probability(np.stack([draws, np.broadcast_to(costs, draws.shape)], -1), ["max", "min"])
+        true = nondominated(np.stack([accuracy, costs], -1), ["max", "min"])
+        low, high = np.percentile(draws, [2.5, 97.5], axis=0)
+        covered.append((low <= accuracy) & (accuracy <= high))
+        missed, front = missed + (said[true] < 0.05).sum(), front + true.sum()
+    assert np.mean(covered) > 0.93
+    assert missed / front < 0.05
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -94,6 +111,8 @@ def test_the_same_seed_draws_the_same():
         (lambda: nondominated(DESIGNS, ["max"]), r"values=\(5, 2\): must be finite, of shape \(designs, 1\)"),
         (lambda: nondominated([[np.nan, 1]], ["max", "min"]), "finite"),
         (lambda: mean_draws([], 10), "hits='0 arrays'"),
+        (lambda: mean_draws([[[0, 2]]], 10), "hits='0 to 2': must be from 0 to 1"),
+        (lambda: mean_draws([[[0, np.nan]]], 10), "hits='nan to nan'"),
         (lambda: front_probability(np.ones((2, 3)), ["max"]), r"draws=\(2, 3\)"),
     ],
 )

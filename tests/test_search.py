@@ -6,6 +6,8 @@ import search_functions as made_up
 from memlib import search as module
 from memlib.pareto import hypervolume, nondominated
 from memlib.search import Budget, Evaluator, Fidelity, explore, search
+from memlib.statistics import crossed_interval, unpack
+from memlib.sweep import SweepError
 
 SENSES = list(made_up.OBJECTIVES.values())
 
@@ -110,7 +112,7 @@ def test_search_beats_random_search_at_equal_budget(tmp_path):
         evaluator = Evaluator(
             made_up.exact, lambda d, images: d, made_up.OBJECTIVES, tmp_path / "s.sqlite", {"jobs": 1}
         )
-        known = explore(made_up.SPACE, evaluator, Budget(points=64), Fidelity(1, 1), seed, sampler=sampler)
+        known = explore(made_up.SPACE, evaluator, Budget(points=128), Fidelity(1, 1), seed, sampler=sampler)
         return hypervolume(made_up.qualities([k.design for k in known]), SENSES, reference)
 
     wins = [volume("tpe", seed) > volume("random", seed) for seed in range(10)]
@@ -149,9 +151,29 @@ def test_a_design_that_fails_under_a_closer_look_stays_as_it_was(tmp_path):
 
 def test_failed_designs_are_left_out(tmp_path):
     space = module.Space({**made_up.SPACE.axes, "broken": [False, True]})
-    found = run(tmp_path, space=space, budget=Budget(points=24))
+    with pytest.warns(UserWarning, match=r"\d+ of 24 designs failed, and are left out.*memlib status .*search.sqlite"):
+        found = run(tmp_path, space=space, budget=Budget(points=24))
     assert 0 < len(found) < 24
     assert not found["broken"].any()
+
+
+def test_a_search_of_which_everything_fails_ends_at_once(tmp_path):
+    space = module.Space({**made_up.SPACE.axes, "broken": [True]})
+    with pytest.raises(SweepError, match="all of the first 8 designs failed"):
+        run(tmp_path, space=space)
+
+
+def test_intervals_are_those_of_seeds_and_images(tmp_path):
+    budget = Budget(points=8)
+    row = run(tmp_path, budget=budget, fidelities=[Fidelity(100, 2)]).iloc[0]
+    design = {name: row[name] for name in made_up.SPACE.axes if name in row and not pd.isna(row[name])}
+    hits = [unpack(made_up.evaluate({**design, "images": 100}, seed)["correct"], 100) for seed in range(2)]
+    interval = crossed_interval(np.array(hits, float))
+    assert (row["low"], row["high"]) == (interval.low, interval.high)
+    exact = run(
+        tmp_path, budget=budget, evaluate=made_up.exact, make_point=lambda d, images: d, fidelities=[Fidelity(1, 2)]
+    )
+    assert (exact["high"] == exact["low"]).all()  # without answers to images, chips alone vary: here they do not
 
 
 @pytest.mark.parametrize(

@@ -34,8 +34,17 @@ def test_known_indices_are_recovered():
     assert set(table) == set(TRUTH)
     for key, row in table.items():
         assert row["index"] == pytest.approx(TRUTH[key], abs=0.03), key
-        assert row["low"] <= row["index"] <= row["high"]
+        assert row["high"] - row["index"] == pytest.approx(row["index"] - row["low"])
+        assert row["low"] < row["index"]
         assert row["high"] - row["low"] < 0.2
+
+
+def test_a_product_is_all_interaction():
+    centred = {"a": Factor(low=-1.0, high=1.0), "b": Factor(low=-2.0, high=2.0), "idle": Factor([0, 1])}
+    table = found(centred, lambda p: p["a"] * p["b"], 1024)
+    ones = {("total", "a"), ("total", "b"), ("second", "a", "b")}
+    for key, row in table.items():
+        assert row["index"] == pytest.approx(float(key in ones), abs=0.03), key
 
 
 def test_intervals_cover_the_truth():
@@ -81,6 +90,8 @@ def test_the_same_seed_gives_the_same_and_global_random_state_is_left_alone():
     ("call", "message"),
     [
         (lambda: Factor(), "either values, or low and high"),
+        (lambda: Factor([1, 2], log=True), "either values, or low and high"),
+        (lambda: Factor(low=0, high=float("nan")), "high=nan: must be a number"),
         (lambda: Factor([1]), r"values=\[1\]: must be a list of at least two values"),
         (lambda: Factor(low=1, high=1), "low=1: must be below high=1"),
         (lambda: Factor(low=-1, high=1, log=True), "low=-1: must be above 0 on a logarithmic scale"),
@@ -89,6 +100,7 @@ def test_the_same_seed_gives_the_same_and_global_random_state_is_left_alone():
         (lambda: design(ANGLES, 4, seed=-1), "seed=-1"),
         (lambda: indices(ANGLES, [1.0, 2.0]), r"values=\(2,\): must be .* a multiple of 8"),
         (lambda: indices(ANGLES, [0.5] * 16), "not all equal"),
+        (lambda: indices(ANGLES, [0.1, 0.1 + 1e-17, 0.3 - 0.2, 0.1] * 4), "not all equal"),  # but for rounding
         (lambda: indices(ANGLES, [np.nan] * 16), "finite"),
     ],
 )

@@ -35,9 +35,12 @@ from memlib.studies.trained import inputs as trained_inputs, label, origin
 __all__ = ["evaluate"]
 
 #: Accuracy against the costs of one inference and the chip.
-OBJECTIVES = {"accuracy": "max", "isaac_energy": "min", "isaac_area": "min"}
+OBJECTIVES = {"accuracy": "max", "isaac_energy": "min", "isaac_latency": "min", "isaac_area": "min"}
 #: What the answer knows of a design beside its accuracy.
 COSTS = ("isaac_energy", "isaac_latency", "isaac_area", "li2022_energy", "li2022_latency", "li2022_area")
+#: What the answer says of a design: its tile, and what is known of it.
+TILE = ("rows", "dac_bits", "adc_bits")
+DETAILS = (*TILE, "loss", "low", "high", "keeps", *QUANTITIES, "n", "images")
 #: What figures call the technologies.
 TITLES = {"isaac": "ISAAC", "li2022": "Li et al."}
 BITS = [3, 4, 5, 6, 7, 8]
@@ -157,22 +160,24 @@ def compare_searches(
 ) -> pd.DataFrame:
     """How much of what the true front dominates each search has found after so many designs.
 
-    The truth is that of every design at `fidelity`; volumes are of accuracy and the logarithms of costs, bounded by the
-    worst of each.
+    The truth is that of every design at `fidelity`; volumes are of accuracy and the logarithms of those costs that
+    differ at all, bounded by the worst of each.
 
     Returns:
         A row per sampler, repeat (its seed) and number of designs: share, and on_front, those found of the true front.
     """
     evaluate_all = evaluator(store)
-    truth = evaluate_all(space.grid(), fidelity)
-    senses = list(OBJECTIVES.values())
-    everything = _qualities(truth)
+    truth = _qualities(evaluate_all(space.grid(), fidelity))
+    differ = np.ptp(truth, axis=0) > 0
+    senses = [sense for sense, counts in zip(OBJECTIVES.values(), differ, strict=True) if counts]
+    everything = truth[:, differ]
     reference = np.where(np.array(senses) == "max", everything.min(0), everything.max(0))
     whole = hypervolume(everything, senses, reference)
     front = {tuple(row) for row in everything[nondominated(everything, senses)]}
     rows = []
     for sampler, repeat in itertools.product(samplers, range(repeats)):
-        tried = _qualities(explore(space, evaluate_all, Budget(points=budget), fidelity, repeat, sampler=sampler))
+        known = explore(space, evaluate_all, Budget(points=budget), fidelity, repeat, sampler=sampler)
+        tried = _qualities(known)[:, differ]
         for n in range(1, len(tried) + 1):
             share = hypervolume(tried[:n], senses, reference) / whole
             hit = len({tuple(row) for row in tried[:n]} & front)
@@ -297,15 +302,15 @@ def answer(known: Sequence[Known], targets: Sequence[float], technology: str) ->
             chosen = np.flatnonzero(layouts == layout)
             best = _recommended(known, draws, chosen, target, technology)
             labels = {"checkpoint": known[0].design["checkpoint"], "technology": technology, "target": target}
-            row = labels | {"layout": layout, "cheapest": wins[chosen].sum()}
+            row = labels | {"layout": layout, "cheapest": wins[chosen].sum()} | dict.fromkeys(DETAILS, np.nan)
             rows.append(row if best is None else row | _details(known[best], draws[:, best], target, technology))
     return pd.DataFrame(rows)
 
 
 def _details(known: Known, draws: np.ndarray, target: float, technology: str) -> dict[str, Any]:
-    found = {name: known.design[name] for name in ("rows", "dac_bits", "adc_bits")}
-    low, high = np.percentile(draws, [2.5, 97.5])
-    found |= {"loss": draws.mean(), "low": low, "high": high, "keeps": (draws <= target).mean()}
+    found = {name: known.design[name] for name in TILE}
+    loss = difference_interval(float_hits(known.design["checkpoint"], known.hits.shape[1]), known.hits)
+    found |= {"loss": loss.mean, "low": loss.low, "high": loss.high, "keeps": (draws <= target).mean()}
     found |= {name: known.values[f"{technology}_{name}"] for name in QUANTITIES}
     return found | dict(zip(("n", "images"), known.hits.shape, strict=True))
 
@@ -315,8 +320,8 @@ def confirmed_designs(table: pd.DataFrame, checkpoints: Sequence[str], target: f
     chosen = table[
         table["checkpoint"].isin(checkpoints) & (table["target"] == target) & (table["technology"] == "isaac")
     ]
-    names = ["checkpoint", "layout", "rows", "dac_bits", "adc_bits"]
-    chosen = chosen.dropna(subset=["rows"])[names].astype(dict.fromkeys(names[2:], int))
+    names = ["checkpoint", "layout", *TILE]
+    chosen = chosen.dropna(subset=["rows"])[names].astype(dict.fromkeys(TILE, int))
     return [{**design, "device": device} for design in chosen.to_dict("records")]
 
 
