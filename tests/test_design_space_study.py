@@ -226,7 +226,7 @@ def test_figure_of_the_front():
     designs = [replace(k, values={name: k.values[name] for name in study.OBJECTIVES}) for k in designs]
     frame = table(designs, study.OBJECTIVES)
     assert (frame["on_front"] >= 0.05).tolist() == [True, True, False]
-    assert len(study.plot_front(frame).axes) == 2
+    assert len(study.plot_front(frame).axes) == 3
 
 
 def test_sweeps_are_those_of_the_parameters():
