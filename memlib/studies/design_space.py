@@ -226,10 +226,15 @@ def search_claims(curves: pd.DataFrame) -> list[Claim]:
 
 
 def candidates(
-    checkpoint: str, device: str, layouts: Sequence[str], rows: Sequence[int], bits: Sequence[int]
+    checkpoint: str,
+    device: str,
+    layouts: Sequence[str],
+    rows: Sequence[int],
+    dac_bits: Sequence[int],
+    adc_bits: Sequence[int],
 ) -> list[dict]:
     """The designs that the answer is chosen from: all combinations."""
-    axes = {"layout": layouts, "rows": rows, "dac_bits": bits, "adc_bits": bits}
+    axes = {"layout": layouts, "rows": rows, "dac_bits": dac_bits, "adc_bits": adc_bits}
     common = {"checkpoint": checkpoint, "device": device}
     return [common | dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
 
