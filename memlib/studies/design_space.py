@@ -393,7 +393,9 @@ def _answers(axis: Axes, part: pd.DataFrame, place: int) -> None:
         axis.plot(1e6 * row.energy, place, MARKERS[row.layout], color=COLORS[row.layout], markersize=6)
         axis.annotate(share, (1e6 * row.energy, place), (0, 5), textcoords="offset points", ha="center", fontsize=6.5)
     if part["rows"].isna().all():
-        axis.annotate("none surely", (0.5, place), xycoords=("axes fraction", "data"), ha="center", va="center", color="0.4")
+        axis.annotate(
+            "none surely", (0.5, place), xycoords=("axes fraction", "data"), ha="center", va="center", color="0.4"
+        )
 
 
 # Sweeps
