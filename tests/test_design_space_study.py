@@ -76,6 +76,8 @@ def test_a_formula_that_holds_is_found_and_confirmed():
     assert (claim.verdict, round(claim.effect, 6)) == ("refuted", 5)
     errors = rules.errors(predicted).set_index(["designs", "model"])["rms"]
     assert errors["all", "formula"] < errors["all", "linear"]
+    shifted = rules.errors(predicted.assign(loss=predicted["formula"] + 0.01)).set_index(["designs", "model"])
+    assert shifted.loc[("formula below 0.05", "formula"), ["rms", "mean"]].tolist() == pytest.approx([0.01, 0.01])
     assert len(rules.plot_formula(predicted).axes) == 2
 
 

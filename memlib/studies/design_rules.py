@@ -111,16 +111,21 @@ def held_out(designs: pd.DataFrame) -> pd.DataFrame:
 
 
 def errors(predicted: pd.DataFrame) -> pd.DataFrame:
-    """Root mean square error of held-out predictions, fractions, by network and part of the designs."""
+    """Errors of held-out predictions, fractions, by network and part of the designs: rms with low and high, and mean.
+
+    The mean is of loss less prediction: above 0 where the prediction is too low.
+    """
     rows = []
     for checkpoint, part in predicted.groupby("checkpoint", sort=False):
         parts = {"all": part, **dict(tuple(part.groupby("layout", sort=False)))}
         parts |= {"loss below 0.2": part[part["loss"] < 0.2], "loss above 0.2": part[part["loss"] >= 0.2]}
+        parts["formula below 0.05"] = part[part["formula"] < 0.05]  # where rules are
         for (name, chosen), model in itertools.product(parts.items(), ("formula", "linear")):
             if len(chosen) > 1:
-                i = formula.error_interval((chosen[model] - chosen["loss"]).to_numpy())
+                missing = (chosen["loss"] - chosen[model]).to_numpy()
+                i = formula.error_interval(missing)
                 row = {"checkpoint": checkpoint, "designs": name, "count": len(chosen), "model": model}
-                rows.append({**row, "rms": i.mean, "low": i.low, "high": i.high})
+                rows.append({**row, "rms": i.mean, "low": i.low, "high": i.high, "mean": missing.mean()})
     return pd.DataFrame(rows)
 
 
