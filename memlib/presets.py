@@ -243,7 +243,6 @@ SMOKE_LIMITS_OF: dict[str, dict[str, int]] = {
         "first_images": 50,
         "first_seeds": 1,
         "closer_images": 300,
-        "closer_seeds": 3,
         "claim_checkpoints": 1,
     },
 }
