@@ -1,14 +1,15 @@
 """A small formula for the accuracy that a design loses, fitted to simulated chips.
 
-The device and the converters are taken for independent sources of error, whose squares add up:
+The device, the converters and the wires are taken for independent sources of error, whose squares add up:
 
-    error^2 = (severity/half)^2 + 4^(bits + growth log2(rows/128) - adc_bits)
+    error^2 = (severity/half)^2 + 4^(bits + growth log2(rows/128) - adc_bits) + (share/wires)^2
     loss    = most / (1 + error^-slope)
 
-severity is the root mean square error of a cell, relative to g_on - g_off; most is what can be lost, the float
-network's accuracy less chance. Each layout has its own half, the severity at which perfect converters lose half of
-that, and bits, at which a perfect device does so on tiles of 128 rows. slope says how steeply it is lost, and growth
-how many bits more a tile of twice the rows needs.
+severity is the root mean square error of a cell, relative to g_on - g_off; share the part of the current that wires
+cost (`parasitics.lost_share`); most is what can be lost, the float network's accuracy less chance. Each layout has its
+own half, the severity at which perfect converters and wires lose half of that, and bits, at which a perfect device does
+so on tiles of 128 rows. wires is the share that does so by itself. slope says how steeply it is lost, and growth how
+many bits more a tile of twice the rows needs.
 """
 
 import itertools
@@ -24,13 +25,16 @@ from memlib.statistics import Interval
 from memlib.validate import fail, in_range, whole
 
 #: Of a design, which the formula is a function of.
-INPUTS = ("layout", "severity", "rows", "adc_bits")
+INPUTS = ("layout", "severity", "rows", "adc_bits", "share")
 #: A loss is not taken for more exact than this, so that the near-perfect designs do not decide alone.
 FLOOR = 0.01
-#: Bounds of ln half, bits, slope and growth: far beyond what any network shows.
+#: Bounds of ln half, bits, slope, growth and ln wires: far beyond what any network shows.
 BOUNDS = {"half": (math.log(1e-4), math.log(10)), "bits": (-5, 15), "slope": (0.3, 10), "growth": (-2, 2)}
-#: Coefficients that all layouts share.
-SHARED = ("slope", "growth")
+BOUNDS |= {"wires": (math.log(1e-3), math.log(10))}
+#: Coefficients that all layouts share; the last is fitted only if some designs have wires.
+SHARED = ("slope", "growth", "wires")
+#: Those that are fitted as logarithms.
+LOGS = ("half", "wires")
 
 
 @dataclass(frozen=True)
@@ -39,17 +43,18 @@ class Formula:
 
     layouts: tuple[str, ...]
     most: float
-    fitted: np.ndarray  #: (ln half of each layout, bits of each layout, slope, growth)
+    fitted: np.ndarray  #: (ln half of each layout, bits of each layout, slope, growth, and if fitted ln wires)
     resampled: np.ndarray  #: (resamples, the same)
 
     @property
     def names(self) -> tuple[str, ...]:
         """Of the coefficients, in the order of `fitted`."""
-        return (*(f"{name}, {layout}" for name in ("half", "bits") for layout in self.layouts), *SHARED)
+        names = (*(f"{name}, {layout}" for name in ("half", "bits") for layout in self.layouts), *SHARED)
+        return names[: len(self.fitted)]
 
     def coefficients(self) -> pd.DataFrame:
         """A row per coefficient: name, value, and low and high of its 95 % interval (percentiles of the resamples)."""
-        logs = np.array([name.startswith("half") for name in self.names])
+        logs = np.array([name.startswith(LOGS) for name in self.names])
         low, high = np.percentile(self.resampled, [2.5, 97.5], axis=0)
         columns = (np.where(logs, np.exp(part), part) for part in (self.fitted, low, high))
         return pd.DataFrame({"coefficient": self.names, **dict(zip(("value", "low", "high"), columns, strict=True))})
@@ -61,7 +66,7 @@ class Formula:
             designs: with columns `INPUTS`.
 
         Raises:
-            ValueError: for a layout that the formula was not fitted to.
+            ValueError: for a layout, or wires, that the formula was not fitted to.
         """
         return _loss(self.fitted, self._inputs(designs), self.most)
 
@@ -71,12 +76,14 @@ class Formula:
         return np.stack([_loss(row, inputs, self.most) for row in self.resampled])
 
     def _inputs(self, designs: pd.DataFrame) -> tuple[np.ndarray, ...]:
+        if "wires" not in self.names and (designs["share"] > 0).any():
+            fail("share", float(designs["share"].max()), "0, as no design that the formula was fitted to has wires")
         return _inputs(designs, self.layouts)
 
 
 @dataclass(frozen=True)
 class Linear:
-    """What the formula is measured against: ln odds of the loss, linear in ln severity, ln rows and bits."""
+    """What the formula is measured against: ln odds of the loss, linear in ln severity, ln rows, bits and share."""
 
     layouts: tuple[str, ...]
     most: float
@@ -111,7 +118,7 @@ def fit(designs: pd.DataFrame, most: float, resamples: int = 200, seed: int = 0)
 def fit_linear(designs: pd.DataFrame, most: float) -> Linear:
     """Fit the linear rival; arguments and errors as of `fit`."""
     layouts = _check(designs, most)
-    return Linear(layouts, most, _fit(_linear, designs, layouts, most, np.zeros(len(layouts) + 3)))
+    return Linear(layouts, most, _fit(_linear, designs, layouts, most, np.zeros(len(layouts) + 4)))
 
 
 def held_out(designs: pd.DataFrame, most: float, folds: int = 5, seed: int = 0) -> pd.DataFrame:
@@ -153,6 +160,8 @@ def _check(designs: pd.DataFrame, most: float) -> tuple[str, ...]:
     in_range("most", most, 0.01, 1, "a fraction of all images")
     layouts = tuple(dict.fromkeys(designs["layout"]))
     least = 2 * len(layouts) + len(SHARED) + 1
+    if (designs["share"] < 0).any():
+        fail("share", float(designs["share"].min()), "at least 0")
     if len(designs) < least:
         fail("designs", len(designs), f"at least {least}, more than there are coefficients")
     return layouts
@@ -167,25 +176,29 @@ def _inputs(designs: pd.DataFrame, layouts: tuple[str, ...]) -> tuple[np.ndarray
 
 
 def _loss(parameters: np.ndarray, inputs: tuple[np.ndarray, ...], most: float) -> np.ndarray:
-    layout, severity, rows, bits = inputs
-    slope, growth = parameters[-2:]
-    half, needed = parameters[:-2].reshape(2, -1)[:, layout]
+    layout, severity, rows, bits, share = inputs
+    own = (len(parameters) - 2) // 2 * 2  # coefficients of single layouts: those left are two, or with wires three
+    half, needed = parameters[:own].reshape(2, -1)[:, layout]
+    slope, growth, *wires = parameters[own:]
     converter = 2.0 ** (needed + growth * np.log2(rows / 128) - bits)
-    odds = slope * np.log(np.hypot(severity / np.exp(half), converter))
+    square = (severity / np.exp(half)) ** 2 + converter**2 + sum((share / np.exp(w)) ** 2 for w in wires)
+    odds = slope * np.log(square) / 2
     return most / (1 + np.exp(-np.clip(odds, -50, 50)))
 
 
 def _linear(parameters: np.ndarray, inputs: tuple[np.ndarray, ...], most: float) -> np.ndarray:
-    layout, severity, rows, bits = inputs
-    odds = parameters[layout] + np.stack((np.log(severity), np.log2(rows / 128), bits - 6), 1) @ parameters[-3:]
+    layout, severity, rows, bits, share = inputs
+    factors = np.stack((np.log(severity), np.log2(rows / 128), bits - 6, share), 1)
+    odds = parameters[layout] + factors @ parameters[-4:]
     return most / (1 + np.exp(-np.clip(odds, -50, 50)))
 
 
 def _best_start(designs: pd.DataFrame, layouts: tuple[str, ...], most: float) -> np.ndarray:
     """Of a few values that all layouts share, those that fit best."""
     inputs, loss, n = _inputs(designs, layouts), designs["loss"].to_numpy(), len(layouts)
+    wires = [math.log(0.1)] * bool((designs["share"] > 0).any())
     pairs = itertools.product((0.01, 0.03, 0.1, 0.3), (2, 4, 6))
-    starts = [np.array([*[math.log(half)] * n, *[bits] * n, 2.0, 0.0]) for half, bits in pairs]
+    starts = [np.array([*[math.log(half)] * n, *[bits] * n, 2.0, 0.0, *wires]) for half, bits in pairs]
     return min(starts, key=lambda p: float(((_loss(p, inputs, most) - loss) ** 2).sum()))
 
 
@@ -196,5 +209,5 @@ def _fit(form: Callable, designs: pd.DataFrame, layouts: tuple[str, ...], most: 
     if form is _loss:
         n = len(layouts)
         limits = [*[BOUNDS["half"]] * n, *[BOUNDS["bits"]] * n, *(BOUNDS[name] for name in SHARED)]
-        bounds = tuple(np.array(limits).T)
+        bounds = tuple(np.array(limits[: len(start)]).T)
     return optimize.least_squares(lambda p: (form(p, inputs, most) - loss) / scale, start, bounds=bounds).x

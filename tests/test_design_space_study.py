@@ -12,22 +12,23 @@ from memlib.claims import Claim
 from memlib.formula import Formula
 from memlib.presets import PRESETS
 from memlib.search import Fidelity, Known, table
-from memlib.studies import design_rules as rules, design_space as study
-from memlib.studies.designs import hardware_of, make_point
+from memlib.studies import design_rules as rules, design_search as searching, design_space as study
+from memlib.studies.designs import device_of, hardware_of, make_point, share_per_ohm
 
 mpl.use("agg")
 NETWORK = "resnet20-0.5-digits"
 PARAMETERS = PRESETS["smoke"]["09_design_space"]
-#: Of the made-up networks: ln half of dense and 4x4, their bits, slope, growth.
-TRUTH = np.array([np.log(0.05), np.log(0.1), 3.5, 3.0, 3.0, 0.2])
+#: Of the made-up networks: ln half of dense and 4x4, their bits, slope, growth, ln wires.
+TRUTH = np.array([np.log(0.05), np.log(0.1), 3.5, 3.0, 3.0, 0.2, np.log(0.1)])
+WIRES = {"designs": 12, "rows": [32, 64, 128], "ohms": [0.5, 2.0]}
 
 
 def found_formula() -> Formula:
     return Formula(("dense", "4x4"), 0.9, TRUTH, np.stack([TRUTH + 0.05 * k for k in (-1, 0, 1)]))
 
 
-def known(layout: str, rows: int, energy: float, hits: np.ndarray) -> Known:
-    design = {"checkpoint": NETWORK, "layout": layout, "rows": rows, "dac_bits": 8, "adc_bits": 6}
+def known(layout: str, rows: int, energy: float, hits: np.ndarray, adc_bits: int = 6) -> Known:
+    design = {"checkpoint": NETWORK, "layout": layout, "rows": rows, "dac_bits": 8, "adc_bits": adc_bits}
     costs = dict.fromkeys(study.COSTS, 1.0) | {"isaac_energy": energy}
     return Known(design, 1, hits, {"accuracy": hits.mean(), **costs})
 
@@ -45,20 +46,29 @@ def _perfect_float_network(monkeypatch):
 
 
 def formula_results(n: int = 40) -> pd.DataFrame:
-    points = rules.formula_points([NETWORK], ["dense", "4x4"], n, [0.01, 0.03, 0.1], [32, 128, 512], [3, 5, 7], 500)
+    points = rules.formula_points(
+        [NETWORK], ["dense", "4x4"], n, [0.01, 0.03, 0.1], [32, 128, 512], [3, 5, 7], 500, WIRES
+    )
     truth = found_formula()
 
     def accuracy(point):
-        design = pd.DataFrame([{**point, "severity": point["program_error"]}])
+        per_ohm = share_per_ohm(NETWORK, point["layout"], device_of(rules.DEVICE), point["rows"])
+        share = point.get("r_wire", 0.0) * per_ohm
+        design = pd.DataFrame([{**point, "severity": point["program_error"], "share": share}])
         return 1 - truth.loss(design)[0]
 
     return made_up(points, lambda _: range(2), accuracy)
 
 
 def test_designs_of_the_formula_are_drawn_without_replacement():
-    arguments = [[NETWORK], ["dense", "sparse", "4x4"], 24, [0.01, 0.03], [32, 128, 512], [3, 4, 5, 6, 7], 100]
+    arguments = [[NETWORK], ["dense", "sparse", "4x4"], 24, [0.01, 0.03], [32, 128, 512], [3, 4, 5, 6, 7], 100, WIRES]
     points = rules.formula_points(*arguments)
-    counts = pd.Series([p["layout"] for p in points]).value_counts()
+    wired = [p for p in points if "r_wire" in p]
+    assert {(p["layout"], p["rows"] in WIRES["rows"], p["r_wire"] in WIRES["ohms"]) for p in wired} == {
+        ("dense", True, True)
+    }
+    assert len(wired) == 12
+    counts = pd.Series([p["layout"] for p in points if "r_wire" not in p]).value_counts()
     assert counts.to_dict() == {"dense": 24, "4x4": 8, "sparse": 6}
     assert len({str(p) for p in points}) == len(points)
     assert points == rules.formula_points(*arguments)
@@ -82,10 +92,10 @@ def test_a_formula_that_holds_is_found_and_confirmed():
 
 
 def test_rules_give_the_largest_tile_and_its_smallest_adc():
-    table = rules.rules(
-        {NETWORK: found_formula()}, ["ihp_hfo2", "neurram, 1 day"], [0.05, 0.01], [32, 128], [3, 4, 5, 6]
-    )
-    table = table.set_index(["device", "layout", "target"])
+    choices = ["ihp_hfo2", "neurram, 1 day"], [0.05, 0.01], [0.0, 0.5], [32, 128], [3, 4, 5, 6]
+    table = rules.rules({NETWORK: found_formula()}, *choices)
+    wired = table[(table["r_wire"] == 0.5) & (table["target"] == 0.05)].set_index(["device", "layout"])
+    table = table[table["r_wire"] == 0].set_index(["device", "layout", "target"])
     rule = table.loc["ihp_hfo2", "4x4", 0.05]
     # error^2 is (0.02/0.1)^2 + 4^(3 - bits) at 128 rows: with 4 bits 0.29, a loss of 0.12, with 5 bits 0.10, of 0.03
     assert (rule["rows"], rule["adc_bits"]) == (128, 5)
@@ -93,11 +103,23 @@ def test_rules_give_the_largest_tile_and_its_smallest_adc():
     assert rule["low"] < rule["loss"] < rule["high"]
     assert rule["isaac_energy"] > 0
     assert np.isnan(table.loc["neurram, 1 day", "dense", 0.01]["rows"])  # an error of 0.07 of half 0.05
+    # wires of 0.5 ohm cost 128 rows twice the share that loses half, 32 rows a sixth of it
+    rule = wired.loc["ihp_hfo2", "4x4"]
+    assert rule["rows"] == 32
+    assert rule["share"] == 0.5 * share_per_ohm(NETWORK, "4x4", device_of("ihp_hfo2"), 32)
+    square = 0.2**2 + 4.0 ** (3 + 0.2 * -2 - rule["adc_bits"]) + (rule["share"] / 0.1) ** 2
+    assert rule["loss"] == pytest.approx(0.9 / (1 + square**-1.5), rel=0.02)
 
 
 def test_rules_are_checked_by_their_own_chips():
-    table = rules.rules({NETWORK: found_formula()}, ["ihp_hfo2", "cmo_hfox, 1 day"], [0.05], [32, 128], [3, 4, 5, 6])
+    table = rules.rules(
+        {NETWORK: found_formula()}, ["ihp_hfo2", "cmo_hfox, 1 day"], [0.05], [0.0, 0.5], [32, 128], [3, 4, 5, 6]
+    )
+    assert (rules.claimed(table, [NETWORK], 0.05, 0.5)["r_wire"] == 0.5).any()
+    assert rules.claimed(table.assign(layout="sparse"), [NETWORK], 0.05, 0.5)["r_wire"].unique().tolist() == [0.0]
+    assert rules.claimed(table, ["vgg8-digits"], 0.05, 0.5).empty
     points = rules.rule_points(table, 5000)
+    assert [p["r_wire"] for p in points if "r_wire" in p] == [0.5] * (len(points) // 2)
     good = {str(points[0]), str(points[-1])}
     results = made_up(points, lambda _: range(10), lambda p: 0.97 if str(p) in good else 0.9)
     checked = rules.checked(table, results)
@@ -129,7 +151,7 @@ def test_sensitivities_of_made_up_accuracies():
 
 
 def test_the_search_space_makes_points():
-    space = study.search_space([NETWORK, "vgg8-digits"], ["ihp_hfo2"], ["dense", "windows"])
+    space = searching.search_space([NETWORK, "vgg8-digits"], ["ihp_hfo2"], ["dense", "windows"])
     plain = {
         "device": "ihp_hfo2",
         "rows": 64,
@@ -139,14 +161,14 @@ def test_the_search_space_makes_points():
         "recalibration": "batch_norm",
     }
     design = {"checkpoint": NETWORK, f"training {NETWORK}": "noise", "layout": "dense", **plain}
-    point = study.searched_point(design, 50)
+    point = searching.searched_point(design, 50)
     assert point["checkpoint"] == "resnet20-0.5-noise-digits"
     assert point == make_point({**plain, "checkpoint": "resnet20-0.5-noise-digits", "layout": "dense"}, 50)
     assert f"training {NETWORK}" in space.axes
     assert "training vgg8-digits" not in space.axes
     windows = {name: "2x2" for name in space.axes if name.startswith("window ")}
     per_layer = hardware_of(
-        study.searched_point({"checkpoint": "vgg8-digits", "layout": "windows", **plain, **windows}, 50)
+        searching.searched_point({"checkpoint": "vgg8-digits", "layout": "windows", **plain, **windows}, 50)
     )
     assert {choice.mapping.layout for choice in per_layer.values()} == {"dense", (2, 2)}
 
@@ -156,36 +178,65 @@ def test_probabilities_to_be_the_cheapest():
     designs = [known("dense", 64, 1.0, answers(0.96)), known("4x4", 64, 2.0, answers(0.99))]
     draws = study.loss_draws(designs)
     np.testing.assert_allclose(draws.mean(0), [0.04, 0.01], atol=0.003)
-    assert study.cheapest_probability(designs, draws, 0.1, "isaac_energy").tolist() == [1, 0]
-    assert study.cheapest_probability(designs, draws, 0.04, "isaac_energy") == pytest.approx([0.5, 0.5], abs=0.15)
-    assert study.cheapest_probability(designs, draws, 1e-9, "isaac_energy").sum() < 0.1
+
+    def cheapest(target):
+        return study.cheapest_probability(designs, draws <= target, "isaac_energy")
+
+    assert cheapest(0.1).tolist() == [1, 0]
+    assert cheapest(0.04) == pytest.approx([0.5, 0.5], abs=0.15)
+    assert cheapest(1e-9).sum() < 0.1
 
 
 def test_the_answer_is_the_cheapest_sure_design_of_each_layout():
     designs = [
-        known("dense", 64, 1.0, answers(0.90)),
-        known("dense", 256, 2.0, answers(0.99)),
-        known("dense", 128, 3.0, answers(1.00)),
-        known("4x4", 64, 0.5, answers(0.90)),
+        known("dense", 64, 1.0, answers(0.90), adc_bits=3),
+        known("dense", 64, 2.0, answers(0.99), adc_bits=4),
+        known("dense", 64, 3.0, answers(1.00), adc_bits=5),
+        known("4x4", 64, 0.5, answers(0.90), adc_bits=3),
     ]
     found = study.answer(designs, [0.05, 0.2], "isaac").set_index(["target", "layout"])
-    assert found.loc[0.05, "dense"][["rows", "energy"]].tolist() == [256, 2.0]
+    assert found.loc[0.05, "dense"][["adc_bits", "energy"]].tolist() == [4, 2.0]
     assert found.loc[0.05, "dense"]["keeps"] > study.SURE
-    assert np.isnan(found.loc[0.05, "4x4"]["rows"])
+    assert np.isnan(found.loc[0.05, "4x4"]["energy"])
     assert found.loc[0.05, "dense"]["cheapest"] > 0.95
-    assert found.loc[0.2, "4x4"][["rows", "energy", "cheapest"]].tolist() == [64, 0.5, 1.0]
+    assert found.loc[0.2, "4x4"][["adc_bits", "energy", "cheapest"]].tolist() == [3, 0.5, 1.0]
     assert len(study.plot_answer(found.reset_index()).axes) == 2
     none = study.answer(designs[:1], [0.01], "isaac")
-    assert none[["cheapest", "rows"]].isna().to_numpy().tolist() == [[False, True]]
+    assert none[["rows", "cheapest", "energy"]].isna().to_numpy().tolist() == [[False, False, True]]
     assert study.confirmed_designs(none, [NETWORK], 0.01, "ihp_hfo2") == []
     assert len(study.plot_answer(none).axes) == 1
+
+
+def test_the_best_network_is_the_cheapest_that_surely_reaches_an_accuracy():
+    cheap, dear = known("dense", 64, 1.0, answers(0.8)), known("4x4", 64, 2.0, answers(0.9))
+    other = replace(
+        dear, design=dear.design | {"checkpoint": "vgg8-digits"}, values=dear.values | {"isaac_energy": 3.0}
+    )
+    found = study.best_networks([cheap, dear, other], [0.7, 0.85, 0.89, 0.95], "isaac").set_index("at_least")
+    assert found[["checkpoint", "layout", "energy"]].to_numpy().tolist() == [
+        [NETWORK, "dense", 1.0],
+        [NETWORK, "4x4", 2.0],
+    ]
+    assert (found["keeps"] > study.SURE).all()
+    assert found["cheapest"].tolist() == pytest.approx([1.0, 1.0], abs=0.1)
+    assert (found["low"] < found["accuracy"]).all()
+    swapped = study.best_networks(
+        [cheap, replace(dear, values=dear.values | {"isaac_energy": 4.0}), other], [0.85], "isaac"
+    )
+    assert swapped["checkpoint"].tolist() == ["vgg8-digits"]
+
+
+def test_a_network_without_convolutions_has_one_layout():
+    choices = "ihp_hfo2", ["dense", "sparse"], 64, [4, 8], [6]
+    assert len(study.candidates(NETWORK, *choices)) == 4
+    assert [d["dac_bits"] for d in study.candidates("mlp-digits", *choices)] == [4, 8]
 
 
 def test_answers_are_confirmed_on_fresh_chips():
     both = [known("dense", 64, 1.0, answers(1.0)), known("4x4", 64, 0.5, answers(1.0))]
     table = study.answer(both, [0.05], "isaac")
     designs = study.confirmed_designs(table, [NETWORK], 0.05, "ihp_hfo2")
-    points = [study.searched_point(design, 5000) for design in designs]
+    points = [searching.searched_point(design, 5000) for design in designs]
     results = made_up(points, lambda _: range(10), lambda p: 0.98 if p["layout"] == "dense" else 0.9)
     claims = study.answer_claims(designs, results, table, 0.05)
     assert [(c.verdict, round(c.effect, 3)) for c in claims] == [
@@ -211,12 +262,12 @@ def test_searches_are_compared_by_what_they_dominate():
         for n in range(1, 11)
     ]
     curves = pd.DataFrame(rows)
-    (claim,) = study.search_claims(curves)
+    (claim,) = searching.search_claims(curves)
     assert isinstance(claim, Claim)
     assert (claim.verdict, claim.effect, claim.unit) == ("confirmed", 10, "of 10")
     swapped = curves.assign(sampler=curves["sampler"].map({"tpe": "random", "random": "tpe"}))
-    assert study.search_claims(swapped)[0].verdict == "refuted"
-    assert len(study.plot_searches(curves).axes) == 1
+    assert searching.search_claims(swapped)[0].verdict == "refuted"
+    assert len(searching.plot_searches(curves).axes) == 1
 
 
 def test_figure_of_the_front():
@@ -225,10 +276,10 @@ def test_figure_of_the_front():
         known("4x4", 64, 0.5, answers(0.8)),
         known("4x4", 32, 2.0, answers(0.5)),
     ]
-    designs = [replace(k, values={name: k.values[name] for name in study.OBJECTIVES}) for k in designs]
-    frame = table(designs, study.OBJECTIVES)
+    designs = [replace(k, values={name: k.values[name] for name in searching.OBJECTIVES}) for k in designs]
+    frame = table(designs, searching.OBJECTIVES)
     assert (frame["on_front"] >= 0.05).tolist() == [True, True, False]
-    assert len(study.plot_front(frame).axes) == 3
+    assert len(searching.plot_front(frame).axes) == 3
 
 
 def test_sweeps_are_those_of_the_parameters():

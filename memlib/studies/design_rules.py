@@ -15,10 +15,11 @@ from matplotlib.figure import Figure
 from memlib import formula, sensitivity
 from memlib.accuracy import correct
 from memlib.claims import Claim
+from memlib.device import Device
 from memlib.points import Point
 from memlib.sensitivity import Factor
 from memlib.statistics import Interval, difference_interval, unpack
-from memlib.studies.designs import cell_error, costs, device_of, make_point
+from memlib.studies.designs import cell_error, costs, device_of, make_point, share_per_ohm
 from memlib.studies.effects import CHANCE
 from memlib.studies.trained import label, origin, prepared, shared_fields, split
 from memlib.technology import TECHNOLOGIES
@@ -43,11 +44,13 @@ def formula_points(
     tile_rows: Sequence[int],
     adc_bits: Sequence[int],
     images: int,
+    wires: dict[str, Any],
 ) -> list[Point]:
     """For each network and layout, designs drawn without replacement from all combinations; 8-bit DACs.
 
     Args:
         designs: of the dense layout; others get their share of it (`SHARES`), but six at least.
+        wires: `designs` more of each network, in the dense layout and with wires: `ohms`, `rows` of their tiles.
     """
     grid = list(itertools.product(severities, tile_rows, adc_bits))
     found = []
@@ -58,6 +61,11 @@ def formula_points(
         for severity, rows, bits in (grid[i] for i in sorted(order[:n])):
             design = {"checkpoint": checkpoint, "layout": layout, "rows": rows, "adc_bits": bits}
             found.append(make_point({**design, "device": DEVICE, "program_error": severity}, images))
+    wired = list(itertools.product(severities, wires["rows"], adc_bits, wires["ohms"]))
+    order = np.random.default_rng(len(SHARES)).permutation(len(wired))
+    for checkpoint, i in itertools.product(checkpoints, sorted(order[: wires["designs"]])):
+        design = dict(zip(("program_error", "rows", "adc_bits", "r_wire"), wired[i], strict=True))
+        found.append(make_point({"checkpoint": checkpoint, "device": DEVICE, **design}, images))
     return found
 
 
@@ -77,14 +85,20 @@ def hits_of(rows: pd.DataFrame) -> np.ndarray:
 
 def losses(results: pd.DataFrame) -> pd.DataFrame:
     """A row per design: its inputs to the formula, and the loss of accuracy with its standard error."""
-    keys, rows = ["checkpoint", "layout", "program_error", "rows", "adc_bits"], []
-    for (checkpoint, layout, error, height, bits), group in results.groupby(keys, sort=False):
+    keys, rows = ["checkpoint", "layout", "program_error", "rows", "adc_bits", "r_wire"], []
+    results = results.assign(r_wire=results["r_wire"].fillna(0.0) if "r_wire" in results else 0.0)
+    for (checkpoint, layout, error, height, bits, ohms), group in results.groupby(keys, sort=False):
         lost = float_hits(checkpoint, int(group["images"].iloc[0])) - hits_of(group).astype(float)
         chips, images = lost.shape
         variance = lost.mean(0).var(ddof=1) / images + lost.mean(1).var(ddof=1) / chips
         found = {"checkpoint": checkpoint, "layout": layout, "severity": error, "rows": height, "adc_bits": bits}
+        found |= {"r_wire": ohms, "share": _share(checkpoint, layout, device_of(DEVICE), height, ohms)}
         rows.append({**found, "loss": lost.mean(), "error": np.sqrt(variance), "n": chips, "images": images})
     return pd.DataFrame(rows)
+
+
+def _share(checkpoint: str, layout: str, device: Device, rows: int, ohms: float) -> float:
+    return ohms * share_per_ohm(checkpoint, layout, device, rows) if ohms else 0.0
 
 
 def fits(designs: pd.DataFrame) -> dict[str, formula.Formula]:
@@ -118,6 +132,7 @@ def errors(predicted: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for checkpoint, part in predicted.groupby("checkpoint", sort=False):
         parts = {"all": part, **dict(tuple(part.groupby("layout", sort=False)))}
+        parts |= {"with wires": part[part["r_wire"] > 0]}
         parts |= {"loss below 0.2": part[part["loss"] < 0.2], "loss above 0.2": part[part["loss"] >= 0.2]}
         parts["formula below 0.05"] = part[part["formula"] < 0.05]  # where rules are
         for (name, chosen), model in itertools.product(parts.items(), ("formula", "linear")):
@@ -151,23 +166,26 @@ def rules(
     fitted: dict[str, formula.Formula],
     devices: Sequence[str],
     targets: Sequence[float],
+    r_wire: Sequence[float],
     tile_rows: Sequence[int],
     adc_bits: Sequence[int],
 ) -> pd.DataFrame:
-    """For each network, device, layout and loss: the largest tile, its smallest ADC, and what they cost.
+    """For each network, device, wire, layout and loss: the largest tile, its smallest ADC, and what they cost.
 
     Args:
         targets: losses, fractions, that the formula must predict no more than.
+        r_wire: ohm, of a segment.
 
     Returns:
-        A row each: checkpoint, device, severity, layout, target; rows and adc_bits (none if no design will do),
-        predicted loss with low and high, and energy (J), latency (s) and area (m2) of each technology.
+        A row each: checkpoint, device, severity, r_wire, layout, target; rows and adc_bits (none if no design will do),
+        share of the current lost to wires, predicted loss with low and high, and energy (J), latency (s) and area (m2)
+        of each technology.
     """
     found = []
     for (checkpoint, f), device in itertools.product(fitted.items(), devices):
-        severity = cell_error(checkpoint, device_of(device))
-        for layout, target in itertools.product(f.layouts, targets):
-            row = {"checkpoint": checkpoint, "device": device, "severity": severity, "layout": layout, "target": target}
+        common = {"checkpoint": checkpoint, "device": device, "severity": cell_error(checkpoint, device_of(device))}
+        for ohms, layout, target in itertools.product(r_wire, f.layouts, targets):
+            row = common | {"r_wire": ohms, "layout": layout, "target": target}
             found.append(row | _largest_tile(f, row, tile_rows, adc_bits))
     return pd.DataFrame(found)
 
@@ -176,12 +194,13 @@ def _largest_tile(
     f: formula.Formula, row: dict[str, Any], tile_rows: Sequence[int], adc_bits: Sequence[int]
 ) -> dict[str, Any]:
     for rows, bits in itertools.product(sorted(tile_rows, reverse=True), sorted(adc_bits)):
-        design = pd.DataFrame([{**row, "rows": rows, "adc_bits": bits}])
+        share = _share(row["checkpoint"], row["layout"], device_of(row["device"]), rows, row["r_wire"])
+        design = pd.DataFrame([{**row, "rows": rows, "adc_bits": bits, "share": share}])
         loss = float(f.loss(design)[0])
         if loss <= row["target"]:
             low, high = np.percentile(f.losses(design)[:, 0], [2.5, 97.5])
-            found = {"rows": rows, "adc_bits": bits, "loss": loss, "low": low, "high": high}
-            point = make_point({name: (row | found)[name] for name in DESIGN}, 1)
+            found = {"rows": rows, "adc_bits": bits, "share": share, "loss": loss, "low": low, "high": high}
+            point = _point({name: (row | found)[name] for name in DESIGN}, 1)
             for technology in TECHNOLOGIES:
                 found |= {f"{technology}_{name}": value for name, value in costs(point, technology).items()}
             return found
@@ -190,7 +209,7 @@ def _largest_tile(
 
 #: What a rule says of a design, and all that makes it one.
 RULE = ("rows", "adc_bits")
-DESIGN = ("checkpoint", "device", "layout", *RULE)
+DESIGN = ("checkpoint", "device", "r_wire", "layout", *RULE)
 
 
 def _designs(table: pd.DataFrame) -> pd.DataFrame:
@@ -199,9 +218,21 @@ def _designs(table: pd.DataFrame) -> pd.DataFrame:
     return found.astype(dict.fromkeys(RULE, int))
 
 
+def claimed(table: pd.DataFrame, checkpoints: Sequence[str], target: float, r_wire: float) -> pd.DataFrame:
+    """The rules that are checked: without wires, and with wires of `r_wire`, ohm, but for sparse layouts."""
+    wired = (table["r_wire"] == r_wire) & (table["layout"] != "sparse")
+    chosen = table["checkpoint"].isin(checkpoints) & (table["target"] == target)
+    return table[chosen & ((table["r_wire"] == 0) | wired)]
+
+
 def rule_points(table: pd.DataFrame, images: int) -> list[Point]:
     """The points that check the rules."""
-    return [make_point(design, images) for design in _designs(table).to_dict("records")]
+    return [_point(design, images) for design in _designs(table).to_dict("records")]
+
+
+def _point(design: dict[str, Any], images: int) -> Point:
+    wires = {"r_wire": design["r_wire"]} if design["r_wire"] else {}
+    return make_point({name: design[name] for name in DESIGN if name != "r_wire"} | wires, images)
 
 
 def checked(table: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
@@ -227,7 +258,8 @@ def rule_claims(found: pd.DataFrame) -> list[Claim]:
     for rule in found.to_dict("records"):
         i = Interval(rule["measured"], rule["measured_low"], rule["measured_high"], rule["n"], rule["images"])
         what = f"{rule['layout']}, {rule['rows']} rows, {rule['adc_bits']} ADC bits"
-        where = f"{label(rule['checkpoint'])}, {rule['device']}"
+        wires = f", wires of {rule['r_wire']:g} ohm" if rule["r_wire"] else ""
+        where = f"{label(rule['checkpoint'])}, {rule['device']}{wires}"
         claims.append(
             below(f"{where}: the formula's {what} loses under {points_text(rule['target'])}", i, rule["target"])
         )

@@ -7,18 +7,20 @@ from dataclasses import fields
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from memlib import train
 from memlib.accuracy import correct
-from memlib.cost import cost, cost_of, totals
+from memlib.cost import cost_of, measure, totals
 from memlib.device import Device
 from memlib.hardware import Hardware
-from memlib.layers import Geometry, call_sizes, matrix_layers
+from memlib.layers import Geometry, call_sizes, map_sizes, matrix_layers
 from memlib.mapping import Mapping, target_conductances, usable_states
+from memlib.parasitics import lost_share
 from memlib.points import Point
-from memlib.programming import UNIFORM_EFFECTS
+from memlib.programming import UNIFORM_EFFECTS, program_slices
 from memlib.statistics import pack
 from memlib.streams import normals, uniforms
 from memlib.studies.trained import mapped, shared_fields, split
@@ -27,6 +29,8 @@ from memlib.tile import Tile
 from memlib.validate import fail
 
 INPUT_SHAPE = (3, 32, 32)
+#: Tiles of a layer that say what wires cost.
+SAMPLED_TILES = 8
 #: Test images that the array power is measured on; it is a thousandth of the whole energy.
 POWER_IMAGES = 32
 #: The layout in which convolutions have the window that `WINDOW` says for the size of their output map.
@@ -51,7 +55,8 @@ def make_point(design: dict[str, Any], images: int) -> Point:
     Args:
         design: `checkpoint`, `device` (one of `DEVICES`, or a preset of `Device`), `rows` of the square tiles and
             `adc_bits`; and what is not as in `DEFAULTS`: `layout` ("dense", "4x4", "sparse", or `PER_LAYER` with the
-            windows for each size of map), `dac_bits`, `unused`, `recalibration`, and fields of `Device`.
+            windows for each size of map), `dac_bits`, `unused`, `recalibration`, `r_wire`, ohm, of every segment of
+            rows and columns (left out for none), and fields of `Device`.
 
     Raises:
         ValueError: if no such hardware can be.
@@ -69,8 +74,8 @@ def hardware_of(point: Point) -> dict[str, Hardware]:
     choices.pop("recalibration")
     layout, unused = choices.pop("layout"), choices.pop("unused")
     windows = {name: choices.pop(name) for name in list(choices) if name.startswith("window ")}
-    rows = choices.pop("rows")
-    tile = Tile(rows, rows, choices.pop("dac_bits"), choices.pop("adc_bits"))
+    rows, r = choices.pop("rows"), choices.pop("r_wire", 0.0)
+    tile = Tile(rows, rows, choices.pop("dac_bits"), choices.pop("adc_bits"), r_row=r, r_col=r)
     device = Device.preset(choices.pop("device"))
     for name in choices:
         if name not in {f.name for f in fields(Device)}:
@@ -124,18 +129,18 @@ def evaluate(point: Point, seed: int) -> dict[str, Any]:
     chip, images, labels = mapped(shared, hardware_of(point), seed, choices["recalibration"])
     hits = correct(chip, images, labels)
     found = {"accuracy": hits.double().mean().item(), "correct": pack(hits.numpy())}
+    power = measure(chip, images[:POWER_IMAGES])
     for technology in TECHNOLOGIES:
-        whole = totals(cost(chip, images[:POWER_IMAGES], technology))
-        found |= {f"{technology}_{quantity}": getattr(whole, quantity) for quantity in QUANTITIES}
+        found |= {f"{technology}_{name}": value for name, value in costs(point, technology, power).items()}
     return found
 
 
-def costs(point: Point, technology: str) -> dict[str, float]:
-    """The same costs without a chip: all but what the arrays draw."""
+def costs(point: Point, technology: str, array_power: dict[str, Any] | None = None) -> dict[str, float]:
+    """Energy (J), latency (s) and area (m2); without the arrays' power, see `cost_of`, all but what they draw."""
     shared, _ = split(point)
     model = _model(shared[0])
-    hardware = hardware_of(point)
-    whole = totals(cost_of(model, INPUT_SHAPE, hardware, dict.fromkeys(matrix_layers(model, ()), 0.0), technology))
+    array_power = array_power or dict.fromkeys(matrix_layers(model, ()), 0.0)
+    whole = totals(cost_of(model, INPUT_SHAPE, hardware_of(point), array_power, technology))
     return {quantity: getattr(whole, quantity) for quantity in QUANTITIES}
 
 
@@ -161,6 +166,25 @@ def cell_error(checkpoint: str, device: Device, seed: int = 0) -> float:
         g = device.program(target, _draw(target, seed, name), usable_states(device.states, "differential"))
         squares.append(float(((g - target) ** 2 + device.noise_variance(g)).mean()) / device.g_range**2)
     return math.sqrt(sum(squares) / len(squares))
+
+
+@lru_cache(maxsize=1024)
+def share_per_ohm(checkpoint: str, layout: str, device: Device, rows: int) -> float:
+    """The share of the current that wires of 1 ohm a segment would cost, to first order: see `parasitics.lost_share`.
+
+    Of ideal cells, unused ones unformed; the mean over layers, of each over at most `SAMPLED_TILES` of its tiles.
+    """
+    model, mapping, tile = _model(checkpoint), mapping_of(layout, "unformed"), Tile(rows, rows)
+    layers, hardware = matrix_layers(model, ()), Hardware(device.ideal(), tile, mapping)
+    calls, shares = call_sizes(model, layers, INPUT_SHAPE), []
+    for name, layer in layers.items():
+        placement = hardware.place(Geometry.of(layer), map_sizes(layer, calls[name]))
+        chosen = np.unique(np.linspace(0, len(placement) - 1, SAMPLED_TILES).astype(int))
+        (programmer,) = program_slices(layer.weight.detach(), placement, hardware, layer=name)
+        cells = torch.cat([programmer.block(np.array([i])).array(0) for i in chosen])
+        current = cells.sum((-2, -1))
+        shares.append(float((lost_share(cells) * current).sum() / current.sum()))
+    return sum(shares) / len(shares)
 
 
 def _draw(target: Tensor, seed: int, name: str) -> Callable[[str], Tensor]:
