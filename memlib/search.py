@@ -31,6 +31,8 @@ SAMPLERS = ("tpe", "nsga2", "random")
 ACCURACY = "accuracy"
 #: Batches without a new design, after which a space counts as searched through.
 EXHAUSTED = 20
+#: Designs looked at more closely before their neighbours' chances are reckoned again.
+STEP = 8
 #: Draws that probabilities are counted in.
 DRAWS = 1000
 
@@ -212,7 +214,8 @@ def climb(
 
     Args:
         known: of designs, at the first fidelity; others: see `search`.
-        promote: designs at least so likely are evaluated at their next fidelity, the least known first.
+        promote: designs at least so likely are evaluated at their next fidelity, the least known first and of these the
+            likeliest, `STEP` at a time.
         wanted: how likely designs are; None: to be on the front. Asked again after each step, as what is learnt of one
             design says something of the others.
 
@@ -225,12 +228,13 @@ def climb(
     known, failed = list(known), set()
     wanted = wanted or (lambda designs: probabilities(designs, evaluator.objectives))
     while True:
-        likely = np.flatnonzero(wanted(known) >= promote)
-        open_to = {i: known[i].fidelity + 1 for i in likely if known[i].fidelity + 1 < len(fidelities)}
-        number = min((open_to[i] for i in open_to if i not in failed), default=None)
-        if number is None:
+        likely = wanted(known)
+        further = [i for i in np.flatnonzero(likely >= promote) if i not in failed]
+        further = [i for i in further if known[i].fidelity + 1 < len(fidelities)]
+        if not further:
             return known
-        chosen = [i for i in open_to if open_to[i] == number and i not in failed]
+        number = min(known[i].fidelity for i in further) + 1
+        chosen = sorted((i for i in further if known[i].fidelity + 1 == number), key=lambda i: -likely[i])[:STEP]
         again = evaluator([known[i].design for i in chosen], fidelities[number], number)
         for i, better in zip(chosen, again, strict=True):
             known[i] = better or known[i]

@@ -15,9 +15,10 @@ import pandas as pd
 
 #: Tables that searches and fits make.
 LED = {
-    f"09_design_space{part}" for part in ("", "_answer", "_checked", "_coefficients", "_errors", "_search", "_table")
+    f"09_design_space{part}"
+    for part in ("", *(f"_{name}" for name in ("answer", "checked", "coefficients", "errors", "networks", "search")))
 }
-LED |= {"09_design_space_sensitivity"}
+LED |= {"09_design_space_sensitivity", "09_design_space_table"}
 #: Columns that fits make.
 FITTED = {"error", "formula", "linear"}
 

@@ -8,8 +8,12 @@ import torch
 from memlib import accuracy, cost, map_network
 from memlib.cost import totals
 from memlib.device import Device
+from memlib.hardware import Hardware
+from memlib.layers import Geometry, call_sizes, map_sizes, matrix_layers
+from memlib.programming import program_slices
 from memlib.studies import designs
 from memlib.studies.trained import prepared, shared_fields, split
+from memlib.tile import Tile
 
 NETWORK = "resnet20-0.5-digits"
 DESIGN = {"checkpoint": NETWORK, "device": "3 % error", "rows": 128, "adc_bits": 6}
@@ -84,3 +88,30 @@ def test_noise_of_reads_by_hand():
 def test_designs_that_cannot_be(changes, message):
     with pytest.raises(ValueError, match=message):
         designs.make_point(DESIGN | changes, 60)
+
+
+def test_wires_are_those_of_the_tiles():
+    hardware = designs.hardware_of(designs.make_point(DESIGN | {"r_wire": 0.5}, 60))["*"]
+    assert (hardware.tile.r_row, hardware.tile.r_col) == (0.5, 0.5)
+    assert "r_wire" not in designs.make_point(DESIGN, 60)
+
+
+@pytest.mark.parametrize("layout", ["dense", "4x4"])
+def test_share_per_ohm_is_what_wires_cost_all_tiles(layout, monkeypatch):
+    """Of all tiles, against exact solutions of arrays with little resistance; and of a sample of them."""
+    rows, device, ohms = 32, Device.preset("10k_100k"), 1e-3
+    sampled = designs.share_per_ohm(NETWORK, layout, device, rows)
+    monkeypatch.setattr(designs, "SAMPLED_TILES", 10**4)
+    found = designs.share_per_ohm.__wrapped__(NETWORK, layout, device, rows)
+    assert sampled == pytest.approx(found, rel=0.1)
+    model, shares = designs.train.load_checkpoint(NETWORK), []
+    hardware = Hardware(device, Tile(rows, rows, r_row=ohms, r_col=ohms), designs.mapping_of(layout, "unformed"))
+    layers = matrix_layers(model, ())
+    calls = call_sizes(model, layers, designs.INPUT_SHAPE)
+    for name, layer in layers.items():
+        placement = hardware.place(Geometry.of(layer), map_sizes(layer, calls[name]))
+        (programmer,) = program_slices(layer.weight.detach(), placement, hardware, layer=name)
+        blocks = list(programmer.blocks())
+        reach, bare = (sum(float(getattr(b, kind).sum()) for b in blocks) for kind in ("effective", "cells"))
+        shares.append(1 - reach / bare)
+    assert found * ohms == pytest.approx(sum(shares) / len(shares), rel=1e-3)
