@@ -12,6 +12,7 @@ from memlib.points import Task, dumps
 from memlib.store import Outcome, Store
 from memlib.validate import whole
 
+GZIP = b"\x1f\x8b"
 FIELDS = ("evaluate", "point", "seed", "result")
 
 
@@ -20,14 +21,18 @@ def pack(store: str | Path, archive: str | Path) -> int:
 
     Args:
         store: an existing file.
-        archive: such as "points.jsonl.gz"; replaced if it is there.
+        archive: such as "points.jsonl.gz"; replaced if it is there, and an archive.
 
     Raises:
         FileNotFoundError: if there is no such store.
+        ValueError: if there is another file in the place of the archive.
         StoreError: if the store is damaged.
     """
     if not Path(store).exists():
         raise FileNotFoundError(f"{store}: there is no such file")
+    target = Path(archive)
+    if target.exists() and target.read_bytes()[:2] != GZIP:
+        raise ValueError(f"{target}: is there already, and no archive; give another name")
     with Store(store) as kept:
         outcomes = kept.outcomes()
     lines = [
@@ -35,7 +40,6 @@ def pack(store: str | Path, archive: str | Path) -> int:
         for outcome in outcomes
         for t in [outcome.task]
     ]
-    target = Path(archive)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
     part.write_bytes(gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0))

@@ -1,15 +1,17 @@
 """A small formula for the accuracy that a design loses, fitted to simulated chips.
 
-The device, the converters and the wires are taken for independent sources of error, whose squares add up:
+The device, the converters and the wires are taken for independent sources of error, whose squares add up (fitted to
+ResNet-20 and VGG-8, the exponent comes out at 1.9 to 2.5; a sum of wires and the other errors fits half as well):
 
-    error^2 = (severity/half)^2 + 4^(bits + growth log2(rows/128) - adc_bits) + (share/wires)^2
+    error^2 = (severity/half)^2 + 4^(bits + growth log2(rows/128) - adc_bits) + (share/wires)^2 + rest^2
     loss    = most / (1 + error^-slope)
 
 severity is the root mean square error of a cell, relative to g_on - g_off; share the part of the current that wires
-cost (`parasitics.lost_share`); most is what can be lost, the float network's accuracy less chance. Each layout has its
-own half, the severity at which perfect converters and wires lose half of that, and bits, at which a perfect device does
-so on tiles of 128 rows. wires is the share that does so by itself. slope says how steeply it is lost, and growth how
-many bits more a tile of twice the rows needs.
+cost, to first order (`parasitics.lost_share`); most is what can be lost, the float network's accuracy less chance. Each
+layout has its own half, the severity at which perfect converters and wires lose half of that, and bits, at which a
+perfect device does so on tiles of 128 rows. wires is the share that does so by itself. slope says how steeply it is
+lost, growth how many bits more a tile of twice the rows needs, and rest what is left with a perfect device, ADC and
+wires: DACs, and the range of the ADC, which cuts the largest currents off.
 """
 
 import itertools
@@ -28,11 +30,11 @@ from memlib.validate import fail, in_range, whole
 INPUTS = ("layout", "severity", "rows", "adc_bits", "share")
 #: A loss is not taken for more exact than this, so that the near-perfect designs do not decide alone.
 FLOOR = 0.01
-#: Bounds of ln half, bits, slope, growth and ln wires: far beyond what any network shows.
-BOUNDS = {"half": (math.log(1e-4), math.log(10)), "bits": (-5, 15), "slope": (0.3, 10), "growth": (-2, 2)}
-BOUNDS |= {"wires": (math.log(1e-3), math.log(10))}
+#: Bounds of ln half, bits, slope, growth, rest and ln wires: far beyond what any network shows.
+BOUNDS = {"half": (math.log(1e-4), math.log(10)), "bits": (-5, 15), "slope": (0.3, 15), "growth": (-2, 2)}
+BOUNDS |= {"rest": (0, 2), "wires": (math.log(1e-3), math.log(10))}
 #: Coefficients that all layouts share; the last is fitted only if some designs have wires.
-SHARED = ("slope", "growth", "wires")
+SHARED = ("slope", "growth", "rest", "wires")
 #: Those that are fitted as logarithms.
 LOGS = ("half", "wires")
 
@@ -43,7 +45,7 @@ class Formula:
 
     layouts: tuple[str, ...]
     most: float
-    fitted: np.ndarray  #: (ln half of each layout, bits of each layout, slope, growth, and if fitted ln wires)
+    fitted: np.ndarray  #: (ln half of each layout, bits of each layout, slope, growth, rest, and if fitted ln wires)
     resampled: np.ndarray  #: (resamples, the same)
 
     @property
@@ -121,29 +123,44 @@ def fit_linear(designs: pd.DataFrame, most: float) -> Linear:
     return Linear(layouts, most, _fit(_linear, designs, layouts, most, np.zeros(len(layouts) + 4)))
 
 
-def held_out(designs: pd.DataFrame, most: float, folds: int = 5, seed: int = 0) -> pd.DataFrame:
+def held_out(designs: pd.DataFrame, most: float, folds: int = 5, seed: int = 0, by: str | None = None) -> pd.DataFrame:
     """Cross-validated predictions: each design's by fits to the other parts of them.
+
+    Args:
+        folds: parts, drawn at random so that each layout, and wires, are in all of them as evenly as can be.
+        by: a column, such as "severity", instead: all designs of the same value are a part.
 
     Returns:
         `designs` with the columns formula, linear (predicted losses) and fold.
 
     Raises:
-        ValueError: as `fit`, and for folds below 2.
+        ValueError: as `fit`, for folds below 2, and for a part whose layouts or wires no other has.
     """
     whole("folds", folds, 2)
     _check(designs, most)
     designs = designs.reset_index(drop=True)
-    fold = np.random.default_rng(seed).permutation(len(designs)) % folds
+    fold = pd.factorize(designs[by])[0] if by else _folds(designs, folds, seed)
     found = designs.assign(fold=fold, formula=0.0, linear=0.0)
-    for part in range(folds):
+    for part in np.unique(fold):
         inside, outside = designs[fold != part], designs[fold == part]
         found.loc[fold == part, "formula"] = fit(inside, most, 0).loss(outside)
         found.loc[fold == part, "linear"] = fit_linear(inside, most).loss(outside)
     return found
 
 
+def _folds(designs: pd.DataFrame, folds: int, seed: int) -> np.ndarray:
+    order = np.random.default_rng(seed).permutation(len(designs))
+    kinds = pd.factorize(pd.Series(zip(designs["layout"], designs["share"] > 0, strict=True)))[0][order]
+    fold = np.empty(len(designs), int)
+    fold[order[np.argsort(kinds, kind="stable")]] = np.arange(len(designs)) % folds
+    return fold
+
+
 def error_interval(residuals: np.ndarray, images: int = 0) -> Interval:
-    """Root mean square of residuals of held-out designs, with a 95 % interval (of the mean square, by Student's t)."""
+    """Root mean square of residuals of held-out designs, with a 95 % interval (of the mean square, by Student's t).
+
+    The interval is over designs. Where these share chips and images, it does not cover the luck of those.
+    """
     squares = np.asarray(residuals, float) ** 2
     if len(squares) < 2:
         fail("residuals", residuals, "of at least 2 designs")
@@ -162,6 +179,9 @@ def _check(designs: pd.DataFrame, most: float) -> tuple[str, ...]:
     least = 2 * len(layouts) + len(SHARED) + 1
     if (designs["share"] < 0).any():
         fail("share", float(designs["share"].min()), "at least 0")
+    for name in ("loss", "error"):
+        if not np.isfinite(designs[name]).all():
+            fail(name, designs[name].tolist(), "finite; a standard error needs two chips and two images")
     if len(designs) < least:
         fail("designs", len(designs), f"at least {least}, more than there are coefficients")
     return layouts
@@ -177,11 +197,11 @@ def _inputs(designs: pd.DataFrame, layouts: tuple[str, ...]) -> tuple[np.ndarray
 
 def _loss(parameters: np.ndarray, inputs: tuple[np.ndarray, ...], most: float) -> np.ndarray:
     layout, severity, rows, bits, share = inputs
-    own = (len(parameters) - 2) // 2 * 2  # coefficients of single layouts: those left are two, or with wires three
+    own = (len(parameters) - 3) // 2 * 2  # coefficients of single layouts: those left are three, or with wires four
     half, needed = parameters[:own].reshape(2, -1)[:, layout]
-    slope, growth, *wires = parameters[own:]
+    slope, growth, rest, *wires = parameters[own:]
     converter = 2.0 ** (needed + growth * np.log2(rows / 128) - bits)
-    square = (severity / np.exp(half)) ** 2 + converter**2 + sum((share / np.exp(w)) ** 2 for w in wires)
+    square = (severity / np.exp(half)) ** 2 + converter**2 + rest**2 + sum((share / np.exp(w)) ** 2 for w in wires)
     odds = slope * np.log(square) / 2
     return most / (1 + np.exp(-np.clip(odds, -50, 50)))
 
@@ -198,7 +218,7 @@ def _best_start(designs: pd.DataFrame, layouts: tuple[str, ...], most: float) ->
     inputs, loss, n = _inputs(designs, layouts), designs["loss"].to_numpy(), len(layouts)
     wires = [math.log(0.1)] * bool((designs["share"] > 0).any())
     pairs = itertools.product((0.01, 0.03, 0.1, 0.3), (2, 4, 6))
-    starts = [np.array([*[math.log(half)] * n, *[bits] * n, 2.0, 0.0, *wires]) for half, bits in pairs]
+    starts = [np.array([*[math.log(half)] * n, *[bits] * n, 3.0, 0.0, 0.2, *wires]) for half, bits in pairs]
     return min(starts, key=lambda p: float(((_loss(p, inputs, most) - loss) ** 2).sum()))
 
 

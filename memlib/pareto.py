@@ -43,19 +43,21 @@ def hypervolume(values: ArrayLike, senses: Sequence[str], reference: ArrayLike) 
     return float(moocore.hypervolume(_minimised(values, senses), ref=bound))
 
 
-def mean_draws(hits: Sequence[np.ndarray], n: int, seed: int = 0) -> np.ndarray:
-    """Joint draws of what the mean accuracies of designs may truly be.
+def mean_draws(
+    hits: Sequence[np.ndarray], n: int, seed: int = 0, bounds: tuple[float, float] = (0.0, 1.0)
+) -> np.ndarray:
+    """Joint draws of what the mean accuracies of designs, over chips and images, may truly be; or their mean losses.
 
     A multiplier bootstrap over seeds and images, both shared by designs: with z standard normals that all designs
     share,
 
         mean + t sum_s z_s (mean of seed s - mean)/sqrt(n (n - 1)) + sum_i z_i (mean of image i - mean)/sqrt(m (m - 1))
-        + z sqrt(mean^2 + (1 - mean)^2)/m.
+        + z sqrt((mean - low)^2 + (high - mean)^2)/m.
 
-    t, sqrt((n - 1)/chi2), gives the part of n seeds Student's tails. So designs that fail on the same images, or
-    chips, rise and fall together. The last part, of each design alone, is the spread of one image that is wrong and
-    one that is right: without it, a design that errs on none of its images would be sure, and two whose images are the
-    same would be equal. The joint effect of seed and image counts in both parts: spreads are a little wide.
+    low and high are the bounds of a value; t, sqrt((n - 1)/chi2), gives the part of n seeds Student's tails. So designs
+    that fail on the same images, or chips, rise and fall together. The last part, of each design alone, is the spread
+    of one image at each bound: without it, a design that errs on none of its images would be sure, and two whose images
+    are the same would be equal. The joint effect of seed and image counts in both parts: spreads are a little wide.
 
     Args:
         hits: for each design (seeds, images), 0/1 for wrong and right. The first seed and the first image are the same
@@ -63,28 +65,34 @@ def mean_draws(hits: Sequence[np.ndarray], n: int, seed: int = 0) -> np.ndarray:
             seed, an accuracy of all images, seeds alone.
         n: draws.
         seed: of the draws.
+        bounds: of values; (-1, 1) for what a chip gets wrong that the float network gets right, less the converse.
 
     Returns:
-        (n, designs); beyond 0 and 1 too, as clipped draws would be equal where they are to be compared.
+        (n, designs); beyond the bounds too, as clipped draws would be equal where they are to be compared.
 
     Raises:
-        ValueError: if there are no designs or values, or values that are not from 0 to 1.
+        ValueError: if there are no designs or values, or values beyond the bounds.
     """
     arrays = [np.atleast_2d(np.asarray(h, float)) for h in hits]
     if not arrays or not all(a.size for a in arrays):
         fail("hits", f"{len(arrays)} arrays", "at least one, each with at least one seed and image")
     for a in arrays:
-        if not (a.min() >= 0 and a.max() <= 1):
-            fail("hits", f"{a.min():g} to {a.max():g}", "from 0 to 1")
+        if not (a.min() >= bounds[0] and a.max() <= bounds[1]):
+            fail("hits", f"{a.min():g} to {a.max():g}", f"from {bounds[0]:g} to {bounds[1]:g}")
     seeds, images = (max(a.shape[axis] for a in arrays) for axis in (0, 1))
     generator = np.random.default_rng(seed)
     by_seed, by_image, own = (generator.standard_normal((n, size)) for size in (seeds, images, len(arrays)))
     level = generator.random(n)
-    return np.stack([_draws(a, by_seed, by_image, z, level) for a, z in zip(arrays, own.T, strict=True)], 1)
+    return np.stack([_draws(a, by_seed, by_image, z, level, bounds) for a, z in zip(arrays, own.T, strict=True)], 1)
 
 
 def _draws(
-    values: np.ndarray, by_seed: np.ndarray, by_image: np.ndarray, own: np.ndarray, level: np.ndarray
+    values: np.ndarray,
+    by_seed: np.ndarray,
+    by_image: np.ndarray,
+    own: np.ndarray,
+    level: np.ndarray,
+    bounds: tuple[float, float],
 ) -> np.ndarray:
     (n, m), mean = values.shape, values.mean()
     found = np.full(len(level), mean)
@@ -93,7 +101,7 @@ def _draws(
         found += tails * (by_seed[:, :n] @ (values.mean(1) - mean)) / np.sqrt(n * (n - 1))
     if m > 1:
         found += by_image[:, :m] @ (values.mean(0) - mean) / np.sqrt(m * (m - 1))
-        found += own * np.hypot(mean, 1 - mean) / m
+        found += own * np.hypot(mean - bounds[0], bounds[1] - mean) / m
     return found
 
 

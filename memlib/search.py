@@ -7,6 +7,7 @@ a search that was never killed. (Optuna's own database would not do: it does not
 a budget of minutes is the clock's: each call has all of them, so that a search goes further each time it is called.
 """
 
+import itertools
 import warnings
 from collections.abc import Callable, Iterable, Mapping as MappingType, Sequence
 from dataclasses import dataclass
@@ -153,8 +154,8 @@ def search(
         fail("objectives", dict(objectives), f"with {ACCURACY!r} among them")
     for sense in objectives.values():
         one_of("sense", sense, SENSES)
-    if not fidelities:
-        fail("fidelities", list(fidelities), "at least one")
+    if not fidelities or any(b.images * b.seeds <= a.images * a.seeds for a, b in itertools.pairwise(fidelities)):
+        fail("fidelities", list(fidelities), "at least one, each closer than the one before")
     in_range("promote", promote, 0, 1, "a probability")
     whole("batch", batch, 1)
     evaluator = Evaluator(evaluate, make_point, objectives, store, {"scheduler": scheduler, "jobs": jobs})
@@ -182,16 +183,19 @@ def explore(
     while idle < EXHAUSTED and not _spent(budget, len(known), began):
         trials = [study.ask() for _ in range(batch)]
         proposed = [space.suggest(trial) for trial in trials]
-        designs = {dumps(design): design for design in proposed}
+        keys = [dumps(evaluator.make_point(design, images=fidelity.images)) for design in proposed]
+        designs: dict[str, Design] = {}
+        for key, design in zip(keys, proposed, strict=True):
+            designs.setdefault(key, design)  # some are one point
         left = None if budget.points is None else budget.points - len(known)
-        new = [text for text in designs if text not in known][:left]
+        new = [key for key in designs if key not in known][:left]
         idle = 0 if new else idle + 1
         if new:
-            known |= zip(new, evaluator([designs[text] for text in new], fidelity), strict=True)
+            known |= zip(new, evaluator([designs[key] for key in new], fidelity), strict=True)
             if not any(known.values()):
                 raise SweepError(f"all of the first {len(known)} designs failed; {_see(evaluator)}")
-        for trial, design in zip(trials, proposed, strict=True):
-            _tell(study, trial, known.get(dumps(design)), evaluator.objectives)
+        for trial, key in zip(trials, keys, strict=True):
+            _tell(study, trial, known.get(key), evaluator.objectives)
     found = [design for design in known.values() if design]
     if len(found) < len(known):
         failed = f"{len(known) - len(found)} of {len(known)} designs failed, and are left out"

@@ -80,7 +80,7 @@ class Space:
         axes: by name, in order; a list stands for an `Axis` of its values.
 
     Raises:
-        ValueError: for no axes, or a condition that can never hold.
+        ValueError: for no axes, or a condition on no value, or on one that is not there.
     """
 
     def __init__(self, axes: MappingType[str, Axis | Sequence[Any]]) -> None:
@@ -93,6 +93,8 @@ class Space:
                 values = earlier[other].values if other in earlier else None
                 if values is None:
                     fail(f"when of axis {name!r}", other, "an axis before it that lists values")
+                if isinstance(allowed, str) or not allowed:
+                    fail(f"when of axis {name!r}", allowed, f"a list of values of {other!r}")
                 for value in allowed:
                     if value not in values:
                         fail(f"when of axis {name!r}", value, f"a value of {other!r}: {', '.join(map(str, values))}")

@@ -85,3 +85,12 @@ def test_a_damaged_store_is_not_packed(tmp_path):
     (tmp_path / "bad.sqlite").write_bytes(b"SQLite format 3\0" + b"?" * 5000)
     with pytest.raises(StoreError, match=r"bad\.sqlite"):
         pack(tmp_path / "bad.sqlite", tmp_path / "a.gz")
+
+
+def test_only_an_archive_is_replaced(store, tmp_path):
+    before = store.read_bytes()
+    with pytest.raises(ValueError, match=r"first\.sqlite: is there already, and no archive"):
+        pack(store, store)
+    assert store.read_bytes() == before
+    for _ in range(2):
+        assert pack(store, tmp_path / "a.gz") == 6

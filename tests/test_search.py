@@ -127,6 +127,17 @@ def test_a_small_space_is_searched_through(tmp_path):
     assert sorted(zip(found["rows"], found["adc_bits"], strict=True)) == [(32, 3), (32, 4), (64, 3), (64, 4)]
 
 
+def test_designs_that_are_one_point_are_one_design(tmp_path):
+    twice = module.Space({"layout": ["dense"], "rows": [32, 64], "dac_bits": [4], "adc_bits": [3], "alias": [0, 1]})
+    found = run(
+        tmp_path,
+        space=twice,
+        budget=Budget(points=100),
+        make_point=lambda design, images: made_up.make_point({k: v for k, v in design.items() if k != "alias"}, images),
+    )
+    assert sorted(found["rows"]) == [32, 64]
+
+
 def test_a_budget_of_minutes_ends_the_search(tmp_path, monkeypatch):
     clock = iter(range(0, 10**6, 45))
     monkeypatch.setattr(module, "monotonic", lambda: next(clock))
@@ -185,6 +196,7 @@ def test_intervals_are_those_of_seeds_and_images(tmp_path):
         ({"objectives": {"accuracy": "most"}}, "sense='most'"),
         ({"objectives": {"accuracy": "max", "volume": "min"}}, "objective='volume'"),
         ({"fidelities": []}, "fidelities"),
+        ({"fidelities": [Fidelity(100, 2), Fidelity(100, 2)]}, "each closer than the one before"),
         ({"promote": 2}, "promote=2"),
         ({"batch": 0}, "batch=0"),
         ({"sampler": "grid"}, "sampler='grid': must be one of 'tpe', 'nsga2', 'random'"),

@@ -74,6 +74,10 @@ def test_numbers_in_rising_order_are_a_scale_and_others_are_not():
         (lambda: Space({"a": Axis([1], when={"b": [1]}), "b": [1]}), "when of axis 'a'='b': must be an axis before it"),
         (lambda: Space({"b": Axis(low=0, high=1), "a": Axis([1], when={"b": [1]})}), "that lists values"),
         (lambda: Space({"b": [1, 2], "a": Axis([1], when={"b": [3]})}), "when of axis 'a'=3: must be a value of 'b'"),
+        (
+            lambda: Space({"b": [1, 2], "a": Axis([1], when={"b": []})}),
+            r"when of axis 'a'=\[\]: must be a list of values",
+        ),
         (lambda: CONDITIONAL.grid(), "axis 'severity'=.*a list of values, in a grid"),
     ],
 )

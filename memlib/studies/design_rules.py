@@ -11,6 +11,7 @@ import seaborn as sns
 import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from scipy import stats
 
 from memlib import formula, sensitivity
 from memlib.accuracy import correct
@@ -91,7 +92,9 @@ def losses(results: pd.DataFrame) -> pd.DataFrame:
         lost = float_hits(checkpoint, int(group["images"].iloc[0])) - hits_of(group).astype(float)
         chips, images = lost.shape
         variance = lost.mean(0).var(ddof=1) / images + lost.mean(1).var(ddof=1) / chips
-        found = {"checkpoint": checkpoint, "layout": layout, "severity": error, "rows": height, "adc_bits": bits}
+        severity = cell_error(checkpoint, device_of(DEVICE).replace(program_error=error))
+        found = {"checkpoint": checkpoint, "layout": layout, "severity": severity, "rows": height, "adc_bits": bits}
+        found |= {"program_error": error}
         found |= {"r_wire": ohms, "share": _share(checkpoint, layout, device_of(DEVICE), height, ohms)}
         rows.append({**found, "loss": lost.mean(), "error": np.sqrt(variance), "n": chips, "images": images})
     return pd.DataFrame(rows)
@@ -118,20 +121,25 @@ def coefficients(fitted: dict[str, formula.Formula]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[["checkpoint", "most", "coefficient", "value", "low", "high"]]
 
 
-def held_out(designs: pd.DataFrame) -> pd.DataFrame:
+def held_out(designs: pd.DataFrame, by: str | None = None) -> pd.DataFrame:
     """Predictions of designs by fits to others; see `formula.held_out`."""
-    parts = [formula.held_out(part, _most(part)) for _, part in designs.groupby("checkpoint", sort=False)]
+    parts = [formula.held_out(part, _most(part), by=by) for _, part in designs.groupby("checkpoint", sort=False)]
     return pd.concat(parts, ignore_index=True)
 
 
 def errors(predicted: pd.DataFrame) -> pd.DataFrame:
     """Errors of held-out predictions, fractions, by network and part of the designs: rms with low and high, and mean.
 
-    The mean is of loss less prediction: above 0 where the prediction is too low.
+    The mean is of loss less prediction: above 0 where the prediction is too low. For "a new" severity, number of rows
+    or of bits, no design that had the same was in the fit.
     """
+    columns = {"program_error": "severity", "rows": "rows", "adc_bits": "ADC bits"}
+    designs = predicted.drop(columns=["fold", "formula", "linear"])
+    new = {f"a new {text}": held_out(designs, name) for name, text in columns.items()}
     rows = []
     for checkpoint, part in predicted.groupby("checkpoint", sort=False):
         parts = {"all": part, **dict(tuple(part.groupby("layout", sort=False)))}
+        parts |= {name: found[found["checkpoint"] == checkpoint] for name, found in new.items()}
         parts |= {"with wires": part[part["r_wire"] > 0]}
         parts |= {"loss below 0.2": part[part["loss"] < 0.2], "loss above 0.2": part[part["loss"] >= 0.2]}
         parts["formula below 0.05"] = part[part["formula"] < 0.05]  # where rules are
@@ -162,8 +170,30 @@ def error_claims(predicted: pd.DataFrame) -> list[Claim]:
 # The designer's table
 
 
+#: A prediction is relied on if so many of so many held-out designs with the next lower ones kept to the target.
+KEPT, NEIGHBOURS = 9, 10
+
+
+def threshold(predicted: pd.DataFrame, target: float) -> float:
+    """The largest prediction that is relied on: up to there, of any `NEIGHBOURS` in a row `KEPT` lost up to `target`.
+
+    Args:
+        predicted: held-out designs of one network, see `held_out`.
+        target: a fraction.
+
+    Returns:
+        A predicted loss; minus infinity if there is none.
+    """
+    ordered = predicted.sort_values("formula")
+    kept = (ordered["loss"] <= target).rolling(NEIGHBOURS).sum().to_numpy()
+    failing = np.flatnonzero(kept < KEPT)
+    last = failing[0] - 1 if len(failing) else len(ordered) - 1
+    return float(ordered["formula"].iloc[last]) if last >= NEIGHBOURS - 1 else -np.inf
+
+
 def rules(
     fitted: dict[str, formula.Formula],
+    predicted: pd.DataFrame,
     devices: Sequence[str],
     targets: Sequence[float],
     r_wire: Sequence[float],
@@ -173,19 +203,22 @@ def rules(
     """For each network, device, wire, layout and loss: the largest tile, its smallest ADC, and what they cost.
 
     Args:
-        targets: losses, fractions, that the formula must predict no more than.
+        predicted: held-out designs, which say how far predictions are to be relied on; see `threshold`.
+        targets: losses, fractions, of the mean over chips.
         r_wire: ohm, of a segment.
 
     Returns:
-        A row each: checkpoint, device, severity, r_wire, layout, target; rows and adc_bits (none if no design will do),
-        share of the current lost to wires, predicted loss with low and high, and energy (J), latency (s) and area (m2)
-        of each technology.
+        A row each: checkpoint, device, severity, r_wire, layout, target, threshold; rows and adc_bits (none if no
+        prediction is as low as the threshold), share of the current lost to wires, predicted loss with low and high (of
+        the coefficients alone), and energy (J, without what the arrays draw), latency (s) and area (m2) of each
+        technology.
     """
-    found = []
+    found, limits = [], dict(tuple(predicted.groupby("checkpoint")))
     for (checkpoint, f), device in itertools.product(fitted.items(), devices):
         common = {"checkpoint": checkpoint, "device": device, "severity": cell_error(checkpoint, device_of(device))}
         for ohms, layout, target in itertools.product(r_wire, f.layouts, targets):
             row = common | {"r_wire": ohms, "layout": layout, "target": target}
+            row |= {"threshold": threshold(limits[checkpoint], target)}
             found.append(row | _largest_tile(f, row, tile_rows, adc_bits))
     return pd.DataFrame(found)
 
@@ -197,7 +230,7 @@ def _largest_tile(
         share = _share(row["checkpoint"], row["layout"], device_of(row["device"]), rows, row["r_wire"])
         design = pd.DataFrame([{**row, "rows": rows, "adc_bits": bits, "share": share}])
         loss = float(f.loss(design)[0])
-        if loss <= row["target"]:
+        if loss <= row["threshold"]:
             low, high = np.percentile(f.losses(design)[:, 0], [2.5, 97.5])
             found = {"rows": rows, "adc_bits": bits, "share": share, "loss": loss, "low": low, "high": high}
             point = _point({name: (row | found)[name] for name in DESIGN}, 1)
@@ -218,11 +251,10 @@ def _designs(table: pd.DataFrame) -> pd.DataFrame:
     return found.astype(dict.fromkeys(RULE, int))
 
 
-def claimed(table: pd.DataFrame, checkpoints: Sequence[str], target: float, r_wire: float) -> pd.DataFrame:
+def claimed(table: pd.DataFrame, checkpoints: Sequence[str], r_wire: float) -> pd.DataFrame:
     """The rules that are checked: without wires, and with wires of `r_wire`, ohm, but for sparse layouts."""
     wired = (table["r_wire"] == r_wire) & (table["layout"] != "sparse")
-    chosen = table["checkpoint"].isin(checkpoints) & (table["target"] == target)
-    return table[chosen & ((table["r_wire"] == 0) | wired)]
+    return table[table["checkpoint"].isin(checkpoints) & ((table["r_wire"] == 0) | wired)].dropna(subset=["rows"])
 
 
 def rule_points(table: pd.DataFrame, images: int) -> list[Point]:
@@ -238,31 +270,49 @@ def _point(design: dict[str, Any], images: int) -> Point:
 def checked(table: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
     """The rules that give a design, and its loss on simulated chips: measured, measured_low and _high, n, images.
 
+    `within` is the share of these chips that lose no more than the target, each by itself.
+
     Args:
         results: of `rule_points`, as `sweep` returns them.
     """
-    designs = _designs(table)
-    chips = len(results) // len(designs)
-    rows = []
-    for number, design in enumerate(designs.to_dict("records")):
+    designs = _designs(table).to_dict("records")
+    table = table.dropna(subset=["rows"]).astype(dict.fromkeys(RULE, int))
+    measured, rows = fresh_losses(designs, results), []
+    for rule in table.to_dict("records"):
+        i, chips = measured[designs.index({name: rule[name] for name in DESIGN})]
+        rule |= {"measured": i.mean, "measured_low": i.low, "measured_high": i.high}
+        rows.append(rule | {"within": np.mean(chips <= rule["target"]), "n": i.n, "images": i.images})
+    return pd.DataFrame(rows, columns=[*table.columns, *MEASURED])
+
+
+#: What `checked` adds.
+MEASURED = ("measured", "measured_low", "measured_high", "within", "n", "images")
+
+
+def fresh_losses(designs: Sequence[dict], results: pd.DataFrame) -> list[tuple[Interval, np.ndarray]]:
+    """Of each design its mean loss on the chips that check it, and (chips,) that of each of them.
+
+    Args:
+        results: of the designs' points, as `sweep` returns them.
+    """
+    chips, found = len(results) // max(len(designs), 1), []
+    for number, design in enumerate(designs):
         hits = hits_of(results.iloc[number * chips : (number + 1) * chips])
-        i = difference_interval(float_hits(design["checkpoint"], hits.shape[1]), hits)
-        measured = {"measured": i.mean, "measured_low": i.low, "measured_high": i.high, "n": i.n, "images": i.images}
-        rows.append(design | measured)
-    return table.dropna(subset=["rows"]).astype(dict.fromkeys(RULE, int)).merge(pd.DataFrame(rows), on=list(DESIGN))
+        exact = float_hits(design["checkpoint"], hits.shape[1])
+        found.append((difference_interval(exact, hits), exact.mean() - hits.mean(1)))
+    return found
 
 
 def rule_claims(found: pd.DataFrame) -> list[Claim]:
-    """That designs by the rules lose no more than they say, from `checked`."""
+    """That designs by the rules lose no more than they say, from `checked`: one for each rule."""
     claims = []
     for rule in found.to_dict("records"):
         i = Interval(rule["measured"], rule["measured_low"], rule["measured_high"], rule["n"], rule["images"])
-        what = f"{rule['layout']}, {rule['rows']} rows, {rule['adc_bits']} ADC bits"
         wires = f", wires of {rule['r_wire']:g} ohm" if rule["r_wire"] else ""
+        what = f"{rule['layout']}, {rule['rows']} rows, {rule['adc_bits']} ADC bits"
+        statement = f"the formula's design for under {points_text(rule['target'])} ({what}) loses no more"
         where = f"{label(rule['checkpoint'])}, {rule['device']}{wires}"
-        claims.append(
-            below(f"{where}: the formula's {what} loses under {points_text(rule['target'])}", i, rule["target"])
-        )
+        claims.append(below(f"{where}: {statement}", i, rule["target"]))
     return claims
 
 
@@ -356,8 +406,15 @@ def sensitivities(
     return pd.concat(parts, ignore_index=True)
 
 
+def resolved_pairs(table: pd.DataFrame) -> pd.DataFrame:
+    """The pairs of one panel that interact: their interval, made wide enough for all pairs together, is above 0."""
+    pairs = table[table["kind"] == "second"]
+    width = stats.norm.ppf(1 - 0.025 / max(len(pairs), 1)) / 1.96  # Bonferroni; intervals are 1.96 standard deviations
+    return pairs[pairs["index"] - width * (pairs["index"] - pairs["low"]) > 0]
+
+
 def plot_sensitivity(table: pd.DataFrame) -> Figure:
-    """First-order and total indices with intervals, a panel per network and layout, and its strongest interaction."""
+    """First-order and total indices with intervals, a panel per network and layout, and the pairs that are resolved."""
     panels = list(table[["checkpoint", "layout"]].drop_duplicates().itertuples(index=False, name=None))
     figure, axes = plt.subplots(1, len(panels), figsize=(2.5 * len(panels) + 1.4, 3.9), sharex=True, sharey=True)
     names = list(FACTORS)
@@ -371,13 +428,12 @@ def plot_sensitivity(table: pd.DataFrame) -> Figure:
             bars = [rows["index"] - rows["low"], rows["high"] - rows["index"]]
             place = np.arange(len(names)) + shift
             axis.barh(place, rows["index"], 0.34, xerr=bars, color=color, label=text, error_kw={"linewidth": 0.8})
-        pairs = part[part["kind"] == "second"]
-        top = pairs.loc[pairs["index"].idxmax()]
-        strongest = f"{FACTORS[top['factor']][1]} × {FACTORS[top['other']][1]}"
+        pairs = resolved_pairs(part)
+        texts = [
+            f"{FACTORS[p.factor][1]} × {FACTORS[p.other][1]}: {p.index:.2f}" for p in pairs.itertuples(index=False)
+        ]
         axis.set_title(f"{label(checkpoint)}, {layout}\nsd {100 * part['sd'].iloc[0]:.1f} points")
-        axis.set_xlabel(
-            f"share of variance\nlargest pair: {strongest}\n{top['index']:.2f} [{top['low']:.2f}, {top['high']:.2f}]"
-        )
+        axis.set_xlabel("\n".join(["share of variance", *(texts or ["no pair resolved"])]))
         axis.axvline(0, color="0.4", linewidth=0.8)
     first = np.atleast_1d(axes)[0]
     first.set_yticks(range(len(names)), [FACTORS[name][1] for name in names])

@@ -19,6 +19,7 @@ from memlib.space import Axis, Space
 from memlib.studies.design_rules import COLORS
 from memlib.studies.designs import PER_LAYER, evaluate, make_point, window_names
 from memlib.studies.trained import label, origin
+from memlib.sweep import SweepError
 
 #: Accuracy against the costs of one inference and the chip.
 OBJECTIVES = {"accuracy": "max", "isaac_energy": "min", "isaac_latency": "min", "isaac_area": "min"}
@@ -60,9 +61,13 @@ def trained_as(checkpoint: str, training: str) -> str:
 
 
 def searched_point(design: dict[str, Any], images: int) -> Point:
-    """The point of a design of `search_space`."""
+    """The point of a design of `search_space`; one and the same where all windows are alike and that layout."""
     design = dict(design)
     training = design.pop(f"training {design['checkpoint']}", "plain")
+    windows = [name for name in design if name.startswith("window ")]
+    if len({design[name] for name in windows}) == 1:
+        (layout,) = {design.pop(name) for name in windows}
+        design["layout"] = "dense" if layout == "1x1" else layout
     return make_point({**design, "checkpoint": trained_as(design["checkpoint"], training)}, images)
 
 
@@ -99,11 +104,14 @@ def plot_front(found: pd.DataFrame) -> Figure:
         if name in set(found["layout"])
     ]
     figure.legend(handles=lines, loc="lower center", ncol=5, frameon=False, bbox_to_anchor=(0.5, 0.03))
-    best = found[found["fidelity"] == found["fidelity"].max()]
+    first, best = found[found["fidelity"] == 0], found[found["fidelity"] == found["fidelity"].max()]
     note = (
-        f"{origin(networks)}. {len(found)} designs tried (grey); coloured: on the front with a probability of 5 % or "
+        f"{origin(networks)}. {len(found)} designs tried (grey: {first['n'].max()} chips and {first['images'].max()} "
     )
-    note += f"more (filled: of half), {best['n'].max()} chips and {best['images'].max()} images; bars: 95 % intervals"
+    note += (
+        "images); coloured: on the front of all four objectives with a probability of 5 % or more (filled: of half),\n"
+    )
+    note += f"{best['n'].max()} chips and {best['images'].max()} images; bars: 95 % intervals"
     figure.text(0.01, 0.005, note, fontsize="x-small", color="0.3")
     figure.tight_layout(rect=(0, 0.16, 1, 1))
     return figure
@@ -138,9 +146,15 @@ def compare_searches(
 
     Returns:
         A row per sampler, repeat (its seed) and number of designs: share, and on_front, those found of the true front.
+
+    Raises:
+        SweepError: if a design of the space fails.
     """
     evaluate_all = evaluator(store)
-    truth = _qualities(evaluate_all(space.grid(), fidelity))
+    found = evaluate_all(space.grid(), fidelity)
+    if None in found:
+        raise SweepError(f"{found.count(None)} of {len(found)} designs failed: the true front is not known")
+    truth = _qualities(found)
     differ = np.ptp(truth, axis=0) > 0
     senses = [sense for sense, counts in zip(OBJECTIVES.values(), differ, strict=True) if counts]
     everything = truth[:, differ]

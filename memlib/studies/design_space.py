@@ -13,17 +13,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from memlib import train
-from memlib.claims import Claim, exactly
+from memlib.claims import Claim, above, below_times
 from memlib.pareto import mean_draws
 from memlib.points import Point
 from memlib.search import Fidelity, Known, climb
-from memlib.statistics import crossed_interval, difference_interval
+from memlib.statistics import Interval, crossed_interval, difference_interval
 from memlib.studies.design_rules import (
     COLORS,
     MARKERS,
     below,
     float_hits,
     formula_points,
+    fresh_losses,
     hits_of,
     points_text,
     sensitivity_parts,
@@ -40,7 +41,7 @@ COSTS = ("isaac_energy", "isaac_latency", "isaac_area", "li2022_energy", "li2022
 BITS = ("dac_bits", "adc_bits")
 #: What figures call the technologies.
 TITLES = {"isaac": "ISAAC", "li2022": "Li et al."}
-#: A design is recommended if it keeps to its target with this probability.
+#: A design is recommended if its mean over chips keeps to its target with this probability.
 SURE = 0.9
 #: Designs are looked at more closely if they may be what is sought with this probability.
 POSSIBLE = 0.05
@@ -58,15 +59,18 @@ def candidates(
     return [common | dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
 
 
+def losses_of(known: Known) -> np.ndarray:
+    """(seeds, images) what a design loses on each image against its float network: 1, 0, or -1 where it is better."""
+    return float_hits(known.design["checkpoint"], known.hits.shape[1]) - known.hits.astype(float)
+
+
 def loss_draws(known: Sequence[Known]) -> np.ndarray:
-    """(draws, designs) joint draws of the losses of one network's designs, against its float self."""
-    images = max(k.hits.shape[1] for k in known)
-    accuracy = mean_draws([float_hits(known[0].design["checkpoint"], images), *(k.hits for k in known)], 1000)
-    return accuracy[:, :1] - accuracy[:, 1:]
+    """(draws, designs) joint draws of the mean losses of designs, each on its own images."""
+    return mean_draws([losses_of(k) for k in known], 1000, bounds=(-1.0, 1.0))
 
 
 def cheapest_probability(known: Sequence[Known], keeps: np.ndarray, cost: str) -> np.ndarray:
-    """The probability of each design to be the cheapest of those that are good enough.
+    """The probability of each design to be the cheapest of those that are good enough, on average over chips.
 
     Args:
         keeps: (draws, designs) whether they are.
@@ -83,16 +87,27 @@ def recommended(known: Sequence[Known], keeps: np.ndarray, cost: str) -> int | N
 
 
 def study_candidates(
-    designs: Sequence[dict], store: Path, targets: Sequence[float], fidelities: Sequence[Fidelity]
+    designs: Sequence[dict],
+    store: Path,
+    targets: Sequence[float],
+    accuracies: Sequence[float],
+    fidelities: Sequence[Fidelity],
 ) -> list[Known]:
     """What is known of one network's candidates; those that may be the answer are known best.
 
-    A design is looked at more closely if it may be the cheapest of its layout for some target with a probability of
-    `POSSIBLE`, or would be recommended by what is known of it.
+    A design is looked at more closely if it may take the least energy of its layout for some target, or accuracy, with
+    a probability of `POSSIBLE`, or would be recommended by what is known of it.
     """
     evaluate_here = evaluator(store, ("accuracy", *COSTS))
     known = [k for k in evaluate_here(designs, fidelities[0]) if k]
+    spare = [float_accuracy(designs[0]["checkpoint"]) - least for least in accuracies]
+    targets = [*targets, *(loss for loss in spare if loss > 0)]
     return climb(known, evaluate_here, fidelities, POSSIBLE, lambda current: _wanted(current, targets))
+
+
+def float_accuracy(checkpoint: str) -> float:
+    """Of the float network, on the whole test set."""
+    return train.manifest_entry(checkpoint)["accuracy"]["test"]
 
 
 def _wanted(known: Sequence[Known], targets: Sequence[float]) -> np.ndarray:
@@ -117,22 +132,24 @@ def answer(known: Sequence[Known], targets: Sequence[float], technology: str) ->
 
     Returns:
         A row each: checkpoint, technology, rows, target, layout; cheapest, the probability that the cheapest of all
-        candidates is of this layout; and of the design (none if no candidate keeps to the target with a probability of
-        `SURE`) dac_bits, adc_bits, loss with low and high, keeps, its probability to keep to the target, energy,
-        latency, area, n and images.
+        candidates is of this layout; ratio, the least energy of this layout by that of the dense one, its median and
+        95 % interval over draws in which both have a design that keeps to the target; and of the design (none if no
+        candidate keeps to the target with a probability of `SURE`) dac_bits, adc_bits, loss with low and high, keeps,
+        its probability to keep to the target, energy, latency, area, n and images.
     """
     draws, rows, cost = loss_draws(known), [], f"{technology}_energy"
     for target in targets:
         keeps = draws <= target
         wins = cheapest_probability(known, keeps, cost)
+        ratios = _energy_ratios(known, keeps, cost)
         for layout, chosen in _by_layout(known).items():
             row = {name: known[0].design[name] for name in ("checkpoint", "rows")} | {"technology": technology}
             row |= {"target": target, "layout": layout, "cheapest": wins[chosen].sum()}
+            row |= dict(zip(RATIO, ratios[layout], strict=True))
             best = recommended([known[i] for i in chosen], keeps[:, chosen], cost)
             if best is not None:
                 design = known[chosen[best]]
-                float_network = float_hits(design.design["checkpoint"], design.hits.shape[1])
-                loss = difference_interval(float_network, design.hits)
+                loss = _loss(design)
                 row |= {"loss": loss.mean, "low": loss.low, "high": loss.high}
                 row |= {"keeps": keeps[:, chosen[best]].mean()} | _details(design, technology)
             rows.append(row)
@@ -140,8 +157,27 @@ def answer(known: Sequence[Known], targets: Sequence[float], technology: str) ->
 
 
 #: Columns of `answer`.
-ANSWER = ["checkpoint", "technology", "rows", "target", "layout", "cheapest", *BITS, "loss", "low", "high", "keeps"]
-ANSWER += [*QUANTITIES, "n", "images"]
+RATIO = ("ratio", "ratio_low", "ratio_high")
+ANSWER = ["checkpoint", "technology", "rows", "target", "layout", "cheapest", *RATIO, *BITS, "loss", "low", "high"]
+ANSWER += ["keeps", *QUANTITIES, "n", "images"]
+
+
+def _energy_ratios(known: Sequence[Known], keeps: np.ndarray, cost: str) -> dict[str, tuple[float, float, float]]:
+    """Of each layout, the least energy of what keeps to the target by that of the dense one: median, low and high."""
+    energies = np.where(keeps, [k.values[cost] for k in known], np.inf)
+    least = {layout: energies[:, chosen].min(1) for layout, chosen in _by_layout(known).items()}
+    found = {}
+    for layout, energy in least.items():
+        both = np.isfinite(energy) & np.isfinite(least.get("dense", np.full(len(energy), np.inf)))
+        if both.mean() < 0.5:
+            found[layout] = (np.nan,) * 3
+        else:
+            found[layout] = tuple(np.percentile(energy[both] / least["dense"][both], [50, 2.5, 97.5]))
+    return found
+
+
+def _loss(known: Known) -> Interval:
+    return difference_interval(float_hits(known.design["checkpoint"], known.hits.shape[1]), known.hits)
 
 
 def _details(known: Known, technology: str) -> dict[str, Any]:
@@ -158,7 +194,8 @@ def best_networks(known: Sequence[Known], accuracies: Sequence[float], technolog
         checkpoint, layout; cheapest, the probability that the cheapest of all is of this network and layout;
         accuracy with low and high, keeps, its probability to be reached; and as `answer` from there.
     """
-    draws, rows, cost = mean_draws([k.hits for k in known], 1000), [], f"{technology}_energy"
+    networks = np.array([float_accuracy(k.design["checkpoint"]) for k in known])
+    draws, rows, cost = networks - loss_draws(known), [], f"{technology}_energy"
     for least in accuracies:
         keeps = draws >= least
         best = recommended(known, keeps, cost)
@@ -167,12 +204,16 @@ def best_networks(known: Sequence[Known], accuracies: Sequence[float], technolog
             kind = {name: chosen.design[name] for name in ("checkpoint", "layout")}
             same = [all(k.design[name] == value for name, value in kind.items()) for k in known]
             row = {"technology": technology, "rows": chosen.design["rows"], "at_least": least, **kind}
-            i = crossed_interval(chosen.hits)
-            row |= {"cheapest": cheapest_probability(known, keeps, cost)[same].sum(), "accuracy": i.mean}
-            rows.append(
-                row | {"low": i.low, "high": i.high, "keeps": keeps[:, best].mean()} | _details(chosen, technology)
-            )
-    return pd.DataFrame(rows)
+            row |= {"cheapest": cheapest_probability(known, keeps, cost)[same].sum()}
+            loss, whole = _loss(chosen), networks[best]
+            row |= {"accuracy": whole - loss.mean, "low": whole - loss.high, "high": whole - loss.low}
+            rows.append(row | {"keeps": keeps[:, best].mean()} | _details(chosen, technology))
+    return pd.DataFrame(rows, columns=NETWORKS)
+
+
+#: Columns of `best_networks`.
+NETWORKS = ["technology", "rows", "at_least", "checkpoint", "layout", "cheapest", "accuracy", "low", "high", "keeps"]
+NETWORKS += [*BITS, *QUANTITIES, "n", "images"]
 
 
 def confirmed_designs(table: pd.DataFrame, checkpoints: Sequence[str], target: float, device: str) -> list[dict]:
@@ -183,26 +224,47 @@ def confirmed_designs(table: pd.DataFrame, checkpoints: Sequence[str], target: f
 
 
 def answer_claims(designs: Sequence[dict], results: pd.DataFrame, table: pd.DataFrame, target: float) -> list[Claim]:
-    """That the recommended designs keep to the target on fresh chips, and what they cost beside the dense one.
+    """That the recommended designs keep to the target on fresh chips, and layouts' energies beside the dense one's.
 
     Args:
         results: of the designs' points, as `sweep` returns them.
+        table: from `answer`.
     """
-    chips, found = len(results) // max(len(designs), 1), []
-    for number, design in enumerate(designs):
-        hits = hits_of(results.iloc[number * chips : (number + 1) * chips])
-        i = difference_interval(float_hits(design["checkpoint"], hits.shape[1]), hits)
-        found.append(below(f"{_name(design)} loses under {points_text(target)} on fresh chips", i, target))
-    chosen = table[(table["target"] == target) & table["checkpoint"].isin([d["checkpoint"] for d in designs])]
-    for (technology, checkpoint, rows), part in chosen.groupby(["technology", "checkpoint", "rows"], sort=False):
-        energy = part.set_index("layout")["energy"].dropna()
-        where = f"{label(checkpoint)}, {TITLES[technology]}, {rows} rows, at most {points_text(target)} lost"
-        for layout in energy.index.drop("dense", errors="ignore"):
-            if "dense" in energy:
-                ratio = float(energy[layout] / energy["dense"])
-                statement = f"the recommended {layout} design takes less energy than the recommended dense one"
-                found.append(exactly(f"{where}: {statement}", ratio, ratio < 1))
+    losses = fresh_losses(designs, results)
+    found = [
+        below(f"{_name(design)} loses under {points_text(target)} on fresh chips", i, target)
+        for design, (i, _) in zip(designs, losses, strict=True)
+    ]
+    checkpoints = [design["checkpoint"] for design in designs]
+    chosen = (table["target"] == target) & table["checkpoint"].isin(checkpoints) & (table["layout"] != "dense")
+    for row in table[chosen].dropna(subset=["ratio", "n"]).to_dict("records"):
+        where = f"{label(row['checkpoint'])}, {TITLES[row['technology']]}, {row['rows']} rows, {points_text(target)}"
+        statement = f"{where}: {row['layout']} takes less energy than dense, each with what it needs"
+        ratio = Interval(*(row[name] for name in RATIO), int(row["n"]), int(row["images"]))
+        found.append(below_times(statement, ratio))
     return found
+
+
+def network_claims(table: pd.DataFrame, results: pd.DataFrame) -> list[Claim]:
+    """That the networks' recommended designs reach their accuracy on fresh chips.
+
+    Args:
+        table: from `best_networks`.
+        results: of the points of `network_designs`, as `sweep` returns them.
+    """
+    designs, found = table.to_dict("records"), []
+    chips = len(results) // max(len(designs), 1)
+    for number, row in enumerate(designs):
+        i = crossed_interval(hits_of(results.iloc[number * chips : (number + 1) * chips]))
+        statement = f"{_name(row)}, {TITLES[row['technology']]}: over {100 * row['at_least']:g} % right on fresh chips"
+        found.append(above(statement, i, row["at_least"]))
+    return found
+
+
+def network_designs(table: pd.DataFrame, device: str) -> list[dict]:
+    """The designs of `best_networks`, one for each row."""
+    names = ["checkpoint", "layout", "rows", *BITS]
+    return [{**design, "device": device} for design in table[names].to_dict("records")]
 
 
 def _name(design: dict[str, Any]) -> str:

@@ -31,7 +31,7 @@ from memlib.validate import fail
 INPUT_SHAPE = (3, 32, 32)
 #: Tiles of a layer that say what wires cost.
 SAMPLED_TILES = 8
-#: Test images that the array power is measured on; it is a thousandth of the whole energy.
+#: Test images that the arrays' power is measured on: some percent of the energy at most, but most of an MLP's.
 POWER_IMAGES = 32
 #: The layout in which convolutions have the window that `WINDOW` says for the size of their output map.
 PER_LAYER = "windows"
@@ -155,10 +155,12 @@ def device_of(name: str) -> Device:
     return Device.preset(fields.pop("device")).replace(**fields)
 
 
+@lru_cache(maxsize=256)
 def cell_error(checkpoint: str, device: Device, seed: int = 0) -> float:
     """The root mean square error of a network's cells, relative to g_on - g_off: the severity of all effects together.
 
     Of all cells that hold a weight, each layer with equal weight; static errors and read noise are added in quadrature.
+    What all cells have in common, such as drift, counts like what each has of its own.
     """
     squares = []
     for name, layer in matrix_layers(_model(checkpoint), ()).items():
