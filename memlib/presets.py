@@ -160,7 +160,7 @@ PAPER: dict[str, dict[str, Any]] = {
         "search_points": 100,
         "search_images": 500,
         "search_seeds": 3,
-        "answer_checkpoints": [*EQUALS, *LARGEST[:2], *LARGEST[3:]],
+        "answer_checkpoints": [ORDINARY[1], "vgg8-cifar10", "resnet20-cifar10", "mlp-cifar10"],
         "answer_device": "ihp_hfo2",
         "answer_layouts": ["dense", "sparse", "2x2", "4x4"],
         "answer_rows": [64, 256],

@@ -131,8 +131,11 @@ def test_rules_give_the_largest_tile_and_its_smallest_adc():
 def test_rules_are_checked_by_their_own_chips():
     choices = ["ihp_hfo2", "cmo_hfox, 1 day"], [0.05], [0.0, 0.5], [32, 128], [3, 4, 5, 6]
     table = rules.rules({NETWORK: found_formula()}, relied_on(0.05), *choices)
-    assert (rules.claimed(table, [NETWORK], 0.5)["r_wire"] == 0.5).any()
-    assert rules.claimed(table.assign(layout="sparse"), [NETWORK], 0.5)["r_wire"].unique().tolist() == [0.0]
+    for layout, targets in (("dense", {0.01, 0.05}), ("4x4", {0.05}), ("sparse", set())):
+        both = pd.concat([table.assign(layout=layout, target=t, rows=32) for t in (0.01, 0.05)])
+        chosen = rules.claimed(both, [NETWORK], 0.5)
+        assert set(chosen[chosen["r_wire"] == 0.5]["target"]) == targets
+        assert set(chosen[chosen["r_wire"] == 0]["target"]) == {0.01, 0.05}
     assert rules.claimed(table, ["vgg8-digits"], 0.5).empty
     assert rules.checked(table[:0], pd.DataFrame()).empty
     points = rules.rule_points(table, 5000)
@@ -272,15 +275,17 @@ def test_the_best_network_is_the_cheapest_that_surely_reaches_an_accuracy(monkey
     assert found["cheapest"].tolist() == pytest.approx([1.0] * 3, abs=0.1)
     nothing = study.best_networks([cheap], [0.97], "isaac")
     assert list(nothing) == study.NETWORKS
-    assert study.network_claims(nothing, pd.DataFrame()) == []
-    designs = study.network_designs(found.reset_index(), "ihp_hfo2")
+    assert study.network_claims(nothing, [], pd.DataFrame()) == []
+    found = pd.concat([found.reset_index(), found.reset_index()[1:].assign(technology="li2022")])  # two designs twice
+    designs = study.network_designs(found, "ihp_hfo2")
+    assert len(designs) == 3
     results = made_up(
         [searching.searched_point(d, 5000) for d in designs],
         lambda _: range(10),
         lambda p: 0.8 + 0.05 * (p["layout"] == "4x4"),
     )
-    verdicts = [claim.verdict for claim in study.network_claims(found.reset_index(), results)]
-    assert verdicts == ["confirmed", "undecided", "refuted"]
+    verdicts = [claim.verdict for claim in study.network_claims(found, designs, results)]
+    assert verdicts == ["confirmed", "undecided", "refuted", "undecided", "refuted"]
 
 
 def test_a_network_without_convolutions_has_one_layout():

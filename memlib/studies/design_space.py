@@ -39,6 +39,8 @@ __all__ = ["evaluate"]
 COSTS = ("isaac_energy", "isaac_latency", "isaac_area", "li2022_energy", "li2022_latency", "li2022_area")
 #: What the answer says of a design beside its network, layout and tile.
 BITS = ("dac_bits", "adc_bits")
+#: What tells the answer's designs from each other.
+NAMED = ("checkpoint", "layout", "rows", *BITS)
 #: What figures call the technologies.
 TITLES = {"isaac": "ISAAC", "li2022": "Li et al."}
 #: A design is recommended if its mean over chips keeps to its target with this probability.
@@ -219,7 +221,7 @@ NETWORKS += [*BITS, *QUANTITIES, "n", "images"]
 def confirmed_designs(table: pd.DataFrame, checkpoints: Sequence[str], target: float, device: str) -> list[dict]:
     """The answer's designs that fresh chips confirm, by the energy of ISAAC's circuits."""
     chosen = table["checkpoint"].isin(checkpoints) & (table["target"] == target) & (table["technology"] == "isaac")
-    found = table[chosen].dropna(subset=["adc_bits"])[["checkpoint", "layout", "rows", *BITS]]
+    found = table[chosen].dropna(subset=["adc_bits"])[list(NAMED)]
     return [{**design, "device": device} for design in found.astype(dict.fromkeys(BITS, int)).to_dict("records")]
 
 
@@ -245,26 +247,27 @@ def answer_claims(designs: Sequence[dict], results: pd.DataFrame, table: pd.Data
     return found
 
 
-def network_claims(table: pd.DataFrame, results: pd.DataFrame) -> list[Claim]:
-    """That the networks' recommended designs reach their accuracy on fresh chips.
+def network_designs(table: pd.DataFrame, device: str) -> list[dict]:
+    """The different designs of `best_networks`."""
+    found = table[list(NAMED)].drop_duplicates()
+    return [{**design, "device": device} for design in found.to_dict("records")]
+
+
+def network_claims(table: pd.DataFrame, designs: Sequence[dict], results: pd.DataFrame) -> list[Claim]:
+    """That the networks' recommended designs reach their accuracy on fresh chips: one for each row.
 
     Args:
         table: from `best_networks`.
-        results: of the points of `network_designs`, as `sweep` returns them.
+        designs: its `network_designs`.
+        results: of the designs' points, as `sweep` returns them.
     """
-    designs, found = table.to_dict("records"), []
-    chips = len(results) // max(len(designs), 1)
-    for number, row in enumerate(designs):
-        i = crossed_interval(hits_of(results.iloc[number * chips : (number + 1) * chips]))
+    chips, found = len(results) // max(len(designs), 1), []
+    for row in table.to_dict("records"):
+        (number,) = (i for i, design in enumerate(designs) if all(row[name] == design[name] for name in NAMED))
+        accuracy = crossed_interval(hits_of(results.iloc[number * chips : (number + 1) * chips]))
         statement = f"{_name(row)}, {TITLES[row['technology']]}: over {100 * row['at_least']:g} % right on fresh chips"
-        found.append(above(statement, i, row["at_least"]))
+        found.append(above(statement, accuracy, row["at_least"]))
     return found
-
-
-def network_designs(table: pd.DataFrame, device: str) -> list[dict]:
-    """The designs of `best_networks`, one for each row."""
-    names = ["checkpoint", "layout", "rows", *BITS]
-    return [{**design, "device": device} for design in table[names].to_dict("records")]
 
 
 def _name(design: dict[str, Any]) -> str:
