@@ -2,9 +2,9 @@
 
 Accuracies may differ by two images, since the rounding of converters amplifies the last digits of different processors,
 and the ends of their intervals by 0.1. Tolerances follow from accuracies and are not compared: two images may move them
-anywhere. Nor is what follows from a fit or a search, which an image more may lead elsewhere: of those tables only the
-columns are compared. Other numbers that are not whole may differ by a thousandth. What ngspice says is missing where it
-is not installed. Everything else must be equal.
+anywhere. Nor is what follows from a fit or a search, which an image more may lead elsewhere: of those tables, only the
+columns are compared, and the costs of the designs that both have. Other numbers that are not whole may differ by a
+thousandth. What ngspice says is missing where it is not installed. Everything else must be equal.
 """
 
 import shutil
@@ -19,6 +19,10 @@ LED = {
     for part in ("", *(f"_{name}" for name in ("answer", "checked", "coefficients", "errors", "networks", "search")))
 }
 LED |= {"09_design_space_sensitivity", "09_design_space_table"}
+#: What tells designs from each other, beside windows and trainings.
+DESIGN = ("checkpoint", "technology", "device", "r_wire", "layout", "rows", "dac_bits", "adc_bits", "unused")
+DESIGN += ("recalibration",)
+COSTS = ("energy", "latency", "area")
 #: Columns that fits make.
 FITTED = {"error", "formula", "linear"}
 
@@ -30,7 +34,7 @@ def differences(expected: Path, found: Path) -> list[str]:
     if list(a.columns) != list(b.columns) or (a.shape != b.shape and not led):
         return [f"{expected.name}: {a.shape} table of {list(a.columns)} expected, {b.shape} of {list(b.columns)} found"]
     if led:
-        return []
+        return _cost_differences(expected.name, a, b)
     ignored = FITTED if {*a.columns} >= FITTED else {"tolerance", "low", "high"} if "tolerance" in a else set()
     result, compared = [], [column for column in a.columns if column not in ignored]
     for column in compared:
@@ -45,6 +49,20 @@ def differences(expected: Path, found: Path) -> list[str]:
         result += [
             f"{expected.name}: row {i}, {column}: {a[column][i]} expected, {b[column][i]} found" for i in a[wrong].index
         ]
+    return result
+
+
+def _cost_differences(name: str, a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
+    """What differs by more than a thousandth in the costs of the same designs."""
+    keys = [column for column in a if column in DESIGN or column.startswith(("window ", "training "))]
+    costs = [column for column in a if column.endswith(COSTS)]
+    if not keys or not costs:
+        return []
+    a, b = (t.dropna(subset=costs).fillna(dict.fromkeys(keys, "none")).drop_duplicates(keys) for t in (a, b))
+    both, result = a.merge(b, on=keys, suffixes=("", " found")), []
+    for cost in costs:
+        wrong = both[(both[cost] - both[f"{cost} found"]).abs() > 1e-3 * both[cost]]
+        result += [f"{name}: {cost} of {dict(row[keys])}: another" for _, row in wrong.iterrows()]
     return result
 
 

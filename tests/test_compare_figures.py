@@ -61,10 +61,12 @@ def test_missing_tables_are_noticed(tmp_path):
 
 
 def test_what_fits_and_searches_make_may_be_anywhere_but_their_columns_may_not(tmp_path):
-    """Other designs may be found; the losses that a formula is fitted to must be the same."""
+    """Other designs may be found; the same ones cost the same, and losses that a formula is fitted to are the same."""
     fit = TABLE | {"loss": [0.1, 0.2], "error": [0.0, 0.0], "formula": [0.1, 0.2], "linear": [0.1, 0.2]}
     cases = (
-        ("09_design_space_answer", TABLE, {"rows": [128, 256]}, 0),
+        ("09_design_space_answer", TABLE, {"rows": [128, 256], "energy": [1, 1]}, 0),
+        ("09_design_space_answer", TABLE, {"rows": [32, 256], "energy": [2e-6, 1], "accuracy": [0.1, 0.1]}, 0),
+        ("09_design_space_answer", TABLE, {"rows": [32, 256], "energy": [2.1e-6, 1]}, 1),
         ("09_design_space_answer", TABLE, {"more": [1, 2]}, 1),
         ("09_design_space_formula", fit, {"formula": [0.5, 0.6], "loss": [0.11, 0.2]}, 0),
         ("09_design_space_formula", fit, {"loss": [0.2, 0.2]}, 1),
