@@ -1,7 +1,6 @@
 """Variance-based sensitivity: which choice, alone or together with others, makes results differ, by SALib."""
 
 from collections.abc import Mapping as MappingType, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,49 +8,15 @@ import pandas as pd
 from SALib.analyze import sobol as analysis
 from SALib.sample import sobol as sampling
 
-from memlib.validate import fail, is_number, whole
+from memlib.space import Axis
+from memlib.validate import fail, whole
 
 
-@dataclass(frozen=True)
-class Factor:
-    """What varies, evenly: over listed values, or a range."""
-
-    values: Sequence[Any] | None = None
-    low: float | None = None
-    high: float | None = None
-    log: bool = False  #: evenly in the logarithm
-
-    def __post_init__(self) -> None:
-        if (self.values is None) == (self.low is None or self.high is None):
-            fail("factor", self, "either values, or low and high")
-        if self.values is not None:
-            if self.low is not None or self.high is not None or self.log:
-                fail("factor", self, "either values, or low and high")
-            if isinstance(self.values, str) or not isinstance(self.values, Sequence) or len(self.values) < 2:
-                fail("values", self.values, "a list of at least two values")
-            return
-        for name in ("low", "high"):
-            if not is_number(getattr(self, name)):
-                fail(name, getattr(self, name), "a number")
-        if not self.low < self.high:
-            fail("low", self.low, f"below high={self.high!r}")
-        if self.log and self.low <= 0:
-            fail("low", self.low, "above 0 on a logarithmic scale")
-
-    def at(self, share: float) -> Any:
-        """The value below which so much of the factor lies; `share` is from 0 to 1."""
-        if self.values is not None:
-            return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
-        if self.log:
-            return float(np.exp(np.log(self.low) + share * np.log(self.high / self.low)))
-        return float(self.low + share * (self.high - self.low))
-
-
-def design(factors: MappingType[str, Factor], n: int, seed: int = 0) -> list[dict[str, Any]]:
+def design(factors: MappingType[str, Axis], n: int, seed: int = 0) -> list[dict[str, Any]]:
     """The points at which a function must be known: Saltelli's scheme over a scrambled Sobol sequence.
 
     Args:
-        factors: by name, at least two.
+        factors: what varies, evenly, by name; at least two, none of which depends on another.
         n: base points, a power of two; intervals shrink as 1/sqrt(n).
         seed: of the scrambling.
 
@@ -59,7 +24,7 @@ def design(factors: MappingType[str, Factor], n: int, seed: int = 0) -> list[dic
         n (2 D + 2) points for D factors. Where factors list values, some are equal.
 
     Raises:
-        ValueError: for fewer than two factors, or an n that is no power of two.
+        ValueError: for fewer than two factors, one with a condition or a single value, or an n that is no power of two.
     """
     _check(factors)
     whole("n", n, 2)
@@ -71,7 +36,7 @@ def design(factors: MappingType[str, Factor], n: int, seed: int = 0) -> list[dic
 
 
 def indices(
-    factors: MappingType[str, Factor], values: Sequence[float], resamples: int = 1000, seed: int = 0
+    factors: MappingType[str, Axis], values: Sequence[float], resamples: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
     """Shares of the variance of a function's values, each with its 95 % interval.
 
@@ -116,10 +81,13 @@ def _row(kind: str, name: str, other: str, index: float, half: float) -> dict[st
     return {"kind": kind, "factor": name, "other": other, "index": index, "low": index - half, "high": index + half}
 
 
-def _check(factors: MappingType[str, Factor]) -> None:
+def _check(factors: MappingType[str, Axis]) -> None:
     if len(factors) < 2:
         fail("factors", list(factors), "at least two")
+    for name, axis in factors.items():
+        if axis.when or (axis.values is not None and len(axis.values) < 2):
+            fail(f"factor {name!r}", axis, "without a condition, and of at least two values")
 
 
-def _problem(factors: MappingType[str, Factor]) -> dict[str, Any]:
+def _problem(factors: MappingType[str, Axis]) -> dict[str, Any]:
     return {"num_vars": len(factors), "names": list(factors), "bounds": [[0, 1]] * len(factors)}

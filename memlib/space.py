@@ -6,6 +6,7 @@ from collections.abc import Mapping as MappingType, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from optuna.trial import Trial
 
 from memlib.validate import fail, is_number, yes_or_no
@@ -61,6 +62,14 @@ class Axis:
     def ordered(self) -> bool:
         """Whether it lists numbers in rising order."""
         return all(map(is_number, self.values or ["none"])) and list(self.values) == sorted(self.values)
+
+    def at(self, share: float) -> Any:
+        """The value below which so much of the axis lies; `share` is from 0 to 1."""
+        if self.values is not None:
+            return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
+        low, high = (math.ceil(self.low), math.floor(self.high) + 1) if self.whole else (self.low, self.high)
+        value = float(np.exp(np.log(low) + share * np.log(high / low)) if self.log else low + share * (high - low))
+        return min(int(value), high - 1) if self.whole else value
 
     def suggest(self, name: str, trial: Trial) -> Any:
         """The value that Optuna proposes."""

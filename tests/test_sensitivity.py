@@ -2,9 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from memlib.sensitivity import Factor, design, indices
+from memlib.sensitivity import design, indices
+from memlib.space import Axis
 
-ANGLES = {name: Factor(low=-np.pi, high=np.pi) for name in ("x", "y", "z")}
+ANGLES = {name: Axis(low=-np.pi, high=np.pi) for name in ("x", "y", "z")}
 
 
 def ishigami(point: dict) -> float:
@@ -40,7 +41,7 @@ def test_known_indices_are_recovered():
 
 
 def test_a_product_is_all_interaction():
-    centred = {"a": Factor(low=-1.0, high=1.0), "b": Factor(low=-2.0, high=2.0), "idle": Factor([0, 1])}
+    centred = {"a": Axis(low=-1.0, high=1.0), "b": Axis(low=-2.0, high=2.0), "idle": Axis([0, 1])}
     table = found(centred, lambda p: p["a"] * p["b"], 1024)
     ones = {("total", "a"), ("total", "b"), ("second", "a", "b")}
     for key, row in table.items():
@@ -58,7 +59,7 @@ def test_intervals_cover_the_truth():
 
 def test_listed_values_and_logarithms_by_hand():
     # variances: of 0, 1, 5 it is 14/3, of an exponent spread evenly over 2 decades (2^2)/12
-    factors = {"step": Factor([0, 1, 5]), "severity": Factor(low=0.01, high=1.0, log=True)}
+    factors = {"step": Axis([0, 1, 5]), "severity": Axis(low=0.01, high=1.0, log=True)}
     table = found(factors, lambda p: p["step"] + np.log10(p["severity"]), 1024)
     parts = np.array([14 / 3, 1 / 3]) / (14 / 3 + 1 / 3)
     for name, part in zip(factors, parts, strict=True):
@@ -67,7 +68,7 @@ def test_listed_values_and_logarithms_by_hand():
 
 
 def test_values_lie_where_the_factor_says():
-    factors = {"a": Factor(["x", "y"]), "b": Factor(low=1.0, high=100.0, log=True), "c": Factor(low=-1.0, high=1.0)}
+    factors = {"a": Axis(["x", "y"]), "b": Axis(low=1.0, high=100.0, log=True), "c": Axis(low=-1.0, high=1.0)}
     points = pd.DataFrame(design(factors, 64))
     assert len(points) == 64 * 8
     assert (points["a"] == "x").mean() == pytest.approx(0.5, abs=0.02)
@@ -89,12 +90,8 @@ def test_the_same_seed_gives_the_same_and_global_random_state_is_left_alone():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: Factor(), "either values, or low and high"),
-        (lambda: Factor([1, 2], log=True), "either values, or low and high"),
-        (lambda: Factor(low=0, high=float("nan")), "high=nan: must be a number"),
-        (lambda: Factor([1]), r"values=\[1\]: must be a list of at least two values"),
-        (lambda: Factor(low=1, high=1), "low=1: must be below high=1"),
-        (lambda: Factor(low=-1, high=1, log=True), "low=-1: must be above 0 on a logarithmic scale"),
+        (lambda: design({"a": Axis([1]), "b": Axis([1, 2])}, 2), "factor 'a'=.*: must be without a condition, and of"),
+        (lambda: design({"a": Axis([1, 2]), "b": Axis([1, 2], when={"a": [1]})}, 2), "factor 'b'"),
         (lambda: design(ANGLES, 48), "n=48: must be a power of two"),
         (lambda: design({"x": ANGLES["x"]}, 4), r"factors=\['x'\]: must be at least two"),
         (lambda: design(ANGLES, 4, seed=-1), "seed=-1"),

@@ -52,6 +52,13 @@ def test_numbers_in_rising_order_are_a_scale_and_others_are_not():
     }
 
 
+def test_shares_of_an_axis():
+    assert [Axis(["a", "b"]).at(share) for share in (0, 0.49, 0.5, 1)] == ["a", "a", "b", "b"]
+    assert Axis(low=1.0, high=3.0).at(0.25) == 1.5
+    assert Axis(low=0.01, high=1.0, log=True).at(0.5) == pytest.approx(0.1)
+    assert [Axis(low=1.5, high=4.2, whole=True).at(share) for share in (0, 0.32, 0.34, 0.99, 1)] == [2, 2, 3, 4, 4]
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

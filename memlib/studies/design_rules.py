@@ -18,7 +18,7 @@ from memlib.accuracy import correct
 from memlib.claims import Claim
 from memlib.device import Device
 from memlib.points import Point
-from memlib.sensitivity import Factor
+from memlib.space import Axis
 from memlib.statistics import Interval, difference_interval, unpack
 from memlib.studies.designs import cell_error, costs, device_of, make_point, share_per_ohm
 from memlib.studies.effects import CHANCE
@@ -366,14 +366,14 @@ def plot_formula(predicted: pd.DataFrame) -> Figure:
 # Sensitivity
 
 #: What varies, and how figures call it.
-FACTORS: dict[str, tuple[Factor, str]] = {
-    "program_error": (Factor(low=0.003, high=0.06, log=True), "programming error"),
-    "stuck_on": (Factor(low=1e-5, high=1e-3, log=True), "cells stuck at LRS"),
-    "read_noise": (Factor(low=0.01, high=0.2, log=True), "read noise"),
-    "rows": (Factor([32, 64, 128, 256, 512]), "tile rows"),
-    "dac_bits": (Factor([3, 4, 5, 6, 7, 8]), "DAC bits"),
-    "adc_bits": (Factor([3, 4, 5, 6, 7, 8]), "ADC bits"),
-    "chip": (Factor(list(range(10))), "which chip"),
+FACTORS: dict[str, tuple[Axis, str]] = {
+    "program_error": (Axis(low=0.003, high=0.06, log=True), "programming error"),
+    "stuck_on": (Axis(low=1e-5, high=1e-3, log=True), "cells stuck at LRS"),
+    "read_noise": (Axis(low=0.01, high=0.2, log=True), "read noise"),
+    "rows": (Axis([32, 64, 128, 256, 512]), "tile rows"),
+    "dac_bits": (Axis([3, 4, 5, 6, 7, 8]), "DAC bits"),
+    "adc_bits": (Axis([3, 4, 5, 6, 7, 8]), "ADC bits"),
+    "chip": (Axis(list(range(10))), "which chip"),
 }
 CHOICES = {name: factor for name, (factor, _) in FACTORS.items()}
 
