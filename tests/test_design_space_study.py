@@ -230,6 +230,8 @@ def test_the_answer_is_the_cheapest_sure_design_of_each_layout():
     assert found.loc[0.05, "dense"]["cheapest"] > 0.95
     assert found.loc[0.2, "4x4"][["adc_bits", "energy", "cheapest"]].tolist() == [3, 0.5, 1.0]
     assert len(study.plot_answer(found.reset_index()).axes) == 2
+    both = study.answers({64: {NETWORK: designs}, 256: {NETWORK: designs[:1]}}, [0.05, 0.2])
+    assert both["technology"].value_counts().to_dict() == {"isaac": 6, "li2022": 6}
     none = study.answer(designs[:1], [0.01], "isaac")
     assert none[["rows", "cheapest", "energy"]].isna().to_numpy().tolist() == [[False, False, True]]
     assert study.confirmed_designs(none, [NETWORK], 0.01, "ihp_hfo2") == []

@@ -107,6 +107,36 @@ def study_candidates(
     return climb(known, evaluate_here, fidelities, POSSIBLE, lambda current: _wanted(current, targets))
 
 
+def study_networks(
+    checkpoints: Sequence[str],
+    rows: Sequence[int],
+    device: str,
+    layouts: Sequence[str],
+    dac_bits: Sequence[int],
+    adc_bits: Sequence[int],
+    store: Path,
+    *goals: Any,
+) -> dict[int, dict[str, list[Known]]]:
+    """By rows of the tiles and network, what is known of the candidates; `goals` are the last of `study_candidates`."""
+    return {
+        size: {c: study_candidates(candidates(c, device, layouts, size, dac_bits, adc_bits), store, *goals)
+               for c in checkpoints}
+        for size in rows
+    }  # fmt: skip
+
+
+def answers(studied: dict[int, dict[str, list[Known]]], targets: Sequence[float]) -> pd.DataFrame:
+    """`answer` for all of `study_networks` and both technologies, one below another."""
+    parts = [known for networks in studied.values() for known in networks.values()]
+    return pd.concat([answer(known, targets, t) for known in parts for t in TITLES], ignore_index=True)
+
+
+def all_best_networks(studied: dict[int, dict[str, list[Known]]], accuracies: Sequence[float]) -> pd.DataFrame:
+    """`best_networks` for all of `study_networks` and both technologies, one below another."""
+    sizes = [[k for known in networks.values() for k in known] for networks in studied.values()]
+    return pd.concat([best_networks(known, accuracies, t) for known in sizes for t in TITLES], ignore_index=True)
+
+
 def float_accuracy(checkpoint: str) -> float:
     """Of the float network, on the whole test set."""
     return train.manifest_entry(checkpoint)["accuracy"]["test"]
