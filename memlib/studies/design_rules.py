@@ -252,15 +252,16 @@ def _designs(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def claimed(table: pd.DataFrame, checkpoints: Sequence[str], r_wire: float) -> pd.DataFrame:
-    """The rules that are checked: without wires all, and with wires of `r_wire`, ohm, what can be afforded.
+    """The rules that are checked, as chips of other layouts than the dense take long, and with wires minutes each.
 
-    That is the dense layout, in which wires were fitted, and for one network and the largest loss windows too. A sparse
-    chip with wires takes minutes.
+    All of the dense layout; of others those for the largest loss, without wires, and of the first network windows with
+    wires too. Wires are of `r_wire`, ohm.
     """
     dense, largest = table["layout"] == "dense", table["target"] == table["target"].max()
-    window = (table["layout"] != "sparse") & largest & (table["checkpoint"] == checkpoints[0])
-    wired = (table["r_wire"] == r_wire) & (dense | window)
-    return table[table["checkpoint"].isin(checkpoints) & ((table["r_wire"] == 0) | wired)].dropna(subset=["rows"])
+    wired, window = table["r_wire"] == r_wire, table["layout"] != "sparse"
+    others = largest & (~wired | (window & (table["checkpoint"] == checkpoints[0])))
+    chosen = table["checkpoint"].isin(checkpoints) & (wired | (table["r_wire"] == 0)) & (dense | others)
+    return table[chosen].dropna(subset=["rows"])
 
 
 def rule_points(table: pd.DataFrame, images: int) -> list[Point]:
