@@ -3,15 +3,15 @@
 The device, the converters and the wires are taken for independent sources of error, whose squares add up (fitted to
 ResNet-20 and VGG-8, the exponent comes out at 1.9 to 2.5; a sum of wires and the other errors fits half as well):
 
-    error^2 = (severity/half)^2 + 4^(bits + growth log2(rows/128) - adc_bits) + (share/wires)^2 + rest^2
+    error^2 = (severity/half)^2 + 4^(bits + growth log2(rows/128) - adc_bits) + (wire_share/wires)^2 + rest^2
     loss    = most / (1 + error^-slope)
 
-severity is the root mean square error of a cell, relative to g_on - g_off; share the part of the current that wires
-cost, to first order (`parasitics.lost_share`); most is what can be lost, the float network's accuracy less chance. Each
-layout has its own half, the severity at which perfect converters and wires lose half of that, and bits, at which a
-perfect device does so on tiles of 128 rows. wires is the share that does so by itself. slope says how steeply it is
-lost, growth how many bits more a tile of twice the rows needs, and rest what is left with a perfect device, ADC and
-wires: DACs, and the range of the ADC, which cuts the largest currents off.
+severity is the root mean square error of a cell, relative to g_on - g_off; wire_share the part of the current that
+wires cost, to first order (`parasitics.lost_share`); most is what can be lost, the float network's accuracy less
+chance. Each layout has its own half, the severity at which perfect converters and wires lose half of that, and bits, at
+which a perfect device does so on tiles of 128 rows. wires is the share that does so by itself. slope says how steeply
+it is lost, growth how many bits more a tile of twice the rows needs, and rest what is left with a perfect device, ADC
+and wires: DACs, and the range of the ADC, which cuts the largest currents off.
 """
 
 import itertools
@@ -27,7 +27,7 @@ from memlib.statistics import Interval
 from memlib.validate import fail, in_range, whole
 
 #: Of a design, which the formula is a function of.
-INPUTS = ("layout", "severity", "rows", "adc_bits", "share")
+INPUTS = ("layout", "severity", "rows", "adc_bits", "wire_share")
 #: A loss is not taken for more exact than this, so that the near-perfect designs do not decide alone.
 FLOOR = 0.01
 #: Bounds of ln half, bits, slope, growth, rest and ln wires: far beyond what any network shows.
@@ -78,14 +78,18 @@ class Formula:
         return np.stack([_loss(row, inputs, self.most) for row in self.resampled])
 
     def _inputs(self, designs: pd.DataFrame) -> tuple[np.ndarray, ...]:
-        if "wires" not in self.names and (designs["share"] > 0).any():
-            fail("share", float(designs["share"].max()), "0, as no design that the formula was fitted to has wires")
+        if "wires" not in self.names and (designs["wire_share"] > 0).any():
+            fail(
+                "wire_share",
+                float(designs["wire_share"].max()),
+                "0, as no design that the formula was fitted to has wires",
+            )
         return _inputs(designs, self.layouts)
 
 
 @dataclass(frozen=True)
 class Linear:
-    """What the formula is measured against: ln odds of the loss, linear in ln severity, ln rows, bits and share."""
+    """What the formula is measured against: ln odds of the loss, linear in ln severity, ln rows, bits and wire share."""
 
     layouts: tuple[str, ...]
     most: float
@@ -150,7 +154,7 @@ def held_out(designs: pd.DataFrame, most: float, folds: int = 5, seed: int = 0, 
 
 def _folds(designs: pd.DataFrame, folds: int, seed: int) -> np.ndarray:
     order = np.random.default_rng(seed).permutation(len(designs))
-    kinds = pd.factorize(pd.Series(zip(designs["layout"], designs["share"] > 0, strict=True)))[0][order]
+    kinds = pd.factorize(pd.Series(zip(designs["layout"], designs["wire_share"] > 0, strict=True)))[0][order]
     fold = np.empty(len(designs), int)
     fold[order[np.argsort(kinds, kind="stable")]] = np.arange(len(designs)) % folds
     return fold
@@ -177,8 +181,8 @@ def _check(designs: pd.DataFrame, most: float) -> tuple[str, ...]:
     in_range("most", most, 0.01, 1, "a fraction of all images")
     layouts = tuple(dict.fromkeys(designs["layout"]))
     least = 2 * len(layouts) + len(SHARED) + 1
-    if (designs["share"] < 0).any():
-        fail("share", float(designs["share"].min()), "at least 0")
+    if (designs["wire_share"] < 0).any():
+        fail("wire_share", float(designs["wire_share"].min()), "at least 0")
     for name in ("loss", "error"):
         if not np.isfinite(designs[name]).all():
             fail(name, designs[name].tolist(), "finite; a standard error needs two chips and two images")
@@ -216,7 +220,7 @@ def _linear(parameters: np.ndarray, inputs: tuple[np.ndarray, ...], most: float)
 def _best_start(designs: pd.DataFrame, layouts: tuple[str, ...], most: float) -> np.ndarray:
     """Of a few values that all layouts share, those that fit best."""
     inputs, loss, n = _inputs(designs, layouts), designs["loss"].to_numpy(), len(layouts)
-    wires = [math.log(0.1)] * bool((designs["share"] > 0).any())
+    wires = [math.log(0.1)] * bool((designs["wire_share"] > 0).any())
     pairs = itertools.product((0.01, 0.03, 0.1, 0.3), (2, 4, 6))
     starts = [np.array([*[math.log(half)] * n, *[bits] * n, 3.0, 0.0, 0.2, *wires]) for half, bits in pairs]
     return min(starts, key=lambda p: float(((_loss(p, inputs, most) - loss) ** 2).sum()))

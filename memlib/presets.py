@@ -235,7 +235,7 @@ SMOKE_LIMITS_OF: dict[str, dict[str, int]] = {
     "09_design_space": {
         "formula_checkpoints": 1,
         "formula_designs": 15,
-        "wired_designs": 6,
+        "wired_designs": 12,
         "severities": 3,
         "device_seeds": 2,
         "sensitivity_checkpoints": 1,

@@ -25,7 +25,7 @@ from memlib.space import Design, Space
 from memlib.statistics import Interval, crossed_interval, seed_interval, unpack
 from memlib.store import Store
 from memlib.sweep import SweepError, sweep
-from memlib.validate import fail, in_range, one_of, positive, whole
+from memlib.validate import fail, in_range, is_number, one_of, positive, whole
 
 SAMPLERS = ("tpe", "nsga2", "random")
 #: The objective that is uncertain, of which a result holds the right and wrong answers.
@@ -103,7 +103,9 @@ class Evaluator:
 
     def _known(self, design: Design, rows: list[dict[str, Any]], fidelity: Fidelity, number: int) -> Known:
         for name in self.objectives:
-            one_of("objective", name, rows[0])
+            one_of("objective", name, [key for key, value in rows[0].items() if is_number(value)])
+        if fidelity.seeds < 2 and "correct" not in rows[0]:
+            fail("seeds", fidelity.seeds, "at least 2, where results hold no answers to single images, `correct`")
         values = {name: float(np.mean([row[name] for row in rows])) for name in self.objectives}
         # without answers to single images, chips alone vary
         hits = [unpack(row["correct"], fidelity.images) if "correct" in row else [row[ACCURACY]] for row in rows]
@@ -129,7 +131,8 @@ def search(
 
     Args:
         space: of all designs.
-        evaluate: as of `sweep`; returns the objectives, and `correct`, the answers as `statistics.pack` has them.
+        evaluate: as of `sweep`; returns the objectives, and `correct`, the answers to the first point["images"] test
+            images as `statistics.pack` has them. Without these the accuracies of chips alone say how sure things are.
         make_point: make_point(design, images=...) is the point of a sweep that a design is.
         objectives: "min" or "max" of the names of results; "accuracy", a fraction, must be among them, and is the one
             that is uncertain. Others are means over seeds.
@@ -150,8 +153,12 @@ def search(
         SweepError: if every design of the first batch fails.
         ValueError: for arguments that are not allowed.
     """
-    if ACCURACY not in objectives:
-        fail("objectives", dict(objectives), f"with {ACCURACY!r} among them")
+    if not isinstance(objectives, MappingType) or objectives.get(ACCURACY) != "max":
+        fail("objectives", objectives, f"names with senses, {ACCURACY!r}: 'max' among them")
+    if not isinstance(budget, Budget):
+        fail("budget", budget, "a Budget")
+    if not isinstance(fidelities, Sequence) or not all(isinstance(f, Fidelity) for f in fidelities):
+        fail("fidelities", fidelities, "a list of Fidelity")
     for sense in objectives.values():
         one_of("sense", sense, SENSES)
     if not fidelities or any(b.images * b.seeds <= a.images * a.seeds for a, b in itertools.pairwise(fidelities)):

@@ -55,7 +55,7 @@ def formula_results(n: int = 40) -> pd.DataFrame:
         per_ohm = share_per_ohm(NETWORK, point["layout"], device_of(rules.DEVICE), point["rows"])
         share = point.get("r_wire", 0.0) * per_ohm
         severity = cell_error(NETWORK, device_of(rules.DEVICE).replace(program_error=point["program_error"]))
-        design = pd.DataFrame([{**point, "severity": severity, "share": share}])
+        design = pd.DataFrame([{**point, "severity": severity, "wire_share": share}])
         return 1 - truth.loss(design)[0]
 
     return made_up(points, lambda _: range(2), accuracy)
@@ -69,7 +69,7 @@ def relied_on(*targets: float) -> pd.DataFrame:
 
 def test_predictions_are_relied_on_as_far_as_designs_keep_to_the_target():
     exact = relied_on(0.05)  # predictions in steps of 0.0025, 21 of which are no more than 0.05
-    assert rules.threshold(exact, 0.05) == pytest.approx(0.0525)  # nine of the last ten keep to it
+    assert rules.threshold(exact, 0.05) == 0.05  # nine of the ten up to 0.0525 keep to it, but that is beyond it
     assert rules.threshold(exact.assign(loss=exact["loss"] + 0.02), 0.05) == pytest.approx(0.0325)
     assert rules.threshold(exact.assign(loss=0.06), 0.05) == -np.inf
     assert rules.threshold(exact[:9], 0.05) == -np.inf
@@ -123,8 +123,8 @@ def test_rules_give_the_largest_tile_and_its_smallest_adc():
     # wires of 0.5 ohm cost 128 rows twice the share that loses half, 32 rows a sixth of it
     rule = wired.loc["ihp_hfo2", "4x4"]
     assert rule["rows"] == 32
-    assert rule["share"] == 0.5 * share_per_ohm(NETWORK, "4x4", device_of("ihp_hfo2"), 32)
-    square = 0.2**2 + 4.0 ** (3 + 0.2 * -2 - rule["adc_bits"]) + (rule["share"] / 0.1) ** 2
+    assert rule["wire_share"] == 0.5 * share_per_ohm(NETWORK, "4x4", device_of("ihp_hfo2"), 32)
+    square = 0.2**2 + 4.0 ** (3 + 0.2 * -2 - rule["adc_bits"]) + (rule["wire_share"] / 0.1) ** 2
     assert rule["loss"] == pytest.approx(0.9 / (1 + square**-1.5), rel=0.02)
 
 

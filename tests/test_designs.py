@@ -79,8 +79,10 @@ def test_noise_of_reads_by_hand():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"device": "none"}, "preset='none'"),
-        ({"tile": 3}, "field of a design='tile'"),
+        ({"device": "none"}, "device='none': must be one of '3 % error', .*'cmo_hfox, 1 day', .*'14k_50M'"),
+        ({"tile": 3}, "field of a design='tile': must be one of checkpoint, device, .*, program_error"),
+        ({"window 8x8": "2x2"}, r"windows of a design=\['window 8x8'\]: must be none in the layout 'dense'"),
+        ({"layout": "windows", "window 8x8": "2x2"}, "must be .*'window 32x32'.* in the layout 'windows'"),
         ({"adc_bits": 0}, "adc_bits=0"),
         ({"layout": "denser"}, "layout='denser': must be 'dense', 'sparse', 'windows', or a window such as '4x4'"),
     ],
@@ -88,6 +90,18 @@ def test_noise_of_reads_by_hand():
 def test_designs_that_cannot_be(changes, message):
     with pytest.raises(ValueError, match=message):
         designs.make_point(DESIGN | changes, 60)
+
+
+@pytest.mark.parametrize("name", designs.NEEDED)
+def test_designs_that_lack_something(name):
+    with pytest.raises(ValueError, match=f"with '{name}'"):
+        designs.make_point({key: value for key, value in DESIGN.items() if key != name}, 60)
+
+
+def test_what_a_design_says_of_its_device_goes_first():
+    point = designs.make_point({**DESIGN, "program_error": 0.1}, 60)
+    assert (point["device"], point["program_error"]) == ("10k_100k", 0.1)
+    assert designs.make_point(DESIGN, 60)["program_error"] == 0.03
 
 
 def test_wires_are_those_of_the_tiles():

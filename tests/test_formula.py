@@ -22,7 +22,7 @@ def made_up(noise: float, seed: int = 0) -> pd.DataFrame:
             (severity / half) ** 2 + 2.0 ** (2 * (needed - bits)) * height / 128 + (share / 0.2) ** 2 + 0.09
         )
         loss = MOST / (1 + 1 / error**2.5) + noise * generator.standard_normal()
-        design = {"layout": layout, "severity": severity, "rows": height, "adc_bits": bits, "share": share}
+        design = {"layout": layout, "severity": severity, "rows": height, "adc_bits": bits, "wire_share": share}
         rows.append({**design, "loss": loss, "error": noise})
     return pd.DataFrame(rows)
 
@@ -44,11 +44,11 @@ def test_without_noise_the_coefficients_are_found():
 
 def test_without_wires_there_is_no_coefficient_of_them():
     designs = made_up(0.0)
-    found = formula.fit(designs[designs["share"] == 0], MOST, resamples=2)
+    found = formula.fit(designs[designs["wire_share"] == 0], MOST, resamples=2)
     assert found.names[-1] == "rest"
     np.testing.assert_allclose(found.fitted, TRUTH[:-1], rtol=1e-4)
     assert len(found.coefficients()) == 7
-    with pytest.raises(ValueError, match=r"share=0.4: must be 0"):
+    with pytest.raises(ValueError, match=r"wire_share=0.4: must be 0"):
         found.loss(designs)
 
 
@@ -56,17 +56,17 @@ def test_a_loss_by_hand():
     found = formula.Formula(("dense",), 0.8, np.array([np.log(0.05), 4.0, 2.0, 0.5, 0.0]), np.zeros((0, 5)))
     # half is lost to the device alone, and to the converter alone: 4 times the rows need a bit more
     half = pd.DataFrame(
-        {"layout": "dense", "severity": [0.05, 1e-9], "rows": [128, 512], "adc_bits": [60, 5], "share": 0}
+        {"layout": "dense", "severity": [0.05, 1e-9], "rows": [128, 512], "adc_bits": [60, 5], "wire_share": 0}
     )
     np.testing.assert_allclose(found.loss(half), 0.4)
     # 0.6 of the one and 0.5 of the other: error^2 = 0.61
-    both = pd.DataFrame({"layout": "dense", "severity": [0.03], "rows": [128], "adc_bits": [5], "share": 0})
+    both = pd.DataFrame({"layout": "dense", "severity": [0.03], "rows": [128], "adc_bits": [5], "wire_share": 0})
     np.testing.assert_allclose(found.loss(both), 0.8 * 0.61 / 1.61)
     # and 0.8 of what wires may cost, and a rest of 0.5: error^2 = 1.5
     wired = formula.Formula(
         ("dense",), 0.8, np.array([np.log(0.05), 4.0, 2.0, 0.5, 0.5, np.log(0.1)]), np.zeros((0, 6))
     )
-    np.testing.assert_allclose(wired.loss(both.assign(share=0.08)), 0.8 * 1.5 / 2.5)
+    np.testing.assert_allclose(wired.loss(both.assign(wire_share=0.08)), 0.8 * 1.5 / 2.5)
 
 
 def test_intervals_cover_the_truth():
@@ -99,9 +99,9 @@ def test_a_design_is_predicted_without_having_been_seen():
 def test_parts_hold_each_layout_and_wires_or_all_designs_of_a_value():
     designs = made_up(0.01)
     found = formula.held_out(designs, MOST)
-    counts = found.groupby(["fold", "layout", found["share"] > 0]).size()
+    counts = found.groupby(["fold", "layout", found["wire_share"] > 0]).size()
     assert len(counts) == 20
-    assert counts.groupby(level=["layout", "share"]).agg(lambda c: c.max() - c.min()).max() <= 1
+    assert counts.groupby(level=["layout", "wire_share"]).agg(lambda c: c.max() - c.min()).max() <= 1
     by_severity = formula.held_out(designs, MOST, by="severity")
     assert by_severity.groupby("fold")["severity"].nunique().eq(1).all()
     part = designs[designs["severity"] != 0.1]
@@ -124,7 +124,7 @@ def test_same_seed_same_fit():
         (lambda t: t.drop(columns="rows"), "'rows'"),
         (lambda t: t[:4], "designs=4: must be at least 7"),
         (lambda t: t.assign(layout=[str(i) for i in t.index]), "at least 149"),
-        (lambda t: t.assign(share=-0.1), "share=-0.1: must be at least 0"),
+        (lambda t: t.assign(wire_share=-0.1), "wire_share=-0.1: must be at least 0"),
         (lambda t: t.assign(error=np.nan), "error=.*nan.*: must be finite"),
     ],
 )

@@ -114,7 +114,7 @@ def test_search_beats_random_search_at_equal_budget(tmp_path):
         evaluator = Evaluator(
             made_up.exact, lambda d, images: d, made_up.OBJECTIVES, tmp_path / "s.sqlite", {"jobs": 1}
         )
-        known = explore(made_up.SPACE, evaluator, Budget(points=128), Fidelity(1, 1), seed, sampler=sampler)
+        known = explore(made_up.SPACE, evaluator, Budget(points=128), Fidelity(1, 2), seed, sampler=sampler)
         return hypervolume(made_up.qualities([k.design for k in known]), SENSES, reference)
 
     wins = [volume("tpe", seed) > volume("random", seed) for seed in range(10)]
@@ -145,7 +145,7 @@ def test_a_budget_of_minutes_ends_the_search(tmp_path, monkeypatch):
         made_up.SPACE,
         exactly(tmp_path),
         Budget(minutes=2),
-        Fidelity(1, 1),
+        Fidelity(1, 2),
         batch=4,
         sampler="random",
     )
@@ -192,9 +192,13 @@ def test_intervals_are_those_of_seeds_and_images(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"objectives": {"energy": "min"}}, "with 'accuracy' among them"),
-        ({"objectives": {"accuracy": "most"}}, "sense='most'"),
-        ({"objectives": {"accuracy": "max", "volume": "min"}}, "objective='volume'"),
+        ({"objectives": {"energy": "min"}}, "'accuracy': 'max' among them"),
+        ({"objectives": {"accuracy": "min"}}, "'accuracy': 'max' among them"),
+        ({"objectives": ["accuracy"]}, "names with senses"),
+        ({"objectives": {"accuracy": "max", "energy": "most"}}, "sense='most'"),
+        ({"objectives": {"accuracy": "max", "volume": "min"}}, "objective='volume': must be one of 'accuracy', "),
+        ({"budget": 40}, "budget=40: must be a Budget"),
+        ({"fidelities": Fidelity(100, 2)}, "a list of Fidelity"),
         ({"fidelities": []}, "fidelities"),
         ({"fidelities": [Fidelity(100, 2), Fidelity(100, 2)]}, "each closer than the one before"),
         ({"promote": 2}, "promote=2"),
@@ -206,6 +210,11 @@ def test_intervals_are_those_of_seeds_and_images(tmp_path):
 def test_bad_arguments(tmp_path, changes, message):
     with pytest.raises(ValueError, match=message):
         run(tmp_path, **changes)
+
+
+def test_one_chip_without_answers_to_images_says_nothing_of_how_sure_its_accuracy_is(tmp_path):
+    with pytest.raises(ValueError, match="seeds=1: must be at least 2, where results hold no answers"):
+        run(tmp_path, evaluate=made_up.exact, make_point=lambda d, images: d, fidelities=[Fidelity(1, 1)])
 
 
 def test_bad_budgets_and_fidelities():

@@ -95,7 +95,7 @@ def losses(results: pd.DataFrame) -> pd.DataFrame:
         severity = cell_error(checkpoint, device_of(DEVICE).replace(program_error=error))
         found = {"checkpoint": checkpoint, "layout": layout, "severity": severity, "rows": height, "adc_bits": bits}
         found |= {"program_error": error}
-        found |= {"r_wire": ohms, "share": _share(checkpoint, layout, device_of(DEVICE), height, ohms)}
+        found |= {"r_wire": ohms, "wire_share": _share(checkpoint, layout, device_of(DEVICE), height, ohms)}
         rows.append({**found, "loss": lost.mean(), "error": np.sqrt(variance), "n": chips, "images": images})
     return pd.DataFrame(rows)
 
@@ -177,6 +177,8 @@ KEPT, NEIGHBOURS = 9, 10
 def threshold(predicted: pd.DataFrame, target: float) -> float:
     """The largest prediction that is relied on: up to there, of any `NEIGHBOURS` in a row `KEPT` lost up to `target`.
 
+    It is at most the target itself.
+
     Args:
         predicted: held-out designs of one network, see `held_out`.
         target: a fraction.
@@ -188,7 +190,7 @@ def threshold(predicted: pd.DataFrame, target: float) -> float:
     kept = (ordered["loss"] <= target).rolling(NEIGHBOURS).sum().to_numpy()
     failing = np.flatnonzero(kept < KEPT)
     last = failing[0] - 1 if len(failing) else len(ordered) - 1
-    return float(ordered["formula"].iloc[last]) if last >= NEIGHBOURS - 1 else -np.inf
+    return min(float(ordered["formula"].iloc[last]), target) if last >= NEIGHBOURS - 1 else -np.inf
 
 
 def rules(
@@ -228,11 +230,11 @@ def _largest_tile(
 ) -> dict[str, Any]:
     for rows, bits in itertools.product(sorted(tile_rows, reverse=True), sorted(adc_bits)):
         share = _share(row["checkpoint"], row["layout"], device_of(row["device"]), rows, row["r_wire"])
-        design = pd.DataFrame([{**row, "rows": rows, "adc_bits": bits, "share": share}])
+        design = pd.DataFrame([{**row, "rows": rows, "adc_bits": bits, "wire_share": share}])
         loss = float(f.loss(design)[0])
         if loss <= row["threshold"]:
             low, high = np.percentile(f.losses(design)[:, 0], [2.5, 97.5])
-            found = {"rows": rows, "adc_bits": bits, "share": share, "loss": loss, "low": low, "high": high}
+            found = {"rows": rows, "adc_bits": bits, "wire_share": share, "loss": loss, "low": low, "high": high}
             point = _point({name: (row | found)[name] for name in DESIGN}, 1)
             for technology in TECHNOLOGIES:
                 found |= {f"{technology}_{name}": value for name, value in costs(point, technology).items()}

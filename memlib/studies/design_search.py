@@ -105,13 +105,11 @@ def plot_front(found: pd.DataFrame) -> Figure:
     ]
     figure.legend(handles=lines, loc="lower center", ncol=5, frameon=False, bbox_to_anchor=(0.5, 0.03))
     first, best = found[found["fidelity"] == 0], found[found["fidelity"] == found["fidelity"].max()]
-    note = (
-        f"{origin(networks)}. {len(found)} designs tried (grey: {first['n'].max()} chips and {first['images'].max()} "
-    )
+    looks = [f"{part['n'].max()} chips and {part['images'].max()} images" for part in (best, first) if len(part)]
+    note = f"{origin(networks)}. {len(found)} designs tried, with {', or unlikely ones '.join(looks)}. Coloured:\n"
     note += (
-        "images); coloured: on the front of all four objectives with a probability of 5 % or more (filled: of half),\n"
+        "on the front of all four objectives with a probability of 5 % or more (filled: of half). Bars: 95 % intervals"
     )
-    note += f"{best['n'].max()} chips and {best['images'].max()} images; bars: 95 % intervals"
     figure.text(0.01, 0.005, note, fontsize="x-small", color="0.3")
     figure.tight_layout(rect=(0, 0.16, 1, 1))
     return figure

@@ -14,7 +14,7 @@ from torch import Tensor
 from memlib import train
 from memlib.accuracy import correct
 from memlib.cost import cost_of, measure, totals
-from memlib.device import Device
+from memlib.device import PRESETS, Device
 from memlib.hardware import Hardware
 from memlib.layers import Geometry, call_sizes, map_sizes, matrix_layers
 from memlib.mapping import Mapping, target_conductances, usable_states
@@ -26,7 +26,7 @@ from memlib.streams import normals, uniforms
 from memlib.studies.trained import mapped, shared_fields, split
 from memlib.technology import TECHNOLOGIES
 from memlib.tile import Tile
-from memlib.validate import fail
+from memlib.validate import fail, one_of
 
 INPUT_SHAPE = (3, 32, 32)
 #: Tiles of a layer that say what wires cost.
@@ -45,6 +45,8 @@ DEVICES: dict[str, dict[str, Any]] = {
     "neurram": {"device": "neurram"},
     "neurram, 1 day": {"device": "neurram", "retention_time": 86400.0},
 }
+#: What every design says.
+NEEDED = ("checkpoint", "device", "rows", "adc_bits")
 #: What a design leaves open.
 DEFAULTS = {"layout": "dense", "dac_bits": 8, "unused": "unformed", "recalibration": "none"}
 
@@ -61,8 +63,12 @@ def make_point(design: dict[str, Any], images: int) -> Point:
     Raises:
         ValueError: if no such hardware can be.
     """
-    choices = DEFAULTS | design
-    choices |= DEVICES.get(choices["device"], {})
+    for name in NEEDED:
+        if name not in design:
+            fail("design", design, f"with {name!r}")
+    one_of("device", design["device"], dict.fromkeys([*DEVICES, *PRESETS]))
+    changed = DEVICES.get(design["device"], {})  # but what the design itself says goes first
+    choices = DEFAULTS | changed | design | {"device": changed.get("device", design["device"])}
     point = {**shared_fields(choices.pop("checkpoint"), images), **choices}
     hardware_of(point)
     return point
@@ -74,12 +80,16 @@ def hardware_of(point: Point) -> dict[str, Hardware]:
     choices.pop("recalibration")
     layout, unused = choices.pop("layout"), choices.pop("unused")
     windows = {name: choices.pop(name) for name in list(choices) if name.startswith("window ")}
+    names = window_names(shared[0]) if layout == PER_LAYER else []
+    if sorted(windows) != sorted(names):
+        fail("windows of a design", sorted(windows), f"{names or 'none'} in the layout {layout!r}")
     rows, r = choices.pop("rows"), choices.pop("r_wire", 0.0)
     tile = Tile(rows, rows, choices.pop("dac_bits"), choices.pop("adc_bits"), r_row=r, r_col=r)
     device = Device.preset(choices.pop("device"))
     for name in choices:
         if name not in {f.name for f in fields(Device)}:
-            fail("field of a design", name, "one of make_point's")
+            known = (*NEEDED, *DEFAULTS, "r_wire", *(f.name for f in fields(Device)))
+            fail("field of a design", name, f"one of {', '.join(known)}")
     device = device.replace(**choices)
     if layout != PER_LAYER:
         return {"*": Hardware(device, tile, mapping_of(layout, unused))}
