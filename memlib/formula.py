@@ -89,7 +89,7 @@ class Formula:
 
 @dataclass(frozen=True)
 class Linear:
-    """What the formula is measured against: ln odds of the loss, linear in ln severity, ln rows, bits and wire share."""
+    """What the formula is measured against: ln odds of the loss, linear in logarithms, bits and wire share."""
 
     layouts: tuple[str, ...]
     most: float

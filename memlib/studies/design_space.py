@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -296,7 +297,7 @@ def network_claims(table: pd.DataFrame, designs: Sequence[dict], results: pd.Dat
         (number,) = (i for i, design in enumerate(designs) if all(row[name] == design[name] for name in NAMED))
         accuracy = crossed_interval(hits_of(results.iloc[number * chips : (number + 1) * chips]))
         statement = f"{_name(row)}, {TITLES[row['technology']]}: over {100 * row['at_least']:g} % right on fresh chips"
-        found.append(above(statement, accuracy, row["at_least"]))
+        found.append(replace(above(statement, accuracy, row["at_least"]), unit="%"))
     return found
 
 
