@@ -8,7 +8,8 @@ import torch
 from nodal_oracle import solve as nodal
 
 from memlib import parasitics
-from memlib.parasitics import effective_conductance, input_admittance, lost_share, solve
+from memlib.parasitics import effective_conductance, input_admittance, solve
+from memlib.wire_loss import lost_share
 
 TOLERANCE = 1e-9
 NAMES = ("r_row", "r_col", "r_driver", "r_sense", "r_transistor")

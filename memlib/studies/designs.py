@@ -18,7 +18,6 @@ from memlib.device import PRESETS, Device
 from memlib.hardware import Hardware
 from memlib.layers import Geometry, call_sizes, map_sizes, matrix_layers
 from memlib.mapping import Mapping, target_conductances, usable_states
-from memlib.parasitics import lost_share
 from memlib.points import Point
 from memlib.programming import UNIFORM_EFFECTS, program_slices
 from memlib.statistics import pack
@@ -27,6 +26,7 @@ from memlib.studies.trained import mapped, shared_fields, split
 from memlib.technology import TECHNOLOGIES
 from memlib.tile import Tile
 from memlib.validate import fail, one_of
+from memlib.wire_loss import lost_share
 
 INPUT_SHAPE = (3, 32, 32)
 #: Tiles of a layer that say what wires cost.
