@@ -32,7 +32,7 @@ from memlib.studies.design_rules import (
 )
 from memlib.studies.design_search import TRAININGS, evaluator, trained_as
 from memlib.studies.designs import QUANTITIES, evaluate, output_sizes
-from memlib.studies.trained import inputs as trained_inputs, label
+from memlib.studies.trained import inputs as trained_inputs, label, origin
 
 __all__ = ["evaluate"]
 
@@ -328,8 +328,10 @@ def plot_answer(table: pd.DataFrame) -> Figure:
     layouts = [name for name in COLORS if name in set(table["layout"])]
     lines = [plt.Line2D([], [], color=COLORS[n], marker=MARKERS[n], linestyle="", label=n) for n in layouts]
     figure.legend(handles=lines, loc="lower right", ncol=len(lines), frameon=False)
+    looks = f"{origin(checkpoints)}, up to {table['n'].max():g} chips and {table['images'].max():g} images. "
     note = (
-        "%: the probability that the cheapest of all is of this layout\nno mark: no design of it surely loses so little"
+        looks
+        + "%: probability that the cheapest\nof all is of this layout. No mark: no design of it surely loses so little"
     )
     figure.text(0.01, 0.1 / size[1], note, fontsize="x-small", color="0.3")
     figure.tight_layout(rect=(0, 0.45 / size[1], 1, 1))
