@@ -327,14 +327,16 @@ def plot_answer(table: pd.DataFrame) -> Figure:
         axis.set_title(f"tiles of {rows} rows\nat most {points_text(target)} lost", fontsize="medium")
     layouts = [name for name in COLORS if name in set(table["layout"])]
     lines = [plt.Line2D([], [], color=COLORS[n], marker=MARKERS[n], linestyle="", label=n) for n in layouts]
-    figure.legend(handles=lines, loc="lower right", ncol=len(lines), frameon=False)
+    figure.legend(
+        handles=lines, loc="lower center", ncol=len(lines), frameon=False, bbox_to_anchor=(0.5, 0.38 / size[1])
+    )
     looks = f"{origin(checkpoints)}, up to {table['n'].max():g} chips and {table['images'].max():g} images. "
     note = (
         looks
         + "%: probability that the cheapest\nof all is of this layout. No mark: no design of it surely loses so little"
     )
     figure.text(0.01, 0.1 / size[1], note, fontsize="x-small", color="0.3")
-    figure.tight_layout(rect=(0, 0.45 / size[1], 1, 1))
+    figure.tight_layout(rect=(0, 0.75 / size[1], 1, 1))
     return figure
 
 
