@@ -10,7 +10,7 @@ T = TypeVar("T")
 @dataclass_transform(frozen_default=True)
 def config(cls: type[T]) -> type[T]:
     """Make `cls` a frozen dataclass whose constructor names an unknown field and lists the allowed ones (TypeError)."""
-    cls = dataclasses.dataclass(frozen=True)(cls)
+    cls = dataclasses.dataclass(frozen=True, repr=False)(cls)
     create = cls.__init__
 
     @functools.wraps(create)
@@ -34,3 +34,9 @@ class Config:
         """A copy with some fields changed, checked like a new one."""
         current = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return type(self)(**(current | changes))
+
+    def __repr__(self) -> str:
+        """The call that makes it, without the fields at their default."""
+        fields = [(field, getattr(self, field.name)) for field in dataclasses.fields(self)]
+        changed = [f"{field.name}={value!r}" for field, value in fields if value != field.default]
+        return f"{type(self).__name__}({', '.join(changed)})"

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from memlib.config import Config, config
+from memlib.recombination import BOLTZMANN, surviving
 from memlib.validate import fail, in_range, one_of, positive, whole
 
 #: Published RRAM cells, read at 0.3 V. The first three are ideal devices at an operating point; the others have what
@@ -42,8 +43,6 @@ PRESETS: dict[str, dict[str, Any]] = {
 #: Bounds of device-to-device resistances, relative to nominal, for `d2d_distribution="normal"`.
 TRUNCATION = (0.3, 3.0)
 
-#: Boltzmann's constant, eV/K.
-BOLTZMANN = 8.617333262e-5
 #: Relative error, at v_read, of the powers of v that stand for an I-V law which depends on the state.
 SERIES_ERROR = 1e-4
 
@@ -86,6 +85,15 @@ class Device(Config):
     retention_energy: float = 0.0  #: activation energy, eV
     retention_temperature: float = 300.0  #: at which the cells are kept, K
     retention_reference: float = 300.0  #: at which the numbers above hold, K
+    #: Before these laws act, oxygen vacancies recombine (`memlib.recombination`): a cell's distance from its g_off
+    #: falls to the fraction of its filament's vacancies that is left after `retention_time` at
+    #: `retention_temperature`. Energies are normally distributed over a cell's vacancies, and their means over cells.
+    recombination_energy: float = 0.0  #: mean activation energy, eV; 0: vacancies stay
+    recombination_within: float = 0.0  #: standard deviation within a cell, eV: the decay takes decades of time
+    recombination_between: float = 0.0  #: standard deviation of the cells' means, eV: each decays in its own time
+    recombination_tail: float = 0.0  #: probability of a tail cell
+    recombination_tail_energy: float = 0.0  #: mean activation energy of tail cells, eV
+    recombination_rate: float = 1e13  #: attempt frequency, 1/s
     #: Switching cycles that the cells have behind them. Beyond `endurance_onset` n0, r_on grows as (n/n0)^endurance_on
     #: and r_off falls as (n/n0)^-endurance_off, until the window is closed (the law of Lammie et al., 2021, for LRS and
     #: HRS); that a cell keeps its position in the window between them is this model's choice.
@@ -102,7 +110,7 @@ class Device(Config):
         whole("states", self.states, 2, none=True)
         for name in ("program_error", "d2d_on", "d2d_off", "read_noise"):
             in_range(name, getattr(self, name), 0, math.inf, "a relative sigma")
-        for name in ("stuck_on", "stuck_off", "unformed"):
+        for name in ("stuck_on", "stuck_off", "unformed", "recombination_tail"):
             in_range(name, getattr(self, name), 0, 1, "a probability")
         one_of("program_error_to", self.program_error_to, ("range", "g"))
         one_of("read_noise_to", self.read_noise_to, ("g", "range"))
@@ -132,14 +140,29 @@ class Device(Config):
         if self.age > 1e60:
             fail("retention_time", self.retention_time, f"a time for which g still means something: {self.age:.0e} t0")
         laws = {
-            "retention_time": ("retention_nu", "retention_nu_sigma", "retention_spread"),
+            "retention_time": ("retention_nu", "retention_nu_sigma", "retention_spread", "recombination_energy"),
             "endurance_cycles": ("endurance_on", "endurance_off"),
         }
         for name, parts in laws.items():
             if getattr(self, name) and not any(getattr(self, part) for part in parts):
                 fail(name, getattr(self, name), f"0 where {', '.join(parts)} are 0: nothing would change")
-        if self.retention_temperature != self.retention_reference and not self.retention_energy:
+        by_temperature = self.retention_energy or self.recombination_energy
+        if self.retention_temperature != self.retention_reference and not by_temperature:
             fail("retention_temperature", self.retention_temperature, "retention_reference where retention_energy is 0")
+        self._check_recombination()
+
+    def _check_recombination(self) -> None:
+        for name in ("energy", "within", "between", "tail_energy"):
+            in_range(f"recombination_{name}", getattr(self, f"recombination_{name}"), 0, 5, "eV")
+        positive("recombination_rate", self.recombination_rate)
+        if bool(self.recombination_tail) != bool(self.recombination_tail_energy):
+            wanted = "above 0" if self.recombination_tail else "0 (eV)"
+            fail("recombination_tail_energy", self.recombination_tail_energy, f"{wanted} with this recombination_tail")
+        if not self.recombination_energy:
+            for name in ("within", "between", "tail"):
+                value = getattr(self, f"recombination_{name}")
+                if value:
+                    fail(f"recombination_{name}", value, "0 where recombination_energy is 0: nothing would change")
 
     @classmethod
     def preset(cls, name: str) -> "Device":
@@ -182,8 +205,8 @@ class Device(Config):
         Args:
             target: wanted conductances, S, float64, any shape.
             draw: returns the named effect's random numbers in the shape of `target`: uniforms in [0, 1) for "stuck_on",
-                "stuck_off", "unformed", standard normals for "program_error", "d2d_on", "d2d_off", "retention_nu",
-                "retention_spread". Called for active effects only.
+                "stuck_off", "unformed", "recombination_tail", standard normals for "program_error", "d2d_on",
+                "d2d_off", "retention_nu", "retention_spread", "recombination_energy". Called for active effects only.
             states: number of levels, as the scheme uses them, or None.
 
         Returns:
@@ -196,7 +219,8 @@ class Device(Config):
         g_on, g_off = self._own_window(draw)
         if self.d2d_on or self.d2d_off:
             g = (g_off + (g - self.g_off) / self.g_range * (g_on - g_off)).clamp_(min=0)
-        g = self._cycled(self._aged(g, draw), g_on, g_off)
+        g = self._aged(self._recombined(g, g_off, draw), draw)
+        g = self._cycled(g, g_on, g_off)
         for effect, probability, value in (
             ("stuck_on", self.stuck_on, g_on),
             ("stuck_off", self.stuck_off, g_off),
@@ -232,6 +256,20 @@ class Device(Config):
         low, high = torch.special.ndtr(bounds)
         quantile = low + torch.special.ndtr(z) * (high - low)
         return nominal * (1 + sigma * torch.special.ndtri(quantile))
+
+    def _recombined(self, g: Tensor, g_off: Tensor | float, draw: Draw) -> Tensor:
+        """Conductances after the retention time, their distance from g_off in proportion to the vacancies left."""
+        if not (self.recombination_energy and self.retention_time):
+            return g
+        energy = torch.full_like(g, self.recombination_energy)
+        if self.recombination_tail:
+            tail = draw("recombination_tail") < self.recombination_tail
+            energy = torch.where(tail, self.recombination_tail_energy, energy)
+        if self.recombination_between:
+            energy = energy + self.recombination_between * draw("recombination_energy").double()
+        conditions = self.retention_time, self.retention_temperature, self.recombination_rate
+        left = surviving(energy.numpy(), self.recombination_within, *conditions)
+        return g_off + (g - g_off) * torch.from_numpy(left)
 
     def _aged(self, g: Tensor, draw: Draw) -> Tensor:
         """Conductances after the retention time: a power law with each cell's exponent, and a spread in log time."""

@@ -16,7 +16,7 @@ from memlib.progress import progress
 from memlib.streams import generator, normals, uniforms
 from memlib.tile import Tile
 
-UNIFORM_EFFECTS = ("stuck_on", "stuck_off", "unformed")
+UNIFORM_EFFECTS = ("stuck_on", "stuck_off", "unformed", "recombination_tail")
 #: Cells programmed at once. A multiple of 16: torch draws normals by 16, and parts of that length add up to the whole.
 CHUNK = 2**20
 #: Cells of one block of tiles.

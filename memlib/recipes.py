@@ -43,6 +43,7 @@ class Recipe(Config):
     #: Batch norm keeps the statistics of `start`, as a chip does that is not recalibrated: training with those of each
     #: noisy batch would rely on their being measured again on every chip.
     frozen_statistics: bool = False
+    binary: bool = False  #: weights are plus or minus one number of their layer (`memlib.binary`)
 
     def __post_init__(self) -> None:
         one_of("data", self.data, ("digits", "cifar10"))
@@ -55,7 +56,7 @@ class Recipe(Config):
             whole(name, getattr(self, name), 0)
         for name in ("momentum", "weight_decay", "label_smoothing", "sparsity"):
             in_range(name, getattr(self, name), 0, 1)
-        for name in ("flip", "frozen_statistics"):
+        for name in ("flip", "frozen_statistics", "binary"):
             yes_or_no(name, getattr(self, name))
         if self.frozen_statistics and not self.start:
             fail("frozen_statistics", True, "False without `start`, which they are from")
@@ -66,11 +67,13 @@ class Recipe(Config):
         one_of("prune", self.prune, ("", "weights", "channels"))
         if bool(self.prune) != (0 < self.sparsity < 1):
             fail("sparsity", self.sparsity, "between 0 and 1 with pruning, and 0 without")
-        if self.prune and (self.device or self.dac_bits):
-            fail("prune", self.prune, "'' in noise-aware or quantisation-aware training")
+        if self.prune and (self.device or self.dac_bits or self.binary):
+            fail("prune", self.prune, "'' in noise-aware, quantisation-aware or binary training")
 
     def _check_hardware(self) -> None:
         whole("dac_bits", self.dac_bits, 2, 24, none=True)
+        if self.binary and (self.device or self.dac_bits):
+            fail("binary", True, "False in noise-aware or quantisation-aware training")
         if self.dac_bits and not self.start:
             fail("dac_bits", self.dac_bits, "None without `start`: ranges are those of a trained network's activations")
         for name, value in self.device:
@@ -92,6 +95,8 @@ class Recipe(Config):
         parts = [f"{LABELS[self.network]}, width {self.width:g}"]
         if self.prune:
             parts.append(f"{self.sparsity:.4g} of its {self.prune} pruned")
+        if self.binary:
+            parts.append("binary weights")
         if self.device:
             parts.append("on cells with " + ", ".join(f"{name} {value}" for name, value in self.device))
         if self.frozen_statistics:
@@ -157,6 +162,8 @@ def _recipes() -> dict[str, Recipe]:
     }
     cifar10 |= _ladder()
     cifar10 |= _tuned(cifar10)
+    start = "vgg8-0.375-cifar10"
+    cifar10["vgg8-0.375-binary-cifar10"] = cifar10[start].replace(start=start, lr=0.1, binary=True)
     return cifar10 | {name.replace("-cifar10", "-digits"): _twin(recipe) for name, recipe in cifar10.items()}
 
 

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from memlib import data, networks
 from memlib.accuracy import correct
 from memlib.aware import on_hardware
+from memlib.binary import binarise, settle
 from memlib.layers import NORMALISATIONS
 from memlib.paths import project_root, replacing, write_whole
 from memlib.progress import progress
@@ -115,7 +116,7 @@ def train(name: str, checkpoints: Path = CHECKPOINTS, states: Path | None = None
     first, seconds = _restore(state_file, model, optimizer)
     for epoch in range(first, recipe.epochs):
         start = time.perf_counter()
-        with on_hardware(model, recipe.cells(), recipe.dac_bits, images, "training", recipe.seed, epoch):
+        with _conditions(model, recipe, images, epoch):
             loss = _train_epoch(model, optimizer, recipe, train_set, epoch)
         seconds += time.perf_counter() - start
         print(f"{name}: epoch {epoch + 1} of {recipe.epochs}, loss {loss:.4f}, {seconds:.0f} s", flush=True)
@@ -123,6 +124,15 @@ def train(name: str, checkpoints: Path = CHECKPOINTS, states: Path | None = None
     entry = _publish(name, recipe, model.eval(), seconds, checkpoints, train_set.sha256)
     state_file.unlink(missing_ok=True)
     return entry
+
+
+def _conditions(
+    model: nn.Module, recipe: Recipe, images: Tensor, epoch: int
+) -> contextlib.AbstractContextManager[None]:
+    """What the network trains on: hardware, unless it is binary."""
+    if recipe.binary:
+        return contextlib.nullcontext()
+    return on_hardware(model, recipe.cells(), recipe.dac_bits, images, "training", recipe.seed, epoch)
 
 
 def _recipe(name: str) -> Recipe:
@@ -144,6 +154,8 @@ def _initial(recipe: Recipe, checkpoints: Path) -> nn.Module:
         model.load_state_dict(load_checkpoint(recipe.start, checkpoints).state_dict())
     if recipe.prune:
         prune_model(model, recipe.prune, recipe.sparsity)
+    if recipe.binary:
+        binarise(model)
     return model
 
 
@@ -233,6 +245,7 @@ def _publish(name: str, recipe: Recipe, model: nn.Module, seconds: float, folder
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.safetensors"
     make_permanent(model)
+    settle(model)
     with replacing(path) as part:
         save_file({k: _halved(v).contiguous() for k, v in model.state_dict().items()}, part)
     model.load_state_dict(load_file(path))  # what is kept is what is measured

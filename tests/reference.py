@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
+from scipy.integrate import quad
 from scipy.stats import norm
 
 from memlib.device import Device
@@ -24,8 +25,8 @@ from memlib.mapping import Mapping
 from memlib.streams import normals, uniforms
 from memlib.tile import Tile
 
-NORMAL_EFFECTS = ("program_error", "d2d_on", "d2d_off", "retention_nu", "retention_spread")
-UNIFORM_EFFECTS = ("stuck_on", "stuck_off", "unformed")
+NORMAL_EFFECTS = ("program_error", "d2d_on", "d2d_off", "retention_nu", "retention_spread", "recombination_energy")
+UNIFORM_EFFECTS = ("stuck_on", "stuck_off", "unformed", "recombination_tail")
 PAD_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 POSITIVE = 0  # polarity; 1 is negative; the cells of the offset scheme are all positive
 BOLTZMANN = 8.617333262e-5  # eV/K
@@ -408,6 +409,8 @@ class ReferenceLayer:
             own_on, own_off = 1 / r_on, 1 / r_off
             relative = (g - self.g_off) / (self.g_on - self.g_off)
             g = max(own_off + relative * (own_on - own_off), 0.0)
+        in_tail = draws["recombination_tail"][at] < np.float32(d.recombination_tail)
+        g = own_off + (g - own_off) * self._left(in_tail, float(draws["recombination_energy"][at]))
         g = self._retained(g, float(draws["retention_nu"][at]), float(draws["retention_spread"][at]))
         g = self._worn(g, r_on, r_off)
         for effect, value in (("stuck_on", own_on), ("stuck_off", own_off), ("unformed", 0.0)):
@@ -433,6 +436,29 @@ class ReferenceLayer:
             return nominal * math.exp(math.sqrt(math.log(1 + sigma**2)) * z)
         low, high = norm.cdf((0.3 - 1) / sigma), norm.cdf((3 - 1) / sigma)
         return nominal * (1 + sigma * float(norm.ppf(low + norm.cdf(z) * (high - low))))
+
+    def _left(self, in_tail: bool, z: float) -> float:
+        """The fraction of its vacancies that has not recombined: each has an energy of its own and its own rate."""
+        d = self.device
+        if not d.recombination_energy or not d.retention_time:
+            return 1.0
+        kt = BOLTZMANN * d.retention_temperature
+        mean = d.recombination_tail_energy if in_tail else d.recombination_energy
+        mean += d.recombination_between * z
+        if d.recombination_rate * d.retention_time <= 1:
+            return 1.0
+
+        def there(energy: float) -> float:
+            return math.exp(-d.recombination_rate * d.retention_time * math.exp(-energy / kt))
+
+        if not d.recombination_within:
+            return there(mean)
+        energies = norm(mean, d.recombination_within)
+        edge = kt * math.log(d.recombination_rate * d.retention_time)  # half of those of this energy have recombined
+        low, high = mean - 8 * d.recombination_within, mean + 8 * d.recombination_within
+        steps = sorted({low, high, *(min(max(edge + k * kt, low), high) for k in (-4, 0, 4, 12))})
+        parts = itertools.pairwise(steps)
+        return sum(quad(lambda e: there(e) * energies.pdf(e), *part, epsabs=1e-10)[0] for part in parts)
 
     def _retained(self, g: float, z_nu: float, z_spread: float) -> float:
         """What a cell of conductance g has drifted to since it was programmed."""

@@ -15,7 +15,8 @@ from memlib.streams import normals, uniforms
 CELLS = 20_000
 BASE = Device()  # 10 kohm and 100 kohm
 OFF = Tile(rows=100, cols=30, dac_bits=None, adc_bits=None)
-UNIFORM = ("stuck_on", "stuck_off", "unformed")
+FAULTS = ("stuck_on", "stuck_off", "unformed")
+UNIFORM = (*FAULTS, "recombination_tail")
 STATIC = {
     "program_error": 0.1, "d2d_on": 0.1, "d2d_off": 0.1, "stuck_on": 0.1, "stuck_off": 0.1, "unformed": 0.1,
 }  # fmt: skip
@@ -165,7 +166,7 @@ def test_states_of_a_mapped_layer(scheme, states, levels):
     np.testing.assert_allclose(seen, -seen[::-1], atol=1e-12)  # ties too
 
 
-@pytest.mark.parametrize("effect", UNIFORM)
+@pytest.mark.parametrize("effect", FAULTS)
 def test_faults(effect):
     """The right fraction of cells is stuck, at its own g_on, its own g_off or 0; the others are as without faults."""
     healthy = BASE.replace(d2d_on=0.2, d2d_off=0.2, program_error=0.05)
@@ -183,7 +184,7 @@ def test_faults(effect):
 def test_later_faults_override_earlier_ones():
     """Stuck on, then stuck off, then unformed: a cell that drew several has the last."""
     device = BASE.replace(stuck_on=0.5, stuck_off=0.4, unformed=0.3)
-    hit = {effect: draw(effect).numpy() < getattr(device, effect) for effect in UNIFORM}
+    hit = {effect: draw(effect).numpy() < getattr(device, effect) for effect in FAULTS}
     expected = np.full(CELLS, device.g_off + 0.5 * device.g_range)
     expected[hit["stuck_on"]] = device.g_on
     expected[hit["stuck_off"]] = device.g_off
@@ -193,7 +194,7 @@ def test_later_faults_override_earlier_ones():
 
 
 @pytest.mark.parametrize("scheme", ["differential", "offset"])
-@pytest.mark.parametrize("effect", UNIFORM)
+@pytest.mark.parametrize("effect", FAULTS)
 def test_all_cells_faulty(effect, scheme):
     """With probability 1 all cells, the reference's too, are the same, so every weight is seen as 0."""
     seen = seen_weights(BASE.replace(**{effect: 1.0}), scheme, shape=(20, 8))["a"]
@@ -205,7 +206,7 @@ def test_severities_are_nested(effect):
     """A stronger effect scales the same draws, and sticks the same cells and more."""
     weak, strong = (programmed(BASE.replace(**{effect: s}), 0.5) for s in (0.01, 0.03))
     nominal = programmed(BASE, 0.5)
-    if effect in UNIFORM:
+    if effect in FAULTS:
         assert 0 < (weak != nominal).sum() < (strong != nominal).sum()
         assert ((strong != nominal) >= (weak != nominal)).all()
     elif effect == "program_error":
@@ -323,7 +324,7 @@ def test_streams_are_independent():
     names = [(0, "a", "d2d_on"), (1, "a", "d2d_on"), (0, "b", "d2d_on"), (0, "a", "d2d_off"), (0, "a", "program_error")]
     tiles = [(0, "a", "d2d_on", *tile) for tile in ((0, 0), (0, 1), (1, 0), (0, 11), (1, 1))]
     assert_uncorrelated([normals((CELLS,), *name).numpy() for name in names + tiles])
-    assert_uncorrelated([uniforms((CELLS,), 0, "a", effect).numpy() for effect in UNIFORM])
+    assert_uncorrelated([uniforms((CELLS,), 0, "a", effect).numpy() for effect in FAULTS])
 
 
 @pytest.mark.parametrize("effect", STATIC)

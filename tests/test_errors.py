@@ -84,7 +84,16 @@ def test_unknown_field(kind):
         (Device, {"retention_energy": "1 eV"}, "eV from 0 to 5"),
         (Device, {"retention_temperature": 25}, "kelvin from 100 to 2000"),
         (Device, {"retention_time": 1e61}, "still means something"),
-        (Device, {"retention_time": 3600}, "retention_spread are 0: nothing would change"),
+        (Device, {"retention_time": 3600}, "recombination_energy are 0: nothing would change"),
+        (Device, {"recombination_energy": -1}, "eV from 0 to 5"),
+        (Device, {"recombination_within": 0.1}, "0 where recombination_energy is 0"),
+        (Device, {"recombination_tail": 1.5}, "a probability from 0 to 1"),
+        (
+            Device,
+            {"recombination_energy": 1.2, "recombination_tail": 0.1},
+            "energy=0.0: must be above",
+        ),
+        (Device, {"recombination_energy": 1.2, "recombination_rate": 0}, "above 0"),
         (Device, {"endurance_cycles": INF}, "at least 0"),
         (Device, {"endurance_cycles": 1e6}, "endurance_off are 0: nothing would change"),
         (Device, {"retention_temperature": 358}, "where retention_energy is 0"),
@@ -125,6 +134,9 @@ def test_wrong_value(kind, fields, allowed):
 def test_wrong_combinations():
     """Fields that do not go together."""
     raises(ValueError, lambda: Mapping(scheme="offset", unused="unformed"), "unused='unformed'", "'hrs'", "offset")
+    lossy = Device(recombination_energy=1.2)
+    raises(ValueError, lambda: lossy.replace(recombination_tail=0.1), "recombination_tail_energy=0.0", "above 0")
+    raises(ValueError, lambda: lossy.replace(recombination_tail_energy=1.0), "tail_energy=1.0", "must be 0")
     offset = Mapping(scheme="offset")
     raises(ValueError, lambda: Hardware(Device(states=2), mapping=offset), "states=2", "at least 3", "offset")
     raises(TypeError, lambda: Hardware(device="10k_100k"), "device='10k_100k'", "memlib.Device")

@@ -148,12 +148,15 @@ def test_every_layout_equals_reference(layer, layout, order):
 
 
 AGED = {"retention_time": 1e4, "retention_nu": 0.02, "retention_nu_sigma": 0.01, "retention_spread": 0.02}
+DISSOLVED = {"retention_time": 1e4, "recombination_energy": 1.02, "recombination_between": 0.05}
+DISSOLVED |= {"recombination_tail": 0.2, "recombination_tail_energy": 0.8}
 WORN = {"endurance_cycles": 1e4, "endurance_onset": 10.0, "endurance_on": 0.05, "endurance_off": 0.08}
 ERRORS = {"adc_gain_error": 0.05, "adc_offset_error": 0.03}
 WIRES = {"r_driver": 150.0, "r_row": 60.0, "r_col": 90.0, "r_sense": 40.0}
 #: Fields of device, tile and mapping beside those of `ALL_EFFECTS`, one of `TILES` and a layout.
 EFFECTS = {
     "aged": (AGED | WORN, {}, {}),
+    "dissolved": (DISSOLVED, {}, {}),
     "bent": ({"v0": 0.15}, {}, {}),
     "transistors": ({}, {"r_transistor": 3e3}, {}),
     "wires": ({}, WIRES, {}),
@@ -163,7 +166,7 @@ EFFECTS = {
     "serial": ({}, {"bit_serial": True, "dac_bits": 3}, {}),
     "slices": ({"states": 6}, {}, {"slices": 2}),
     "everything": (
-        AGED | WORN | {"v0": 0.2, "states": 4},
+        AGED | DISSOLVED | WORN | {"v0": 0.2, "states": 4},
         ERRORS | WIRES | {"r_transistor": 500.0, "bit_serial": True, "dac_bits": 3},
         {"slices": 2},
     ),

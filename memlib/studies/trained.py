@@ -154,6 +154,8 @@ def treatment(recipe: dict[str, Any]) -> str:
     """What a recipe does beside plain training."""
     if recipe.get("prune"):
         return f"{recipe['prune']} pruned"
+    if recipe.get("binary"):
+        return "binary"
     if recipe.get("dac_bits"):
         return "quantisation-aware"
     if recipe.get("device"):
