@@ -219,29 +219,37 @@ class PulseFlow:
     """
 
     def __init__(self, model: SwitchingModel, volts: float) -> None:
+        self.model, self.volts = model, volts
         self.states = np.linspace(*model.limits, FLOW_STATES)
         rate = model.rate(volts, self.states)
         sign = np.where(np.abs(rate) > SLOWEST * np.abs(rate).max(), np.sign(rate), 0)
         edges = np.flatnonzero(np.diff(sign)) + 1
-        #: Per stretch in which the state moves one way: its states, and the time to reach them from where it starts.
-        self.stretches: list[tuple[np.ndarray, np.ndarray]] = []
+        #: Per stretch in which the state moves one way: its states, and the time to reach them from where it starts and
+        #: the charge, C, that flows until then.
+        self.stretches: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         for piece in np.split(np.arange(FLOW_STATES), edges):
             if sign[piece[0]] and len(piece) > 1:
                 piece = piece[:: int(sign[piece[0]])]
                 slowness = 1 / np.abs(rate[piece])
                 steps = np.abs(np.diff(self.states[piece]))
                 times = np.append(0, np.cumsum(steps * (slowness[1:] + slowness[:-1]) / 2))
-                self.stretches.append((self.states[piece], times))
+                current = model.current(volts, self.states[piece])
+                charge = np.append(0, np.cumsum(np.diff(times) * (current[1:] + current[:-1]) / 2))
+                self.stretches.append((self.states[piece], times, charge))
 
-    def after(self, state: np.ndarray, duration: np.ndarray) -> np.ndarray:
-        """States after the voltage was on for `duration`, s; both of one shape."""
-        result = state.copy()
-        for states, times in self.stretches:
+    def after(self, state: np.ndarray, duration: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """States after the voltage was on for `duration`, s, and the energy that it gave, J; all of one shape."""
+        result, charge = state.copy(), self.model.current(self.volts, state) * duration
+        for states, times, charges in self.stretches:
             ascending = slice(None, None, 1 if states[-1] > states[0] else -1)
             moving = (state >= states.min()) & (state <= states.max())
             start = np.interp(state[moving], states[ascending], times[ascending])
-            result[moving] = np.interp(start + duration[moving], times, states)
-        return result
+            end = start + duration[moving]
+            result[moving] = np.interp(end, times, states)
+            moved = np.interp(end, times, charges) - np.interp(start, times, charges)
+            at_rest = np.maximum(end - times[-1], 0) * self.model.current(self.volts, states[-1])
+            charge[moving] = moved + at_rest
+        return result, charge * self.volts
 
 
 @config
@@ -278,6 +286,7 @@ class WriteResult:
     targets: np.ndarray  #: S
     conductances: np.ndarray  #: without read noise, S
     pulses: np.ndarray  #: applied to each cell
+    energy: np.ndarray  #: that all of these gave, without the reads between them, J
     converged: np.ndarray  #: whether the last read was within tolerance; such cells are not read or pulsed again
     g_on: float  #: S, of the range that errors refer to
     g_off: float
@@ -290,7 +299,7 @@ class WriteResult:
     def frame(self) -> pd.DataFrame:
         """One row per cell: target, conductance, error, pulses, converged."""
         columns = {"target": self.targets, "conductance": self.conductances, "error": self.errors}
-        columns |= {"pulses": self.pulses, "converged": self.converged}
+        columns |= {"pulses": self.pulses, "energy": self.energy, "converged": self.converged}
         return pd.DataFrame({name: values.ravel() for name, values in columns.items()})
 
 
@@ -351,7 +360,7 @@ def write_verify(
     reads, speeds, cycles = (np.random.default_rng([seed, stream]) for stream in range(3))
     width = scheme.width * _factors(speeds, cell_spread, goal.size)
     pulses, level, last = (np.zeros(goal.size, int) for _ in range(3))
-    converged = np.zeros(goal.size, bool)
+    converged, energy = np.zeros(goal.size, bool), np.zeros(goal.size)
     for count in range(max_pulses + 1):
         read = model.conductance(state, v_read) * (1 + read_noise * reads.standard_normal(goal.size))
         converged |= np.abs(read - goal) <= tolerance * (g_on - g_off)
@@ -361,8 +370,10 @@ def write_verify(
         level = np.where(direction == last, level + 1, 0)
         last = direction
         pulses += direction != 0
-        state = _pulse(flows, state, direction, level, width * _factors(cycles, cycle_spread, goal.size))
-    shaped = (x.reshape(targets.shape) for x in (model.conductance(state, v_read), pulses, converged))
+        duration = width * _factors(cycles, cycle_spread, goal.size)
+        state, given = _pulse(flows, state, direction, level, duration)
+        energy += given * (scheme.width / duration)  # a faster cell is as far in less time, at the same currents
+    shaped = (x.reshape(targets.shape) for x in (model.conductance(state, v_read), pulses, energy, converged))
     return WriteResult(targets, *shaped, g_on, g_off)
 
 
@@ -388,15 +399,15 @@ def _flows(model: SwitchingModel, scheme: PulseScheme) -> dict[int, list[PulseFl
 
 def _pulse(
     flows: dict[int, list[PulseFlow]], state: np.ndarray, direction: np.ndarray, level: np.ndarray, width: np.ndarray
-) -> np.ndarray:
-    """States after one pulse on every cell whose direction is not 0."""
-    state = state.copy()
+) -> tuple[np.ndarray, np.ndarray]:
+    """States after one pulse on every cell whose direction is not 0, and the energy that each was given, J."""
+    state, energy = state.copy(), np.zeros(len(state))
     for sign, staircase in flows.items():
         step = np.where(direction == sign, np.minimum(level, len(staircase) - 1), -1)
         for i in np.unique(step[step >= 0]):
             cells = step == i
-            state[cells] = staircase[i].after(state[cells], width[cells])
-    return state
+            state[cells], energy[cells] = staircase[i].after(state[cells], width[cells])
+    return state, energy
 
 
 @dataclass(frozen=True)

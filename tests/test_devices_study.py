@@ -156,7 +156,7 @@ def test_writing_table(monkeypatch):
 
     def written(tolerance, read_noise, cells, max_pulses, seed):
         pulses, converged = np.array([10, 20, 100]), np.array([True, True, False])
-        return WriteResult(np.zeros(3), np.array(errors[seed]), pulses, converged, 1.0, 0.0)
+        return WriteResult(np.zeros(3), np.array(errors[seed]), pulses, np.zeros(3), converged, 1.0, 0.0)
 
     monkeypatch.setattr(study, "written", written)
     row = study.write_table([0.05], [0.0], 3, 100, 2).iloc[0]
