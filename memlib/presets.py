@@ -179,6 +179,27 @@ PAPER: dict[str, dict[str, Any]] = {
         "claim_images": 5000,
         "claim_seeds": 10,
     },
+    "10_retention": {
+        "binary_checkpoints": ["vgg8-0.375-binary-cifar10"],
+        "multilevel_checkpoints": ["vgg8-0.375-cifar10"],
+        "temperatures": [298.15, 398.15, 358.15],
+        "times": [1.0, 100.0, 1e4, 1e5, 1e6, 1e7, 1e8, 3.156e8],
+        "images": 1000,
+        "device_seeds": 5,
+        "cells": 20_000,
+        "write_cells": 5000,
+        "planes": [8, 16, 32, 64],
+        "r_on": [1e5, 1e6, 1e7],
+        "array_images": 1000,
+        "array_seeds": 3,
+        "layer_energies": [0.05, 0.1, 0.15, 0.2, 0.25, 0.3],
+        "layer_times": [1e6, 1e5, 1e7, 1e8],
+        "claim_temperature": 298.15,
+        "claim_times": [1e7, 1e6],
+        "gain_times": [1e5, 1e6, 1e7, 1e8],
+        "claim_images": 5000,
+        "claim_seeds": 10,
+    },
     "12_training": {
         "plain_checkpoints": EQUALS,
         "aware_checkpoints": AWARE,
@@ -233,6 +254,12 @@ SMOKE_LIMITS = {
 SMOKE_LIMITS_OF: dict[str, dict[str, int]] = {
     "04_non_idealities": {name: 1 for name, value in PAPER["04_non_idealities"].items() if isinstance(value, list)}
     | {"checkpoints": 2},
+    "10_retention": {
+        "device_seeds": 2,
+        "array_images": 100,
+        "array_seeds": 2,
+        "claim_images": 200,
+    },
     "09_design_space": {
         "formula_checkpoints": 1,
         "formula_designs": 15,

@@ -1,0 +1,95 @@
+"""Part of the study 10_retention: the energy that writing a network takes, once and again and again.
+
+Cells are written by pulses with a verifying read after each, as in 01_devices, with the model `stanford_pku` and cells
+and pulses of varying speed. Two states need no fine steps; multi-level weights do.
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from memlib import train
+from memlib.claims import Claim, below_times
+from memlib.device import Device
+from memlib.layers import matrix_layers
+from memlib.mapping import Mapping, target_conductances
+from memlib.statistics import Interval, seed_interval
+from memlib.studies.devices import CELL_SPREAD, CYCLE_SPREAD, MODEL, SCHEME
+from memlib.studies.retention_cells import PLAIN
+from memlib.switching import preset
+from memlib.writing import PulseScheme, WriteResult, programming_error, write_verify
+
+#: How each kind of weight is written: pulses, and the accepted error relative to the range.
+WRITING: dict[str, tuple[PulseScheme, float]] = {
+    "binary": (PulseScheme(set_volts=(1.4, 0.05, 1.6), reset_volts=(-1.3, -0.05, -1.5), width=SCHEME.width), 0.1),
+    "multi-level": (SCHEME, 0.02),
+}
+MAX_PULSES = 300
+
+
+def schemes() -> dict[str, Any]:
+    """For the provenance file."""
+    return {
+        kind: {"scheme": asdict(scheme), "tolerance": tolerance, "model": MODEL}
+        for kind, (scheme, tolerance) in WRITING.items()
+    }
+
+
+def positions(checkpoint: str) -> np.ndarray:
+    """Where in their window the cells of all weights should be, 0 for HRS and 1 for LRS: both cells of each pair."""
+    device = Device(r_on=PLAIN["r_on"], r_off=PLAIN["r_off"])
+    found = []
+    for layer in matrix_layers(train.load_checkpoint(checkpoint)).values():
+        (targets,), _ = target_conductances(layer.weight.detach().double(), device, Mapping())
+        found.append(((targets - device.g_off) / device.g_range).flatten())
+    return torch.cat(found).numpy()
+
+
+def written(kind: str, wanted: np.ndarray, cells: int, seed: int) -> WriteResult:
+    """So many of a network's cells, drawn at random, written from HRS."""
+    model, (scheme, tolerance) = preset(MODEL), WRITING[kind]
+    low, high = (float(model.conductance(state)) for state in (model.hrs, model.lrs))
+    targets = low + (high - low) * np.random.default_rng(seed).choice(wanted, cells)
+    noise = {"cell_spread": CELL_SPREAD, "cycle_spread": CYCLE_SPREAD, "seed": seed}
+    return write_verify(model, targets, scheme, tolerance=tolerance, max_pulses=MAX_PULSES, **noise)
+
+
+def results(checkpoints: dict[str, str], cells: int, seeds: int) -> dict[str, list[WriteResult]]:
+    """By kind of weight, with a checkpoint for each, one array per seed."""
+    found = {}
+    for kind, checkpoint in checkpoints.items():
+        wanted = positions(checkpoint)
+        found[kind] = [written(kind, wanted, cells, seed) for seed in range(seeds)]
+    return found
+
+
+def table(arrays: dict[str, list[WriteResult]]) -> pd.DataFrame:
+    """A row per kind of weight: pulses and energy (J) per cell, the error that is left, and cells that failed."""
+    rows = []
+    for kind, parts in arrays.items():
+        energy, pulses = (
+            seed_interval([getattr(part, name).mean() for part in parts]) for name in ("energy", "pulses")
+        )
+        errors = [programming_error(part) for part in parts]
+        row = {"weights": kind, "energy": energy.mean, "energy_low": energy.low, "energy_high": energy.high}
+        row |= {"pulses": pulses.mean, "pulses_low": pulses.low, "pulses_high": pulses.high}
+        row |= {"error": np.mean([e.sigma for e in errors]), "failed": np.mean([e.failed for e in errors])}
+        rows.append(row | {"n": len(parts), "cells": parts[0].pulses.size})
+    return pd.DataFrame(rows)
+
+
+def ratio(arrays: dict[str, list[WriteResult]], name: str) -> Interval:
+    """Binary over multi-level, of "energy" or "pulses", over arrays."""
+    pairs = zip(arrays["binary"], arrays["multi-level"], strict=True)
+    return seed_interval([getattr(binary, name).mean() / getattr(levels, name).mean() for binary, levels in pairs])
+
+
+def claims(arrays: dict[str, list[WriteResult]]) -> list[Claim]:
+    """What binary weights save at each writing."""
+    return [
+        below_times("writing binary weights takes less energy than multi-level ones", ratio(arrays, "energy")),
+        below_times("and less than half of the pulses and verifying reads", ratio(arrays, "pulses"), 0.5),
+    ]
