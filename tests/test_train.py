@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from memlib import data, networks, recipes, train
+from memlib import binary, data, networks, recipes, train
 from memlib.layers import matrix_layers
 
 TINY = train.Recipe("digits", "resnet20", 0.25, epochs=3, batch=16, label_smoothing=0.1)
@@ -28,6 +28,7 @@ TINIES = {
     "channels": TUNED.replace(prune="channels", sparsity=0.5),
     "frozen": TUNED.replace(epochs=1, lr=0.01, frozen_statistics=True),
     "aware": TUNED.replace(device=(("states", 8), ("program_error", 0.1), ("stuck_off", 0.01)), dac_bits=4),
+    "binary": TUNED.replace(binary=True),
 }
 
 
@@ -109,7 +110,7 @@ def test_killed_training_resumes(tmp_path, monkeypatch, capsys, undisturbed, nam
     assert train.load_checkpoint("tiny", tmp_path / "checkpoints")
 
 
-@pytest.mark.parametrize("name", ["weights", "channels", "aware"])
+@pytest.mark.parametrize("name", ["weights", "channels", "aware", "binary"])
 def test_killed_tuning_resumes(tmp_path, monkeypatch, undisturbed, name):
     """The same for trainings that start from a checkpoint, with masks or simulated hardware, killed at several points.
 
@@ -134,6 +135,33 @@ def test_killed_tuning_resumes(tmp_path, monkeypatch, undisturbed, name):
     left = sum(int(p.count_nonzero()) for p in model.parameters())
     assert (entry["nonzero"], entry["macs"]) == (left, networks.mac_count(model))
     assert entry["parameters"] - left >= zeros
+
+
+def test_binary_weights(tmp_path, undisturbed):
+    """Each layer has two weights, of one magnitude, in half precision too; signs move in training, from the start's."""
+    shutil.copytree(undisturbed / "checkpoints", tmp_path / "checkpoints")
+    run(tmp_path, "binary")
+    start, end = (matrix_layers(train.load_checkpoint(name, tmp_path / "checkpoints")) for name in ("tiny", "binary"))
+    flipped = 0
+    for name, layer in end.items():
+        values = layer.weight.unique()
+        assert values.tolist() == [-values[1].item(), values[1].item()]
+        assert values[1] == values[1].half().float()
+        flipped += int((layer.weight.sign() != start[name].weight.sign()).sum())
+    assert 0 < flipped < sum(layer.weight.numel() for layer in end.values()) / 2
+
+
+def test_straight_through_by_hand():
+    """Signs times the mean magnitude; the gradient is that of the weights used."""
+    layer = nn.Linear(2, 2, bias=False)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[0.5, -1.5], [0.0, 2.0]]))
+    binary.binarise(layer)
+    assert layer.weight.tolist() == [[1, -1], [1, 1]]
+    (layer.weight * torch.tensor([[1.0, 2.0], [3.0, 4.0]])).sum().backward()
+    assert layer.parametrizations.weight.original.grad.tolist() == [[1, 2], [3, 4]]
+    binary.settle(layer)
+    assert layer.weight.tolist() == [[1, -1], [1, 1]]
 
 
 def test_hardware_takes_part(tmp_path, monkeypatch, undisturbed):

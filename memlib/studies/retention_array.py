@@ -70,14 +70,14 @@ def plot(frame: pd.DataFrame, table: pd.DataFrame) -> Figure:
         left.errorbar(line["planes"], mean, (mean - low, high - mean), label=f"{r_on / 1e6:g} Mohm", **look)
     left.axhline(100 * CHANCE, color="0.6", linewidth=0.7, linestyle=":")
     left.set(ylabel="accuracy (%)", ylim=(0, 102), title="a pillar's cells share its transistor")
-    left.legend(frameon=False, title="LRS", loc="lower left")
+    left.legend(frameon=False, title="LRS", loc="center left", bbox_to_anchor=(0, 0.45))
     for color, law, marker in zip(severity_colors(len(LAWS) + 1), LAWS, "osD", strict=False):
         leakage = table[f"leakage, {law}"]
         right.plot(table["planes"], leakage, color=color, marker=marker, markersize=4, linewidth=1, label=law)
     right.axhline(1, color="0.6", linewidth=0.7, linestyle=":")
     right.set(ylabel="current of half-selected cells /\nthat of the written one", yscale="log")
     right.set(title=f"writing at {WRITE_VOLTS:g} V, {table['pillars'].iloc[0]} pillars")
-    right.legend(frameon=False, title="I-V law", loc="center right")
+    right.legend(frameon=False, title="I-V law", loc="center right", bbox_to_anchor=(1, 0.4))
     for axis in (left, right):
         axis.set_xscale("log", base=2)
         axis.set_xticks(sorted(frame["planes"].unique()), [str(p) for p in sorted(frame["planes"].unique())])

@@ -1,0 +1,146 @@
+"""The study of retention: lifetimes by hand, the layer's gain, energies, claims and figures, on made-up results."""
+
+import math
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from made_up import made_up
+
+from memlib.presets import PRESETS
+from memlib.studies import retention as study, retention_array, retention_cells, retention_energy
+from memlib.studies.effects import seeds_of
+
+mpl.use("agg")
+PARAMETERS = PRESETS["smoke"]["10_retention"]
+NETWORKS = study.networks_of(PARAMETERS["binary_checkpoints"], PARAMETERS["multilevel_checkpoints"])
+TEMPERATURES, TIMES = [298.15, 358.15], [1e2, 1e4, 1e6]
+
+
+def accuracy(point):
+    """0.9, and 0.3 less per decade from 1e3 s on; a layer, or another kind of weight, changes that."""
+    time = point.get("retention_time", 0)
+    layered = point.get("recombination_energy", 0) > retention_cells.PLAIN["recombination_energy"]
+    lost = 0.3 * max(0, math.log10(max(time, 1)) - 3)
+    lost *= 0.1 if layered else 1
+    lost *= 1 if "binary" in point["checkpoint"] else 1.2
+    lost *= 0.2 if point.get("recalibration") else 1
+    lost *= 1 if point.get("recombination_tail") else 0.5
+    return max(0.9 - lost, 0.1)
+
+
+def sweep_of(points, seeds=10):
+    """Their results, each once."""
+    return made_up(list({str(p): p for p in points}.values()), seeds_of(seeds), accuracy)
+
+
+def test_lifetime_by_hand():
+    """Linear in log time between the last time within what is allowed and the first beyond it."""
+    assert study.lifetime([0, 1e2, 1e4], [0.9, 0.88, 0.82], 0.05) == pytest.approx(1e3)
+    assert study.lifetime([0, 1e2, 1e4], [0.9, 0.88, 0.86], 0.05) == math.inf
+    assert study.lifetime([0, 1e2, 1e4], [0.9, 0.2, 0.1], 0.05) == 1e2
+
+
+def test_lifetimes_and_rewriting():
+    """Plain binary weights lose 5 points 1/6 of a decade after 1e3 s, by the line from 1e2 to 1e4 s."""
+    labelled = study.points(NETWORKS, 5000, TEMPERATURES, TIMES)
+    lives = study.lifetimes(sweep_of([p for _, p in labelled]), labelled)
+    assert len(lives) == 2 * 2 * 3
+    plain = lives[(lives["weights"] == "binary") & (lives["stack"] == "plain") & (lives["recalibration"] == "none")]
+    np.testing.assert_allclose(plain["log10_lifetime"], 2 + 2 * 0.05 / 0.3, atol=1e-3)
+    energies = pd.DataFrame({"weights": ["binary", "multi-level"], "energy": [1e-9, 2e-9]})
+    table = study.rewriting(lives, energies, {"binary": 10, "multi-level": 10})
+    row = table[(table["weights"] == "binary") & (table["stack"] == "plain")].iloc[0]
+    writes = 10 * retention_cells.SECONDS["1 y"] / 10 ** row["log10_lifetime"]
+    assert row["energy"] == pytest.approx(writes * 10 * 1e-9)
+    worst = table[(table["weights"] == "multi-level") & (table["stack"] == "plain")].iloc[0]
+    assert worst["saving"] == 1
+    assert row["saving"] == pytest.approx(worst["energy"] / row["energy"])
+    assert study.cell_counts(NETWORKS)["binary"] == study.cell_counts(NETWORKS)["multi-level"] == 2 * 459_730
+
+
+def test_fresh_chips_are_one_point():
+    """Whatever the stack and the temperature, a network that was just written is the same, and costs one sweep."""
+    points = [study.aged(NETWORKS["binary"], 100, stack, t, 0) for stack in study.STACKS.values() for t in TEMPERATURES]
+    assert all(point == points[0] for point in points)
+    later = study.aged(NETWORKS["binary"], 100, study.STACKS["plain"], 358.15, 1e4)
+    assert later["retention_time"] == 1e4
+    assert later["recombination_energy"] == retention_cells.PLAIN["recombination_energy"]
+
+
+def test_verdicts_follow_the_measurements():
+    """The gain at 1e5 and 1e6 s is 0.9 of 0.6 and 0.8 lost (to chance); other claims by the made-up law."""
+    wanted = study.claim_points(NETWORKS, 5000, 298.15, [1e3, 1e5, 1e6], [1e4])
+    chips = study.Chips(sweep_of(wanted))
+    gains = study.gain_claims(NETWORKS, 5000, 298.15, [1e3, 1e5, 1e6], chips)
+    assert [claim.verdict for claim in gains] == ["undecided", "confirmed", "confirmed", "confirmed"]
+    assert gains[1].effect == pytest.approx(54, abs=0.1)
+    assert gains[3].effect == pytest.approx(100 * (0.8 - 0.09), abs=0.1)  # only 1e6 s is beyond 1e5 s
+    claims = [comparison.claim(chips) for comparison in study.comparisons(NETWORKS, 5000, 298.15, [1e4])]
+    effects = {claim.statement: claim.effect for claim in claims}
+    assert len(effects) == 5
+    assert effects["plain, 25 °C, 1e4 s: multi-level weights lose more than binary ones"] == pytest.approx(6, abs=0.1)
+    assert effects["binary, plain, 25 °C, 1e4 s: without tail cells it would lose less"] == pytest.approx(15, abs=0.1)
+    assert {claim.verdict for claim in claims} == {"confirmed"}
+
+
+def test_stretch_claims():
+    """Ten times slower: from the lives' ratio; no claim where chips outlast the last time."""
+    times = [1e1, 1e3, 1e4, 1e8]
+    labelled = study.points(NETWORKS, 5000, [298.15], times)
+    claims = study.stretch_claims(sweep_of([p for _, p in labelled]), labelled)
+    # plain: 1/6 of the decade after 1e3 s; with layer: 0.05 of 0.15 is lost 0.02/0.12 of four decades after 1e4 s
+    assert claims[0].effect == pytest.approx(10 ** (1 + 4 * 0.02 / 0.12 - 1 / 6), rel=0.01)
+    assert [claim.verdict for claim in claims] == ["confirmed", "confirmed"]
+    short = study.points(NETWORKS, 5000, [298.15], times[:3])
+    assert not study.stretch_claims(sweep_of([p for _, p in short]), short)
+
+
+def test_layer_gains():
+    """Over the plain stack at the same time."""
+    labelled = study.layer_points(NETWORKS, 5000, 298.15, [1e5], [0.1, 0.2])
+    gains = study.layer_gains(sweep_of([p for _, p in labelled]), labelled)
+    np.testing.assert_allclose(gains["gain"], 0.54, atol=1e-3)
+    assert list(gains["energy"]) == [0.1, 0.2]
+    study.plot_layers(gains)
+    mpl.pyplot.close("all")
+
+
+def test_cells_follow_the_limit():
+    """Simulated means against the normal law, in both stacks; the layer helps."""
+    claim = retention_cells.decay_claim([298.15, 358.15], 20_000, 5)
+    assert claim.verdict == "confirmed"
+    frame = retention_cells.decay([358.15], 2000, 2)
+    mean = frame.groupby("stack")["mean"].mean()
+    assert mean["with layer"] > mean["plain"] + 0.3
+    retention_cells.plot_decay(retention_cells.decay([298.15, 358.15], 200, 2))
+    mpl.pyplot.close("all")
+
+
+def test_writing_energy():
+    """Binary cells want the ends of the window; energies are of the cells that are pulsed."""
+    wanted = retention_energy.positions(NETWORKS["binary"])
+    assert set(wanted.round(9)) == {0.0, 1.0}
+    assert wanted.mean() == pytest.approx(0.5)
+    arrays = retention_energy.results(NETWORKS, 400, 2)
+    table = retention_energy.table(arrays).set_index("weights")
+    assert table.loc["binary", "pulses"] < table.loc["multi-level", "pulses"]
+    for part in arrays["binary"]:
+        low = part.targets == part.targets.min()
+        assert (part.energy[low] == 0).all()
+        assert (part.energy[~low] > 0).all()
+    ratio = retention_energy.ratio(arrays, "energy")
+    assert ratio.mean == pytest.approx(table.loc["binary", "energy"] / table.loc["multi-level", "energy"], rel=0.02)
+
+
+def test_figures():
+    """A row per kind of weight, a column per temperature; accuracy and leakage over planes."""
+    labelled = study.points(NETWORKS, 100, TEMPERATURES, TIMES)
+    figure = study.plot(study.tidy(sweep_of([p for _, p in labelled], 3), labelled))
+    assert len(figure.axes) == 4
+    assert all(len(axis.containers) == 3 for axis in figure.axes)
+    stacked = retention_array.points(NETWORKS["binary"], 100, [8, 32], [1e5, 1e6])
+    frame = retention_array.tidy(sweep_of([p for _, p in stacked], 2), stacked)
+    retention_array.plot(frame, retention_array.selection([8, 32]))
+    mpl.pyplot.close("all")
