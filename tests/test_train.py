@@ -369,15 +369,15 @@ def test_published_at_the_same_time(tmp_path, monkeypatch):
 
 
 def test_recipes():
-    """24 for CIFAR-10 beside ResNet-20 and VGG-8, with a twin each.
+    """25 for CIFAR-10 beside ResNet-20 and VGG-8, with a twin each.
 
     What they start from is a recipe for the same network and images.
     """
     named = recipes.RECIPES
     cifar10 = {name.removesuffix("-cifar10") for name in named if name.endswith("-cifar10")}
-    assert len(cifar10) == 24 + 2
+    assert len(cifar10) == 25 + 2
     assert {name.removesuffix("-digits") for name in named if name.endswith("-digits")} == cifar10
-    assert len(named) == 52
+    assert len(named) == 54
     for name, recipe in named.items():
         assert name.endswith(f"-{recipe.data}")
         if recipe.start:
@@ -429,6 +429,9 @@ def test_published_checkpoints(name):
         ({"device": (("noise", 1),)}, "noise=1"),
         ({"device": (("program_error", -1),)}, "program_error=-1: must be a relative sigma, at least 0"),
         ({"device": (("read_noise", 0.1),)}, "device=('read_noise', 0.1): must be what keeps a programmed cell"),
+        ({"binary": 1}, "binary=1: must be True or False"),
+        ({"binary": True, "device": (("states", 8),)}, "binary=True: must be False in noise-aware"),
+        ({"binary": True, "prune": "weights", "sparsity": 0.5}, "prune='weights': must be '' in noise-aware"),
         ({"momentun": 0.5}, "Recipe(momentun=0.5): unknown field; allowed: data"),
     ],
 )
