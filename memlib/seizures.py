@@ -1,7 +1,7 @@
 """Made-up EEG and a small network that finds seizures in it: a problem of one dimension for recurrent layers on tiles.
 
-The signals are synthetic, and no recording of anybody: a background of 1/f noise with what disturbs detectors, and in
-half of all windows bursts of spike-and-wave complexes at about 3 Hz, the pattern of an absence seizure. What is found on
+The signals are synthetic, no recording of anybody: a background of 1/f noise with what disturbs detectors, and in
+half of all windows bursts of spike-and-wave complexes at about 3 Hz, the pattern of absence seizures. What is found on
 them says how hardware compares with itself, and nothing of how well a detector would do on patients.
 """
 
@@ -112,13 +112,16 @@ def rates(hits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return hits[..., labels == 1], 1 - hits[..., labels == 0]
 
 
-def load() -> nn.Module:
+def load(sha256: str | None = None) -> nn.Module:
     """The committed detector, in eval mode.
+
+    Args:
+        sha256: of its file; None: what its manifest says.
 
     Raises:
         ValueError: if its file is not the one that its checksum is of.
     """
-    return _load(manifest()["sha256"])
+    return _load(sha256 or manifest()["sha256"])
 
 
 @lru_cache
