@@ -38,6 +38,8 @@ __all__ = ["Chips", "seeds_of", "tidy"]
 
 #: Rows and columns of the exemplar's tiles.
 TILES = ((128, 128), (256, 64))
+#: ADC bits at which claims compare tiles without device-to-device variation, and which tiles with it.
+CLAIM_BITS, NOISY = 4, ("square", "tall")
 #: What recalibrates the detector's chips; the first is nothing.
 CASE_METHODS = ("none", "gain", "batch_norm")
 CASE_CALIBRATION = 256
@@ -84,15 +86,15 @@ def plot_exemplar(frame: pd.DataFrame) -> Figure:
     names, tiles = list(frame["effect"].unique()), list(frame["tile"].unique())
     size = (2.3 * len(names) + 0.6, 2.1 * len(tiles) + 1.1)
     figure, axes = plt.subplots(len(tiles), len(names), figsize=size, sharex=True, sharey=True, squeeze=False)
-    for (tile, row), (effect, column) in itertools.product(enumerate(tiles), enumerate(names)):
-        axis = axes[tile, column]
-        _bit_lines(axis, frame[(frame["effect"] == effect) & (frame["tile"] == row)])
+    for (row, tile), (column, effect) in itertools.product(enumerate(tiles), enumerate(names)):
+        axis = axes[row, column]
+        _bit_lines(axis, frame[(frame["effect"] == effect) & (frame["tile"] == tile)])
         axis.axhline(100 * CHANCE, color="0.6", linewidth=0.7, linestyle=":")
         if column == 0:
-            axis.set_ylabel(f"tiles of {row}\naccuracy (%)")
-        if tile == 0:
+            axis.set_ylabel(f"tiles of {tile}\naccuracy (%)")
+        if row == 0:
             axis.set_title(EFFECTS[effect].title)
-        if tile == len(tiles) - 1:
+        if row == len(tiles) - 1:
             axis.set(xlabel="ADC bits", xticks=sorted(frame["adc_bits"].unique()))
             axis.legend(title=EFFECTS[effect].unit, loc="lower right", frameon=False)
     axes[0, 0].set_ylim(0, 102)
@@ -115,13 +117,10 @@ def _bit_lines(axis: Any, part: pd.DataFrame) -> None:
 
 def claim_points(checkpoint: str, images: int, severity: float) -> dict[str, Point]:
     """The points that claims compare, by name."""
-    (rows, cols), (tall, narrow) = TILES
-    found = {f"{tile}, {bits} bits": _tile_point(checkpoint, images, *size, bits) for tile, size in (
-        ("square", (rows, cols)), ("tall", (tall, narrow)), ("large", (tall, tall))
-    ) for bits in (4, 8)}  # fmt: skip
-    for tile, size in (("square", (rows, cols)), ("tall", (tall, narrow))):
-        found[f"{tile}, d2d"] = _tile_point(checkpoint, images, *size, 8, "d2d", severity)
-    return found
+    shapes = {"square": TILES[0], "tall": TILES[1], "large": (TILES[1][0], TILES[1][0])}
+    found = {name: _tile_point(checkpoint, images, *shape, CLAIM_BITS) for name, shape in shapes.items()}
+    noisy = {f"{name}, d2d": _tile_point(checkpoint, images, *shapes[name], 8, "d2d", severity) for name in NOISY}
+    return found | noisy
 
 
 def claims(checkpoint: str, chips: Chips, points: dict[str, Point], severity: float) -> list[Claim]:
@@ -129,18 +128,18 @@ def claims(checkpoint: str, chips: Chips, points: dict[str, Point], severity: fl
     hits = {name: chips.hits(point) for name, point in points.items()}
     (rows, cols), (tall, narrow) = TILES
     square, other, large = f"{rows}x{cols}", f"{tall}x{narrow}", f"{tall}x{tall}"
-    differing = sum(int((hits[f"tall, {bits} bits"] != hits[f"large, {bits} bits"]).sum()) for bits in (4, 8))
+    differing = int((hits["tall"] != hits["large"]).sum())
     name = label(checkpoint)
     return [
         exactly(
-            f"{name}: tiles of {other} and {large} give the same answers (images that change, 4 and 8 bits)",
+            f"{name}: tiles of {other} and {large} give the same answers (images that change, {CLAIM_BITS} bits)",
             differing,
             differing == 0,
             "images",
         ),
         above(
-            f"{name}: with 4-bit ADCs, tiles of {square} are over 1 point more accurate than tiles of {other}",
-            difference_interval(hits["square, 4 bits"], hits["tall, 4 bits"]),
+            f"{name}: with {CLAIM_BITS}-bit ADCs, tiles of {square} are over 1 point more accurate than those of {other}",
+            difference_interval(hits["square"], hits["tall"]),
             0.01,
         ),
         within(
@@ -310,7 +309,8 @@ def sweeps(
     case_d2d: Sequence[float],
     case_states: Sequence[int],
     case_stuck_on: Sequence[float],
-    case_claims_at: Sequence[float],
+    case_gentle: float,
+    case_harsh: float,
 ) -> list[tuple[list[Point], Any]]:
     """Points and seeds of the exemplar, of the seizure case, and of both's claims, from the notebook's parameters."""
     severities = {"d2d": d2d, "states": states, "stuck_on": stuck_on, "stuck_off": stuck_off}
@@ -318,7 +318,7 @@ def sweeps(
     case = {"program_error": case_program_error, "d2d": case_d2d, "states": case_states, "stuck_on": case_stuck_on}
     cases = [point for _, point in case_points(case_windows, case)]
     claimed = list(claim_points(checkpoints[0], claim_images, claim_d2d).values())
-    case_claimed = list(case_claim_points(case_windows, case_claims_at[0], case_claims_at[-1]).values())
+    case_claimed = list(case_claim_points(case_windows, case_gentle, case_harsh).values())
     return [
         (exemplar, seeds_of(device_seeds)),
         (cases + case_claimed, seeds_of(case_seeds)),
