@@ -138,7 +138,7 @@ def claims(checkpoint: str, chips: Chips, points: dict[str, Point], severity: fl
             "images",
         ),
         above(
-            f"{name}: with {CLAIM_BITS}-bit ADCs, tiles of {square} are over 1 point more accurate than those of {other}",
+            f"{name}: with {CLAIM_BITS}-bit ADCs, {square} tiles are over 1 point more accurate than {other} ones",
             difference_interval(hits["square"], hits["tall"]),
             0.01,
         ),
