@@ -198,13 +198,14 @@ PAPER: dict[str, dict[str, Any]] = {
     },
     "13_memtorch": {
         "checkpoints": ["mobilenetv2-cifar10"],
+        "device": "14k_50M",
         "images": 1000,
         "device_seeds": 3,
         "adc_bits": [4, 2, 8, 6, 10],  # in an order of which smoke takes 4 and 8
         "d2d": [0.1, 0.2],
-        "states": [16, 8],
-        "stuck_on": [0.0003, 0.001],
-        "stuck_off": [0.003, 0.01],
+        "states": [8, 4],
+        "stuck_on": [0.001, 0.003],
+        "stuck_off": [0.01, 0.03],
         "claim_d2d": 0.1,
         "claim_images": 5000,
         "claim_seeds": 10,

@@ -70,7 +70,7 @@ def test_memlib_is_right_on_every_probe(scheme):
 def labelled():
     """The exemplar's points at smoke size."""
     severities = {name: PARAMETERS[name] for name in ("d2d", "states", "stuck_on", "stuck_off")}
-    return study.exemplar_points([CHECKPOINT], 100, PARAMETERS["adc_bits"], severities)
+    return study.exemplar_points([CHECKPOINT], "14k_50M", 100, PARAMETERS["adc_bits"], severities)
 
 
 def test_sweeps_take_the_parameters():
@@ -92,7 +92,7 @@ def test_verdicts_follow_the_measurements():
             return 0.8 if point["rows"] == 128 else 0.798
         return 0.7 if point["rows"] == 128 else 0.65
 
-    points = study.claim_points(CHECKPOINT, 5000, 0.1)
+    points = study.claim_points(CHECKPOINT, "14k_50M", 5000, 0.1)
     chips = Chips(made_up(list(points.values()), seeds_of(10), accuracy))
     claims = study.claims(CHECKPOINT, chips, points, 0.1)
     assert [claim.verdict for claim in claims] == ["confirmed"] * 3
@@ -137,7 +137,7 @@ def test_figures():
     """A panel per tile and effect; one per measure and effect of the seizure case."""
     points = labelled()
     frame = study.tidy(made_up([p for _, p in points], seeds_of(2), lambda p: 0.8), points)
-    figure = study.plot_exemplar(frame)
+    figure = study.plot_exemplar(frame, "14k_50M")
     assert [len(axis.containers) for axis in figure.axes] == [2] * 8
     assert figure.axes[0].get_ylabel() == "tiles of 128x128\naccuracy (%)"
     case = study.case_points(100, {"program_error": [0.02, 0.1], "states": [16]})

@@ -290,3 +290,15 @@ def test_names_are_streams():
     assert all(torch.equal(layers[name].weight, again[name].weight) for name in hidden)
     for a, b in itertools.combinations(hidden, 2):
         assert not torch.equal(layers[a].weight, layers[b].weight)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda():
+    """The same chip on CUDA, whether mapped there or moved there."""
+    model, x = reader(num_layers=2, bidirectional=True).double(), images(8, 6, 3, dtype=torch.float64)
+    hardware = Hardware(Device(program_error=0.1), OFF.replace(dac_bits=8, adc_bits=8))
+    expected = map_network(model, hardware, calibration=x)(x)
+    moved = map_network(model, hardware, calibration=x).cuda()
+    assert_close(moved(x.cuda()).cpu(), expected, 1e-9)
+    born_there = map_network(model.cuda(), hardware, calibration=x.cuda())
+    assert_close(born_there(x.cuda()).cpu(), expected, 1e-9)

@@ -62,26 +62,27 @@ def evaluate(point: Point, seed: int) -> dict[str, Any]:
 
 
 def exemplar_points(
-    checkpoints: Sequence[str], images: int, adc_bits: Sequence[int], severities: dict[str, Sequence[float]]
+    checkpoints: Sequence[str],
+    device: str,
+    images: int,
+    adc_bits: Sequence[int],
+    severities: dict[str, Sequence[float]],
 ) -> Labelled:
     """ADC bits over severities of one effect at a time, on both tiles; severity 0 is the common baseline."""
     found = []
-    for checkpoint, (rows, cols), effect in itertools.product(checkpoints, TILES, severities):
+    for checkpoint, tile, effect in itertools.product(checkpoints, TILES, severities):
         for severity, bits in itertools.product((0, *severities[effect]), adc_bits):
-            labels = {"checkpoint": checkpoint, "tile": f"{rows}x{cols}", "effect": effect, "severity": severity}
-            found.append(
-                (labels | {"adc_bits": bits}, _tile_point(checkpoint, images, rows, cols, bits, effect, severity))
-            )
+            labels = {"checkpoint": checkpoint, "tile": f"{tile[0]}x{tile[1]}", "effect": effect, "severity": severity}
+            point = make_point(checkpoint, images, effect, severity, device=device, **_tile(tile, bits))
+            found.append((labels | {"adc_bits": bits}, point))
     return found
 
 
-def _tile_point(
-    checkpoint: str, images: int, rows: int, cols: int, bits: int, effect: str = "d2d", severity: float = 0
-) -> Point:
-    return make_point(checkpoint, images, effect, severity, rows=rows, cols=cols, adc_bits=bits)
+def _tile(shape: tuple[int, int], bits: int) -> dict[str, int]:
+    return {"rows": shape[0], "cols": shape[1], "adc_bits": bits}
 
 
-def plot_exemplar(frame: pd.DataFrame) -> Figure:
+def plot_exemplar(frame: pd.DataFrame, device: str) -> Figure:
     """A row per tile, a column per effect: accuracy over ADC bits, a line per severity."""
     names, tiles = list(frame["effect"].unique()), list(frame["tile"].unique())
     size = (2.3 * len(names) + 0.6, 2.1 * len(tiles) + 1.1)
@@ -99,7 +100,9 @@ def plot_exemplar(frame: pd.DataFrame) -> Figure:
             axis.legend(title=EFFECTS[effect].unit, loc="lower right", frameon=False)
     axes[0, 0].set_ylim(0, 102)
     network = label(frame["checkpoint"].iloc[0])
-    add_note(figure, frame, f"bars: 95 % intervals; dotted: chance\n{network}, 8-bit DACs, dense layout, no wires")
+    add_note(
+        figure, frame, f"bars: 95 % intervals; dotted: chance\n{network}, {device}, 8-bit DACs, dense layout, no wires"
+    )
     figure.tight_layout(rect=(0, 0.05, 1, 1))
     return figure
 
@@ -115,12 +118,15 @@ def _bit_lines(axis: Any, part: pd.DataFrame) -> None:
         axis.errorbar(line["adc_bits"] + dodge, mean, (mean - low, high - mean), color=color, label=name, **look)
 
 
-def claim_points(checkpoint: str, images: int, severity: float) -> dict[str, Point]:
+def claim_points(checkpoint: str, device: str, images: int, severity: float) -> dict[str, Point]:
     """The points that claims compare, by name."""
     shapes = {"square": TILES[0], "tall": TILES[1], "large": (TILES[1][0], TILES[1][0])}
-    found = {name: _tile_point(checkpoint, images, *shape, CLAIM_BITS) for name, shape in shapes.items()}
-    noisy = {f"{name}, d2d": _tile_point(checkpoint, images, *shapes[name], 8, "d2d", severity) for name in NOISY}
-    return found | noisy
+    plain = {name: {"severity": 0, **_tile(shape, CLAIM_BITS)} for name, shape in shapes.items()}
+    noisy = {f"{name}, d2d": {"severity": severity, **_tile(shapes[name], 8)} for name in NOISY}
+    return {
+        name: make_point(checkpoint, images, "d2d", device=device, **choices)
+        for name, choices in (plain | noisy).items()
+    }
 
 
 def claims(checkpoint: str, chips: Chips, points: dict[str, Point], severity: float) -> list[Claim]:
@@ -293,6 +299,7 @@ def case_claims(chips: Chips, points: dict[str, Point], gentle: float, harsh: fl
 
 def sweeps(
     checkpoints: Sequence[str],
+    device: str,
     images: int,
     device_seeds: int,
     adc_bits: Sequence[int],
@@ -314,10 +321,10 @@ def sweeps(
 ) -> list[tuple[list[Point], Any]]:
     """Points and seeds of the exemplar, of the seizure case, and of both's claims, from the notebook's parameters."""
     severities = {"d2d": d2d, "states": states, "stuck_on": stuck_on, "stuck_off": stuck_off}
-    exemplar = [point for _, point in exemplar_points(checkpoints, images, adc_bits, severities)]
+    exemplar = [point for _, point in exemplar_points(checkpoints, device, images, adc_bits, severities)]
     case = {"program_error": case_program_error, "d2d": case_d2d, "states": case_states, "stuck_on": case_stuck_on}
     cases = [point for _, point in case_points(case_windows, case)]
-    claimed = list(claim_points(checkpoints[0], claim_images, claim_d2d).values())
+    claimed = list(claim_points(checkpoints[0], device, claim_images, claim_d2d).values())
     case_claimed = list(case_claim_points(case_windows, case_gentle, case_harsh).values())
     return [
         (exemplar, seeds_of(device_seeds)),
