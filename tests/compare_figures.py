@@ -2,9 +2,9 @@
 
 Accuracies, and rates of detection, may differ by two images, since the rounding of converters amplifies the last digits
 of different processors, and the ends of their intervals by 0.1. Tolerances follow from accuracies and are not compared:
-two images may move them anywhere. Nor is what follows from a fit or a search, which an image more may lead elsewhere: of those tables, only the
-columns are compared, and the costs of the designs that both have. Other numbers that are not whole may differ by a
-thousandth. What ngspice says is missing where it is not installed. Everything else must be equal.
+two images may move them anywhere. Nor is what follows from a fit or a search, which an image more may lead elsewhere:
+of those tables, only the columns are compared, and the costs of the designs that both have. Other numbers that are not
+whole may differ by a thousandth. What ngspice says is missing where it is not installed. Everything else must be equal.
 """
 
 import shutil
