@@ -22,8 +22,10 @@ from memlib.device import Device
 from memlib.layers import matrix_layers
 from memlib.mapping import Mapping, target_conductances
 from memlib.programming import UNIFORM_EFFECTS
+from memlib.recurrent import recurrent
 from memlib.streams import generator
 from memlib.tile import code_limits
+from memlib.validate import fail
 
 
 class Programmed(nn.Module):
@@ -88,6 +90,8 @@ def on_hardware(
         dac_bits: of all inputs, or None; their ranges are those of the float network on `images`, now.
         name: of the random streams, with each layer's name.
     """
+    if any(recurrent(module) for module in model.modules()):
+        fail("model", type(model).__name__, "without recurrent layers: training does not see their hardware")
     layers, hooks, programmed = matrix_layers(model), [], []
     if dac_bits is not None:
         record = record_inputs(model, images, maps=False)

@@ -91,9 +91,9 @@ def record_inputs(model: nn.Module, images: Tensor, digital: Any = (), batch: in
     if not isinstance(images, Tensor) or images.dim() < 2 or not len(images):
         shape = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
         raise ValueError(f"calibration={shape}: must be a tensor of at least one image, (n, *input shape)")
-    clone = float_copy(model)
-    modules = dict(clone.named_modules())
     layers = matrix_layers(model, digital)
+    clone = float_copy(model, layers)
+    modules = dict(clone.named_modules())
     recorders = {name: _Recorder(name, module, len(images), maps) for name, module in layers.items()}
     for name, recorder in recorders.items():
         modules[name].register_forward_pre_hook(recorder, with_kwargs=True)

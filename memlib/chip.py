@@ -20,7 +20,7 @@ from memlib.calibration import LayerInputs, Record, record_inputs
 from memlib.device import Device
 from memlib.footprint import layer_footprint
 from memlib.hardware import Hardware, per_layer
-from memlib.layers import Geometry, call_sizes, float_copy, map_sizes, matrix_layers
+from memlib.layers import Geometry, call_sizes, float_copy, map_sizes, matrix_layers, put_in_place
 from memlib.mapping import Mapping
 from memlib.memory import check_memory
 from memlib.parasitics import estimated_seconds
@@ -102,7 +102,9 @@ def map_network(
     ranges: MappingType[str, float] | None = None,
     input_shape: tuple[int, ...] | None = None,
 ) -> AnalogNetwork:
-    """Map every Linear and convolution layer of `model` on tiles; the model itself is left untouched.
+    """Map every Linear, convolution and recurrent layer of `model` on tiles; the model itself is left untouched.
+
+    A recurrent one is two or three matrices a layer and direction, see `memlib.recurrent`, read at every time step.
 
     Args:
         hardware: for all layers, or {layer name: Hardware} with "*" for the rest.
@@ -124,7 +126,7 @@ def map_network(
     by_layer = per_layer(hardware, modules)
     if calibration is not None and not isinstance(calibration, dict):
         calibration = record_inputs(model, calibration, digital, maps=needs_maps(by_layer))
-    network = float_copy(model)
+    network = float_copy(model, modules)
     sizes = _map_sizes(model, modules, by_layer, calibration, input_shape)
     check_memory(modules, by_layer, sizes)
     _announce_wires(modules, by_layer, sizes)
@@ -248,15 +250,7 @@ def tile_cells(
 
 def _assemble(network: nn.Module, layers: dict[str, AnalogLayer], seed: int) -> AnalogNetwork:
     """Put the layers in the place of the modules they stand for, under every name these are known by."""
-    originals = {id(network.get_submodule(name)): layer for name, layer in layers.items()}
-    for name, module in list(network.named_modules(remove_duplicate=False)):
-        if id(module) in originals:
-            parent, _, child = name.rpartition(".")
-            if not name:
-                network = originals[id(module)]
-            else:
-                setattr(network.get_submodule(parent), child, originals[id(module)])
-    analog = AnalogNetwork(network, layers, seed)
+    analog = AnalogNetwork(put_in_place(network, layers), layers, seed)
     for parameter in analog.parameters():
         parameter.requires_grad_(False)
     return analog.eval()
@@ -307,7 +301,7 @@ def load_network(model: nn.Module, path: str | Path) -> AnalogNetwork:
     try:
         with safe_open(path, "pt") as file:
             saved = json.loads(file.metadata()["memlib"])
-        network = float_copy(model)
+        network = float_copy(model, saved["layers"])
         layers = {name: _saved_layer(network, name, entry, saved["seed"]) for name, entry in saved["layers"].items()}
         analog = _assemble(network, layers, saved["seed"])
         load_model(analog, path)

@@ -2,12 +2,15 @@
 
 import copy
 import math
+from collections.abc import Collection, Mapping as MappingType
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from memlib.recurrent import products, recurrent, unrolled
 
 MATRIX_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -93,20 +96,33 @@ class Geometry:
         return x.movedim(-1 - 2 * self.dims, -1 - self.dims)
 
 
+def all_modules(model: nn.Module) -> dict[str, nn.Module]:
+    """The modules of `model` by name, and behind each recurrent one its matrix layers, such as "lstm.l0.input"."""
+    found = {}
+    for name, module in model.named_modules():
+        found[name] = module
+        if recurrent(module):
+            found |= {_joined(name, part): layer for part, layer in products(module)}
+    return found
+
+
 def matrix_layers(model: nn.Module, digital: Any = ()) -> dict[str, nn.Module]:
     """The layers of `model` to map, by name; a module used under several names counts once, under its first.
 
+    Recurrent layers count as their products, see `memlib.recurrent`, whose names only a `float_copy` has.
+
     Args:
-        digital: names, as in `named_modules`, or classes of modules that stay digital with all they contain.
+        digital: names, as in `all_modules`, or classes of modules that stay digital with all they contain.
 
     Raises:
         UnsupportedLayerError: for a parameterised module that can neither be mapped nor is listed in `digital`.
         ValueError: for an entry of `digital` that matches no module.
     """
-    skipped = _digital_modules(model, digital)
+    modules = all_modules(model)
+    skipped = _digital_modules(model, modules, digital)
     layers = {}
-    for name, module in model.named_modules():
-        if module in skipped or isinstance(module, NORMALISATIONS):
+    for name, module in modules.items():
+        if module in skipped or isinstance(module, NORMALISATIONS) or recurrent(module):
             continue
         if type(module) in MATRIX_LAYERS:
             layers[name] = module
@@ -114,19 +130,23 @@ def matrix_layers(model: nn.Module, digital: Any = ()) -> dict[str, nn.Module]:
             label = name or "the model itself"
             raise UnsupportedLayerError(
                 f"layer {label!r} ({type(module).__name__}) has parameters and cannot be mapped; only Linear, Conv1d, "
-                f"Conv2d and Conv3d can; to compute it, and all it contains, digitally pass digital=[{name!r}]"
+                "Conv2d, Conv3d, RNN, LSTM, GRU and their cells can; to compute it, and all it contains, digitally "
+                f"pass digital=[{name!r}]"
             )
     return layers
 
 
-def float_copy(model: nn.Module) -> nn.Module:
-    """A copy of a network in eval mode.
+def float_copy(model: nn.Module, layers: Collection[str] = ()) -> nn.Module:
+    """A copy of a network in eval mode, in which recurrent modules are unrolled as far as they are to be mapped.
+
+    Args:
+        layers: names of those to map; all of them are modules of the copy.
 
     Raises:
         ValueError: if it cannot be copied.
     """
     try:
-        return copy.deepcopy(model).eval()
+        clone = copy.deepcopy(model).eval()
     except RuntimeError as error:
         if "deepcopy" not in str(error):
             raise
@@ -134,20 +154,48 @@ def float_copy(model: nn.Module) -> nn.Module:
             "model: cannot be copied; make its pruning or weight norm permanent first, with "
             "torch.nn.utils.prune.remove or torch.nn.utils.parametrize.remove_parametrizations"
         ) from error
+    mapped = {
+        name: unrolled(module)
+        for name, module in clone.named_modules()
+        if recurrent(module) and any(_joined(name, part) in layers for part, _ in products(module))
+    }
+    return put_in_place(clone, mapped)
 
 
-def _digital_modules(model: nn.Module, digital: Any) -> set[nn.Module]:
+def put_in_place(network: nn.Module, replacements: MappingType[str, nn.Module]) -> nn.Module:
+    """Put modules in the place of those of these names, under every name that these are known by; returns the network.
+
+    It is another one where the network itself, named "", is replaced.
+    """
+    originals = {id(network.get_submodule(name)): module for name, module in replacements.items()}
+    for name, module in list(network.named_modules(remove_duplicate=False)):
+        if id(module) in originals:
+            parent, _, child = name.rpartition(".")
+            if not name:
+                network = originals[id(module)]
+            else:
+                setattr(network.get_submodule(parent), child, originals[id(module)])
+    return network
+
+
+def _joined(name: str, part: str) -> str:
+    return f"{name}.{part}" if name else part
+
+
+def _digital_modules(model: nn.Module, modules: MappingType[str, nn.Module], digital: Any) -> set[nn.Module]:
     if isinstance(digital, str | type):
         raise TypeError(f"digital={digital!r}: must be a list of layer names or classes")
     skipped: set[nn.Module] = set()
     for entry in digital:
-        matches = [
-            m for name, m in model.named_modules() if name == entry or (isinstance(entry, type) and type(m) is entry)
-        ]
+        if isinstance(entry, type):  # one of the model's, not of what it is unrolled to
+            matches = [module for module in model.modules() if type(module) is entry]
+        else:
+            matches = [modules[entry]] if entry in modules else []
         if not matches:
             raise ValueError(f"digital={entry!r}: no module of that name or class in the model")
         skipped.update(part for match in matches for part in match.modules())
-    return skipped
+    whole = [name for name, module in model.named_modules() if module in skipped and recurrent(module)]
+    return skipped | {modules[_joined(name, part)] for name in whole for part, _ in products(modules[name])}
 
 
 def calls_of(geometry: Geometry, x: Tensor, images: int) -> list[tuple[int, ...]]:
@@ -170,7 +218,7 @@ def call_sizes(
         ValueError: if the input does not fit the model.
     """
     sizes: dict[str, list[tuple[int, ...]]] = {name: [] for name in layers}
-    clone = float_copy(model).to("meta")
+    clone = float_copy(model, layers).to("meta")
     modules = dict(clone.named_modules())
     for name, module in layers.items():
         geometry = Geometry.of(module)

@@ -217,6 +217,28 @@ PAPER: dict[str, dict[str, Any]] = {
         "claim_images": 5000,
         "claim_seeds": 10,
     },
+    "13_memtorch": {
+        "checkpoints": ["mobilenetv2-cifar10"],
+        "device": "14k_50M",
+        "images": 1000,
+        "device_seeds": 3,
+        "adc_bits": [4, 2, 8, 6, 10],  # in an order of which smoke takes 4 and 8
+        "d2d": [0.1, 0.2],
+        "states": [8, 4],
+        "stuck_on": [0.001, 0.003],
+        "stuck_off": [0.01, 0.03],
+        "claim_d2d": 0.1,
+        "claim_images": 5000,
+        "claim_seeds": 10,
+        "case_windows": 10_000,
+        "case_seeds": 10,
+        "case_program_error": [0.02, 0.05, 0.1],
+        "case_d2d": [0.05, 0.1, 0.2],
+        "case_states": [16, 8, 4],
+        "case_stuck_on": [0.001, 0.003, 0.01],
+        "case_gentle": 0.02,
+        "case_harsh": 0.1,
+    },
 }
 
 #: The largest value of each parameter that counts something, and the most values of a list, at smoke size.
@@ -281,6 +303,14 @@ SMOKE_LIMITS_OF: dict[str, dict[str, int]] = {
         "first_seeds": 1,
         "closer_images": 300,
         "claim_checkpoints": 1,
+    },
+    "13_memtorch": {
+        "device_seeds": 2,
+        "case_seeds": 3,
+        "adc_bits": 2,
+        "claim_images": 200,
+        "claim_seeds": 2,
+        "case_windows": 300,
     },
 }
 

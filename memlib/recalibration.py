@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from memlib.analog import AnalogLayer
 from memlib.chip import AnalogNetwork
-from memlib.layers import MATRIX_LAYERS, NORMALISATIONS, Geometry, float_copy
+from memlib.layers import MATRIX_LAYERS, NORMALISATIONS, Geometry, all_modules, float_copy
 from memlib.validate import fail, one_of
 
 #: none         nothing
@@ -87,7 +87,7 @@ def check_method(field: str, method: str, model: nn.Module) -> None:
 
 def _check_model(analog: AnalogNetwork, model: nn.Module) -> None:
     """Raise unless every layer on tiles has its float layer in the model."""
-    modules = dict(model.named_modules())
+    modules = all_modules(model)
     for name, layer in analog.layers.items():
         if type(modules.get(name)) not in MATRIX_LAYERS or Geometry.of(modules[name]) != layer.geometry:
             fail(
@@ -106,7 +106,7 @@ def _fitting(images: Tensor) -> Iterator[None]:
 
 
 def _fit_gains(analog: AnalogNetwork, model: nn.Module, images: Tensor) -> None:
-    network = float_copy(model)
+    network = float_copy(model, analog.layers)
     fits = [_Fit(network.get_submodule(name), layer) for name, layer in analog.layers.items()]
     for batch in images.split(BATCH):
         network(batch)

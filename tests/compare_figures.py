@@ -1,10 +1,10 @@
 """Compare the tables behind two sets of figures: python tests/compare_figures.py EXPECTED_FOLDER FOUND_FOLDER.
 
-Accuracies may differ by two images, since the rounding of converters amplifies the last digits of different processors,
-and the ends of their intervals by 0.1. Tolerances follow from accuracies and are not compared: two images may move them
-anywhere. Nor is what follows from a fit or a search, which an image more may lead elsewhere: of those tables, only the
-columns are compared, and the costs of the designs that both have. Other numbers that are not whole may differ by a
-thousandth. What ngspice says is missing where it is not installed. Everything else must be equal.
+Accuracies, and rates of detection, may differ by two images, since the rounding of converters amplifies the last digits
+of different processors, and the ends of their intervals by 0.1. Tolerances follow from accuracies and are not compared:
+two images may move them anywhere. Nor is what follows from a fit or a search, which an image more may lead elsewhere:
+of those tables, only the columns are compared, and the costs of the designs that both have. Other numbers that are not
+whole may differ by a thousandth. What ngspice says is missing where it is not installed. Everything else must be equal.
 """
 
 import shutil
@@ -43,7 +43,9 @@ def differences(expected: Path, found: Path) -> list[str]:
         if numeric:
             fraction = 1e-3 * a[column].abs() if pd.api.types.is_float_dtype(a[column]) else 0
             images = 2 / a.get("images", 1) + 1e-5
-            tolerance = {"accuracy": images, "loss": images, "low": 0.1, "high": 0.1}.get(column, fraction)
+            tolerance = {"accuracy": images, "rate": images, "loss": images, "low": 0.1, "high": 0.1}.get(
+                column, fraction
+            )
             equal |= (a[column] - b[column]).abs() <= tolerance
         wrong = ~equal
         result += [

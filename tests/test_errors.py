@@ -177,6 +177,10 @@ def test_too_large_for_the_memory(monkeypatch):
 # Networks
 
 
+class OwnLSTM(nn.LSTM):
+    """One that may compute something else."""
+
+
 class WithParameter(nn.Module):
     """A linear layer, and a parameter of its own."""
 
@@ -189,7 +193,7 @@ class WithParameter(nn.Module):
     ("layer", "kind"),
     [
         (nn.ConvTranspose2d(3, 4, 3), "ConvTranspose2d"),
-        (nn.LSTM(4, 4), "LSTM"),
+        (OwnLSTM(4, 4), "OwnLSTM"),
         (nn.Embedding(4, 4), "Embedding"),
         (nn.LayerNorm(4), "LayerNorm"),
         (nn.MultiheadAttention(4, 2), "MultiheadAttention"),
