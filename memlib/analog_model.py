@@ -1,15 +1,15 @@
 """The behavioural model of an analog circuit: its operating points, for many images at once.
 
-Everything linear is exact. A crossbar with its wires is a resistive multiport (`memlib.parasitics`): v at its rows and w
-at its columns drive
+Everything linear is exact. A crossbar with its wires is a resistive multiport (`memlib.parasitics`): v at its rows and
+w at its columns drive
 
     I_rows = Y v - G w  into the rows,    I_columns = G^T v - C w  out of the columns,
 
 with the effective conductances G, and Y and C the admittances at the rows and columns. An op-amp without its supplies'
-limits obeys a e = v_plus - v_minus + offset with a = 1/gain and e its output before r_out (Gray, Hurst, Lewis and Meyer,
-Analysis and Design of Analog Integrated Circuits, chapter 6: nonideal op-amps; e.g. for one cell g and r_out = 0,
-output = -g r_feedback v/(1 + a (1 + g r_feedback))). Kirchhoff's current law at all nodes of a layer is then one linear
-system, solved once per chip; what the next layer takes from the outputs is part of it.
+limits obeys a e = v_plus - v_minus + offset with a = 1/gain and e its output before r_out (Gray, Hurst, Lewis and
+Meyer, Analysis and Design of Analog Integrated Circuits, chapter 6, on deviations from ideality in real op-amps; the
+inverting amplifier of one cell g, without r_out, gives -g r_feedback v/(1 + a (1 + g r_feedback))). Kirchhoff's current
+law at all nodes of a layer is then one linear system, solved once per chip; what the next layer takes is part of it.
 
 Limits come on top. An op-amp in negative feedback that would exceed a supply sits at it: e is the supply's voltage. A
 subtracting stage is fed by others, so clipping it is exact but for what its output then takes from others; behind a
@@ -117,7 +117,7 @@ class Layer:
         return State(v, w, u, self._outputs(u))
 
     def _within_rails(self, v: Tensor, w: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Outputs (2, images, m) of transimpedance amplifiers, and their columns' voltages, after their supplies' limit."""
+        """Outputs (2, images, m) of transimpedance amplifiers, and their columns, V, after their supplies' limit."""
         r, rho, h, rail = self.stage.r_feedback, self.rho, self.half, self.circuit.amplifier.rail
         u = w - r * self.crossbars.column_currents(v, w)
         other = torch.stack((y, torch.zeros_like(y)))

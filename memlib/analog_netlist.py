@@ -30,9 +30,11 @@ from memlib.nodal import Array, check_array
 from memlib.spice import simulate
 from memlib.validate import fail, positive, whole
 
-#: Errors of the solution that ngspice accepts. The circuit is linear in pieces, so that the last step of Newton's method
-#: is exact, and tighter ones change nothing but the number of steps.
-OPTIONS = ".options reltol=1e-6 abstol=1e-15 vntol=1e-10 gmin=1e-18 itl1=1000 itl2=1000 itl4=100"
+#: Errors of the solution that ngspice accepts. The circuit is linear in pieces, so that the last step of Newton's
+#: method is exact, and tighter ones change nothing but the number of steps.
+OPTIONS = ".options reltol=1e-6 abstol=1e-15 vntol=1e-10 gmin=1e-18 itl1=1000 itl2=1000"
+#: The same for step responses, whose time steps follow from them.
+STEP_OPTIONS = ".options reltol=1e-4 abstol=1e-15 vntol=1e-7 gmin=1e-18 itl1=1000 itl4=100 method=gear"
 #: Stands for an infinite gain.
 IDEAL_GAIN = 1e10
 #: K, 1/ohm.
@@ -41,12 +43,12 @@ CLAMP = 1e8
 RISE = 1e-9
 
 
-def netlist(chip: AnalogChip, volts: Tensor) -> list[str]:
+def netlist(chip: AnalogChip, volts: Tensor, options: str = OPTIONS) -> list[str]:
     """The circuit's elements, without analysis, for input voltages (images, n), V.
 
     The voltage of the node `image` says which image is at the inputs, from 0 on; between two numbers the voltages are
-    interpolated. Layer l = 0, 1 ... has the rows x<l>_<i>, its bias' row x<l>_bias, the columns w<l>p_<j> and w<l>n_<j>,
-    the amplifiers' outputs u<l>p_<j> and u<l>n_<j>, and the outputs x<l+1>_<j>.
+    interpolated. Layer l = 0, 1 ... has the rows x<l>_<i>, its bias' row x<l>_bias, the columns w<l>p_<j> and
+    w<l>n_<j>, the amplifiers' outputs u<l>p_<j> and u<l>n_<j>, and the outputs x<l+1>_<j>.
 
     Raises:
         ValueError: for voltages that do not fit.
@@ -54,7 +56,7 @@ def netlist(chip: AnalogChip, volts: Tensor) -> list[str]:
     first = chip.stages[0]
     if volts.dim() != 2 or volts.shape[1] != first.inputs or not len(volts):
         fail("volts.shape", tuple(volts.shape), f"(images, {first.inputs})")
-    lines = ["* analog network", OPTIONS]
+    lines = ["* analog network", options]
     for i, values in enumerate(volts.double().T.tolist()):
         lines.append(f"b_in{i} x0_{i} 0 v={_piecewise(values)}")
     for number, stage in enumerate(chip.stages):
@@ -102,7 +104,7 @@ def crossbar(array: Array, name: str, rows: Sequence[str], columns: Sequence[str
     """The elements of an array between the nodes of its drivers and those of its virtual grounds.
 
     As `memlib.spice.netlist`, but 0 ohm joins nodes, and driver and sense are one with the segment next to them. Cell
-    (i, j) of the array `name` lies between the nodes r<name>_<i>_<j> and c<name>_<i>_<j>, unless they are joined to others.
+    (i, j) of the array `name` lies between the nodes r<name>_<i>_<j> and c<name>_<i>_<j>, if 0 ohm joins them to none.
     """
     lines, count = [], len(rows)
 
@@ -252,7 +254,7 @@ def step_response(
     positive("duration", duration)
     whole("points", points, 2)
     step = duration / points
-    deck = netlist(chip, torch.stack((torch.zeros_like(volts), volts)))
+    deck = netlist(chip, torch.stack((torch.zeros_like(volts), volts)), STEP_OPTIONS)
     deck.append(f"v_image image 0 pwl(0 0 {RISE:g} 1)")
     outputs = [f"v(x{len(chip.stages)}_{j})" for j in range(chip.stages[-1].outputs)]
     deck += [".save " + " ".join(outputs), f".tran {step:.9g} {duration:.9g} 0 {step:.9g}", ".end", ""]

@@ -1,4 +1,4 @@
-"""The handwritten digits at their native 8x8 pixels, and small perceptrons trained on them, for whole-circuit simulation.
+"""The handwritten digits at their native 8x8 pixels, and small perceptrons trained on them, for whole circuits.
 
     python -m memlib.native_digits     # train all networks of `HIDDEN` again (seconds) and write their checkpoints
 
