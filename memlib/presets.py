@@ -191,8 +191,9 @@ PAPER: dict[str, dict[str, Any]] = {
         "images": 500,
         "device_seeds": 10,
         "spice_seeds": 3,
+        "wired_hidden": 32,
         "wired_images": 500,
-        "wired_seeds": 2,
+        "wired_seeds": 1,
         "settling_images": 20,
         "claim_images": 500,
         "claim_seeds": 10,
@@ -272,7 +273,7 @@ SMOKE_LIMITS_OF: dict[str, dict[str, int]] = {
         "closer_images": 300,
         "claim_checkpoints": 1,
     },
-    "11_spice": {"images": 200, "spice_seeds": 1, "wired_images": 10, "wired_seeds": 1, "settling_images": 2},
+    "11_spice": {"images": 200, "spice_seeds": 1, "wired_hidden": 8, "wired_images": 100, "settling_images": 2},
 }
 
 

@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -52,14 +53,8 @@ FIXED = {
     "quiescent": 50e-6,
     "calibration_images": CALIBRATION_IMAGES,
 }
-#: Circuits in which ngspice and the model are compared closely.
-CASES: dict[str, dict[str, Any]] = {
-    "ideal": {"gain": 0.0, "offset": 0.0, "r_out": 0.0, "program_error": 0.0},
-    "nominal": {},
-    "gain 100": {"gain": 100.0},
-    "clipping": {"full_scale": 2.0},
-    "wires": {"r_wire": 1.0},
-}
+#: What infinite gain and the rest of an ideal op-amp are; cells are ideal too.
+IDEAL = {"gain": 0.0, "offset": 0.0, "r_out": 0.0, "program_error": 0.0}
 #: Margin of a loss, a fraction of all images.
 MARGIN = 0.01
 
@@ -191,10 +186,39 @@ def _rank(effect: str) -> Callable[[Any], float]:
     return lambda value: value or (math.inf if effect == "input_bits" else 0)
 
 
+@dataclass(frozen=True)
+class Case:
+    """A circuit in which ngspice and the model are compared closely."""
+
+    changes: dict[str, Any]  #: of `NOMINAL`
+    images: int
+    seeds: int
+
+
+def cases_of(
+    spice_seeds: int,
+    wired_hidden: int,
+    wired_images: int,
+    wired_seeds: int,
+    claim_images: int,
+    claim_seeds: int,
+    **_: Any,
+) -> dict[str, Case]:
+    """All of them, by name."""
+    return {
+        "ideal": Case(IDEAL, claim_images, spice_seeds),
+        "nominal": Case({}, claim_images, claim_seeds),
+        "gain 100": Case({"gain": 100.0}, claim_images, spice_seeds),
+        "clipping": Case({"full_scale": 2.0}, claim_images, spice_seeds),
+        f"wires, 64-{wired_hidden}-10": Case({"r_wire": 1.0, "hidden": wired_hidden}, wired_images, wired_seeds),
+    }
+
+
 def sweeps(
     images: int,
     device_seeds: int,
     spice_seeds: int,
+    wired_hidden: int,
     wired_images: int,
     wired_seeds: int,
     settling_images: int,
@@ -216,12 +240,11 @@ def sweeps(
         add("model", images, device_seeds, **{effect: value})
         if effect != "r_wire" or not value:
             add("circuit", images, spice_seeds, **{effect: value})
-        elif wired_images == images:
+        elif (wired_hidden, wired_images) == (NOMINAL["hidden"], images):
             add("circuit", images, wired_seeds, **{effect: value})
-    for name, changes in CASES.items():
-        n = (wired_images, wired_seeds) if changes.get("r_wire") else (claim_images, claim_seeds)
-        for method in METHODS[:2]:
-            add(method, *n, **CASES[name])
+    chosen = cases_of(spice_seeds, wired_hidden, wired_images, wired_seeds, claim_images, claim_seeds)
+    for case, method in itertools.product(chosen.values(), METHODS[:2]):
+        add(method, case.images, case.seeds, **case.changes)
     for changes in compared().values():
         add("model", claim_images, claim_seeds, **changes)
     for width, image in itertools.product(design["widths"], range(settling_images)):
@@ -269,19 +292,15 @@ def float_accuracy(hidden: int, images: int) -> float:
     return float((native_digits.load(hidden)(x[:images]).argmax(1) == labels[:images]).double().mean())
 
 
-def cases(
-    results: Results, wired_images: int, wired_seeds: int, claim_images: int, claim_seeds: int, **_: Any
-) -> pd.DataFrame:
+def cases(results: Results, **counts: int) -> pd.DataFrame:
     """A row per case and method: accuracy with its interval, and the largest difference of output voltages."""
     rows = []
-    for name, changes in CASES.items():
-        n = (wired_images, wired_seeds) if changes.get("r_wire") else (claim_images, claim_seeds)
-        for method in METHODS[:2]:
-            i = crossed_interval(results.hits(method, *n, **changes))
-            row = {"case": name, "method": method, "accuracy": i.mean, "low": i.low, "high": i.high}
-            found = results.rows(method, *n, **changes)
-            worst = found["difference"].max() if method == "circuit" else 0.0
-            rows.append(row | {"n": i.n, "images": i.images, "difference": worst})
+    for (name, case), method in itertools.product(cases_of(**counts).items(), METHODS[:2]):
+        i = crossed_interval(results.hits(method, case.images, case.seeds, **case.changes))
+        row = {"case": name, "method": method, "accuracy": i.mean, "low": i.low, "high": i.high}
+        found = results.rows(method, case.images, case.seeds, **case.changes)
+        worst = found["difference"].max() if method == "circuit" else 0.0
+        rows.append(row | {"n": i.n, "images": i.images, "difference": worst})
     return pd.DataFrame(rows)
 
 
@@ -378,17 +397,18 @@ def compared() -> dict[str, dict[str, Any]]:
     }
 
 
-def claims(results: Results, claim_images: int, claim_seeds: int, **counts: int) -> list[Claim]:
+def claims(results: Results, **counts: int) -> list[Claim]:
     """Whether ngspice and the model agree, and what the parts of the circuit cost, on shared chips and images."""
-    found, n = [], (claim_images, claim_seeds)
-    for name, changes in CASES.items():
-        of = (counts["wired_images"], counts["wired_seeds"]) if changes.get("r_wire") else n
-        pair = [results.hits(method, *of, **changes) for method in ("circuit", "model")]
+    found, chosen = [], cases_of(**counts)
+    for name, case in chosen.items():
+        pair = [results.hits(method, case.images, case.seeds, **case.changes) for method in ("circuit", "model")]
         statement = f"{name}: accuracy in ngspice is within 1 point of the behavioural model's"
         found.append(within(statement, difference_interval(*pair), MARGIN))
-    largest = results.rows("circuit", *n, **CASES["ideal"])["difference"].max()
+    ideal = chosen["ideal"]
+    largest = results.rows("circuit", ideal.images, ideal.seeds, **ideal.changes)["difference"].max()
     statement = "ideal op-amps: outputs in ngspice differ by at most 1e-6 of the largest from the nodal solution"
     found.append(exactly(statement, largest, largest <= 1e-6))
+    n = counts["claim_images"], counts["claim_seeds"]
     nominal = results.hits("model", *n)
     for statement, changes in compared().items():
         interval = difference_interval(nominal, results.hits("model", *n, **changes))
@@ -451,7 +471,7 @@ def plot(cases: pd.DataFrame, outputs: pd.DataFrame) -> Figure:
     right.set(ylabel="accuracy (%)", title="bars: 95 % intervals")
     right.legend(frameon=False, loc="lower left")
     for axis in (middle, right):
-        axis.set_xticks(range(len(names)), names, rotation=30)
+        axis.set_xticks(range(len(names)), [name.replace(", ", "\n") for name in names], rotation=30)
         axis.margins(x=0.1)
     figure.text(0.01, 0.005, _case_note(cases), fontsize="small", color="0.3")
     figure.tight_layout(rect=(0, 0.05, 1, 1))
@@ -468,7 +488,7 @@ def _case_note(cases: pd.DataFrame) -> str:
         parts.append(
             f"{n} {'chip' if n == 1 else 'chips'}, {images} images ({', '.join(dict.fromkeys(group['case']))})"
         )
-    return "digits, 64-32-10; " + "; ".join(parts)
+    return "digits, 64-32-10 unless stated; " + "; ".join(parts)
 
 
 def plot_design(summary: pd.DataFrame, chips: pd.DataFrame) -> Figure:
@@ -522,15 +542,21 @@ def plot_settling(waveform: pd.DataFrame, settling: pd.DataFrame, power: pd.Data
         left.plot(part["time"] * 1e9, part["output"] * 1e3, label=f"digit {digit}" if best else None, **look)
     left.plot([], [], color="0.6", linewidth=0.8, label="others")
     left.set(xlabel="time after the inputs' step (ns)", ylabel="output (mV)", title="one image, nominal chip")
-    left.legend(frameon=False)
+    left.set_ylim(top=1.35 * 1e3 * waveform["output"].max())
+    left.legend(frameon=False, ncol=2, loc="upper right")
     widths = sorted(settling["hidden"].unique())
     for shift, color, (name, marker, label) in zip(
         (-0.08, 0.08), (0, 1), (("settled", "o", "settled to 1 %"), ("decided", "s", "decided")), strict=True
     ):
         x = settling["hidden"].map(widths.index) + shift
         middle.plot(x, settling[name] * 1e9, marker, color=_color(color), markersize=3.5, alpha=0.7, label=label)
-    middle.set(ylabel="time (ns)", xlabel="hidden neurons", ylim=(0, None), title="each image, one chip")
-    middle.legend(frameon=False)
+    middle.set(
+        ylabel="time (ns)",
+        xlabel="hidden neurons",
+        ylim=(0, 1.35e9 * settling["settled"].max()),
+        title="each image, one chip",
+    )
+    middle.legend(frameon=False, ncol=2, loc="upper center", columnspacing=1)
     bottom = np.zeros(len(power))
     for color, (name, label) in zip(
         (0, 1, 7),
@@ -540,7 +566,8 @@ def plot_settling(waveform: pd.DataFrame, settling: pd.DataFrame, power: pd.Data
         right.bar(range(len(power)), power[name] * 1e3, bottom=bottom, color=_color(color), width=0.6, label=label)
         bottom = bottom + power[name].to_numpy() * 1e3
     right.set(ylabel="power (mW)", xlabel="hidden neurons", title="operating point")
-    right.legend(frameon=False)
+    right.set_ylim(top=1.45 * bottom.max())
+    right.legend(frameon=False, loc="upper left")
     middle.set_xticks(range(len(widths)), [f"{width}" for width in widths])
     middle.margins(x=0.25)
     right.set_xticks(range(len(power)), [f"{width}" for width in power["hidden"]])
