@@ -43,12 +43,13 @@ def measure(hidden, ohm, images, limit):
         every, found = seconds(analog_netlist.operating_points, chip, volts, limit)
     except subprocess.TimeoutExpired:
         return None
+    seconds(lambda: AnalogModel(chip).operating_points(volts))  # the first is slower
     fast, model = seconds(lambda: AnalogModel(chip).operating_points(volts))
     each = (every - first) / (images - 1)
     worst = float((found.outputs - model.outputs).abs().max() / found.outputs.abs().max())
-    nodes = sum(line.startswith(("r_c", "r_r")) for line in analog_netlist.netlist(chip, volts[:1]))
+    resistors = sum(line.startswith("r_") for line in analog_netlist.netlist(chip, volts[:1]))
     print(
-        f"| 64-{hidden}-10 | {ohm:g} | {chip.cells} | {chip.amplifiers} | {nodes} | {first:.2f} | {1e3 * each:.1f} | "
+        f"| 64-{hidden}-10 | {ohm:g} | {chip.cells} | {chip.amplifiers} | {resistors} | {first:.2f} | {1e3 * each:.1f} | "
         f"{fast:.3f} | {every / fast:.0f} | {worst:.0e} |",
         flush=True,
     )

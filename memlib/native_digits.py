@@ -118,7 +118,7 @@ def load(hidden: int, folder: Path = CHECKPOINTS) -> nn.Sequential:
         )
     model = network(hidden)
     model.load_state_dict(load_file(path))
-    return model.double().eval()
+    return model.double().eval().requires_grad_(False)
 
 
 def main() -> None:

@@ -273,7 +273,7 @@ SMOKE_LIMITS_OF: dict[str, dict[str, int]] = {
         "closer_images": 300,
         "claim_checkpoints": 1,
     },
-    "11_spice": {"images": 200, "spice_seeds": 1, "wired_hidden": 8, "wired_images": 100, "settling_images": 2},
+    "11_spice": {"spice_seeds": 1, "wired_hidden": 8, "wired_images": 100, "settling_images": 2},
 }
 
 

@@ -270,6 +270,7 @@ def write_report(preset: str) -> Path:
     row = "| {name} | {statement} | {verdict} | {text} | {n} | {images} |"
     for name, claim, verdict in _claims(folder):
         lines.append(row.format(**claim | {"name": name, "verdict": verdict, "text": effect_text(claim)}))
+    folder.mkdir(parents=True, exist_ok=True)  # not there if all notebooks were left out
     path = folder / "REPORT.md"
     write_whole(path, "\n".join(lines) + "\n")
     return path

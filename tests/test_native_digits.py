@@ -23,13 +23,11 @@ def test_the_same_digits_as_elsewhere(split):
 
 def test_training_makes_the_committed_networks_again(tmp_path):
     """To the last digits, which depend on the processor."""
-    entry = native_digits.train(8, tmp_path)
-    assert (
-        abs(entry["accuracy"]["test"] - native_digits.manifest()[native_digits.name_of(8)]["accuracy"]["test"]) <= 0.02
-    )
+    entry, committed = native_digits.train(8, tmp_path), native_digits.manifest()[native_digits.name_of(8)]
+    assert abs(entry["accuracy"]["test"] - committed["accuracy"]["test"]) <= 0.02
     pairs = zip(native_digits.load(8, tmp_path).parameters(), native_digits.load(8).parameters(), strict=True)
-    for again, committed in pairs:
-        torch.testing.assert_close(again, committed, rtol=0, atol=0.05 * float(committed.abs().max()))
+    for found, expected in pairs:
+        torch.testing.assert_close(found, expected, rtol=0, atol=0.05 * float(expected.abs().max()))
 
 
 def test_checkpoints(tmp_path):

@@ -103,7 +103,7 @@ def test_a_failing_or_dying_kernel_ends_the_run(project, capsys, body, message):
 
 def test_a_notebook_whose_program_is_missing_is_left_out(project, capsys, monkeypatch):
     """Exit code 0, and a note, before and after, that says how to install it; an unknown program is an error."""
-    root, write = project
+    root, _ = project
     path = root / "notebooks/07_example.ipynb"
 
     def needs(program):

@@ -87,7 +87,7 @@ def test_points_and_blocks():
     assert len(set(texts)) == len(texts)
     nominal = {(p["method"], p["first"], p["images"]): len(seeds(p)) for p in points if not changed(p)}
     assert nominal[("circuit", 250, 250)] == COUNTS["claim_seeds"]
-    assert nominal[("circuit", 0, 200)] == COUNTS["spice_seeds"]
+    assert nominal[("circuit", 0, 100)] == COUNTS["spice_seeds"]
     assert study.blocks(500) == [(0, 250), (250, 250)]
     results = made_up(lambda p: 0.5 + 0.1 * (p["first"] > 0))
     hits = results.hits("circuit", 500, 3)

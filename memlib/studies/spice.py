@@ -542,7 +542,7 @@ def plot_settling(waveform: pd.DataFrame, settling: pd.DataFrame, power: pd.Data
         left.plot(part["time"] * 1e9, part["output"] * 1e3, label=f"digit {digit}" if best else None, **look)
     left.plot([], [], color="0.6", linewidth=0.8, label="others")
     left.set(xlabel="time after the inputs' step (ns)", ylabel="output (mV)", title="one image, nominal chip")
-    left.set_ylim(top=1.35 * 1e3 * waveform["output"].max())
+    left.set_ylim(top=1.55 * 1e3 * waveform["output"].max())
     left.legend(frameon=False, ncol=2, loc="upper right")
     widths = sorted(settling["hidden"].unique())
     for shift, color, (name, marker, label) in zip(
