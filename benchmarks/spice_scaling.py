@@ -49,8 +49,8 @@ def measure(hidden, ohm, images, limit):
     worst = float((found.outputs - model.outputs).abs().max() / found.outputs.abs().max())
     resistors = sum(line.startswith("r_") for line in analog_netlist.netlist(chip, volts[:1]))
     print(
-        f"| 64-{hidden}-10 | {ohm:g} | {chip.cells} | {chip.amplifiers} | {resistors} | {first:.2f} | {1e3 * each:.1f} | "
-        f"{fast:.3f} | {every / fast:.0f} | {worst:.0e} |",
+        f"| 64-{hidden}-10 | {ohm:g} | {chip.cells} | {chip.amplifiers} | {resistors} | {first:.2f} | "
+        f"{1e3 * each:.1f} | {fast:.3f} | {every / fast:.0f} | {worst:.0e} |",
         flush=True,
     )
     return every

@@ -11,10 +11,10 @@ Meyer, Analysis and Design of Analog Integrated Circuits, chapter 6, on deviatio
 inverting amplifier of one cell g, without r_out, gives -g r_feedback v/(1 + a (1 + g r_feedback))). Kirchhoff's current
 law at all nodes of a layer is then one linear system, solved once per chip; what the next layer takes is part of it.
 
-Limits come on top. An op-amp in negative feedback that would exceed a supply sits at it: e is the supply's voltage. A
-subtracting stage is fed by others, so clipping it is exact but for what its output then takes from others; behind a
-transimpedance amplifier at its limit the column leaves its virtual ground, which is followed for that column alone,
-exactly so without wires.
+Limits come on top. An op-amp in negative feedback that would exceed a supply sits at it: e is the supply's voltage. What
+a layer takes from the one before then changes, which further passes over all layers correct. Approximate is one thing:
+the column of a transimpedance amplifier at its supply leaves its virtual ground, and wires that it shares with other
+columns pass that on to them, which is left out.
 """
 
 from dataclasses import dataclass
@@ -25,6 +25,9 @@ from torch import Tensor
 from memlib.analog_circuit import AnalogChip, Circuit, OperatingPoints, Stage
 from memlib.parasitics import input_admittance, solve
 from memlib.validate import fail
+
+#: Passes after the first, in which each layer sees what the next one, with columns off their virtual grounds, takes.
+REFINEMENTS = 3
 
 
 @dataclass(frozen=True)
@@ -67,11 +70,14 @@ class Layer:
         amplifier = circuit.amplifier
         self.a = 0.0 if amplifier.gain is None else 1 / amplifier.gain
         self.rho, self.half = amplifier.r_out, 1 / (2 * circuit.r_difference)
+        self.low = 0.0 if stage.relu else -amplifier.rail
         self.crossbars = Crossbars.of(stage.g, circuit)
-        self.map, self.constant = self._linear()
+        self.map, self.constant, self.columns = self._linear()
 
-    def _linear(self) -> tuple[Tensor, Tensor]:
+    def _linear(self) -> tuple[Tensor, Tensor, Tensor]:
         """Columns w_p, w_n and outputs y from rows v: [w_p, w_n, y] = map v + constant, no supply reached.
+
+        And the columns where outputs are what they are: [w_p, w_n] = columns [v, 1, y].
 
         Of each column, with u = w - r (G^T v - C w) the amplifier's output, r the feedback resistor, h = 1/(2 r_diff):
 
@@ -98,8 +104,10 @@ class Layer:
         )
         constant = self.stage.offsets.clone()
         constant[2] -= a * rho * self.bias
-        solved = torch.linalg.solve(equations, torch.cat((right, constant.flatten()[:, None]), 1))
-        return solved[:, :-1], solved[:, -1]
+        right = torch.cat((right, constant.flatten()[:, None]), 1)
+        solved, k = torch.linalg.solve(equations, right), 2 * m
+        columns = torch.linalg.solve(equations[:k, :k], torch.cat((right[:k], -equations[:k, k:]), 1))
+        return solved[:, :-1], solved[:, -1], columns
 
     def input_load(self) -> tuple[Tensor, Tensor]:
         """What this layer takes from the one before: current (n,) = load v + bias, A."""
@@ -109,18 +117,26 @@ class Layer:
         load, bias = x.rows.sum(0) - transfer @ w, -transfer @ w_0
         return load[:-1, :-1], bias[:-1] + load[:-1, -1] * self.stage.v_bias
 
-    def __call__(self, v: Tensor) -> "State":
-        """Voltages for row voltages (images, n + 1), V."""
-        w_p, w_n, y = (v @ self.map.T + self.constant).split(self.stage.outputs, 1)
-        w = torch.stack((w_p, w_n))
-        u, w = self._within_rails(v, w, y)
-        return State(v, w, u, self._outputs(u))
+    def __call__(self, v: Tensor, taken: Tensor | None = None, outputs: Tensor | None = None) -> "State":
+        """Voltages for row voltages (images, n + 1), V.
+
+        Args:
+            taken: (images, m) currents out of the outputs, A; None: what the next layer takes within its supplies.
+            outputs: (images, m) V, about; None: those without any supply's limit, cut at this layer's.
+        """
+        m, near = self.stage.outputs, outputs
+        if near is None:
+            near = (v @ self.map[2 * m :].T + self.constant[2 * m :]).clamp(self.low, self.circuit.amplifier.rail)
+        w = torch.stack((torch.cat((v, torch.ones_like(v[:, :1]), near), 1) @ self.columns.T).split(m, 1))
+        bias = self.bias if taken is None else taken - near @ self.load.T
+        u, w = self._within_rails(v, w, near)
+        return State(v, w, u, self._outputs(u, near, bias))
 
     def _within_rails(self, v: Tensor, w: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Outputs (2, images, m) of transimpedance amplifiers, and their columns, V, after their supplies' limit."""
         r, rho, h, rail = self.stage.r_feedback, self.rho, self.half, self.circuit.amplifier.rail
         u = w - r * self.crossbars.column_currents(v, w)
-        other = torch.stack((y, torch.zeros_like(y)))
+        other = torch.stack((y, torch.zeros_like(y)))  # where the subtraction's resistors end
         e = u + rho * ((u - w) / r + h * (u - other))
         if not (e.abs() > rail).any():
             return u, w
@@ -132,20 +148,15 @@ class Layer:
         w_held = (u_held + r * driven) / q
         return torch.where(held == e, u, u_held), torch.where(held == e, w, w_held)
 
-    def _outputs(self, u: Tensor) -> Tensor:
-        """Outputs (images, m), V, of subtracting stages, after their supplies' limit."""
-        a, rho, h, rail = self.a, self.rho, self.half, self.circuit.amplifier.rail
+    def _outputs(self, u: Tensor, near: Tensor, bias: Tensor) -> Tensor:
+        """Outputs (images, m), V, of subtracting stages, after their supplies' limit; `near` are about the same."""
+        a, rho, h, own = self.a, self.rho, self.half, self.load.diagonal()
         u_p, u_n = u
-        low = 0.0 if self.stage.relu else -rail
-        one = torch.eye(len(self.load), dtype=torch.float64)
-        equations = (a * (1 + rho * h) + 0.5) * one + a * rho * self.load
-        right = (u_n - u_p) / 2 + self.stage.offsets[2] + a * rho * (h * u_p - self.bias)
-        y = torch.linalg.solve(equations, right.mT).mT
-        e = y + rho * (h * (y - u_p) + y @ self.load.T + self.bias)
-        held, own = e.clamp(low, rail), self.load.diagonal()
-        others = y.clamp(low, rail) @ (self.load.T - torch.diag(own))
-        y_held = (held + rho * (h * u_p - others - self.bias)) / (1 + rho * (h + own))
-        return torch.where(held == e, y, y_held)
+        other = near @ (self.load.T - torch.diag(own)) + bias - h * u_p  # out of the output, were it at 0 V
+        y = ((u_n - u_p) / 2 + self.stage.offsets[2] - a * rho * other) / (a * (1 + rho * (h + own)) + 0.5)
+        e = y + rho * ((h + own) * y + other)
+        held = e.clamp(self.low, self.circuit.amplifier.rail)
+        return torch.where(held == e, y, (held - rho * other) / (1 + rho * (h + own)))
 
 
 @dataclass(frozen=True)
@@ -179,13 +190,26 @@ class AnalogModel:
 
     def operating_points(self, volts: Tensor) -> OperatingPoints:
         """For input voltages (images, n), V; see `Circuit.input_voltages`."""
-        states, v = [], volts.double()
-        for layer in self.layers:
-            v = torch.cat((v, torch.full((len(v), 1), layer.stage.v_bias, dtype=v.dtype)), 1)
-            states.append(layer(v))
-            v = states[-1].outputs
+        states = self._states(volts.double(), [(None, None)] * len(self.layers))
+        for _ in range(REFINEMENTS):
+            states = self._states(volts.double(), [*zip(self._taken(states)[1:], states, strict=True)])
         *hidden, last = [state.outputs for state in states]
         return OperatingPoints(last, tuple(hidden), self._power(states))
+
+    def _states(self, v: Tensor, known: list[tuple[Tensor | None, "State | None"]]) -> list["State"]:
+        """All layers one after another; `known` are the currents taken from outputs, and states, of an earlier pass."""
+        states = []
+        for layer, (taken, state) in zip(self.layers, known, strict=True):
+            v = torch.cat((v, torch.full((len(v), 1), layer.stage.v_bias, dtype=v.dtype)), 1)
+            states.append(layer(v, taken, state and state.outputs))
+            v = states[-1].outputs
+        return states
+
+    def _taken(self, states: list["State"]) -> list[Tensor]:
+        """Currents, A, into the rows of each layer, without the biases', and (none) out of the last one's outputs."""
+        pairs = zip(self.layers, states, strict=True)
+        currents = [layer.crossbars.row_currents(s.rows, s.columns)[:, :-1] for layer, s in pairs]
+        return [*currents, torch.zeros_like(states[-1].outputs)]
 
     def _power(self, states: list[State]) -> dict[str, Tensor]:
         """See `OperatingPoints.power`."""
@@ -199,9 +223,8 @@ class AnalogModel:
             (u_p, u_n), y = s.amplified, s.outputs
             by_column = (s.amplified - s.columns) / layer.stage.r_feedback + h * torch.stack((u_p - y, u_n))
             by_output = h * (y - u_p) + after[number]
-            low = 0.0 if layer.stage.relu else -amplifier.rail
             loads = loads + supplied(by_column, -amplifier.rail, amplifier.rail).sum((0, 2))
-            loads = loads + supplied(by_output, low, amplifier.rail).sum(1)
+            loads = loads + supplied(by_output, layer.low, amplifier.rail).sum(1)
         return {"inputs": inputs, "loads": loads, "quiescent": torch.full_like(loads, quiescent_power(self.chip))}
 
 

@@ -120,8 +120,8 @@ def test_tables_and_figures():
     """Energy by hand; a line of the model, and circles of ngspice, in each panel."""
     results = made_up(lambda p: 0.9 if p["method"] == "model" else 0.88)
     cases = study.cases(results, **COUNTS)
-    assert cases["accuracy"].tolist() == pytest.approx([0.9, 0.88] * 5)
-    assert cases["n"].tolist() == [1, 1, 3, 3, 1, 1, 1, 1, 1, 1]
+    assert cases["accuracy"].tolist() == pytest.approx([0.9, 0.88] * 6)
+    assert cases["n"].tolist() == [1, 1, 3, 3, *[1] * 8]
     chosen = study.axes(**VARIED)
     assert [value for effect, value in chosen if effect == "input_bits"] == [1, 3, 0]
     assert study.disagreements(results, chosen, **COUNTS) == 2.0
@@ -131,7 +131,7 @@ def test_tables_and_figures():
     outputs = pd.DataFrame([
         {"image": 0, "digit": d, "method": m, "output": 0.1 * d} for d in range(10) for m in ("model", "circuit")
     ])  # fmt: skip
-    assert len(study.plot(cases, outputs).axes) == 3
+    assert len(study.plot(cases, outputs, 8).axes) == 3
     summary, chips = study.design(results, chosen, **COUNTS)
     figure = study.plot_design(summary, chips)
     assert [len(axis.containers) for axis in figure.axes] == [1] * 8

@@ -205,12 +205,14 @@ def cases_of(
     **_: Any,
 ) -> dict[str, Case]:
     """All of them, by name."""
+    wired = {"r_wire": 1.0, "hidden": wired_hidden}
     return {
         "ideal": Case(IDEAL, claim_images, spice_seeds),
         "nominal": Case({}, claim_images, claim_seeds),
         "gain 100": Case({"gain": 100.0}, claim_images, spice_seeds),
         "clipping": Case({"full_scale": 2.0}, claim_images, spice_seeds),
-        f"wires, 64-{wired_hidden}-10": Case({"r_wire": 1.0, "hidden": wired_hidden}, wired_images, wired_seeds),
+        "wires": Case(wired, wired_images, wired_seeds),
+        "wires, clipping": Case(wired | {"full_scale": 2.0}, wired_images, wired_seeds),
     }
 
 
@@ -451,7 +453,7 @@ EFFECTS = {
 }
 
 
-def plot(cases: pd.DataFrame, outputs: pd.DataFrame) -> Figure:
+def plot(cases: pd.DataFrame, outputs: pd.DataFrame, wired_hidden: int) -> Figure:
     """Outputs of one chip by both methods; in each case, their largest difference, and both accuracies."""
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(9.2, 2.9), width_ratios=(1, 1, 1.2))
     wide = outputs.pivot(index=["image", "digit"], columns="method", values="output") * 1e3
@@ -473,7 +475,8 @@ def plot(cases: pd.DataFrame, outputs: pd.DataFrame) -> Figure:
     for axis in (middle, right):
         axis.set_xticks(range(len(names)), [name.replace(", ", "\n") for name in names], rotation=30)
         axis.margins(x=0.1)
-    figure.text(0.01, 0.005, _case_note(cases), fontsize="small", color="0.3")
+    note = f"{_case_note(cases)}; 64-32-10, wires of 1 Ω a segment: 64-{wired_hidden}-10"
+    figure.text(0.01, 0.005, note, fontsize="small", color="0.3")
     figure.tight_layout(rect=(0, 0.05, 1, 1))
     return figure
 
@@ -488,7 +491,7 @@ def _case_note(cases: pd.DataFrame) -> str:
         parts.append(
             f"{n} {'chip' if n == 1 else 'chips'}, {images} images ({', '.join(dict.fromkeys(group['case']))})"
         )
-    return "digits, 64-32-10 unless stated; " + "; ".join(parts)
+    return "digits; " + "; ".join(parts)
 
 
 def plot_design(summary: pd.DataFrame, chips: pd.DataFrame) -> Figure:
