@@ -11,10 +11,10 @@ Meyer, Analysis and Design of Analog Integrated Circuits, chapter 6, on deviatio
 inverting amplifier of one cell g, without r_out, gives -g r_feedback v/(1 + a (1 + g r_feedback))). Kirchhoff's current
 law at all nodes of a layer is then one linear system, solved once per chip; what the next layer takes is part of it.
 
-Limits come on top. An op-amp in negative feedback that would exceed a supply sits at it: e is the supply's voltage. What
-a layer takes from the one before then changes, which further passes over all layers correct. Approximate is one thing:
-the column of a transimpedance amplifier at its supply leaves its virtual ground, and wires that it shares with other
-columns pass that on to them, which is left out.
+Limits come on top. An op-amp in negative feedback that would exceed a supply sits at it: e is the supply's voltage.
+What a layer takes from the one before then changes, which further passes over all layers correct. Approximate is one
+thing: the column of a transimpedance amplifier at its supply leaves its virtual ground, and wires that it shares with
+other columns pass that on to them, which is left out.
 """
 
 from dataclasses import dataclass

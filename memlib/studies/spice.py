@@ -220,39 +220,43 @@ def sweeps(
     images: int,
     device_seeds: int,
     spice_seeds: int,
-    wired_hidden: int,
-    wired_images: int,
     wired_seeds: int,
     settling_images: int,
     claim_images: int,
     claim_seeds: int,
+    wired_hidden: int,
+    wired_images: int,
     **design: Sequence[Any],
 ) -> list[tuple[list[Point], Callable[[Point], Iterable[int]]]]:
     """All points of the notebook, and how many seeds each has, from its parameters."""
-    counts: dict[str, tuple[Point, int]] = {}
-
-    def add(method: str, images: int, seeds: int, **changes: Any) -> None:
-        whole("device_seeds", seeds, 1)
-        for first, size in blocks(images):
-            point = make_point(method, first, size, **changes)
-            text = text_of(point)
-            counts[text] = point, max(seeds, counts.get(text, (point, 0))[1])
-
+    wanted = []
     for effect, value in axes(**design):
-        add("model", images, device_seeds, **{effect: value})
+        wanted.append(("model", images, device_seeds, {effect: value}))
         if effect != "r_wire" or not value:
-            add("circuit", images, spice_seeds, **{effect: value})
+            wanted.append(("circuit", images, spice_seeds, {effect: value}))
         elif (wired_hidden, wired_images) == (NOMINAL["hidden"], images):
-            add("circuit", images, wired_seeds, **{effect: value})
-    chosen = cases_of(spice_seeds, wired_hidden, wired_images, wired_seeds, claim_images, claim_seeds)
-    for case, method in itertools.product(chosen.values(), METHODS[:2]):
-        add(method, case.images, case.seeds, **case.changes)
-    for changes in compared().values():
-        add("model", claim_images, claim_seeds, **changes)
-    for width, image in itertools.product(design["widths"], range(settling_images)):
-        point = make_point("step", image, 1, hidden=width)
-        counts[text_of(point)] = point, 1
-    return [([point for point, _ in counts.values()], lambda point: range(counts[text_of(point)][1]))]
+            wanted.append(("circuit", images, wired_seeds, {effect: value}))
+    for case in cases_of(spice_seeds, wired_hidden, wired_images, wired_seeds, claim_images, claim_seeds).values():
+        wanted += [(method, case.images, case.seeds, case.changes) for method in METHODS[:2]]
+    wanted += [("model", claim_images, claim_seeds, changes) for changes in compared().values()]
+    found = [
+        (make_point(method, first, size, **changes), seeds)
+        for method, count, seeds, changes in wanted
+        for first, size in blocks(count)
+    ]
+    steps = itertools.product(design["widths"], range(settling_images))
+    found += [(make_point("step", image, 1, hidden=width), 1) for width, image in steps]
+    return [_together(found)]
+
+
+def _together(found: list[tuple[Point, int]]) -> tuple[list[Point], Callable[[Point], Iterable[int]]]:
+    """Each point once, with the most seeds that it is given."""
+    seeds: dict[str, int] = {}
+    for point, count in found:
+        whole("seeds", count, 1)
+        seeds[text_of(point)] = max(count, seeds.get(text_of(point), 0))
+    points = {text_of(point): point for point, _ in found}
+    return [*points.values()], lambda point: range(seeds[text_of(point)])
 
 
 def blocks(images: int) -> list[tuple[int, int]]:
@@ -455,7 +459,7 @@ EFFECTS = {
 
 def plot(cases: pd.DataFrame, outputs: pd.DataFrame, wired_hidden: int) -> Figure:
     """Outputs of one chip by both methods; in each case, their largest difference, and both accuracies."""
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(9.2, 2.9), width_ratios=(1, 1, 1.2))
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(9.2, 3.0), width_ratios=(1, 1, 1.2))
     wide = outputs.pivot(index=["image", "digit"], columns="method", values="output") * 1e3
     left.plot(wide["model"], wide["circuit"], ".", markersize=2.5, color=_color(0))
     left.axline((0, 0), slope=1, color="0.5", linewidth=0.7)
@@ -465,20 +469,24 @@ def plot(cases: pd.DataFrame, outputs: pd.DataFrame, wired_hidden: int) -> Figur
     middle.plot(range(len(names)), worst[names], "D", markersize=4, color=_color(3))
     middle.axhline(1e-6, color="0.5", linewidth=0.7, linestyle=":")
     middle.set(yscale="log", ylabel="largest difference\n(of the largest output)", title="ngspice less model")
+    _accuracies(right, cases, names)
+    for axis in (middle, right):
+        axis.set_xticks(range(len(names)), [name.replace(", ", "\n") for name in names], rotation=30)
+        axis.margins(x=0.1)
+    note = f"{_case_note(cases)}\n64-32-10 neurons; with wires (1 Ω a segment) 64-{wired_hidden}-10"
+    figure.text(0.01, 0.005, note, fontsize="small", color="0.3")
+    figure.tight_layout(rect=(0, 0.08, 1, 1))
+    return figure
+
+
+def _accuracies(axis: Axes, cases: pd.DataFrame, names: Sequence[str]) -> None:
     for shift, (method, (marker, label)) in zip((-0.1, 0.1), LOOKS.items(), strict=True):
         part = cases[cases["method"] == method].set_index("case").loc[names]
         mean, low, high = (100 * part[name] for name in ("accuracy", "low", "high"))
         style = {"marker": marker, "markersize": 4, "linestyle": "", "capsize": 2, "color": _color(shift > 0)}
-        right.errorbar(np.arange(len(names)) + shift, mean, (mean - low, high - mean), label=label, **style)
-    right.set(ylabel="accuracy (%)", title="bars: 95 % intervals")
-    right.legend(frameon=False, loc="lower left")
-    for axis in (middle, right):
-        axis.set_xticks(range(len(names)), [name.replace(", ", "\n") for name in names], rotation=30)
-        axis.margins(x=0.1)
-    note = f"{_case_note(cases)}; 64-32-10, wires of 1 Ω a segment: 64-{wired_hidden}-10"
-    figure.text(0.01, 0.005, note, fontsize="small", color="0.3")
-    figure.tight_layout(rect=(0, 0.05, 1, 1))
-    return figure
+        axis.errorbar(np.arange(len(names)) + shift, mean, (mean - low, high - mean), label=label, **style)
+    axis.set(ylabel="accuracy (%)", ylim=(0, 102), title="bars: 95 % intervals")
+    axis.legend(frameon=False, loc="lower left")
 
 
 def _color(number: int) -> Any:
@@ -488,10 +496,9 @@ def _color(number: int) -> Any:
 def _case_note(cases: pd.DataFrame) -> str:
     parts = []
     for (n, images), group in cases.groupby(["n", "images"], sort=False):
-        parts.append(
-            f"{n} {'chip' if n == 1 else 'chips'}, {images} images ({', '.join(dict.fromkeys(group['case']))})"
-        )
-    return "digits; " + "; ".join(parts)
+        names = " / ".join(name.replace(", ", " and ") for name in dict.fromkeys(group["case"]))
+        parts.append(f"{n} {'chip' if n == 1 else 'chips'}, {images} images: {names}")
+    return "; ".join(parts)
 
 
 def plot_design(summary: pd.DataFrame, chips: pd.DataFrame) -> Figure:
@@ -538,44 +545,49 @@ def _design_panel(axis: Axes, summary: pd.DataFrame, chips: pd.DataFrame) -> Non
 def plot_settling(waveform: pd.DataFrame, settling: pd.DataFrame, power: pd.DataFrame) -> Figure:
     """Outputs over time; when they are settled and decided, and what the circuit takes, over its width."""
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(9.2, 2.9), width_ratios=(1.3, 1, 1))
-    last = waveform.groupby("digit")["output"].last()
-    for digit, part in waveform.groupby("digit"):
-        best = digit == last.idxmax()
-        look = {"color": _color(3) if best else "0.6", "linewidth": 1.4 if best else 0.8, "zorder": 2 + best}
-        left.plot(part["time"] * 1e9, part["output"] * 1e3, label=f"digit {digit}" if best else None, **look)
-    left.plot([], [], color="0.6", linewidth=0.8, label="others")
-    left.set(xlabel="time after the inputs' step (ns)", ylabel="output (mV)", title="one image, nominal chip")
-    left.set_ylim(top=1.55 * 1e3 * waveform["output"].max())
-    left.legend(frameon=False, ncol=2, loc="upper right")
-    widths = sorted(settling["hidden"].unique())
-    for shift, color, (name, marker, label) in zip(
-        (-0.08, 0.08), (0, 1), (("settled", "o", "settled to 1 %"), ("decided", "s", "decided")), strict=True
-    ):
-        x = settling["hidden"].map(widths.index) + shift
-        middle.plot(x, settling[name] * 1e9, marker, color=_color(color), markersize=3.5, alpha=0.7, label=label)
-    middle.set(
-        ylabel="time (ns)",
-        xlabel="hidden neurons",
-        ylim=(0, 1.35e9 * settling["settled"].max()),
-        title="each image, one chip",
+    _waves(left, waveform)
+    _times(middle, settling)
+    _bars(right, power)
+    note = (
+        f"{len(settling) // settling['hidden'].nunique()} images a width; op-amps: {FIXED['bandwidth'] / 1e6:g} MHz, "
     )
-    middle.legend(frameon=False, ncol=2, loc="upper center", columnspacing=1)
-    bottom = np.zeros(len(power))
-    for color, (name, label) in zip(
-        (0, 1, 7),
-        (("inputs", "inputs"), ("loads", "amplifiers, loads"), ("quiescent", "amplifiers, idle")),
-        strict=True,
-    ):
-        right.bar(range(len(power)), power[name] * 1e3, bottom=bottom, color=_color(color), width=0.6, label=label)
-        bottom = bottom + power[name].to_numpy() * 1e3
-    right.set(ylabel="power (mW)", xlabel="hidden neurons", title="operating point")
-    right.set_ylim(top=1.45 * bottom.max())
-    right.legend(frameon=False, loc="upper left")
-    middle.set_xticks(range(len(widths)), [f"{width}" for width in widths])
-    middle.margins(x=0.25)
-    right.set_xticks(range(len(power)), [f"{width}" for width in power["hidden"]])
-    note = f"{len(settling) // len(widths)} images a width; op-amps: {FIXED['bandwidth'] / 1e6:g} MHz, "
-    note += f"{FIXED['quiescent'] * 1e6:g} µA idle, supplies of {FIXED['rail']:g} V"
+    note += f"{FIXED['quiescent'] * 1e6:g} µA idle, supplies of ±{FIXED['rail']:g} V"
     figure.text(0.01, 0.005, note, fontsize="small", color="0.3")
     figure.tight_layout(rect=(0, 0.05, 1, 1))
     return figure
+
+
+def _waves(axis: Axes, waveform: pd.DataFrame) -> None:
+    winner = waveform.groupby("digit")["output"].last().idxmax()
+    for digit, part in waveform.groupby("digit"):
+        best = digit == winner
+        look = {"color": _color(3) if best else "0.6", "linewidth": 1.4 if best else 0.8, "zorder": 2 + best}
+        axis.plot(part["time"] * 1e9, part["output"] * 1e3, label=f"digit {digit}" if best else None, **look)
+    axis.plot([], [], color="0.6", linewidth=0.8, label="others")
+    axis.set(xlabel="time after the inputs' step (ns)", ylabel="output (mV)", title="one image, nominal chip")
+    axis.set_ylim(top=1.55 * 1e3 * waveform["output"].max())
+    axis.legend(frameon=False, ncol=2, loc="upper right")
+
+
+def _times(axis: Axes, settling: pd.DataFrame) -> None:
+    widths = sorted(settling["hidden"].unique())
+    looks = (("settled", "o", "settled to 1 %"), ("decided", "s", "decided"))
+    for shift, color, (name, marker, label) in zip((-0.08, 0.08), (0, 1), looks, strict=True):
+        x = settling["hidden"].map(widths.index) + shift
+        axis.plot(x, settling[name] * 1e9, marker, color=_color(color), markersize=3.5, alpha=0.7, label=label)
+    axis.set(ylabel="time (ns)", xlabel="hidden neurons", title="each image, one chip")
+    axis.set_ylim(0, 1.35e9 * settling["settled"].max())
+    axis.legend(frameon=False, ncol=2, loc="upper center", columnspacing=1)
+    axis.set_xticks(range(len(widths)), [f"{width}" for width in widths])
+    axis.margins(x=0.25)
+
+
+def _bars(axis: Axes, power: pd.DataFrame) -> None:
+    bottom = np.zeros(len(power))
+    parts = (("inputs", "inputs"), ("loads", "amplifiers, loads"), ("quiescent", "amplifiers, idle"))
+    for color, (name, label) in zip((0, 1, 7), parts, strict=True):
+        axis.bar(range(len(power)), power[name] * 1e3, bottom=bottom, color=_color(color), width=0.6, label=label)
+        bottom = bottom + power[name].to_numpy() * 1e3
+    axis.set(ylabel="power (mW)", xlabel="hidden neurons", title="operating point", ylim=(0, 1.45 * bottom.max()))
+    axis.legend(frameon=False, loc="upper left")
+    axis.set_xticks(range(len(power)), [f"{width}" for width in power["hidden"]])
