@@ -3,9 +3,9 @@
     python benchmarks/spice_scaling.py [--hidden 8 16 32 64] [--images 100] [--wired-images 10] [--minutes 10]
 
 Perceptrons on the handwritten digits, 64 inputs and 10 outputs, with 0 and 1 ohm per wire segment; two runs of each
-give the time of the first operating point and that of each further image. The behavioural model beside it, solved anew,
-does the same images. A circuit that takes longer than the given time is stopped, and larger ones are left out. Times are
-processor time, which other work on the machine disturbs less: trust the ratios and the slopes.
+give the time of the first operating point and that of each further image. The behavioural model beside it, solved
+anew, does the same images. A circuit that takes longer than the given time is stopped, and larger ones are left out.
+Times are processor time, which other work on the machine disturbs less: trust the ratios and the slopes.
 """
 
 import argparse
