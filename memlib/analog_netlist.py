@@ -6,8 +6,8 @@ release since 2021.
 
 One deck is swept over many images by `.dc` with the image's number as the source and every input a piecewise linear
 function of it: ngspice reads the circuit and orders its matrix once, and starts each image from the one before. The
-first image of 64-32-10 neurons takes as long as some 50 further ones, with wires as some 200, and a deck for each image
-would take that for every one (benchmarks/spice_scaling.py).
+first image of 64-32-10 neurons takes as long as some tens of further ones, with and without wires, and a deck for each
+image would take that for every one (benchmarks/spice_scaling.py).
 
 The op-amp, after Boyle et al., IEEE J. Solid-State Circuits 9, 353 (1974), without slew limit and input stage:
 
