@@ -136,6 +136,15 @@ def test_wires_agree_with_nodal_analysis():
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-10 * np.abs(expected).max())
 
 
+def test_hardly_any_wires_are_none():
+    """The limit of small resistances is the circuit without any, of which nothing needs to be solved."""
+    chips = [chip_of(Circuit(NOISY, r_transistor=500.0, **wires), 9, 6, 4)[0] for wires in ({}, {"r_row": 1e-9})]
+    volts = Circuit().input_voltages(images(12, 9))
+    none, hardly = (AnalogModel(chip).operating_points(volts) for chip in chips)
+    torch.testing.assert_close(none.outputs, hardly.outputs, rtol=0, atol=1e-10)
+    torch.testing.assert_close(none.power["inputs"], hardly.power["inputs"], rtol=1e-8, atol=0)
+
+
 def test_a_seed_is_the_same_chip_as_elsewhere():
     """The cells of weights are those of `map_network`; other seeds, and offsets, have draws of their own."""
     model, device = network(6, 5, 3), Device(program_error=0.05, d2d_on=0.1, stuck_on=0.05, states=16)
