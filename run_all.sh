@@ -21,6 +21,9 @@ Options of reproduce:
 The active virtual or conda environment (other than conda's base) is used, else .venv in this folder, which is made if
 missing (Python 3.11 or newer). It gets the packages of requirements.lock, once, and again when that file changes.
 
+Notebook 11 needs ngspice (Debian, Ubuntu: apt-get install ngspice; conda: conda install -c conda-forge ngspice). Without
+it, that notebook is left out, with a note, and its tests are skipped.
+
 MEMLIB_DATA   folder that holds CIFAR-10 already; without it, the paper preset downloads it into data/
 TEXT
 }

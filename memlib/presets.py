@@ -200,6 +200,25 @@ PAPER: dict[str, dict[str, Any]] = {
         "claim_images": 5000,
         "claim_seeds": 10,
     },
+    "11_spice": {  # the data is the digits at both presets
+        "gains": [10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4],
+        "offsets": [0.0, 5e-4, 1e-3, 2e-3, 4e-3, 8e-3],
+        "full_scales": [0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0],
+        "widths": [8, 16, 32, 64],
+        "input_bits": [1, 2, 3, 4, 0],
+        "r_wire": [0.0, 0.5, 1.0, 2.0, 4.0],
+        "program_error": [0.0, 0.01, 0.02, 0.05, 0.1, 0.2],
+        "d2d": [0.0, 0.1, 0.2, 0.4],
+        "images": 500,
+        "device_seeds": 10,
+        "spice_seeds": 3,
+        "wired_hidden": 32,
+        "wired_images": 500,
+        "wired_seeds": 1,
+        "settling_images": 20,
+        "claim_images": 500,
+        "claim_seeds": 10,
+    },
     "12_training": {
         "plain_checkpoints": EQUALS,
         "aware_checkpoints": AWARE,
@@ -312,6 +331,7 @@ SMOKE_LIMITS_OF: dict[str, dict[str, int]] = {
         "claim_seeds": 2,
         "case_windows": 300,
     },
+    "11_spice": {"spice_seeds": 1, "wired_hidden": 8, "wired_images": 100, "settling_images": 2},
 }
 
 

@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import sys
 import threading
 import time
@@ -25,6 +26,10 @@ from memlib.paths import project_root, write_whole
 from memlib.presets import PRESETS
 from memlib.train import CHECKPOINTS
 from memlib.validate import whole
+
+#: Programs beyond the locked packages that a notebook may name in its metadata, {"memlib": {"programs": [...]}}, and
+#: how to get each. Without them it is left out.
+PROGRAMS = {"ngspice": "Debian, Ubuntu: apt-get install ngspice; conda: conda install -c conda-forge ngspice"}
 
 
 class RunError(RuntimeError):
@@ -48,6 +53,21 @@ def notebooks(only: str | None) -> list[Path]:
                 f"{part!r}: no notebook's name starts so; there are {', '.join(path.stem for path in found)}"
             )
     return chosen
+
+
+def left_out(path: Path) -> str:
+    """Why a notebook cannot run here, and what to install; empty if it can.
+
+    Raises:
+        RunError: if it needs a program that `PROGRAMS` does not know.
+    """
+    needed = json.loads(path.read_text())["metadata"].get("memlib", {}).get("programs", [])
+    for name in needed:
+        if name not in PROGRAMS:
+            raise RunError(f"{path.name}: needs {name!r}, which is not among {', '.join(PROGRAMS)} (memlib/runner.py)")
+    missing = [name for name in needed if shutil.which(name) is None]
+    ways = "; ".join(f"to install {name}: {PROGRAMS[name]}" for name in missing)
+    return f"{path.stem} is left out, as {' and '.join(missing)} was not found; {ways}" if missing else ""
 
 
 def declared_parameters(path: Path) -> dict[str, Any]:
@@ -250,6 +270,7 @@ def write_report(preset: str) -> Path:
     row = "| {name} | {statement} | {verdict} | {text} | {n} | {images} |"
     for name, claim, verdict in _claims(folder):
         lines.append(row.format(**claim | {"name": name, "verdict": verdict, "text": effect_text(claim)}))
+    folder.mkdir(parents=True, exist_ok=True)  # not there if all notebooks were left out
     path = folder / "REPORT.md"
     write_whole(path, "\n".join(lines) + "\n")
     return path
@@ -320,6 +341,10 @@ def main(argv: list[str] | None = None) -> int:
             checked_parameters(path, _preset(arguments.preset, path) | {"preset": target} | given)
         rows = []
         for path in chosen:
+            if why := left_out(path):
+                print(f"note: {why}", file=sys.stderr, flush=True)
+                rows.append({"notebook": path.stem, "state": "left out", "seconds": 0.0, "why": why})
+                continue
             print(f"{path.stem} ...", file=sys.stderr, flush=True)
             rows.append(run_notebook(path, arguments.preset, given, arguments.fresh))
             if arguments.keep_outputs:
@@ -342,6 +367,9 @@ def _print_tables(rows: list[dict[str, Any]], preset: str, report: Path) -> None
     print(f"\n{'notebook':<20} {'state':<12} {'seconds':>8}")
     for row in rows:
         print(f"{row['notebook']:<20} {row['state']:<12} {row['seconds']:>8.1f}")
+    for row in rows:
+        if "why" in row:  # the note above may have scrolled away
+            print(f"note: {row['why']}")
     print("\nclaims")
     for _, claim, verdict in _claims(report.parent):
         print(f"  {verdict:<24} {effect_text(claim):>28}  {claim['statement']}")

@@ -52,6 +52,42 @@ def test_tolerances_may_be_anywhere_but_their_labels_may_not(tmp_path):
         assert main(tmp_path / "expected", tmp_path / folder) == code
 
 
+SIMULATED = {"digit": [0, 1], "output": [0.1, -0.2], "settled": [9e-8, 8e-8], "difference": [1e-8, 1e-3]}
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "code"),
+    [
+        ("11_spice_outputs", {"output": [0.1009, -0.2], "settled": [9.4e-8, 8e-8], "difference": [3e-8, 2e-3]}, 0),
+        ("11_spice_outputs", {"output": [0.1011, -0.2]}, 1),
+        ("11_spice_outputs", {"settled": [9.6e-8, 8e-8]}, 1),
+        ("11_spice_outputs", {"digit": [0, 2]}, 1),
+        ("05_tile_size", {"settled": [9.4e-8, 8e-8]}, 1),
+    ],
+)
+def test_circuit_simulators_round_otherwise(tmp_path, name, change, code):
+    """Voltages within 1 mV, times within a twentieth, in what ngspice makes only."""
+    for folder, table in (("expected", SIMULATED), ("found", SIMULATED | change)):
+        (tmp_path / folder).mkdir()
+        pd.DataFrame(table).to_csv(tmp_path / folder / f"{name}.csv", index=False)
+    assert main(tmp_path / "expected", tmp_path / "found") == code
+
+
+def test_what_ngspice_says_may_be_missing_where_it_is(tmp_path, monkeypatch):
+    """All tables of its notebook; those of others not."""
+    (tmp_path / "expected").mkdir()
+    (tmp_path / "found").mkdir()
+    for name in ("11_spice_design", "08_parasitics_spice"):
+        pd.DataFrame(TABLE).to_csv(tmp_path / "expected" / f"{name}.csv", index=False)
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert main(tmp_path / "expected", tmp_path / "found") == 0
+    pd.DataFrame(TABLE).to_csv(tmp_path / "expected" / "05_tile_size.csv", index=False)
+    assert main(tmp_path / "expected", tmp_path / "found") == 1
+    (tmp_path / "expected" / "05_tile_size.csv").unlink()
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    assert main(tmp_path / "expected", tmp_path / "found") == 1
+
+
 def test_missing_tables_are_noticed(tmp_path):
     """No tables at all, or one too few."""
     assert main(tmp_path, tmp_path) == 1

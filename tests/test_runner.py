@@ -101,6 +101,35 @@ def test_a_failing_or_dying_kernel_ends_the_run(project, capsys, body, message):
     assert runner.main([]) == 0
 
 
+def test_a_notebook_whose_program_is_missing_is_left_out(project, capsys, monkeypatch):
+    """Exit code 0, and a note, before and after, that says how to install it; an unknown program is an error."""
+    root, _ = project
+    path = root / "notebooks/07_example.ipynb"
+
+    def needs(program):
+        content = json.loads(path.read_text())
+        content["metadata"]["memlib"] = {"programs": [program]}
+        path.write_text(json.dumps(content))
+
+    needs("ngspice")
+    monkeypatch.setattr(runner.shutil, "which", lambda name: None)
+    assert runner.main([]) == 0
+    out, err = capsys.readouterr()
+    for text in (out, err):
+        assert (
+            "note: 07_example is left out, as ngspice was not found; to install ngspice: Debian, Ubuntu: apt-get"
+            in text
+        )
+    assert "07_example           left out" in out
+    assert not (root / "figures/smoke/07_example.json").exists()
+    monkeypatch.setattr(runner.shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert runner.main([]) == 0
+    assert (root / "figures/smoke/07_example.json").exists()
+    needs("nothing")
+    assert runner.main([]) == 1
+    assert "needs 'nothing', which is not among ngspice" in capsys.readouterr().err
+
+
 def test_parameters_cell_must_hold_typed_literals_only(project, capsys):
     """A parameters cell that computes something is refused."""
     _, write = project

@@ -1,0 +1,87 @@
+"""How long does ngspice take for a whole analog network, against its number of cells?
+
+    python benchmarks/spice_scaling.py [--hidden 8 16 32 64] [--images 100] [--wired-images 10] [--minutes 10]
+
+Perceptrons on the handwritten digits, 64 inputs and 10 outputs, with 0 and 1 ohm per wire segment; two runs of each
+give the time of the first operating point and that of each further image. The behavioural model beside it, solved
+anew, does the same images. A circuit that takes longer than the given time is stopped, and larger ones are left out.
+Times are processor time, which other work on the machine disturbs less: trust the ratios and the slopes.
+"""
+
+import argparse
+import os
+import resource
+import subprocess
+
+import torch
+from wires import cpu_model
+
+from memlib import analog_netlist, native_digits
+from memlib.analog_circuit import Circuit, build
+from memlib.analog_model import AnalogModel
+
+
+def network(hidden):
+    """Trained, or of random weights where no checkpoint has so many hidden neurons: its time is the same."""
+    return native_digits.load(hidden) if hidden in native_digits.HIDDEN else native_digits.network(hidden).double()
+
+
+def seconds(function, *arguments):
+    """(processor seconds of this process and those that it waited for, result) of one call."""
+    start = spent()
+    result = function(*arguments)
+    return spent() - start, result
+
+
+def spent():
+    """Processor seconds so far."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def measure(hidden, ohm, images, limit):
+    """A row of the table, or None if ngspice took too long."""
+    circuit = Circuit(r_row=ohm, r_col=ohm)
+    chip = build(network(hidden), circuit, native_digits.images("train")[0][:256])
+    volts = circuit.input_voltages(native_digits.images("test")[0][:images])
+    try:
+        first, _ = seconds(analog_netlist.operating_points, chip, volts[:1], limit)
+        every, found = seconds(analog_netlist.operating_points, chip, volts, limit)
+    except subprocess.TimeoutExpired:
+        return None
+    seconds(lambda: AnalogModel(chip).operating_points(volts))  # the first is slower
+    fast, model = seconds(lambda: AnalogModel(chip).operating_points(volts))
+    each = (every - first) / (images - 1)
+    worst = float((found.outputs - model.outputs).abs().max() / found.outputs.abs().max())
+    resistors = sum(line.startswith("r_") for line in analog_netlist.netlist(chip, volts[:1]))
+    print(
+        f"| 64-{hidden}-10 | {ohm:g} | {chip.cells} | {chip.amplifiers} | {resistors} | {first:.2f} | "
+        f"{1e3 * each:.1f} | {fast:.3f} | {every / fast:.0f} | {worst:.0e} |",
+        flush=True,
+    )
+    return every
+
+
+def main():
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--hidden", type=int, nargs="+", default=[8, 16, 32, 64])
+    parser.add_argument("--images", type=int, default=100)
+    parser.add_argument("--wired-images", type=int, default=10)
+    parser.add_argument("--minutes", type=float, default=10)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    print(f"{cpu_model()}, {os.cpu_count()} cores, load at the start {os.getloadavg()[0]:.1f}\n")
+    print(
+        "| network | ohm per segment | cells | op-amps | resistors | first image s | each further image ms | "
+        "model, all images s | ratio | largest difference |\n|---|---|---|---|---|---|---|---|---|---|"
+    )
+    for ohm, images in ((0.0, arguments.images), (1.0, arguments.wired_images)):
+        for hidden in sorted(arguments.hidden):
+            if measure(hidden, ohm, images, 60 * arguments.minutes) is None:
+                print(f"| 64-{hidden}-10 | {ohm:g} | longer than {arguments.minutes:g} min, larger ones left out |")
+                break
+
+
+if __name__ == "__main__":
+    main()
