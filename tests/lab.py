@@ -106,12 +106,12 @@ class Explorer:
     """The page explore in JupyterLab, all its cells run."""
 
     def __init__(self, page: Page, address: str) -> None:
-        self.page = page
+        self.page, self.root = page, page.locator(".memlib-explore")
         page.goto(address)
         page.locator(".jp-Notebook .jp-Cell").first.wait_for()
+        page.get_by_text(re.compile(r"\| Idle$")).wait_for()  # what is run before is lost
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.locator(".lm-Menu-item", has_text=re.compile("^Run All Cells")).click()
-        self.root = page.locator(".memlib-explore")
         self.root.wait_for()
         self.wait()
 
@@ -120,10 +120,9 @@ class Explorer:
         expect(self.root.get_by_text("drawn in")).to_be_visible(timeout=PATIENCE)
 
     @property
-    def pictures(self) -> tuple[str, str]:
-        """Addresses of the chart and of the tile, which change with their content."""
-        chart, tile = self.root.locator("img").all()
-        return chart.get_attribute("src"), tile.get_attribute("src")
+    def pictures(self) -> list[str]:
+        """Addresses of the pictures, which change with their content."""
+        return [picture.get_attribute("src") for picture in self.root.locator("img").all()]
 
     @property
     def numbers(self) -> str:
@@ -138,6 +137,23 @@ class Explorer:
     def press(self, name: str, key: str) -> None:
         """Focus a slider's handle and press a key."""
         self.control(name).get_by_role("slider").press(key)
+
+    def drag(self, name: str, pixels: int) -> None:
+        """Move a slider's handle by mouse."""
+        handle = self.control(name).get_by_role("slider")
+        handle.scroll_into_view_if_needed()
+        box = handle.bounding_box()
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        self.page.mouse.move(x, y)
+        self.page.mouse.down()
+        self.page.mouse.move(x + pixels, y, steps=5)
+        self.page.mouse.up()
+
+    def changed(self, numbers: str) -> None:
+        """Wait until the numbers are others, and all is drawn."""
+        condition = "before => document.querySelector('.memlib-numbers')?.innerText != before"
+        self.page.wait_for_function(condition, arg=numbers)
+        self.wait()
 
     def scroll(self) -> None:
         """To the top of the page."""
@@ -158,8 +174,7 @@ def main() -> None:
         explorer = Explorer(page, address)
         numbers = explorer.numbers
         explorer.press("programming error", "ArrowRight")
-        page.wait_for_function("before => document.querySelector('.memlib-numbers').innerText != before", arg=numbers)
-        explorer.wait()
+        explorer.changed(numbers)
         explorer.scroll()
         page.screenshot(path=arguments.target)
     Image.open(arguments.target).convert("RGB").quantize(256).save(arguments.target, optimize=True)

@@ -38,6 +38,8 @@ SEVERITIES = ("states", "program_error", "stuck_on", "stuck_off", "read_noise", 
 DRAWN = ("layer", "tile")
 #: Longest that the wires of a chip may take, s: nothing can stop a chip that has been begun.
 LONGEST_WIRES = 20
+#: Allocated cells from which on a chip takes a good part of a second.
+SLOW_CELLS = 4e6
 
 
 @config
@@ -209,6 +211,13 @@ def stages(design: Design) -> Iterator[View]:
         if view.cost is None:
             view = replace(view, cost=_cost(shared, hardware, seed, design.technology))
         yield view
+
+
+def slow(design: Design) -> bool:
+    """Whether a chip takes seconds: its wires, or millions of cells."""
+    hardware = design.hardware
+    cells = _footprint(design.checkpoint, _without_device(hardware))["cells_allocated"].sum()
+    return hardware.tile.wired or bool(cells > SLOW_CELLS)
 
 
 def shown(design: Design) -> View:

@@ -1,4 +1,4 @@
-"""What the page explore draws and says of a design: two pictures, and a row of numbers beside those before."""
+"""What the page explore draws and says of a design: pictures of one width, and numbers beside those before."""
 
 import io
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from matplotlib.ticker import EngFormatter
 from memlib.studies.explore import NOT_SELECTED, ROLES, View
 from memlib.studies.power import COMPONENTS
 
-#: Pixels of a picture, and its resolution: drawn at twice the size of the page, so that text is sharp.
-WIDTH, CHART_HEIGHT, MAP_HEIGHT, DPI = 1520, 440, 560, 190
+#: Of a picture, inches and pixels per inch: twice as many as the page has, so that text is sharp.
+WIDTH, DPI = 3.4, 190
 _COLORS = sns.color_palette("colorblind", 10).as_hex()
 NOW, BEFORE = _COLORS[0], "#8a8a8a"
 #: As in 06_power.
@@ -34,50 +34,59 @@ def png(figure: Figure) -> bytes:
     return target.getvalue()
 
 
-def _figure(height: int) -> Figure:
-    return Figure(figsize=(WIDTH / DPI, height / DPI), dpi=DPI, facecolor="white")
+def _figure(height: float) -> Figure:
+    return Figure(figsize=(WIDTH, height), dpi=DPI, facecolor="white")
+
+
+def _axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+    """Axes at a place in inches: fixed ones are drawn faster than any that fit themselves."""
+    w, h = figure.get_size_inches()
+    axis = figure.add_axes((left / w, bottom / h, width / w, height / h))
+    axis.tick_params(length=2)
+    return axis
+
+
+def _title(axis: Axes, text: str) -> None:
+    axis.set_title(text, fontsize="medium", loc="left", pad=4)
 
 
 # Accuracy and energy
 
 
-def chart(view: View, before: View | None) -> Figure:
-    """Accuracy of each chip with its interval, and energy by component, beside those of the design before."""
-    figure = _figure(CHART_HEIGHT)
-    height = CHART_HEIGHT / DPI
-    boxes = ((0.085, 0.4), (0.715, 0.27))
-    accuracy, energy = (
-        figure.add_axes((left, 0.5 / height, width, 1 - 0.78 / height)) for left, width in boxes
-    )
-    _draw_accuracy(accuracy, view, before)
-    _draw_energy(energy, view, before)
+def accuracy_picture(view: View, before: View | None) -> Figure:
+    """Accuracy of each chip, with mean and interval, above that of the design before."""
+    figure = _figure(1.8)
+    axis, reference = _axes(figure, 0.55, 0.46, 2.7, 1.08), 100 * view.reference.mean()
+    least = [reference]
+    for y, drawn, color in ((0, view, NOW), (1, before, BEFORE)):
+        if drawn is not None and len(drawn.hits):
+            least.append(_draw_chips(axis, y, drawn, color))
+    axis.axvline(reference, color="0.15", linewidth=1, linestyle="--")
+    left = next((end for end in LEFT_ENDS if end <= min(least) - 0.02 * (100 - end)), 0)
+    axis.set(xlim=(left, 100 + 0.02 * (100 - left)), ylim=(1.6, -0.6), xlabel="accuracy, % (dashed: float network)")
+    axis.set_yticks((0, 1), ("now", "before"))
+    axis.grid(axis="y", visible=False)
+    _title(axis, "chips, their mean, its 95 % interval")
     return figure
 
 
-def _draw_accuracy(axis: Axes, view: View, before: View | None) -> None:
-    reference = 100 * view.reference.mean()
-    least = [reference]
-    for y, drawn, color in ((0, view, NOW), (1, before, BEFORE)):
-        if drawn is None or not len(drawn.hits):
-            continue
-        chips, interval = 100 * drawn.hits.mean(1), drawn.accuracy
-        shift = np.linspace(-0.12, 0.12, len(chips)) if len(chips) > 1 else np.zeros(1)
-        axis.plot(chips, y + shift, "o", color=color, markersize=5, alpha=0.55, markeredgewidth=0)
-        least += list(chips)
-        if interval:
-            bounds = [[100 * (interval.mean - interval.low)], [100 * (interval.high - interval.mean)]]
-            style = {"markersize": 13, "markeredgewidth": 1.8, "elinewidth": 1.8, "capsize": 4}
-            axis.errorbar([100 * interval.mean], [y], xerr=bounds, fmt="|", color=color, **style)
-            least.append(100 * interval.low)
-    axis.axvline(reference, color="0.15", linewidth=1, linestyle="--")
-    left = next((end for end in LEFT_ENDS if end <= min(least) - 0.02 * (100 - end)), 0)
-    axis.set(xlim=(left, 100 + 0.02 * (100 - left)), ylim=(1.6, -0.6), xlabel="accuracy (%); dashed: float network")
-    axis.set_yticks((0, 1), ("now", "before"))
-    axis.grid(axis="y", visible=False)
-    axis.set_title("accuracy of each chip, mean, 95 % interval", fontsize="medium", loc="left")
+def _draw_chips(axis: Axes, y: int, view: View, color: str) -> float:
+    """A dot for each, and a bar; returns the smallest accuracy drawn, percent."""
+    chips, interval = 100 * view.hits.mean(1), view.accuracy
+    shift = np.linspace(-0.14, 0.14, len(chips)) if len(chips) > 1 else np.zeros(1)
+    axis.plot(chips, y + shift, "o", color=color, markersize=4.5, alpha=0.55, markeredgewidth=0)
+    if interval is None:
+        return float(chips.min())
+    bounds = [[100 * (interval.mean - interval.low)], [100 * (interval.high - interval.mean)]]
+    style = {"markersize": 12, "markeredgewidth": 1.6, "elinewidth": 1.6, "capsize": 3.5}
+    axis.errorbar([100 * interval.mean], [y], xerr=bounds, fmt="|", color=color, **style)
+    return min(float(chips.min()), 100 * interval.low)
 
 
-def _draw_energy(axis: Axes, view: View, before: View | None) -> None:
+def energy_picture(view: View, before: View | None) -> Figure:
+    """Energy of an inference by component, with marks at that of the design before."""
+    figure = _figure(1.8)
+    axis = _axes(figure, 1.28, 0.46, 1.97, 1.08)
     places, drawn = np.arange(len(COMPONENTS)), [v.energy for v in (view, before) if v is not None]
     most = max(float(energy.max()) for energy in drawn) or 1e-6
     scale, prefix = next((s, p) for s, p in ((1e9, "n"), (1e6, "µ"), (1e3, "m"), (1, "")) if most * s < 1e3)
@@ -92,60 +101,60 @@ def _draw_energy(axis: Axes, view: View, before: View | None) -> None:
     axis.set(xlim=(0, 1.34 * scale * most), ylim=(len(COMPONENTS) - 0.45, -0.55))
     axis.set_yticks(places, COMPONENTS)
     axis.locator_params(axis="x", nbins=4)
-    axis.set_xlabel(f"energy ({prefix}J)" + ("" if before is None else "; mark: before"))
+    axis.set_xlabel(f"energy, {prefix}J" + ("" if before is None else " (mark: before)"))
     axis.grid(axis="y", visible=False)
-    axis.set_title("energy of an inference", fontsize="medium", loc="left")
+    _title(axis, "an inference, by component")
+    return figure
 
 
 # The tile
 
 
-def tile_picture(view: View) -> Figure:
-    """What the cells of a tile hold, and their conductances in each of its physical tiles."""
-    figure, drawn, count = _figure(MAP_HEIGHT), view.tile, 1 + len(view.tile.cells)
-    height, width = MAP_HEIGHT / DPI, WIDTH / DPI
-    size, gap = 1.93, 0.4
-    lefts = [0.58 + i * (size + gap) for i in range(count)]
-    axes = [figure.add_axes((left / width, 0.68 / height, size / width, size / height)) for left in lefts]
-    _draw_roles(axes[0], drawn.roles)
-    device = view.design.hardware.device
-    top, shown = 1e6 * device.g_on * 1.15, {"interpolation": "nearest", "aspect": "auto", "cmap": _conductances()}
-    names = ("positive tile", "negative tile") if len(drawn.cells) == 2 else ("tile, and its reference column",)
-    for axis, cells, name in zip(axes[1:], drawn.cells, names, strict=True):
-        image = axis.imshow(1e6 * cells, vmin=0, vmax=top, extent=(0, cells.shape[1], len(cells), 0), **shown)
-        axis.set_title(name, fontsize="medium", loc="left")
-        axis.set_xlabel("column")
-    bar = figure.add_axes(((lefts[-1] + size + 0.12) / width, 0.68 / height, 0.11 / width, size / height))
-    figure.colorbar(image, bar, extend="max").set_label("conductance (µS)")
-    for axis in axes:
-        axis.grid(False)
-        axis.locator_params(nbins=4, integer=True)
-        axis.tick_params(length=2)
-    for axis in axes[1:]:
-        axis.tick_params(labelleft=False)
+def roles_picture(view: View) -> Figure:
+    """What each cell of the tile holds."""
+    figure, roles = _figure(2.25), view.tile.roles
+    axis, (rows, cols) = _axes(figure, 0.55, 0.42, 1.56, 1.56), roles.shape
+    shown = {"interpolation": "nearest", "aspect": "auto", "extent": (0, cols, rows, 0)}
+    axis.imshow(roles, cmap=ListedColormap(ROLE_COLORS), vmin=NOT_SELECTED, vmax=len(ROLES) - 1, **shown)
+    axis.set(xlabel="column (output)", ylabel="row (input)")
+    _quiet(axis)
+    _title(axis, f"tile {view.tile.number} (of {view.tile.count}): what cells hold")
+    handles = [
+        Patch(facecolor=color, edgecolor="0.4", linewidth=0.5, label=f"{name}: {percent((roles == i).mean(), 0)}")
+        for i, (name, color) in enumerate(zip(ROLES, ROLE_COLORS, strict=True))
+    ]
+    place = {"loc": "upper left", "bbox_to_anchor": (1.03, 1.03), "borderaxespad": 0.3, "handlelength": 1.0}
+    axis.legend(handles=handles, frameon=False, fontsize="small", handletextpad=0.5, **place)
     return figure
+
+
+def cells_picture(view: View) -> Figure:
+    """Conductances in each physical tile."""
+    figure, drawn = _figure(2.25), view.tile.cells
+    top, pair, size = 1e6 * view.design.hardware.device.g_on * 1.15, len(drawn) == 2, 1.2 if len(drawn) == 2 else 1.56
+    for i, cells in enumerate(drawn):
+        axis = _axes(figure, 0.4 + i * (size + 0.1), 0.42, size, 1.56)
+        extent = (0, cells.shape[1], len(cells), 0)
+        shown = {"interpolation": "nearest", "aspect": "auto", "extent": extent, "cmap": _conductances()}
+        image = axis.imshow(1e6 * cells, vmin=0, vmax=top, **shown)
+        axis.set_xlabel("column")
+        _quiet(axis)
+        axis.tick_params(labelleft=i == 0)
+        _title(axis, ("positive cells, µS", "negative cells, µS")[i] if pair else "cells and reference, µS")
+    bar = _axes(figure, 0.4 + len(drawn) * (size + 0.1), 0.42, 0.09, 1.56)
+    figure.colorbar(image, bar, extend="max")
+    return figure
+
+
+def _quiet(axis: Axes) -> None:
+    axis.grid(False)
+    axis.locator_params(nbins=3, integer=True)
 
 
 def _conductances() -> ListedColormap:
     colors = ListedColormap(sns.color_palette("viridis", 256))
     colors.set_bad("white")
     return colors
-
-
-def _draw_roles(axis: Axes, roles: np.ndarray) -> None:
-    colors, (rows, cols) = ListedColormap(ROLE_COLORS), roles.shape
-    shown = {"interpolation": "nearest", "aspect": "auto", "extent": (0, cols, rows, 0)}
-    axis.imshow(roles, cmap=colors, vmin=NOT_SELECTED, vmax=len(ROLES) - 1, **shown)
-    axis.set(xlabel="column (output)", ylabel="row (input)")
-    axis.set_title("what cells hold", fontsize="medium", loc="left")
-    handles = [
-        Patch(facecolor=color, edgecolor="0.4", linewidth=0.5, label=f"{name}: {percent((roles == i).mean(), 0)}")
-        for i, (name, color) in enumerate(zip(ROLES, ROLE_COLORS, strict=True))
-    ]
-    axis.figure.legend(
-        handles=handles, loc="lower left", bbox_to_anchor=(0.06, 0.0), ncols=5, frameon=False, fontsize="small",
-        handlelength=1.1, columnspacing=1.4,
-    )  # fmt: skip
 
 
 # Numbers
@@ -172,6 +181,11 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
+def signed(value: float) -> str:
+    """With one decimal, and a minus that is as wide as the plus."""
+    return f"{value:+.1f}".replace("-", "−")
+
+
 def numbers(view: View, before: View | None) -> list[Number]:
     """Accuracy, cost and footprint; beside them those before and what changed, a difference or a ratio."""
     return [_accuracy(view, before), *_costs(view, before), *_footprint(view, before)]
@@ -179,8 +193,8 @@ def numbers(view: View, before: View | None) -> list[Number]:
 
 def _accuracy(view: View, before: View | None) -> Number:
     if not len(view.hits):
-        return Number("accuracy", "…", f"float: {percent(view.reference.mean())}")
-    note, interval = f"float: {percent(view.reference.mean())}", view.accuracy
+        return Number("accuracy", "…", f"float network {percent(view.reference.mean())}")
+    note, interval = f"float network {percent(view.reference.mean())}", view.accuracy
     if interval:
         note = f"{percent(interval.low)} to {percent(interval.high)}; {note}"
     found = Number("accuracy", percent(view.hits.mean()), note)
@@ -188,7 +202,8 @@ def _accuracy(view: View, before: View | None) -> Number:
         return found
     gain, change = view.gain(before), ""
     if gain:
-        change = f"{100 * gain.mean:+.1f} points [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
+        mean, low, high = (signed(100 * value) for value in (gain.mean, gain.low, gain.high))
+        change = f"{mean} [{low}, {high}] points"
     return Number(found.name, found.now, note, percent(before.hits.mean()), change)
 
 
@@ -226,4 +241,4 @@ def _change(now: float, then: float) -> str:
     ratio = now / then
     if now == then:
         return "unchanged"
-    return f"{100 * (ratio - 1):+.2g} %" if 0.5 < ratio < 2 else f"{ratio:.3g} times"
+    return signed(100 * (ratio - 1)) + " %" if 0.5 < ratio < 2 else f"{ratio:.3g} times"

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import ipywidgets as widgets
+import torch
 
 from memlib.device import PRESETS, Device
 from memlib.mapping import SCHEMES
@@ -22,9 +23,19 @@ from memlib.studies.explore import (
     layer_names,
     placement_of,
     severities_of,
+    slow,
     stages,
 )
-from memlib.studies.explore_figure import Number, chart, numbers, png, quantity, tile_picture
+from memlib.studies.explore_figure import (
+    Number,
+    accuracy_picture,
+    cells_picture,
+    energy_picture,
+    numbers,
+    png,
+    quantity,
+    roles_picture,
+)
 from memlib.studies.power import NAMES
 from memlib.studies.trained import label
 
@@ -49,10 +60,13 @@ WIRES = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
 LAYOUTS = ("dense", "2x2", "4x4", "8x8", "sparse")
 
 STYLE = """<style>
+.memlib-explore { font-size: 12px; }
 .memlib-explore .widget-label, .memlib-explore .widget-readout { font-size: 12px; }
-.memlib-explore .memlib-head { font-weight: 600; margin-top: 4px; border-bottom: 1px solid #bbb; line-height: 18px; }
-.memlib-explore .widget-html-content { line-height: 1.3; }
-.memlib-numbers { display: grid; grid-template-columns: repeat(auto-fill, minmax(158px, 1fr)); gap: 6px; }
+.memlib-explore .widget-html-content { line-height: 1.35; }
+.memlib-explore img { transition: opacity 0.2s; height: auto; }
+.memlib-busy img { opacity: 0.45; transition-delay: 0.5s; }
+.memlib-head { font-weight: 600; margin-top: 4px; border-bottom: 1px solid #bbb; line-height: 18px; }
+.memlib-numbers { display: grid; grid-template-columns: repeat(auto-fill, minmax(140px, 1fr)); gap: 6px; }
 .memlib-numbers > div { border: 1px solid #ccc; border-radius: 4px; padding: 3px 8px; font-size: 12px; }
 .memlib-numbers b { font-size: 17px; }
 .memlib-numbers span { opacity: 0.75; }
@@ -70,18 +84,29 @@ class Page(widgets.Box):
 
     def __init__(self, design: Design, checkpoints: Sequence[str]) -> None:
         self.controls = _controls(design, checkpoints)
-        self.chart, self.tile = (widgets.Image(format="png", layout={"width": "100%"}) for _ in range(2))
+        #: PNG, by what they show.
+        self.pictures = {name: widgets.Image(format="png") for name in ("accuracy", "energy", "roles", "cells")}
         self.numbers, self.status, self.error = (widgets.HTML() for _ in range(3))
         #: The last finished view, and that of the machine before it.
         self.view: View | None = None
         self.before: View | None = None
-        self._images, self._setting, self._newest = design.images, False, 0
-        self._worker, self._last = ThreadPoolExecutor(1, "explore"), None
-        right = [self.status, self.error, self.numbers, self.chart]
-        right += [_row(self.controls["layer"], self.controls["tile"]), self.tile]
+        self._images, self._setting, self._newest, self._drawn_tile = design.images, False, 0, None
+        # of one torch thread, as everywhere here: two wait for each other when cores are busy, ten times as long
+        self._worker, self._last = ThreadPoolExecutor(1, "explore", torch.set_num_threads, (1,)), None
+        top, middle, bottom = (
+            _row(*parts)
+            for parts in (
+                (self.pictures["accuracy"], self.pictures["energy"]),
+                (self.controls["layer"], self.controls["tile"]),
+                (self.pictures["roles"], self.pictures["cells"]),
+            )
+        )
+        self._results = (self.numbers, top, middle, bottom)
+        left = {"flex": "0 0 322px", "padding": "0 0 6px 0"}
+        right = {"flex": "1 1 520px", "max_width": "860px", "min_width": "0"}
         columns = (
-            widgets.VBox([widgets.HTML(STYLE), *_grouped(self.controls)], layout={"flex": "0 0 312px"}),
-            widgets.VBox(right, layout={"flex": "1 1 520px", "max_width": "860px", "min_width": "0"}),
+            widgets.VBox([widgets.HTML(STYLE), *_grouped(self.controls)], layout=left),
+            widgets.VBox([self.status, self.error, *self._results], layout=right),
         )
         super().__init__(columns, layout={"flex_flow": "row wrap", "grid_gap": "18px", "overflow": "hidden"})
         self.add_class("memlib-explore")
@@ -153,8 +178,12 @@ class Page(widgets.Box):
 
     def _submit(self) -> None:
         self._newest += 1
-        self.status.value = _busy("waiting")
+        self.status.value = _busy("the chip at hand is finished first" if self._running() else "tiles")
+        self.add_class("memlib-busy")
         self._last = self._worker.submit(self._show, self._newest, self._choices(), time.perf_counter())
+
+    def _running(self) -> bool:
+        return self._last is not None and not self._last.done()
 
     def _show(self, number: int, choices: dict[str, Any], start: float) -> None:
         """Draw a design as soon as all is known, or part of it after some time, unless there is a newer one."""
@@ -165,7 +194,7 @@ class Page(widgets.Box):
                     self._finish(view)
                     break
                 self.status.value = _busy(f"{len(view.hits)} of {len(view.design.seeds)} chips")
-                if time.perf_counter() - drawn > PATIENCE:
+                if time.perf_counter() - drawn > (0 if slow(view.design) and not len(view.hits) else PATIENCE):
                     self._draw(view, self._compared(view))
                     drawn = time.perf_counter()
         except Exception as error:  # whatever it is, a thread that dies would leave the page waiting
@@ -173,6 +202,7 @@ class Page(widgets.Box):
                 self._fail(error)
         else:
             if number == self._newest:
+                self.remove_class("memlib-busy")
                 self.status.value = f"drawn in {time.perf_counter() - start:.1f} s"
 
     def _stages(self, number: int, choices: dict[str, Any]) -> Iterator[View]:
@@ -197,7 +227,13 @@ class Page(widgets.Box):
     def _draw(self, view: View, before: View | None) -> None:
         self.error.value = ""
         self.numbers.value = _cards(numbers(view, before))
-        self.chart.value, self.tile.value = png(chart(view, before)), png(tile_picture(view))
+        self.pictures["accuracy"].value = png(accuracy_picture(view, before))
+        self.pictures["energy"].value = png(energy_picture(view, before))
+        if view.tile is not self._drawn_tile:  # one that was drawn before is the same object
+            self.pictures["roles"].value, self.pictures["cells"].value = (
+                png(picture(view)) for picture in (roles_picture, cells_picture)
+            )
+            self._drawn_tile = view.tile
         self._show_results(True)
 
     def _fail(self, error: Exception) -> None:
@@ -206,25 +242,25 @@ class Page(widgets.Box):
         text = html.escape(f"{kind}{error}")
         self.error.value = f'<div class="memlib-error"><b>This cannot be built.</b><br>{text}</div>'
         self.status.value = "nothing drawn"
+        self.remove_class("memlib-busy")
         self._show_results(False)
 
     def _show_results(self, visible: bool) -> None:
-        for part in (self.numbers, self.chart, self.tile):
+        for part in self._results:
             part.layout.display = None if visible else "none"
 
 
 def _busy(what: str) -> str:
-    return f"<b>⏳ computing</b> ({what})"
+    return f'<b style="color: #b35900">computing: {what} …</b>'
 
 
 def _cards(found: list[Number]) -> str:
     """Each number in a box of its own."""
     cards = []
     for n in found:
-        before = f"<br><span>before {n.before}</span>" if n.before else ""
-        change = f"<br>{n.change}" if n.change else ""
-        note = f"<br><span>{n.note}</span>" if n.note else ""
-        cards.append(f"<div>{n.name}<br><b>{n.now}</b>{note}{before}{change}</div>")
+        lines = [n.name, f"<b>{n.now}</b>"]
+        lines += [f"<span>{text}</span>" for text in (n.note, n.before and f"before {n.before}") if text]
+        cards.append(f"<div>{'<br>'.join([*lines, *filter(None, [n.change])])}</div>")
     return f'<div class="memlib-numbers">{"".join(cards)}</div>'
 
 
@@ -241,8 +277,8 @@ GROUPS: dict[str, dict[str, str]] = {
         "stuck_on": "stuck at LRS",
         "stuck_off": "stuck at HRS",
         "read_noise": "read noise",
-        "retention_time": "time since",
-        "endurance_cycles": "cycles before",
+        "retention_time": "retention time",
+        "endurance_cycles": "switching cycles",
     },
     "tile": {
         "rows": "rows",
@@ -277,7 +313,7 @@ def _controls(design: Design, checkpoints: Sequence[str]) -> dict[str, widgets.W
         "checkpoint": [(label(name), name) for name in checkpoints],
         "device": [(f"{name} ({_resistances(name)})", name) for name in PRESETS],
         "scheme": list(SCHEMES),
-        "unused": ["hrs", "unformed"],
+        "unused": [("at HRS", "hrs"), ("unformed", "unformed")],
         "technology": [(NAMES[name], name) for name in NAMES],
     }
     found = {}
@@ -298,7 +334,7 @@ def _controls(design: Design, checkpoints: Sequence[str]) -> dict[str, widgets.W
 
 
 def _look(name: str, text: str) -> dict[str, Any]:
-    style = {"description_width": "112px" if name not in ("layer", "tile") else "40px"}
+    style = {"description_width": "122px" if name not in ("layer", "tile") else "40px"}
     layout = {"width": "100%", "height": "25px", "margin": "0"}
     return {"description": text, "tooltip": HINTS.get(name, text), "style": style, "layout": layout}
 
@@ -339,6 +375,8 @@ def _grouped(controls: dict[str, widgets.Widget]) -> list[widgets.Widget]:
 
 
 def _row(*parts: widgets.Widget) -> widgets.Box:
+    """Side by side, or below each other where the window is narrow."""
     for part in parts:
-        part.layout.width, part.layout.flex = "auto", "1 1 220px"
+        part.layout.width, part.layout.flex, part.layout.min_width = "auto", "1 1 290px", "0"
+        part.layout.max_width = "100%"
     return widgets.Box(parts, layout={"flex_flow": "row wrap", "overflow": "hidden"})
