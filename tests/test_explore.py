@@ -29,7 +29,8 @@ def page():
 
 
 @pytest.mark.parametrize(
-    "design", [SMALL.replace(first_seed=3), Design(images=50, chips=2, layout="4x4", read_noise=0.05, unused="unformed")]
+    "design",
+    [SMALL.replace(first_seed=3), Design(images=50, chips=2, layout="4x4", read_noise=0.05, unused="unformed")],
 )
 def test_what_is_shown_is_what_memlib_says(design):
     """Accuracy, cost and footprint, each called directly, with hardware written down here."""
@@ -142,7 +143,7 @@ def test_wires_that_take_too_long():
 
 def test_page_follows_its_controls(page):
     """Pictures and numbers change, with those before beside them, and come back when the choice does."""
-    first = {name: picture.value for name, picture in page.pictures.items()}
+    first = {name: bytes(picture.value) for name, picture in page.pictures.items()}
     assert all(value.startswith(b"\x89PNG") for value in first.values())
     before, text = page.view, page.numbers.value
     page.controls["rows"].value = 32

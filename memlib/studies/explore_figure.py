@@ -152,9 +152,7 @@ def _quiet(axis: Axes) -> None:
 
 
 def _conductances() -> ListedColormap:
-    colors = ListedColormap(sns.color_palette("viridis", 256))
-    colors.set_bad("white")
-    return colors
+    return ListedColormap(sns.color_palette("viridis", 256)).with_extremes(bad="white")
 
 
 # Numbers

@@ -15,7 +15,6 @@ import torch
 from memlib.device import PRESETS, Device
 from memlib.mapping import SCHEMES
 from memlib.studies.explore import (
-    SEVERITIES,
     Design,
     View,
     ages,
