@@ -2,7 +2,7 @@
 
     python tests/lab.py figures/explore.png [--width 1400] [--height 900]
 
-starts both, runs all cells, moves a slider, and saves a picture of the page.
+starts both, runs all cells, moves sliders, and saves a picture of the page.
 """
 
 import argparse
@@ -26,6 +26,8 @@ ROOT = Path(__file__).parents[1]
 #: Of whatever is waited for, ms: a slow machine takes a while to start a kernel.
 PATIENCE = 90_000
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync")
+#: In JavaScript: addresses of the pictures in an element.
+PICTURES = "root => [...root.querySelectorAll('img')].map(picture => picture.src)"
 
 
 def chromium() -> str | None:
@@ -122,7 +124,7 @@ class Explorer:
     @property
     def pictures(self) -> list[str]:
         """Addresses of the pictures, which change with their content."""
-        return [picture.get_attribute("src") for picture in self.root.locator("img").all()]
+        return self.root.evaluate(f"root => ({PICTURES})(root)")
 
     @property
     def numbers(self) -> str:
@@ -131,7 +133,7 @@ class Explorer:
 
     def control(self, name: str) -> Locator:
         """The row of the control with this text."""
-        label = self.page.locator(".widget-label", has_text=name)
+        label = self.page.locator(".widget-label", has_text=re.compile(f"^{re.escape(name)}$"))
         return self.root.locator(".widget-inline-hbox", has=label).first
 
     def press(self, name: str, key: str) -> None:
@@ -149,15 +151,18 @@ class Explorer:
         self.page.mouse.move(x + pixels, y, steps=5)
         self.page.mouse.up()
 
-    def changed(self, numbers: str) -> None:
-        """Wait until the numbers are others, and all is drawn."""
-        condition = "before => document.querySelector('.memlib-numbers')?.innerText != before"
-        self.page.wait_for_function(condition, arg=numbers)
+    def changed(self, pictures: list[str]) -> None:
+        """Wait until some picture is another one, and all is drawn."""
+        condition = f"old => ({PICTURES})(document.querySelector('.memlib-explore')).some((src, i) => src != old[i])"
+        self.page.wait_for_function(condition, arg=pictures)
         self.wait()
 
-    def scroll(self) -> None:
-        """To the top of the page."""
-        self.root.evaluate("node => node.scrollIntoView({block: 'start'})")
+    def screenshot(self, target: Path) -> None:
+        """A picture of the window, from the top of the page on, when nothing fades any more."""
+        self.root.evaluate("root => root.scrollIntoView({block: 'start'})")
+        faded = "root => [...root.querySelectorAll('img')].some(picture => getComputedStyle(picture).opacity < 1)"
+        self.page.wait_for_function(f"() => !({faded})(document.querySelector('.memlib-explore'))")
+        self.page.screenshot(path=target)
 
 
 def main() -> None:
@@ -172,12 +177,13 @@ def main() -> None:
         browser_page(arguments.width, arguments.height) as page,
     ):
         explorer = Explorer(page, address)
-        numbers = explorer.numbers
-        explorer.press("programming error", "ArrowRight")
-        explorer.changed(numbers)
-        explorer.scroll()
-        page.screenshot(path=arguments.target)
-    Image.open(arguments.target).convert("RGB").quantize(256).save(arguments.target, optimize=True)
+        for name in ("layout", "layout", "tile"):  # to 4x4, and the second tile
+            pictures = explorer.pictures
+            explorer.press(name, "ArrowRight")
+            explorer.changed(pictures)
+        explorer.screenshot(arguments.target)
+    picture = Image.open(arguments.target).convert("RGB")
+    picture.quantize(256, method=Image.Quantize.MAXCOVERAGE).save(arguments.target, optimize=True)
 
 
 if __name__ == "__main__":
