@@ -112,6 +112,7 @@ def test_tile_map():
     np.testing.assert_allclose(positive - negative, k * expected.numpy(), atol=1e-12)
     offset = explore.tile_map(SMALL.replace(scheme="offset"))
     assert offset.cells.shape == (1, 64, 33)
+    assert explore.tile_map(SMALL.replace(tile=1, adc_bits=5, r_wire=1.0)) is drawn
     last = explore.tile_map(SMALL.replace(tile=10**6))
     assert last.number == last.count - 1
 

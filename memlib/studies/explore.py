@@ -305,8 +305,9 @@ def placement_of(design: Design) -> Placement:
 def tile_map(design: Design) -> TileMap:
     """The cells of the design's tile, on its first chip; the layer's last tile where it has fewer."""
     name, placement = design.layer or default_layer(design.checkpoint), placement_of(design)
-    number = min(design.tile, len(placement) - 1)
-    return _tile_map(design.checkpoint, design.hardware, name, number, design.first_seed)
+    number, hardware = min(design.tile, len(placement) - 1), design.hardware
+    hardware = hardware.replace(tile=Tile(design.rows, design.cols))  # neither converters nor wires change a cell
+    return _tile_map(design.checkpoint, hardware, name, number, design.first_seed)
 
 
 @lru_cache(maxsize=64)

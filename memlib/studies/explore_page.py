@@ -92,27 +92,24 @@ class Page(widgets.Box):
         self._images, self._setting, self._newest, self._drawn_tile = design.images, False, 0, None
         # of one torch thread, as everywhere here: two wait for each other when cores are busy, ten times as long
         self._worker, self._last = ThreadPoolExecutor(1, "explore", torch.set_num_threads, (1,)), None
-        top, middle, bottom = (
-            _row(*parts)
-            for parts in (
-                (self.pictures["accuracy"], self.pictures["energy"]),
-                (self.controls["layer"], self.controls["tile"]),
-                (self.pictures["roles"], self.pictures["cells"]),
-            )
-        )
-        self._results = (self.numbers, top, middle, bottom)
-        left = {"flex": "0 0 322px", "padding": "0 0 6px 0"}
-        right = {"flex": "1 1 520px", "max_width": "860px", "min_width": "0"}
-        columns = (
-            widgets.VBox([widgets.HTML(STYLE), *_grouped(self.controls)], layout=left),
-            widgets.VBox([self.status, self.error, *self._results], layout=right),
-        )
-        super().__init__(columns, layout={"flex_flow": "row wrap", "grid_gap": "18px", "overflow": "hidden"})
+        super().__init__(self._columns(), layout={"flex_flow": "row wrap", "grid_gap": "18px", "overflow": "hidden"})
         self.add_class("memlib-explore")
         for name, control in self.controls.items():
             control.observe(self._changed(name), "value")
-        self._prepare("checkpoint")
+        self._prepare("")
         self._submit()
+
+    def _columns(self) -> tuple[widgets.Widget, widgets.Widget]:
+        """Controls, and results."""
+        p, c = self.pictures, self.controls
+        rows = (p["accuracy"], p["energy"]), (c["layer"], c["tile"]), (p["roles"], p["cells"])
+        self._results = (self.numbers, *(_row(*parts) for parts in rows))
+        left = {"flex": "0 0 322px", "padding": "0 0 6px 0"}
+        right = {"flex": "1 1 520px", "max_width": "860px", "min_width": "0"}
+        return (
+            widgets.VBox([widgets.HTML(STYLE), *_grouped(self.controls)], layout=left),
+            widgets.VBox([self.status, self.error, *self._results], layout=right),
+        )
 
     @property
     def design(self) -> Design:
@@ -171,7 +168,8 @@ class Page(widgets.Box):
         except ValueError:
             return  # the error is shown by what follows
         tile = self.controls["tile"]
-        tile.max, tile.disabled = count - 1, count == 1
+        tile.value, tile.disabled = min(tile.value, count - 1), count == 1
+        tile.max = max(1, count - 1)  # a slider needs a length
 
     # What is shown
 
@@ -237,9 +235,8 @@ class Page(widgets.Box):
 
     def _fail(self, error: Exception) -> None:
         """The error's text in place of the results."""
-        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-        text = html.escape(f"{kind}{error}")
-        self.error.value = f'<div class="memlib-error"><b>This cannot be built.</b><br>{text}</div>'
+        what = "This cannot be built." if isinstance(error, ValueError) else f"This failed: {type(error).__name__}."
+        self.error.value = f'<div class="memlib-error"><b>{what}</b><br>{html.escape(str(error))}</div>'
         self.status.value = "nothing drawn"
         self.remove_class("memlib-busy")
         self._show_results(False)
@@ -326,7 +323,8 @@ def _controls(design: Design, checkpoints: Sequence[str]) -> dict[str, widgets.W
                 options=options, value=value, continuous_update=False, **_look(name, text)
             )
     look = _look("layer", "layer")
-    found["layer"] = widgets.SelectionSlider(options=[design.layer], continuous_update=False, **look)
+    layers, first = layer_names(design.checkpoint), design.layer or default_layer(design.checkpoint)
+    found["layer"] = widgets.SelectionSlider(options=layers, value=first, continuous_update=False, **look)
     look = _look("tile", "tile")
     found["tile"] = widgets.IntSlider(design.tile, 0, max(1, design.tile), continuous_update=False, **look)
     return found
