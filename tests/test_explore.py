@@ -1,0 +1,222 @@
+"""explore.ipynb without a browser: what is shown is what memlib says, and the page follows its controls."""
+
+import json
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+
+import memlib
+from memlib import data, train
+from memlib.accuracy import correct
+from memlib.runner import declared_parameters
+from memlib.studies import explore
+from memlib.studies.explore import Design
+from memlib.studies.explore_figure import numbers, percent, quantity
+from memlib.studies.explore_page import LAYOUTS, Page
+
+NOTEBOOK = Path(__file__).parents[1] / "notebooks/explore.ipynb"
+SMALL = Design(checkpoint="mlp-digits", images=50, chips=2, program_error=0.3, rows=64, cols=32)
+
+
+@pytest.fixture(scope="module")
+def page():
+    """A page that has drawn its first design."""
+    found = Page(SMALL, ["mlp-digits", "resnet20-0.5-digits"])
+    assert found.wait(60).complete
+    return found
+
+
+@pytest.mark.parametrize(
+    "design",
+    [SMALL.replace(first_seed=3), Design(images=50, chips=2, layout="4x4", read_noise=0.05, unused="unformed")],
+)
+def test_what_is_shown_is_what_memlib_says(design):
+    """Accuracy, cost and footprint, each called directly, with hardware written down here."""
+    device = memlib.Device.preset("ihp_hfo2").replace(program_error=design.program_error, read_noise=design.read_noise)
+    layout = {"layout": (4, 4), "order": "hwc"} if design.layout == "4x4" else {}
+    mapping = memlib.Mapping(unused=design.unused, **layout)
+    hardware = memlib.Hardware(device, memlib.Tile(design.rows, design.cols, 8, 8), mapping)
+    model, (images, labels) = train.load_checkpoint(design.checkpoint), data.load("digits", "test").head(50)
+    calibration, _ = data.load("digits", "train").head(256)
+    view = explore.shown(design)
+    seeds = range(design.first_seed, design.first_seed + 2)
+    expected = memlib.accuracy(model, hardware, images, labels, calibration, seeds)
+    np.testing.assert_array_equal(view.hits.mean(1), expected)
+    assert view.reference.mean() == correct(model, images, labels).double().mean()
+    chip = memlib.map_network(model, hardware, calibration, design.first_seed)
+    total = memlib.totals(memlib.cost(chip, images[:32], "isaac"))
+    assert view.totals.energy == pytest.approx(total.energy, rel=1e-6)
+    assert (view.totals.latency, view.totals.area) == (total.latency, total.area)
+    assert view.energy.sum() == pytest.approx(total.energy, rel=1e-6)
+    assert view.footprint.equals(memlib.footprint(model, (3, 32, 32), hardware))
+    shown = {n.name: n.now for n in numbers(view, None)}
+    assert shown["accuracy"] == percent(expected.mean())
+    assert shown["energy"] == quantity(total.energy, "J")
+    assert shown["tiles"] == f"{view.footprint['tiles'].sum():,}"
+
+
+def test_stages_say_more_and_more():
+    """First no chip, then one without an interval over chips; one chip is all where nothing is random."""
+    views = list(explore.stages(SMALL.replace(first_seed=5)))
+    assert [len(view.hits) for view in views] == [0, 1, 2]
+    assert [view.complete for view in views] == [False, False, True]
+    assert [view.accuracy is None for view in views] == [True, True, False]
+    assert views[0].totals is None
+    assert views[0].energy.sum() == 0 < views[1].energy.sum()
+    assert explore.shown(SMALL.replace(program_error=0.0)).hits.shape == (1, 50)
+
+
+def test_nothing_leaks_from_one_design_to_another():
+    """Whatever was shown before; arrays that are kept cannot be changed."""
+    first = explore.shown(SMALL)
+    for change in ({"adc_bits": 2}, {"rows": 32}, {"device": "neurram"}, {"technology": "li2022"}, {"d2d": 0.4}):
+        other = explore.shown(SMALL.replace(**change))
+        assert other.totals != first.totals or (other.hits != first.hits).any(), change
+        again = explore.shown(SMALL)
+        assert (again.hits == first.hits).all()
+        assert again.totals == first.totals
+        assert again.footprint.equals(first.footprint)
+    with pytest.raises(ValueError, match="read-only"):
+        first.reference[0] = False
+
+
+def test_compared_pair_by_pair():
+    """On the same images and seeds; else there is no interval of the difference."""
+    first, other = explore.shown(SMALL), explore.shown(SMALL.replace(program_error=0.0))
+    gain = other.gain(first)
+    assert gain.mean == pytest.approx(other.hits.mean() - first.hits.mean())
+    assert gain.low <= gain.mean <= gain.high
+    assert explore.shown(SMALL.replace(first_seed=1)).gain(first) is None
+    now = {n.name: n for n in numbers(other, first)}
+    assert now["accuracy"].before == percent(first.hits.mean())
+    assert now["tiles"].change == "unchanged"
+    doubled = {n.name: n for n in numbers(explore.shown(SMALL.replace(rows=32)), first)}
+    assert doubled["area"].before == f"{1e6 * first.totals.area:.3g} mm²"
+
+
+def test_tile_map():
+    """The weights' signs by hand, and the chip's conductances; nothing in lines that are not selected."""
+    weight = train.load_checkpoint("mlp-digits").get_submodule(explore.default_layer("mlp-digits")).weight.detach()
+    drawn = explore.tile_map(SMALL.replace(tile=1))
+    rows = slice(drawn.cut * 64, drawn.cut * 64 + 64)
+    expected = weight.T[rows, drawn.group * 32 : drawn.group * 32 + 32]
+    roles = drawn.roles[: expected.shape[0], : expected.shape[1]]
+    assert ((roles == explore.POSITIVE) == (expected > 0).numpy()).all()
+    assert ((roles == explore.NEGATIVE) == (expected < 0).numpy()).all()
+    assert (np.isnan(drawn.cells) == (drawn.roles == explore.NOT_SELECTED)).all()
+    ideal = explore.tile_map(SMALL.replace(tile=1, program_error=0.0))
+    positive, negative = ideal.cells[:, : expected.shape[0], : expected.shape[1]]
+    k = (1 / 4444 - 1 / 20e3) / weight.abs().max().item()
+    np.testing.assert_allclose(positive - negative, k * expected.numpy(), atol=1e-12)
+    offset = explore.tile_map(SMALL.replace(scheme="offset"))
+    assert offset.cells.shape == (1, 64, 33)
+    assert explore.tile_map(SMALL.replace(tile=1, adc_bits=5, r_wire=1.0)) is drawn
+    last = explore.tile_map(SMALL.replace(tile=10**6))
+    assert last.number == last.count - 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"scheme": "offset", "unused": "unformed"}, "unused='unformed': must be 'hrs'"),
+        ({"adc_bits": 1}, "adc_bits=1: must be at least 2"),
+        ({"states": 2, "scheme": "offset"}, "states=2: must be at least 3"),
+        ({"chips": 1}, "chips=1: must be a whole number at least 2"),
+        ({"layout": "4x"}, "layout='4x'"),
+        ({"device": "foo"}, "preset='foo'"),
+        ({"layer": "foo"}, "layer='foo'"),
+    ],
+)
+def test_impossible_designs(change, message):
+    """The field and what is allowed."""
+    with pytest.raises(ValueError, match=message.replace("'", ".")):
+        SMALL.replace(**change)
+
+
+def test_wires_that_take_too_long():
+    """Refused before anything is computed."""
+    design = Design(checkpoint="resnet20-0.5-digits", images=50, layout="sparse", r_wire=1.0)
+    with pytest.raises(ValueError, match=r"r_wire=1.0: must be 0 here: exact wires .* take about \d+ s a chip"):
+        next(explore.stages(design))
+
+
+def test_page_follows_its_controls(page):
+    """Pictures and numbers change, with those before beside them, and come back when the choice does."""
+    first = {name: bytes(picture.value) for name, picture in page.pictures.items()}
+    assert all(value.startswith(b"\x89PNG") for value in first.values())
+    before, text = page.view, page.numbers.value
+    page.controls["rows"].value = 32
+    view = page.wait(60)
+    assert view.design == SMALL.replace(rows=32, layer=explore.default_layer("mlp-digits"))
+    assert all(picture.value != first[name] for name, picture in page.pictures.items())
+    tiles = before.footprint["tiles"].sum()
+    assert f"before {tiles:,}" in page.numbers.value != text
+    accuracy = page.pictures["accuracy"].value
+    page.controls["tile"].value = 1
+    assert page.wait(60).tile.number == 1
+    assert page.pictures["accuracy"].value == accuracy  # another tile is no other machine
+    assert page.before is before
+    page.controls["tile"].value = 0
+    page.controls["rows"].value = 64
+    assert (page.wait(60).hits == before.hits).all()
+    assert page.pictures["cells"].value == first["cells"]
+
+
+def test_page_shows_errors_in_words(page):
+    """In place of the results, which come back with the next design."""
+    page.controls["unused"].value = "unformed"
+    page.controls["scheme"].value = "offset"
+    page.wait(60)
+    assert "unused=&#x27;unformed&#x27;: must be" in page.error.value
+    assert page.numbers.layout.display == "none"
+    assert "memlib-busy" not in page._dom_classes
+    page.controls["unused"].value = "hrs"
+    page.wait(60)
+    assert (page.error.value, page.numbers.layout.display) == ("", None)
+    page.controls["scheme"].value = "differential"
+    page.wait(60)
+
+
+def test_only_the_last_of_several_changes_counts(page):
+    """What is shown is what the controls say in the end."""
+    for bits in (2, 3, 4, 5, 6):
+        page.controls["adc_bits"].value = bits
+    view = page.wait(60)
+    assert view.design.adc_bits == 6
+    assert view.design == page.design
+    page.controls["adc_bits"].value = 8
+    page.wait(60)
+
+
+def test_controls_belong_together(page):
+    """A preset sets its severities, and only cells with a law age; a network brings its layers, a machine its tiles."""
+    page.controls["device"].value = "cmo_hfox"
+    chosen = page.design
+    assert (chosen.states, chosen.program_error, chosen.read_noise) == (32, 0.00525, 0.0034)
+    assert (page.controls["retention_time"].disabled, page.controls["endurance_cycles"].disabled) == (False, True)
+    page.controls["checkpoint"].value = "resnet20-0.5-digits"
+    assert list(page.controls["layer"].options) == explore.layer_names("resnet20-0.5-digits")
+    assert page.controls["tile"].max == len(explore.placement_of(page.design)) - 1
+    assert page.wait(60).design == page.design
+    page.controls["device"].value = "ihp_hfo2"
+    page.controls["checkpoint"].value = "mlp-digits"
+    page.controls["program_error"].value = 0.2
+    assert page.wait(60).design.program_error == 0.2
+
+
+def test_all_layouts_can_be():
+    """Those that the slider offers."""
+    for layout in LAYOUTS:
+        assert len(explore.placement_of(Design(layout=layout)))
+
+
+def test_notebook():
+    """Its networks exist and are small; its cells are short, and no picture of a page is committed with it."""
+    parameters = declared_parameters(NOTEBOOK)
+    assert all(train.manifest_entry(name)["recipe"]["data"] == "digits" for name in parameters["checkpoints"])
+    for cell in nbformat.read(NOTEBOOK, 4).cells:
+        if cell.cell_type == "code" and "parameters" not in cell.metadata.get("tags", []):
+            assert len(cell.source.splitlines()) <= 8
+    assert "widget-view" not in json.dumps(json.loads(NOTEBOOK.read_text()))
