@@ -1,12 +1,12 @@
 """Compare the tables behind two sets of figures: python tests/compare_figures.py EXPECTED_FOLDER FOUND_FOLDER.
 
 Accuracies, and rates of detection, may differ by two images, since the rounding of converters amplifies the last digits
-of different processors, and the ends of their intervals by 0.1. Tolerances and lifetimes follow from accuracies and are not
-compared: two images may move them anywhere. Nor is what follows from a fit or a search, which an image more may lead elsewhere:
-of those tables, only the columns are compared, and the costs of the designs that both have. Other numbers that are not
-whole may differ by a thousandth; voltages that ngspice found by 1 mV, times that it found, and the energy until then,
-by a twentieth, and how far it is from a model is not compared, since versions round otherwise. What ngspice says is
-missing where it is not installed. Everything else must be equal.
+of different processors, and the ends of their intervals by 0.1. Tolerances and lifetimes follow from accuracies and are
+not compared: two images may move them anywhere. Nor is what follows from a fit or a search, which an image more may
+lead elsewhere: of those tables, only the columns are compared, and the costs of the designs that both have. Other
+numbers that are not whole may differ by a thousandth; voltages that ngspice found by 1 mV, times that it found, and the
+energy until then, by a twentieth, and how far it is from a model is not compared, since versions round otherwise. What
+ngspice says is missing where it is not installed. Everything else must be equal.
 """
 
 import shutil
