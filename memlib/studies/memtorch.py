@@ -97,13 +97,14 @@ def plot_exemplar(frame: pd.DataFrame, device: str) -> Figure:
             axis.set_title(EFFECTS[effect].title)
         if row == len(tiles) - 1:
             axis.set(xlabel="ADC bits", xticks=sorted(frame["adc_bits"].unique()))
-            axis.legend(title=EFFECTS[effect].unit, loc="lower right", frameon=False)
+            place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.25), "ncols": 3}
+            axis.legend(title=EFFECTS[effect].unit, frameon=False, columnspacing=0.8, handletextpad=0.3, **place)
     axes[0, 0].set_ylim(0, 102)
     network = label(frame["checkpoint"].iloc[0])
     add_note(
         figure, frame, f"bars: 95 % intervals; dotted: chance\n{network}, {device}, 8-bit DACs, dense layout, no wires"
     )
-    figure.tight_layout(rect=(0, 0.05, 1, 1))
+    figure.tight_layout(rect=(0, 0.06, 1, 1))
     return figure
 
 
