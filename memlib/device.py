@@ -146,7 +146,8 @@ class Device(Config):
         for name, parts in laws.items():
             if getattr(self, name) and not any(getattr(self, part) for part in parts):
                 fail(name, getattr(self, name), f"0 where {', '.join(parts)} are 0: nothing would change")
-        by_temperature = self.retention_energy or self.recombination_energy
+        drifting = self.retention_nu or self.retention_nu_sigma or self.retention_spread
+        by_temperature = self.retention_energy or (self.recombination_energy and not drifting)
         if self.retention_temperature != self.retention_reference and not by_temperature:
             fail("retention_temperature", self.retention_temperature, "retention_reference where retention_energy is 0")
         self._check_recombination()
@@ -158,6 +159,9 @@ class Device(Config):
         if bool(self.recombination_tail) != bool(self.recombination_tail_energy):
             wanted = "above 0" if self.recombination_tail else "0 (eV)"
             fail("recombination_tail_energy", self.recombination_tail_energy, f"{wanted} with this recombination_tail")
+        if self.recombination_tail_energy > self.recombination_energy:
+            limit = f"at most recombination_energy={self.recombination_energy!r} (eV)"
+            fail("recombination_tail_energy", self.recombination_tail_energy, limit)
         if not self.recombination_energy:
             for name in ("within", "between", "tail"):
                 value = getattr(self, f"recombination_{name}")

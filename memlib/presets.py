@@ -189,7 +189,7 @@ PAPER: dict[str, dict[str, Any]] = {
         "cells": 20_000,
         "write_cells": 5000,
         "planes": [32, 8, 64, 16],
-        "r_on": [1e5, 1e6, 1e7],
+        "r_on": [1e6, 1e5, 1e7],
         "array_images": 1000,
         "array_seeds": 3,
         "layer_energies": [0.05, 0.1, 0.15, 0.2, 0.25, 0.3],

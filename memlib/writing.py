@@ -5,7 +5,7 @@ thousands of cells, each with its own speed; there the flow of the model is tabu
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -355,26 +355,53 @@ def write_verify(
     g_off = float(model.conductance(model.hrs, v_read)) if g_off is None else g_off
     if not 0 <= g_off < g_on:
         fail("g_off", g_off, f"from 0 to below g_on={g_on!r} (S)")
-    flows, goal = _flows(model, scheme), targets.ravel()
     state = np.broadcast_to(model.hrs if state0 is None else _within(model, state0), targets.shape).ravel()
     reads, speeds, cycles = (np.random.default_rng([seed, stream]) for stream in range(3))
-    width = scheme.width * _factors(speeds, cell_spread, goal.size)
+    width = scheme.width * _factors(speeds, cell_spread, targets.size)
+
+    def read(states: np.ndarray) -> np.ndarray:
+        return model.conductance(states, v_read) * (1 + read_noise * reads.standard_normal(targets.size))
+
+    def durations() -> np.ndarray:
+        return width * _factors(cycles, cycle_spread, targets.size)
+
+    goal, flows, accepted = targets.ravel(), _flows(model, scheme), tolerance * (g_on - g_off)
+    found = _write(state, goal, accepted, max_pulses, flows, scheme.width, read, durations)
+    state, pulses, energy, converged = found
+    shaped = (x.reshape(targets.shape) for x in (model.conductance(state, v_read), pulses, energy, converged))
+    return WriteResult(targets, *shaped, g_on, g_off)
+
+
+def _write(
+    state: np.ndarray,
+    goal: np.ndarray,
+    accepted: float,
+    max_pulses: int,
+    flows: dict[int, list[PulseFlow]],
+    width: float,
+    read: Callable[[np.ndarray], np.ndarray],
+    durations: Callable[[], np.ndarray],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The loop of `write_verify`: states, pulses, energies (J) and whether each cell converged.
+
+    Args:
+        durations: for which the model takes each pulse of `width`, s, longer for a faster cell.
+    """
     pulses, level, last = (np.zeros(goal.size, int) for _ in range(3))
     converged, energy = np.zeros(goal.size, bool), np.zeros(goal.size)
     for count in range(max_pulses + 1):
-        read = model.conductance(state, v_read) * (1 + read_noise * reads.standard_normal(goal.size))
-        converged |= np.abs(read - goal) <= tolerance * (g_on - g_off)
+        seen = read(state)
+        converged |= np.abs(seen - goal) <= accepted
         if converged.all() or count == max_pulses:
             break
-        direction = np.where(converged, 0, np.where(read < goal, 1, -1))
+        direction = np.where(converged, 0, np.where(seen < goal, 1, -1))
         level = np.where(direction == last, level + 1, 0)
         last = direction
         pulses += direction != 0
-        duration = width * _factors(cycles, cycle_spread, goal.size)
+        duration = durations()
         state, given = _pulse(flows, state, direction, level, duration)
-        energy += given * (scheme.width / duration)  # a faster cell is as far in less time, at the same currents
-    shaped = (x.reshape(targets.shape) for x in (model.conductance(state, v_read), pulses, energy, converged))
-    return WriteResult(targets, *shaped, g_on, g_off)
+        energy += given * (width / duration)  # a faster cell is as far in less time, at the same currents
+    return state, pulses, energy, converged
 
 
 def _factors(generator: np.random.Generator, spread: float, n: int) -> np.ndarray:

@@ -132,6 +132,11 @@ def test_wrong_combinations():
     lossy = Device(recombination_energy=1.2)
     raises(ValueError, lambda: lossy.replace(recombination_tail=0.1), "recombination_tail_energy=0.0", "above 0")
     raises(ValueError, lambda: lossy.replace(recombination_tail_energy=1.0), "tail_energy=1.0", "must be 0")
+    late = {"recombination_tail": 0.1, "recombination_tail_energy": 1.3}
+    raises(ValueError, lambda: lossy.replace(**late), "tail_energy=1.3", "at most recombination_energy=1.2")
+    assert lossy.replace(retention_time=1.0, retention_temperature=358.0)
+    drifting = {"retention_time": 1.0, "retention_nu": 0.1, "retention_temperature": 358.0}
+    raises(ValueError, lambda: lossy.replace(**drifting), "retention_temperature=358.0", "retention_energy is 0")
     offset = Mapping(scheme="offset")
     raises(ValueError, lambda: Hardware(Device(states=2), mapping=offset), "states=2", "at least 3", "offset")
     raises(TypeError, lambda: Hardware(device="10k_100k"), "device='10k_100k'", "memlib.Device")

@@ -99,3 +99,14 @@ def test_heat_shortens_the_same_decay():
     cold = hot.replace(retention_time=longer, retention_temperature=300.0)
     assert 0.01 < (programmed(hot, n=1)[0] - BASE.g_off) / BASE.g_range < 0.99
     np.testing.assert_allclose(programmed(hot), programmed(cold), rtol=1e-6)
+
+
+def test_higher_barriers_stretch_time():
+    """By exp(E/kT), whatever cells are like: all energies 0.25 eV higher, the same conductances that much later."""
+    law = {"recombination_within": 0.08, "recombination_between": 0.06, "recombination_tail": 0.03}
+    plain = BASE.replace(
+        retention_time=1e4, retention_temperature=358.0, recombination_energy=1.3, recombination_tail_energy=1.0, **law
+    )
+    later = 1e4 * math.exp(0.25 / (K * 358))
+    raised = plain.replace(retention_time=later, recombination_energy=1.55, recombination_tail_energy=1.25)
+    np.testing.assert_allclose(programmed(plain), programmed(raised), rtol=1e-6)

@@ -192,6 +192,15 @@ def test_every_effect_equals_reference(layer, effect):
     assert_equal_to_reference(created(create, case), shape, hardware, case)
 
 
+@pytest.mark.parametrize("layout", ["dense", "sparse"])
+def test_filaments_of_many_barriers_equal_reference(layout):
+    """To the error of the table of the integral over a cell's barriers, which the reference takes by quadrature."""
+    create, shape = LAYERS["conv2d"]
+    device = Device(**DISSOLVED, recombination_within=0.07)
+    hardware = Hardware(device, TILES["dac only"], Mapping(layout=layout))
+    assert_equal_to_reference(created(create, 5), shape, hardware, 5, tolerance=2e-5)
+
+
 @pytest.mark.parametrize("wires", [{}, WIRES])
 @pytest.mark.parametrize("layout", ["dense", (2, 2), "sparse"])
 @pytest.mark.parametrize("layer", ["linear", "conv2d", "grouped"])

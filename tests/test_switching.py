@@ -82,7 +82,7 @@ def test_pulse_flow(name, peak):
         assert error.max() < 3e-4  # the spacing of the table is 2.4e-4
         assert np.sort(error)[4] < 2e-5
         expected = volts * integrate.trapezoid(response.current[: i + 1], response.time[: i + 1], axis=0)
-        np.testing.assert_allclose(energy, expected, rtol=1e-2)  # to the table's spacing where the rate vanishes
+        np.testing.assert_allclose(energy, expected, rtol=2e-2)  # to the table's spacing where the rate vanishes
 
 
 def test_cells_do_not_interact():
@@ -332,6 +332,18 @@ def test_write_verify():
     half = programming_error(result, 2 * result.g_on, 2 * result.g_off)
     assert half.sigma == pytest.approx(error.sigma / 2)
     assert list(result.frame()) == ["target", "conductance", "error", "pulses", "energy", "converged"]
+
+
+def test_energy_of_cells_of_different_speed():
+    """One pulse on each, against integration: a cell of twice the speed is where the model is after twice the time."""
+    model = preset("stanford_pku")
+    scheme = PulseScheme(set_volts=(1.6, 0.1, 1.6), reset_volts=(-1.2, -0.1, -1.2), width=1e-8)
+    top = np.full(6, window(model)[1])
+    result = write_verify(model, top, scheme, tolerance=1e-6, max_pulses=1, cell_spread=0.5, seed=3)
+    speeds = np.exp(math.sqrt(math.log1p(0.25)) * np.random.default_rng([3, 1]).standard_normal(6))
+    for speed, energy in zip(speeds, result.energy, strict=True):
+        pulse = respond(model, [0, 1e-8 * speed], [1.6, 1.6], [model.hrs], samples=2000)
+        assert energy == pytest.approx(1.6 * integrate.trapezoid(pulse.current[:, 0], pulse.time) / speed, rel=1e-3)
 
 
 def test_coarse_pulses_leave_a_uniform_error():

@@ -54,7 +54,8 @@ def test_half_selected_cells_leak():
     assert stack.half_selected == 5
     assert write_leakage(stack, Device(), 2.0) == pytest.approx(2.5)
     steep = write_leakage(stack, Device(v0=0.1), 2.0)
-    assert steep == pytest.approx(5 * math.exp(-10), rel=1e-3)
+    assert steep == pytest.approx(5 * math.sinh(10) / math.sinh(20), rel=1e-9)
+    assert write_leakage(stack, Device(v0=0.001), 2.0) == 0  # and no overflow
 
 
 def test_wrong_values():

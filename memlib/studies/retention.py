@@ -18,12 +18,10 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from memlib import train
-from memlib.claims import Claim, above, below_times
-from memlib.layers import matrix_layers
+from memlib.claims import Claim, above
 from memlib.points import Point
 from memlib.recombination import BOLTZMANN
-from memlib.statistics import Interval, crossed_interval, seed_interval
+from memlib.statistics import Interval, crossed_interval
 from memlib.studies.effects import (
     CHANCE,
     Chips,
@@ -36,13 +34,13 @@ from memlib.studies.effects import (
     seeds_of,
     tidy,
 )
-from memlib.studies.retention_cells import LAYER_ENERGY, PLAIN, SECONDS, STACKS, celsius, seconds, time_axis, with_layer
+from memlib.studies.retention_cells import LAYER_ENERGY, PLAIN, STACKS, celsius, seconds, time_axis, with_layer
 
 __all__ = ["Chips", "evaluate", "seeds_of", "tidy"]
 
-#: Rows and columns that share a converter: a bit line joins the feet of four pillars of 32 planes.
+#: Rows and columns that share a converter: a bit line joins the feet of a pillar of each of four stacks of 32 planes.
 ROWS, COLS = 4 * 32, 128
-#: Accuracy that a network may lose before it is written again.
+#: Accuracy that a network may lose until it counts as failed.
 ALLOWED = 0.05
 #: What the abstract of Yu et al. says: accuracy gained after more than 1e5 s, and energy saved in training, times.
 THEIR_GAIN, THEIR_TIME, THEIR_SAVING = 0.24, 1e5, 25_000
@@ -98,65 +96,33 @@ def layer_points(
     return found
 
 
-# How long a network lasts
+def lasting(frame: pd.DataFrame) -> pd.DataFrame:
+    """A row per kind of weight, stack, recalibration and temperature: between which times (s) a network fails.
 
-
-def lifetime(times: Sequence[float], accuracies: Sequence[float], allowed: float = ALLOWED) -> float:
-    """When accuracy falls below that at time 0 by what is allowed, s: linear in log time; infinite if it does not.
-
-    Args:
-        times: s, ascending, the first 0.
-        accuracies: of one chip, at these times.
+    Within the last time to which its mean accuracy is at most `ALLOWED` below that at time 0, and the first beyond it,
+    which is missing if there is none. These are the times that were tried: nothing is interpolated.
     """
-    lost = accuracies[0] - np.asarray(accuracies, float)
-    over = np.flatnonzero(lost > allowed)
-    if not over.size:
-        return math.inf
-    i = int(over[0])
-    if i == 1:  # nothing is known between 0 and the first time
-        return times[1]
-    part = (allowed - lost[i - 1]) / (lost[i] - lost[i - 1])
-    return float(times[i - 1] * (times[i] / times[i - 1]) ** part)
-
-
-def _lives(chips: Chips, over_time: Sequence[tuple[float, Point]]) -> np.ndarray:
-    """The lifetime of each chip, s, from times and points."""
-    times, accuracies = zip(*((time, chips.hits(point).mean(1)) for time, point in over_time), strict=True)
-    return np.array([lifetime(times, chip) for chip in np.stack(accuracies, 1)])
-
-
-def lifetimes(results: pd.DataFrame, labelled: Labelled) -> pd.DataFrame:
-    """A row per kind of weight, stack, recalibration and temperature: log10 of the lifetime (s) with its interval.
-
-    Chips that last longer than the last time count with that, so that the mean is a bound where `bounded` is above 0.
-    """
-    chips, rows = Chips(results), []
-    names = ("weights", "stack", "recalibration", "temperature")
-    for key, group in itertools.groupby(labelled, key=lambda item: tuple(item[0][name] for name in names)):
-        points_over_time = [(labels["time"], point) for labels, point in group]
-        each = _lives(chips, points_over_time)
-        interval = seed_interval(np.log10(np.minimum(each, points_over_time[-1][0])))
-        row = dict(zip(names, key, strict=True)) | {"log10_lifetime": interval.mean, "low": interval.low}
-        row |= {"high": interval.high, "n": interval.n, "bounded": int(np.isinf(each).sum())}
-        rows.append(row)
+    names, rows = ["weights", "stack", "recalibration", "temperature"], []
+    for key, group in frame.groupby(names, sort=False):
+        group = group.sort_values("time")
+        failed = np.flatnonzero(group["accuracy"] < group["accuracy"].iloc[0] - ALLOWED)
+        first = failed[0] if failed.size else len(group)
+        times = [*group["time"], math.nan]
+        rows.append(dict(zip(names, key, strict=True)) | {"keeps_until": times[first - 1], "failed_at": times[first]})
     return pd.DataFrame(rows)
 
 
-def rewriting(lives: pd.DataFrame, energies: pd.DataFrame, cells: dict[str, int], years: float = 10) -> pd.DataFrame:
-    """A row per kind, stack and temperature: how often a network is written in ten years, and the energy, J.
+def stretches(temperatures: Sequence[float]) -> pd.DataFrame:
+    """A row per temperature: by how much the layer's energy stretches every decay, and what energy 25,000 times takes.
 
-    Args:
-        lives: of `lifetimes`; energies: of `retention_energy.table`.
-        cells: of each network, by kind of weight.
+    exp(E/kT), exactly, as a barrier that is higher by E has the rate of before divided by it.
     """
-    frame = lives[lives["recalibration"] == "none"].drop(columns="recalibration").reset_index(drop=True)
-    per_cell = energies.set_index("weights")["energy"]
-    frame["writes"] = np.maximum(1, years * SECONDS["1 y"] / 10 ** frame["log10_lifetime"])
-    frame["energy_once"] = [per_cell[kind] * cells[kind] for kind in frame["weights"]]
-    frame["energy"] = frame["writes"] * frame["energy_once"]
-    worst = frame[(frame["weights"] == "multi-level") & (frame["stack"] == "plain")].set_index("temperature")["energy"]
-    frame["saving"] = frame["temperature"].map(worst) / frame["energy"]
-    return frame
+    rows = []
+    for temperature in sorted(temperatures):
+        kt = BOLTZMANN * temperature
+        needed = kt * math.log(THEIR_SAVING)
+        rows.append({"temperature": temperature, "stretch": math.exp(LAYER_ENERGY / kt), "energy_needed": needed})
+    return pd.DataFrame(rows)
 
 
 # Claims
@@ -230,38 +196,6 @@ def claim_points(
     gain = gain_of(networks["binary"], images, temperature, gain_times)
     compared = comparisons(networks, images, temperature, times)
     return [*gain.without, *gain.layered, *(point for comparison in compared for point in comparison.points)]
-
-
-def cell_counts(networks: Networks) -> dict[str, int]:
-    """Cells that hold a weight, by kind of weights: two for each."""
-    models = {kind: train.load_checkpoint(checkpoint) for kind, checkpoint in networks.items()}
-    return {
-        kind: 2 * sum(layer.weight.numel() for layer in matrix_layers(model).values()) for kind, model in models.items()
-    }
-
-
-def stretch_claims(results: pd.DataFrame, labelled: Labelled) -> list[Claim]:
-    """By how much the layer stretches the binary network's life, at each temperature at which no chip outlasts it all.
-
-    Against the barriers' law and the abstract's number.
-    """
-    chips, found = Chips(results), []
-    for temperature in sorted({labels["temperature"] for labels, _ in labelled}):
-        wanted = {"weights": "binary", "recalibration": "none", "temperature": temperature}
-        lives = []
-        for stack in STACKS:
-            keep = wanted | {"stack": stack}
-            group = [(labels["time"], point) for labels, point in labelled if keep.items() <= labels.items()]
-            lives.append(_lives(chips, group))
-        if np.isinf(lives).any():
-            continue
-        log = seed_interval(np.log10(lives[1] / lives[0]))
-        ratio = Interval(*(10**v for v in (log.mean, log.low, log.high)), log.n, int(results["images"].iloc[0]))
-        law = math.exp(LAYER_ENERGY / (BOLTZMANN * temperature))
-        for limit, text in ((law, f"exp({LAYER_ENERGY:g} eV/kT) = {law:.4g}"), (THEIR_SAVING, f"{THEIR_SAVING:,}")):
-            statement = f"binary, {celsius(temperature)}: with the layer it lasts less than {text} times as long"
-            found.append(below_times(statement, ratio, limit))
-    return found
 
 
 # Figures

@@ -4,6 +4,7 @@ A binary network on stacks of more and more planes, whose pillars sum more and m
 cells of several resistances; and what half-selected cells draw while another is written.
 """
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -29,17 +30,23 @@ WINDOW = PLAIN["r_off"] / PLAIN["r_on"]
 
 
 def points(checkpoint: str, images: int, planes: Sequence[int], r_on: Sequence[float]) -> Labelled:
-    """The network on stacks, with and without what their pillars and transistors take."""
+    """The network on stacks for each LRS, and, with an LRS of inf, where pillars and transistors have no resistance.
+
+    Planes are the rows that share a converter, so that their number alone changes something too.
+    """
     return [
         ({"checkpoint": checkpoint, "r_on": r, "planes": p}, point(checkpoint, images, p, r))
-        for r in sorted(r_on)
+        for r in (*sorted(r_on), math.inf)
         for p in sorted(planes)
     ]
 
 
 def point(checkpoint: str, images: int, planes: int, r_on: float) -> Point:
-    """Freshly written cells in stacks of so many planes."""
-    tile = Stack(planes=planes).tile()
+    """Freshly written cells in stacks of so many planes; see `points`."""
+    stack = Stack(planes=planes)
+    if math.isinf(r_on):
+        stack, r_on = stack.replace(r_pillar=0.0, r_select=0.0), PLAIN["r_on"]
+    tile = stack.tile()
     wires = {name: getattr(tile, name) for name in ("rows", "cols", "r_driver", "r_col", "r_sense")}
     wires = {name: value for name, value in wires.items() if value}
     return make_point(checkpoint, images, ERROR, PLAIN[ERROR], r_on=r_on, r_off=r_on * WINDOW, **wires)
@@ -59,15 +66,21 @@ def selection(planes: Sequence[int]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _named(r_on: float) -> str:
+    """An LRS in the legend."""
+    return "no resistances" if math.isinf(r_on) else f"{r_on / 1e6:g} Mohm"
+
+
 def plot(frame: pd.DataFrame, table: pd.DataFrame) -> Figure:
     """Accuracy over planes for each resistance of cells, and leakage over planes for each law."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3.3))
     resistances = sorted(frame["r_on"].unique())
-    for color, r_on, marker in zip(severity_colors(len(resistances) + 1), resistances, "osD^v", strict=False):
+    colors = [*severity_colors(len(resistances)), "black"]
+    for color, r_on, marker in zip(colors[-len(resistances) :], resistances, "osD^v<", strict=False):
         line = frame[frame["r_on"] == r_on]
         mean, low, high = (100 * line[name] for name in ("accuracy", "low", "high"))
         look = {"marker": marker, "markersize": 4, "capsize": 2, "linewidth": 1, "color": color}
-        left.errorbar(line["planes"], mean, (mean - low, high - mean), label=f"{r_on / 1e6:g} Mohm", **look)
+        left.errorbar(line["planes"], mean, (mean - low, high - mean), label=_named(r_on), **look)
     left.axhline(100 * CHANCE, color="0.6", linewidth=0.7, linestyle=":")
     left.set(ylabel="accuracy (%)", ylim=(0, 102), title="a pillar's cells share its transistor")
     left.legend(frameon=False, title="LRS", loc="center left", bbox_to_anchor=(0, 0.45))

@@ -74,7 +74,7 @@ def limit(stack: dict[str, float], temperature: float, time: float) -> float:
     The mean over cells is as if all vacancies were in one cell, whose energies vary within cells and between them.
     """
     kt = BOLTZMANN * temperature
-    edge = demarcation_energy(time, temperature, 1e13) + np.euler_gamma * kt
+    edge = demarcation_energy(time, temperature, Device().recombination_rate) + np.euler_gamma * kt
     sigma = math.hypot(stack["recombination_within"], stack["recombination_between"], math.pi / math.sqrt(6) * kt)
     main, tail = (stats.norm.cdf((stack[f"recombination_{name}"] - edge) / sigma) for name in ("energy", "tail_energy"))
     return float(main + stack["recombination_tail"] * (tail - main))
