@@ -29,7 +29,7 @@ COSTS = ("energy", "latency", "area")
 RATES = {"accuracy", "rate", "loss", "gain"}
 #: Columns that fits make, and what follows from when a network has lost so much.
 FITTED = {"error", "formula", "linear"}
-LASTING = {"log10_lifetime", "low", "high", "bounded", "writes", "energy", "saving"}
+LASTING = {"keeps_until", "failed_at"}
 #: Absolute and relative tolerances of columns that ngspice makes.
 SIMULATED = {"output": (1e-3, 0), "settled": (0, 0.05), "decided": (0, 0.05)}
 SIMULATED |= {"energy": (0, 0.05), "product_energy": (0, 0.05), "difference": (1, 0)}
@@ -69,7 +69,7 @@ def _ignored(columns: set[str]) -> set[str]:
         return FITTED
     if "tolerance" in columns:
         return {"tolerance", "low", "high"}
-    return LASTING if "log10_lifetime" in columns else set()
+    return LASTING if columns >= LASTING else set()
 
 
 def _cost_differences(name: str, a: pd.DataFrame, b: pd.DataFrame) -> list[str]:

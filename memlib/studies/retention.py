@@ -36,7 +36,7 @@ from memlib.studies.effects import (
 )
 from memlib.studies.retention_cells import LAYER_ENERGY, PLAIN, STACKS, celsius, seconds, time_axis, with_layer
 
-__all__ = ["Chips", "evaluate", "seeds_of", "tidy"]
+__all__ = ["Chips", "evaluate", "seconds", "seeds_of", "tidy"]
 
 #: Rows and columns that share a converter: a bit line joins the feet of a pillar of each of four stacks of 32 planes.
 ROWS, COLS = 4 * 32, 128

@@ -53,8 +53,8 @@ def celsius(temperature: float) -> str:
 
 
 def seconds(time: float) -> str:
-    """A time, s, as figures and claims write it."""
-    return f"{time:.4g} s".replace("e+0", "e")
+    """A time, s, as figures and claims write it; a dash if there is none."""
+    return "–" if math.isnan(time) else f"{time:.4g} s".replace("e+0", "e")
 
 
 def cells(stack: dict[str, float], temperature: float, time: float, n: int, seed: int) -> np.ndarray:
