@@ -195,8 +195,8 @@ PAPER: dict[str, dict[str, Any]] = {
         "layer_energies": [0.05, 0.1, 0.25, 0.15, 0.2, 0.3],
         "layer_times": [1e7, 1e5, 1e6, 1e8],
         "claim_temperature": 298.15,
-        "claim_times": [1e7, 1e6],
-        "gain_times": [1e5, 1e6, 1e7, 1e8],
+        "claim_times": [1e7],
+        "gain_times": [1e6, 1e7, 1e8],
         "claim_images": 5000,
         "claim_seeds": 10,
     },
@@ -303,7 +303,6 @@ SMOKE_LIMITS_OF: dict[str, dict[str, int]] = {
         "r_on": 1,
         "layer_energies": 2,
         "layer_times": 1,
-        "claim_times": 1,
         "claim_images": 200,
     },
     "09_design_space": {
