@@ -260,8 +260,8 @@ def plot_layers(frame: pd.DataFrame) -> Figure:
     axis.annotate("24 %: Yu et al., abstract, beyond 1e5 s", (0.01, 100 * THEIR_GAIN), fontsize="x-small", **where)
     axis.set(xlabel="added to every barrier (eV)", ylabel="accuracy gained (points)")
     axis.legend(frameon=False, fontsize="x-small", title="time", loc="upper left", bbox_to_anchor=(1, 1))
-    add_note(figure, frame, "bars: 95 % intervals")
-    figure.tight_layout(rect=(0, 0.05, 1, 1))
+    add_note(figure, frame, "bars: 95 % intervals;\neach layer also leaves a third of the tail cells")
+    figure.tight_layout(rect=(0, 0.09, 1, 1))
     return figure
 
 
