@@ -13,9 +13,9 @@ law at all nodes of a layer is then one linear system, solved once per chip; wha
 
 Limits come on top. An op-amp in negative feedback that would exceed a supply sits at it: e is the supply's voltage.
 What a layer takes from the one before then changes, which further passes over all layers correct, until none changes an
-output (with r_out of 100 ohm after two to seven, with 100 kohm after some tens). Approximate is one thing: the column
-of a transimpedance amplifier at its supply leaves its virtual ground, and wires that it shares with other columns pass
-that on to them, which is left out.
+output (in a small network after two to five with r_out of 100 ohm, after some tens with 100 kohm). Approximate is one
+thing: the column of a transimpedance amplifier at its supply leaves its virtual ground, and wires that it shares with
+other columns pass that on to them, which is left out.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from memlib.parasitics import input_admittance, solve
 from memlib.validate import fail, rows_of
 
 #: Passes end when no output changes by more than this part of the supply. Each leaves at most some eight tenths of the
-#: change before it (measured for r_out up to 1 Mohm), so that the error is a few times as large at most.
+#: change before it (a small network, r_out up to 1 Mohm), so that the error is a few times as large at most.
 TOLERANCE = 1e-12
 #: Passes after the first, in which each layer sees what the next one, with columns off their virtual grounds, takes.
 PASSES = 500
