@@ -3,9 +3,10 @@
     python benchmarks/spice_scaling.py [--hidden 8 16 32 64] [--images 100] [--wired-images 10] [--minutes 10]
 
 Perceptrons on the handwritten digits, 64 inputs and 10 outputs, with 0 and 1 ohm per wire segment; two runs of each
-give the time of the first operating point and that of each further image. The behavioural model beside it, solved
-anew, does the same images. A circuit that takes longer than the given time is stopped, and larger ones are left out.
-Times are processor time, which other work on the machine disturbs less: trust the ratios and the slopes.
+give the time of the first operating point and that of each further image (a dash where all further ones together take
+less than a tenth of the first: noise hides them). The behavioural model beside it, solved anew, does the same images. A
+circuit that takes longer than the given time is stopped, and larger ones are left out. Times are processor time, which
+other work on the machine disturbs less: trust the ratios and the slopes.
 """
 
 import argparse
@@ -39,6 +40,12 @@ def spent():
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
+def each(first, every, images):
+    """Milliseconds of each further image, as text, from the seconds of one and of all; a dash where noise dominates."""
+    further = every - first
+    return f"{1e3 * further / (images - 1):.1f}" if further > first / 10 else "–"
+
+
 def measure(hidden, ohm, images, limit):
     """A row of the table, or None if ngspice took too long."""
     circuit = Circuit(r_row=ohm, r_col=ohm)
@@ -51,12 +58,11 @@ def measure(hidden, ohm, images, limit):
         return None
     seconds(lambda: AnalogModel(chip).operating_points(volts))  # the first is slower
     fast, model = seconds(lambda: AnalogModel(chip).operating_points(volts))
-    each = (every - first) / (images - 1)
     worst = float((found.outputs - model.outputs).abs().max() / found.outputs.abs().max())
     resistors = sum(line.startswith("r_") for line in analog_netlist.netlist(chip, volts[:1]))
     print(
         f"| 64-{hidden}-10 | {ohm:g} | {chip.cells} | {chip.amplifiers} | {resistors} | {first:.2f} | "
-        f"{1e3 * each:.1f} | {fast:.3f} | {every / fast:.0f} | {worst:.0e} |",
+        f"{each(first, every, images)} | {fast:.3f} | {every / fast:.0f} | {worst:.0e} |",
         flush=True,
     )
     return every
@@ -70,6 +76,9 @@ def main():
     parser.add_argument("--wired-images", type=int, default=10)
     parser.add_argument("--minutes", type=float, default=10)
     arguments = parser.parse_args()
+    for name in ("images", "wired_images"):
+        if getattr(arguments, name) < 2:
+            parser.error(f"--{name.replace('_', '-')} {getattr(arguments, name)}: must be at least 2")
     torch.set_num_threads(1)
     print(f"{cpu_model()}, {os.cpu_count()} cores, load at the start {os.getloadavg()[0]:.1f}\n")
     print(

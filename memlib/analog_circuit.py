@@ -11,8 +11,11 @@ A layer, of n inputs and m outputs (no converter stands between two layers):
                 layer's row.
 
 The op-amp is linear between its supplies: open-loop gain, one pole, input offset, output resistance; it has no slew
-limit, no input current and no noise, and wires have no capacitance. `memlib.analog_model` computes the operating point
-of the circuit fast, `memlib.analog_netlist` writes it for ngspice.
+limit, no input current and no noise, and wires have no capacitance. Its common-mode range and rejection are not
+modelled: the inputs of a subtracting stage sit at half the voltage of the negative column's amplifier, so down to
+-full_scale rail/2 or so, which in a hidden layer lies below the stage's lower supply of 0 V and asks for more than an
+ordinary op-amp. `memlib.analog_model` computes the operating point of the circuit fast, `memlib.analog_netlist` writes
+it for ngspice.
 """
 
 from dataclasses import dataclass
@@ -28,7 +31,7 @@ from memlib.mapping import Mapping, target_conductances
 from memlib.programming import Programmer
 from memlib.streams import normals
 from memlib.tile import Tile
-from memlib.validate import fail, in_range, positive, whole
+from memlib.validate import fail, in_range, positive, rows_of, whole
 
 #: Pairs of crossbars are (positive, negative).
 POLARITIES = ("p", "n")
@@ -65,7 +68,7 @@ class Circuit(Config):
     device: Device = Device()
     amplifier: Amplifier = Amplifier()
     v_read: float = 0.3  #: voltage of an input of 1, V
-    #: Of the input voltages: v = v_read code/N, code = clip(round_half_even(x N), 0, N), N = 2^bits - 1. None: exact.
+    #: Of the input voltages: v = v_read code/N, code = round_half_even(x N), N = 2^bits - 1. None: exact.
     input_bits: int | None = None
     #: The largest output of a transimpedance amplifier, on calibration images and ideal cells, as a fraction of
     #: `Amplifier.rail`. It sets the feedback resistors of each layer, and so all later voltages.
@@ -98,11 +101,12 @@ class Circuit(Config):
         return {name: getattr(self, name) for name in ("r_row", "r_col", "r_driver", "r_sense", "r_transistor")}
 
     def input_voltages(self, x: Tensor) -> Tensor:
-        """Voltages of inputs from 0 to 1, V, float64."""
+        """Voltages, V, float64, of inputs (images, n) from 0 to 1; raises ValueError for others."""
+        rows_of("x", x, low=0, high=1)
         x = x.double()
         if self.input_bits is not None:
             most = 2**self.input_bits - 1
-            x = (x * most).round().clamp(0, most) / most
+            x = (x * most).round() / most
         return self.v_read * x
 
 
@@ -174,12 +178,11 @@ def build(model: nn.Sequential, circuit: Circuit, calibration: Tensor, seed: int
         seed: device seed.
 
     Raises:
-        ValueError: for another network, or calibration images that do not fit.
+        ValueError: for another network, or calibration images that do not fit or are not from 0 to 1.
     """
     whole("seed", seed, 0)
     layers = _layers(model)
-    if calibration.dim() != 2 or calibration.shape[1] != layers[0][1].in_features or not len(calibration):
-        fail("calibration.shape", tuple(calibration.shape), f"(images, {layers[0][1].in_features})")
+    rows_of("calibration", calibration, layers[0][1].in_features, 0, 1)
     activations, volts, top, stages = calibration.double(), circuit.v_read, 1.0, []
     for number, (name, layer) in enumerate(layers):
         targets, units_per_siemens = _targets(layer, top, circuit)

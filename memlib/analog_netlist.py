@@ -29,7 +29,7 @@ from memlib.analog_circuit import POLARITIES, AnalogChip, OperatingPoints, Stage
 from memlib.analog_model import quiescent_power, supplied
 from memlib.nodal import Array, check_array
 from memlib.spice import simulate
-from memlib.validate import fail, positive, whole
+from memlib.validate import positive, rows_of, whole
 
 #: Errors of the solution that ngspice accepts. The circuit is linear in pieces, so that the last step of Newton's
 #: method is exact, and tighter ones change nothing but the number of steps.
@@ -54,9 +54,7 @@ def netlist(chip: AnalogChip, volts: Tensor, options: str = OPTIONS) -> list[str
     Raises:
         ValueError: for voltages that do not fit.
     """
-    first = chip.stages[0]
-    if volts.dim() != 2 or volts.shape[1] != first.inputs or not len(volts):
-        fail("volts.shape", tuple(volts.shape), f"(images, {first.inputs})")
+    rows_of("volts", volts, chip.stages[0].inputs)
     lines = ["* analog network", options]
     for i, values in enumerate(volts.double().T.tolist()):
         lines.append(f"b_in{i} x0_{i} 0 v={_piecewise(values)}")
@@ -169,10 +167,10 @@ def operating_points(chip: AnalogChip, volts: Tensor, timeout: float | None = No
         ValueError: for voltages that do not fit.
         RuntimeError: without ngspice, or if it fails.
     """
+    lines, saved = netlist(chip, volts), _outputs(chip) + _currents(chip)
     last = max(len(volts) - 1, 1)  # a sweep needs two points
-    saved = _outputs(chip) + _currents(chip)
     deck = [
-        *netlist(chip, volts),
+        *lines,
         "v_image image 0 dc 0",
         ".save " + " ".join(saved),
         f".dc v_image 0 {last} 1",

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
 
+from torch import Tensor
+
 
 def fail(field: str, value: Any, allowed: str) -> None:
     """Raise the ValueError that all checks share."""
@@ -32,6 +34,20 @@ def in_range(field: str, value: Any, low: float, high: float, what: str = "a num
     """Raise unless `value` is a number in [low, high]."""
     if not is_number(value) or not low <= value <= high:
         fail(field, value, f"{what} from {low:g} to {high:g}" if high < float("inf") else f"{what}, at least {low:g}")
+
+
+def rows_of(
+    field: str, value: Any, columns: int | None = None, low: float = -float("inf"), high: float = float("inf")
+) -> None:
+    """Raise unless `value` is a tensor (images, columns), not empty, of finite numbers in [low, high]."""
+    if not isinstance(value, Tensor):
+        fail(field, value, "a tensor")
+    if value.dim() != 2 or not value.numel() or columns not in (None, value.shape[1]):
+        fail(f"{field}.shape", tuple(value.shape), f"(images, {'inputs' if columns is None else columns})")
+    wrong = value[~(value.isfinite() & (value >= low) & (value <= high))]
+    if wrong.numel():
+        bounds = "" if low == -high == -float("inf") else f", from {low:g} to {high:g}"
+        fail(field, wrong[0].item(), f"finite{bounds}, everywhere")
 
 
 def yes_or_no(field: str, value: Any) -> None:

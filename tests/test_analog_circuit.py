@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from memlib import spice
+from memlib import analog_model, spice
 from memlib.analog_circuit import Amplifier, AnalogChip, Circuit, Stage, build
 from memlib.analog_model import AnalogModel
 from memlib.analog_netlist import StepResponse, netlist, operating_points, step_response
@@ -22,6 +22,7 @@ needs_ngspice = pytest.mark.skipif(spice.ngspice() is None, reason="ngspice is n
 IDEAL = Amplifier().ideal()
 WIRES = {"r_row": 1.0, "r_col": 2.0, "r_driver": 10.0, "r_sense": 20.0, "r_transistor": 500.0}
 NOISY = Device(program_error=0.05, d2d_on=0.1)
+GREYS = torch.tensor([[0, 255, 3]], dtype=torch.uint8)  # images that nobody scaled
 
 
 def network(*sizes, seed=0):
@@ -42,6 +43,11 @@ def chip_of(circuit, *sizes, seed=0):
     x = images(12, sizes[0])
     chip = build(network(*sizes), circuit, images(40, sizes[0], 2), seed)
     return chip, x, circuit.input_voltages(x)
+
+
+def model_of(*sizes):
+    """The behavioural model of a chip of a random network."""
+    return AnalogModel(chip_of(Circuit(), *sizes)[0])
 
 
 def one_column(**changes):
@@ -136,6 +142,15 @@ def test_wires_agree_with_nodal_analysis():
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-10 * np.abs(expected).max())
 
 
+@needs_ngspice
+def test_ngspice_agrees_with_nodal_analysis():
+    """The netlist of a small network with wires and ideal op-amps, by an oracle that shares no code with the model."""
+    chip, _, volts = chip_of(Circuit(NOISY, IDEAL, **WIRES), 9, 6, 4, seed=3)
+    found = operating_points(chip, volts).outputs
+    expected = np.stack([layer_by_layer(chip, v) for v in volts])
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
+
+
 def test_hardly_any_wires_are_none():
     """The limit of small resistances is the circuit without any, of which nothing needs to be solved."""
     chips = [chip_of(Circuit(NOISY, r_transistor=500.0, **wires), 9, 6, 4)[0] for wires in ({}, {"r_row": 1e-9})]
@@ -180,6 +195,21 @@ def test_input_bits():
         (lambda: build(nn.Sequential(nn.Linear(2, 2), nn.Tanh()), Circuit(), images(3, 2)), "with a ReLU between two"),
         (lambda: build(nn.Sequential(nn.Linear(2, 2, bias=False)), Circuit(), images(3, 2)), "bias of layer '0'=None"),
         (lambda: build(network(3, 2), Circuit(), images(3, 2)), r"calibration.shape=\(3, 2\): must be \(images, 3\)"),
+        (
+            lambda: build(network(3, 2), Circuit(), images(3, 3) * math.nan),
+            "calibration=nan: must be finite, from 0 to 1",
+        ),
+        (lambda: build(network(3, 2), Circuit(), images(3, 3) - 5), "calibration=-4.*: must be finite, from 0 to 1"),
+        (lambda: build(network(3, 2), Circuit(), GREYS), "calibration=255: must be finite, from 0 to 1"),
+        (lambda: Circuit().input_voltages(torch.tensor([[0.5, -1.0]])), "x=-1.0: must be finite, from 0 to 1"),
+        (lambda: Circuit(input_bits=4).input_voltages(torch.tensor([[7.0]])), "x=7.0: must be finite, from 0 to 1"),
+        (lambda: Circuit().input_voltages(torch.ones(3)), r"x.shape=\(3,\): must be \(images, inputs\)"),
+        (lambda: Circuit().input_voltages([[0.5]]), r"x=\[\[0.5\]\]: must be a tensor"),
+        (lambda: model_of(3, 2).operating_points(images(3, 3) * math.nan), "volts=nan: must be finite"),
+        (lambda: model_of(3, 2).operating_points(images(3, 2)), r"volts.shape=\(3, 2\): must be \(images, 3\)"),
+        (lambda: operating_points(chip_of(Circuit(), 3, 2)[0], images(3, 3) * math.nan), "volts=nan: must be finite"),
+        (lambda: operating_points(chip_of(Circuit(), 3, 2)[0], images(0, 3)), r"volts.shape=\(0, 3\)"),
+        (lambda: step_response(chip_of(Circuit(), 3, 2)[0], images(1, 3)[0] / 0, 1e-9), "volts=inf: must be finite"),
         (lambda: AnalogModel(chip_of(Circuit(Device(v0=0.25)), 3, 2)[0]), "v0=0.25: must be None"),
         (lambda: netlist(chip_of(Circuit(), 3, 2)[0], images(3, 2)), r"volts.shape=\(3, 2\): must be \(images, 3\)"),
     ],
@@ -187,6 +217,16 @@ def test_input_bits():
 def test_errors_name_field_value_and_what_is_allowed(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_what_does_not_converge_raises(monkeypatch):
+    """A large output resistance and clipping need more than two passes; the message says how far they got."""
+    chip, _, volts = chip_of(Circuit(amplifier=Amplifier(r_out=2e4), full_scale=2.0), 9, 6, 5, 4)
+    monkeypatch.setattr(analog_model, "PASSES", 2)
+    with pytest.raises(
+        RuntimeError, match=r"after 2 passes; outputs still change by .* V \(r_out=20000, full_scale=2\)"
+    ):
+        AnalogModel(chip).operating_points(volts)
 
 
 @needs_ngspice
@@ -200,12 +240,14 @@ def test_errors_name_field_value_and_what_is_allowed(make, message):
         (Circuit(NOISY, **WIRES), 1e-6),
         (Circuit(NOISY, Amplifier(gain=30.0), **WIRES), 1e-6),
         (Circuit(full_scale=2.0), 1e-6),
+        (Circuit(NOISY, Amplifier(r_out=5e3), full_scale=2.0), 1e-6),
+        (Circuit(NOISY, Amplifier(r_out=2e4), full_scale=2.0), 1e-6),
         (Circuit(full_scale=2.0, **WIRES), 1e-2),  # the model leaves out what a column at its supply does to others
     ],
 )
 def test_ngspice_agrees_with_the_model(circuit, tolerance):
     """Outputs, of all layers, and power, relative to the largest."""
-    chip, _, volts = chip_of(circuit, 9, 6, 4, seed=3)
+    chip, _, volts = chip_of(circuit, 9, 6, 5, 4, seed=3)
     found, model = operating_points(chip, volts), AnalogModel(chip).operating_points(volts)
     pairs = [(found.outputs, model.outputs), *zip(found.hidden, model.hidden, strict=True)]
     for name in ("inputs", "loads", "quiescent"):

@@ -109,9 +109,11 @@ def test_verdicts_follow_the_measurements():
 
     verdicts = {claim.statement: claim for claim in study.claims(made_up(accuracy), **COUNTS)}
     found = {text: verdicts[next(s for s in verdicts if s.startswith(text))].verdict for text in (
-        "nominal", "clipping", "ideal op-amps", "offsets", "inputs of 3 bits", "half of the hidden neurons"
+        "nominal", "clipping", "ideal op-amps", "offsets", "inputs of 3 bits", "this network of 16"
     )}  # fmt: skip
     assert [*found.values()] == ["confirmed", "refuted", "confirmed", "refuted", "confirmed", "confirmed"]
+    ideal = next(claim for text, claim in verdicts.items() if text.startswith("ideal op-amps"))
+    assert (ideal.effect, ideal.n, ideal.images, ideal.exploratory) == (1e-8, COUNTS["spice_seeds"], 500, True)
     offsets = next(claim for text, claim in verdicts.items() if text.startswith("offsets"))
     assert (offsets.effect, offsets.n, offsets.images) == (pytest.approx(5, abs=0.3), 3, 500)
 
@@ -124,7 +126,10 @@ def test_tables_and_figures():
     assert cases["n"].tolist() == [1, 1, 3, 3, *[1] * 8]
     chosen = study.axes(**VARIED)
     assert [value for effect, value in chosen if effect == "input_bits"] == [1, 3, 0]
-    assert study.disagreements(results, chosen, **COUNTS) == 2.0
+    assert study.disagreements(results, chosen, **COUNTS) == (
+        32,
+        1600,
+    )  # 16 circuits without wires, 2 of 100 each
     power = study.power(results, PARAMETERS["widths"], **COUNTS)
     assert power["cells"].tolist() == [2 * (65 * h + 10 * (h + 1)) for h in (8, 32)]
     assert power["energy"].tolist() == pytest.approx([6e-3 * 8e-9, 6e-3 * 32e-9])
