@@ -132,7 +132,11 @@ def manifest() -> dict:
 
 def _load(sha256: str) -> nn.Module:
     if checksum(CHECKPOINT) != sha256:
-        raise ValueError(f"{CHECKPOINT}: SHA-256 differs from its manifest's; train it anew: python -m memlib.seizures")
+        if sha256 == manifest()["sha256"]:
+            what = "differs from its manifest's; train it anew: python -m memlib.seizures"
+        else:
+            what = f"is not {sha256}, that of the sweep's detector; take the sweep's points anew from case_point"
+        raise ValueError(f"{CHECKPOINT}: SHA-256 {what}")
     model = Detector()
     model.load_state_dict(load_file(CHECKPOINT))
     return model.eval()
