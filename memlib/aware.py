@@ -19,13 +19,11 @@ from torch.nn.utils import parametrize
 
 from memlib.calibration import LayerInputs, record_inputs
 from memlib.device import Device
-from memlib.layers import matrix_layers
+from memlib.layers import own_layers
 from memlib.mapping import Mapping, target_conductances
 from memlib.programming import UNIFORM_EFFECTS
-from memlib.recurrent import recurrent
 from memlib.streams import generator
 from memlib.tile import code_limits
-from memlib.validate import fail
 
 
 class Programmed(nn.Module):
@@ -89,10 +87,14 @@ def on_hardware(
         device: of all cells.
         dac_bits: of all inputs, or None; their ranges are those of the float network on `images`, now.
         name: of the random streams, with each layer's name.
+
+    Raises:
+        UnsupportedLayerError: for a recurrent layer, or one that is no matrix layer, if there is any hardware to see.
     """
-    if any(recurrent(module) for module in model.modules()):
-        fail("model", type(model).__name__, "without recurrent layers: training does not see their hardware")
-    layers, hooks, programmed = matrix_layers(model), [], []
+    if device == device.ideal() and dac_bits is None:
+        yield
+        return
+    layers, hooks, programmed = own_layers(model, "training on hardware"), [], []
     if dac_bits is not None:
         record = record_inputs(model, images, maps=False)
         hooks = [layers[n].register_forward_pre_hook(Driven(dac_bits, inputs)) for n, inputs in record.items()]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from memlib.layers import matrix_layers
+from memlib.layers import own_layers
 
 
 class Binarised(nn.Module):
@@ -23,8 +23,12 @@ class Binarised(nn.Module):
 
 
 def binarise(model: nn.Module) -> None:
-    """Make every matrix layer of `model` binary, in place, with its present weights as latent ones."""
-    for layer in matrix_layers(model).values():
+    """Make every matrix layer of `model` binary, in place, with its present weights as latent ones.
+
+    Raises:
+        UnsupportedLayerError: for a layer that is none, or a recurrent one; the model is as before then.
+    """
+    for layer in own_layers(model, "binarise").values():
         parametrize.register_parametrization(layer, "weight", Binarised())
 
 

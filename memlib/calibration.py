@@ -16,7 +16,8 @@ from memlib.layers import Geometry, float_copy, matrix_layers
 from memlib.streams import generator
 from memlib.tile import Tile, code_limits
 
-#: Passes whose inputs a layer keeps at most, chosen at random over all images and positions.
+#: Passes whose inputs a layer keeps, chosen at random over all images and positions; up to twice as many where a batch
+#: reads it several times, as one of a recurrent layer at every time step.
 PASSES = 4096
 #: Whole input maps that a layer keeps at most, of images chosen at random, and at most so many values of them, but ...
 MAPS, MAP_VALUES = 64, 2**20
@@ -115,6 +116,7 @@ class _Recorder:
         self.name, self.geometry, self.images, self.keep_maps = name, Geometry.of(module), images, keep_maps
         self.generator, self.map_generator = generator("calibration", name), generator("calibration", name, "maps")
         self.largest, self.signed, self.kept = 0.0, False, []
+        self.share = 1.0  #: of the passes that would be kept, where these are too many
         self.maps: dict[tuple[int, ...], list[Tensor]] = {}
 
     def __call__(self, _module: nn.Module, arguments: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
@@ -127,10 +129,20 @@ class _Recorder:
         inner = self.geometry.dims + 1
         shape = patches.shape[: patches.dim() - inner]
         quota = -(-PASSES * len(x) // self.images)
-        chosen = torch.randperm(shape.numel(), generator=self.generator)[:quota].to(x.device)
-        self.kept.append(patches[torch.unravel_index(chosen, shape)].flatten(1))
+        chosen = torch.randperm(shape.numel(), generator=self.generator)[:quota]
+        if self.share < 1:
+            chosen = chosen[torch.rand(len(chosen), generator=self.generator) < self.share]
+        self.kept.append(patches[torch.unravel_index(chosen.to(x.device), shape)].flatten(1))
+        if sum(map(len, self.kept)) > 2 * PASSES:
+            self._thin()
         if self.geometry.dims:
             self._keep_maps(x)
+
+    def _thin(self) -> None:
+        """Leave out so many passes, and of all later ones the same share, that a sample of all remains."""
+        passes = torch.cat(self.kept)
+        left = torch.randperm(len(passes), generator=self.generator)[:PASSES].to(passes.device)
+        self.kept, self.share = [passes[left]], self.share * PASSES / len(passes)
 
     def _keep_maps(self, x: Tensor) -> None:
         x = x[None] if x.dim() == self.geometry.dims + 1 else x
@@ -142,6 +154,8 @@ class _Recorder:
         """What was seen, its passes in random order, so that any first ones are a sample."""
         passes = torch.cat(self.kept)
         order = torch.randperm(len(passes), generator=self.generator)
+        if self.share < 1:
+            order = order[:PASSES]
         maps = {}
         for size, kept in sorted(self.maps.items()):
             whole = torch.cat(kept)

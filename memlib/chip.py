@@ -29,6 +29,7 @@ from memlib.placement import Size
 from memlib.programming import program_slices
 from memlib.progress import note
 from memlib.ranges import adc_range
+from memlib.recurrent import modes
 from memlib.tile import Tile
 from memlib.validate import fail, one_of, whole
 
@@ -104,14 +105,16 @@ def map_network(
 ) -> AnalogNetwork:
     """Map every Linear, convolution and recurrent layer of `model` on tiles; the model itself is left untouched.
 
-    A recurrent one is two or three matrices a layer and direction, see `memlib.recurrent`, read at every time step.
+    A recurrent one is two or three matrices a layer and direction, see `memlib.recurrent`, read at every time step. It
+    is no `nn.LSTM` any more, which a `forward` that asks `isinstance(self.rnn, nn.LSTM)` would have to know.
 
     Args:
-        hardware: for all layers, or {layer name: Hardware} with "*" for the rest.
+        hardware: for all layers, or {name: Hardware} with "*" for the rest; the name of a module stands for all layers
+            in it, "lstm" and "lstm.l0" for "lstm.l0.input" and "lstm.l0.hidden", and the innermost counts.
         calibration: images (n, *input shape) that set the converters' ranges, or the `record_inputs` of such images;
             None is enough if all converters are off.
         seed: device seed, one simulated chip.
-        digital: names or classes of modules that stay digital. Batch norm and biases always do.
+        digital: names or classes of modules that stay digital with all in them. Batch norm and biases always do.
         ranges: this hardware's `design_ranges`, if they are known already.
         input_shape: of one image, which the sizes of the input maps follow from; None: that of the calibration images.
             One of the two is needed for every layout but the dense one, and for padding that reaches all over a map.
@@ -129,7 +132,9 @@ def map_network(
     network = float_copy(model, modules)
     sizes = _map_sizes(model, modules, by_layer, calibration, input_shape)
     check_memory(modules, by_layer, sizes)
-    _announce_wires(modules, by_layer, sizes)
+    tiles, seconds = wire_seconds(modules, by_layer, sizes)
+    if seconds > 60:
+        note(f"{tiles} tiles with wires: about {seconds / 60:.0f} minutes a chip, and as long once for its ADC ranges")
     layers = {}
     for name, module in modules.items():
         inputs = (calibration or {}).get(name)
@@ -144,10 +149,10 @@ def map_network(
     return _assemble(network, layers, seed)
 
 
-def _announce_wires(
+def wire_seconds(
     modules: dict[str, nn.Module], hardware: dict[str, Hardware], sizes: dict[str, tuple[Size, ...]]
-) -> None:
-    """Say how long exact wires will take, if that is over a minute."""
+) -> tuple[int, float]:
+    """How many tiles of a chip have wires, and about how long their exact solutions take, s."""
     tiles, seconds = 0, 0.0
     for name, h in hardware.items():
         if h.tile.wired:
@@ -155,8 +160,7 @@ def _announce_wires(
             tiles += len(p) * h.mapping.cells
             largest = int(p.selected_rows.max()), int(p.selected_columns.max())
             seconds += len(p) * h.mapping.cells * estimated_seconds(*largest)
-    if seconds > 60:
-        note(f"{tiles} tiles with wires: about {seconds / 60:.0f} minutes a chip, and as long once for its ADC ranges")
+    return tiles, seconds
 
 
 def needs_maps(hardware: MappingType[str, Hardware]) -> bool:
@@ -277,7 +281,7 @@ def save_network(analog: AnalogNetwork, path: str | Path) -> None:
         }
         for name, layer in analog.layers.items()
     }
-    content = {"seed": analog.seed, "layers": layers, "sha256": _checksum(analog)}
+    content = {"seed": analog.seed, "layers": layers, "modes": modes(analog.network), "sha256": _checksum(analog)}
     with replacing(Path(path)) as part:
         save_model(analog, str(part), metadata={"memlib": json.dumps(content, default=lambda number: number.item())})
 
@@ -302,6 +306,9 @@ def load_network(model: nn.Module, path: str | Path) -> AnalogNetwork:
         with safe_open(path, "pt") as file:
             saved = json.loads(file.metadata()["memlib"])
         network = float_copy(model, saved["layers"])
+        for name, mode in saved.get("modes", {}).items():
+            if network.get_submodule(name).mode != mode:
+                raise RuntimeError(f"layer {name!r} is {network.get_submodule(name).mode}, not {mode}")
         layers = {name: _saved_layer(network, name, entry, saved["seed"]) for name, entry in saved["layers"].items()}
         analog = _assemble(network, layers, saved["seed"])
         load_model(analog, path)

@@ -63,7 +63,10 @@ class Hardware(Config):
 
 
 def per_layer(hardware: Hardware | MappingType[str, Hardware], names: Iterable[str]) -> dict[str, Hardware]:
-    """The hardware of every layer in `names`; a dict may give one for each layer name and "*" for the rest.
+    """The hardware of every layer in `names`; a dict may give one for each name and "*" for the rest.
+
+    A name is that of a layer or of a module around some: "lstm" and "lstm.l0" stand for "lstm.l0.input" and its like.
+    Of several, that of the innermost counts.
 
     Raises:
         TypeError: if `hardware` is neither a Hardware nor a dict of them.
@@ -74,9 +77,17 @@ def per_layer(hardware: Hardware | MappingType[str, Hardware], names: Iterable[s
         return dict.fromkeys(names, hardware)
     if not isinstance(hardware, MappingType) or not all(isinstance(h, Hardware) for h in hardware.values()):
         raise TypeError(f"hardware={hardware!r}: must be a memlib.Hardware, or a dict of them by layer name")
-    unknown = sorted(set(hardware) - set(names) - {"*"})
-    missing = [name for name in names if name not in hardware]
-    if unknown or (missing and "*" not in hardware):
+    around = {name: _innermost(name, hardware) for name in names}
+    unknown = sorted(k for k in hardware if k != "*" and not any(f"{n}.".startswith(f"{k}.") for n in names))
+    missing = [name for name, found in around.items() if found not in hardware]
+    if unknown or missing:
         problem = f"unknown layers {unknown}" if unknown else f"layers {missing} missing, and no '*' for the rest"
         raise ValueError(f"hardware: {problem}; the layers are {names}")
-    return {name: hardware.get(name, hardware.get("*")) for name in names}
+    return {name: hardware[found] for name, found in around.items()}
+
+
+def _innermost(name: str, known: MappingType[str, Hardware]) -> str:
+    """The name, or that of the innermost module around it, that is known; else "*"."""
+    while name not in known and "." in name:
+        name = name.rpartition(".")[0]
+    return name if name in known else "*"

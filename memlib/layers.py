@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from memlib.recurrent import products, recurrent, unrolled
+from memlib.recurrent import CELLS, LAYERS, products, recurrent, unrolled
 
 MATRIX_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -112,7 +112,8 @@ def matrix_layers(model: nn.Module, digital: Any = ()) -> dict[str, nn.Module]:
     Recurrent layers count as their products, see `memlib.recurrent`, whose names only a `float_copy` has.
 
     Args:
-        digital: names, as in `all_modules`, or classes of modules that stay digital with all they contain.
+        digital: names, as in `all_modules` and such as "lstm.l0" for all products of one layer and direction, or
+            classes of modules that stay digital with all they contain.
 
     Raises:
         UnsupportedLayerError: for a parameterised module that can neither be mapped nor is listed in `digital`.
@@ -127,13 +128,35 @@ def matrix_layers(model: nn.Module, digital: Any = ()) -> dict[str, nn.Module]:
         if type(module) in MATRIX_LAYERS:
             layers[name] = module
         elif module._parameters and any(p is not None for p in module._parameters.values()):
-            label = name or "the model itself"
-            raise UnsupportedLayerError(
-                f"layer {label!r} ({type(module).__name__}) has parameters and cannot be mapped; only Linear, Conv1d, "
-                "Conv2d, Conv3d, RNN, LSTM, GRU and their cells can; to compute it, and all it contains, digitally "
-                f"pass digital=[{name!r}]"
-            )
+            raise UnsupportedLayerError(_unsupported(name, module))
     return layers
+
+
+def _unsupported(name: str, module: nn.Module) -> str:
+    """What to do about a layer that cannot be mapped."""
+    why = "only Linear, Conv1d, Conv2d, Conv3d, RNN, LSTM, GRU and their cells can"
+    if type(module) in LAYERS + CELLS:  # but its weights are computed from others
+        why = "make its pruning or weight norm permanent first"
+    return (
+        f"layer {name or 'the model itself'!r} ({type(module).__name__}) has parameters and cannot be mapped; {why}; "
+        f"to compute it, and all it contains, digitally pass digital=[{name!r}]"
+    )
+
+
+def own_layers(model: nn.Module, what: str) -> dict[str, nn.Module]:
+    """The `matrix_layers` of a model all of whose are its own modules, for what changes them in place.
+
+    Args:
+        what: takes them, for the error.
+
+    Raises:
+        UnsupportedLayerError: as `matrix_layers`, and for a recurrent layer, whose products are no modules.
+    """
+    for name, module in model.named_modules():
+        if recurrent(module):
+            label = name or "the model itself"
+            raise UnsupportedLayerError(f"layer {label!r} ({type(module).__name__}): {what} takes no recurrent layers")
+    return matrix_layers(model)
 
 
 def float_copy(model: nn.Module, layers: Collection[str] = ()) -> nn.Module:
@@ -190,7 +213,7 @@ def _digital_modules(model: nn.Module, modules: MappingType[str, nn.Module], dig
         if isinstance(entry, type):  # one of the model's, not of what it is unrolled to
             matches = [module for module in model.modules() if type(module) is entry]
         else:
-            matches = [modules[entry]] if entry in modules else []
+            matches = [module for name, module in modules.items() if name == entry or name.startswith(f"{entry}.")]
         if not matches:
             raise ValueError(f"digital={entry!r}: no module of that name or class in the model")
         skipped.update(part for match in matches for part in match.modules())

@@ -327,12 +327,13 @@ SMOKE_LIMITS_OF: dict[str, dict[str, int]] = {
         "claim_checkpoints": 1,
     },
     "13_memtorch": {
+        "images": 40,
         "device_seeds": 2,
         "case_seeds": 3,
         "adc_bits": 2,
-        "claim_images": 200,
+        "claim_images": 40,
         "claim_seeds": 2,
-        "case_windows": 300,
+        "case_windows": 200,
     },
     "11_spice": {"spice_seeds": 1, "wired_hidden": 8, "wired_images": 100, "settling_images": 2},
 }

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils import prune
 
-from memlib.layers import NORMALISATIONS, Geometry, matrix_layers
+from memlib.layers import NORMALISATIONS, Geometry, matrix_layers, own_layers
 from memlib.validate import fail, in_range, one_of
 
 
@@ -30,12 +30,13 @@ def prune_model(model: nn.Module, how: str, sparsity: float, shape: tuple[int, .
     Raises:
         ValueError: for an unknown `how` or sparsity, if there is nothing to prune, or if no batch norm follows directly
             on a convolution that loses whole channels; some layers are masked then.
+        UnsupportedLayerError: for a recurrent layer, or one that is no matrix layer; nothing is masked then.
     """
     one_of("prune", how, ("weights", "channels"))
     in_range("sparsity", sparsity, 0, 1, "a fraction")
     sparsity = float(sparsity)  # torch takes whole numbers for counts
     pruned = copy.deepcopy(model)
-    layers = dict(list(matrix_layers(pruned).items())[1:])
+    layers = dict(list(own_layers(pruned, "prune_model").items())[1:])
     convolutions = [layer for layer in layers.values() if not isinstance(layer, nn.Linear)]
     if not convolutions:
         fail("prune", how, "'' for a network without a convolution behind its first layer")

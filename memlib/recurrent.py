@@ -6,6 +6,8 @@ digital. The same devices serve all time steps; that of the input is read for al
 noise for each, that of the hidden state once a step. A converter's range is that of all steps.
 
 Dimension 0 of what a network takes is its images, so its layers have `batch_first=True`, or it transposes by itself.
+On a chip such a layer is an `Unrolled` and no `nn.LSTM`: a network whose `forward` asks for its layers' class
+(`isinstance(self.rnn, nn.LSTM)`) takes its other branch there, and nothing can tell.
 """
 
 from collections.abc import Callable, Iterator
@@ -189,14 +191,29 @@ def _linear(module: nn.Module, name: str) -> nn.Linear:
     return linear
 
 
+def _weights(module: nn.Module) -> list[Tensor | None]:
+    """What a recurrent module computes with, whether these are its parameters or computed from them."""
+    if type(module) in CELLS:
+        return [module.weight_ih, module.weight_hh, module.bias_ih, module.bias_hh]
+    return [weight for part in module.all_weights for weight in part]
+
+
 def recurrent(module: nn.Module) -> bool:
-    """Whether a module is one that `unrolled` takes."""
-    return type(module) in LAYERS + CELLS
+    """Whether a module is one that `unrolled` takes: one whose weights are its own parameters.
+
+    They are not where hooks compute them, as pruning and the older weight and spectral norms do.
+    """
+    return type(module) in LAYERS + CELLS and all(isinstance(w, nn.Parameter | None) for w in _weights(module))
 
 
 def unrolled(module: nn.Module) -> nn.Module:
     """A module of matrix layers that computes what a recurrent one does in eval mode, and shares its parameters."""
     return (UnrolledCell(module) if type(module) in CELLS else Unrolled(module)).train(module.training)
+
+
+def modes(network: nn.Module) -> dict[str, str]:
+    """Which gates each unrolled part of a network has, by its name."""
+    return {name: part.mode for name, part in network.named_modules() if isinstance(part, Recurrence)}
 
 
 def products(module: nn.Module) -> Iterator[tuple[str, nn.Linear]]:

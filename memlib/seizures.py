@@ -132,7 +132,11 @@ def manifest() -> dict:
 
 def _load(sha256: str) -> nn.Module:
     if checksum(CHECKPOINT) != sha256:
-        raise ValueError(f"{CHECKPOINT}: SHA-256 differs from its manifest's; train it anew: python -m memlib.seizures")
+        if sha256 == manifest()["sha256"]:
+            what = "differs from its manifest's; train it anew: python -m memlib.seizures"
+        else:
+            what = f"is not {sha256}, that of the point's detector; make the sweep's points anew"
+        raise ValueError(f"{CHECKPOINT}: SHA-256 {what}")
     model = Detector()
     model.load_state_dict(load_file(CHECKPOINT))
     return model.eval()

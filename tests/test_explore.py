@@ -1,6 +1,7 @@
 """explore.ipynb without a browser: what is shown is what memlib says, and the page follows its controls."""
 
 import json
+import threading
 from pathlib import Path
 
 import nbformat
@@ -11,7 +12,7 @@ import memlib
 from memlib import data, train
 from memlib.accuracy import correct
 from memlib.runner import declared_parameters
-from memlib.studies import explore
+from memlib.studies import explore, explore_page
 from memlib.studies.explore import Design
 from memlib.studies.explore_figure import numbers, percent, quantity
 from memlib.studies.explore_page import LAYOUTS, Page
@@ -78,8 +79,14 @@ def test_nothing_leaks_from_one_design_to_another():
         assert (again.hits == first.hits).all()
         assert again.totals == first.totals
         assert again.footprint.equals(first.footprint)
-    with pytest.raises(ValueError, match="read-only"):
-        first.reference[0] = False
+    for kept in (first.reference, first.tile.roles, first.tile.cells):
+        with pytest.raises(ValueError, match="read-only"):
+            kept[:] = 0
+    tiles, total = first.footprint["tiles"].sum(), first.totals
+    first.footprint["tiles"], first.cost["energy"], first.hits[:] = 0, 0.0, False
+    again = explore.shown(SMALL)
+    assert (again.footprint["tiles"].sum(), again.totals) == (tiles, total)
+    assert again.hits.any()
 
 
 def test_compared_pair_by_pair():
@@ -179,15 +186,79 @@ def test_page_shows_errors_in_words(page):
     page.wait(60)
 
 
-def test_only_the_last_of_several_changes_counts(page):
-    """What is shown is what the controls say in the end."""
+def test_only_the_last_of_several_changes_counts(page, monkeypatch):
+    """The controls' last word is shown; what they said while something else was computed is not computed."""
+    begun, go_on, computed = threading.Event(), threading.Event(), []
+
+    def stages(design):
+        computed.append(design.adc_bits)
+        begun.set()
+        assert go_on.wait(60)
+        yield from explore.stages(design)
+
+    monkeypatch.setattr(explore_page, "stages", stages)
     for bits in (2, 3, 4, 5, 6):
         page.controls["adc_bits"].value = bits
+        assert begun.wait(60)
+    go_on.set()
     view = page.wait(60)
+    assert computed == [2, 6]
     assert view.design.adc_bits == 6
     assert view.design == page.design
     page.controls["adc_bits"].value = 8
     page.wait(60)
+
+
+def test_a_change_while_the_end_is_told(page, monkeypatch):
+    """Between the end of a design and its being shown there is no gap for another one, which is computing then."""
+    remove, changes, go_on = page.remove_class, [], threading.Event()
+
+    def change_first(name):
+        if not changes:  # another thread moves a slider just now
+            changes.append(threading.Thread(target=lambda: setattr(page.controls["adc_bits"], "value", 5)))
+            changes[0].start()
+            changes[0].join(0.3)
+        remove(name)
+
+    def stages(design):
+        assert design.adc_bits != 5 or go_on.wait(60)
+        yield from explore.stages(design)
+
+    monkeypatch.setattr(explore_page, "stages", stages)
+    monkeypatch.setattr(page, "remove_class", change_first)
+    page.controls["adc_bits"].value = 4
+    page._last.result(60)
+    changes[0].join(60)
+    assert "memlib-busy" in page._dom_classes
+    assert "computing" in page.status.value
+    go_on.set()
+    assert page.wait(60).design.adc_bits == 5
+    assert "memlib-busy" not in page._dom_classes
+    page.controls["adc_bits"].value = 8
+    page.wait(60)
+
+
+def test_pages_share_a_thread_and_end(page, monkeypatch):
+    """Another page is another widget and no other thread; a closed one computes no further chip."""
+    begun, go_on, seen = threading.Event(), threading.Event(), []
+
+    def stages(design):
+        for view in explore.stages(design):
+            seen.append(len(view.hits))
+            begun.set()
+            assert go_on.wait(60)
+            yield view
+
+    monkeypatch.setattr(explore_page, "stages", stages)
+    other = explore_page.Page(SMALL, ["mlp-digits"])
+    assert len([t for t in threading.enumerate() if t.name.startswith("explore")]) == 1
+    assert begun.wait(60)
+    other.close()
+    go_on.set()
+    assert other.wait(60) is None
+    assert seen == [0]
+    with pytest.raises(ValueError, match=r"checkpoint='mlp-digits': must be one of 'vgg8-digits'"):
+        explore_page.Page(SMALL, ["vgg8-digits"])
 
 
 def test_controls_belong_together(page):

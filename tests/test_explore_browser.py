@@ -19,6 +19,8 @@ def test_a_slider_changes_the_page():
         explorer = lab.Explorer(page, address)
         pictures, text = explorer.pictures, explorer.numbers
         assert len(pictures) == 4
+        widths = "root => [...root.querySelectorAll('img')].map(picture => picture.naturalWidth)"
+        assert min(explorer.root.evaluate(widths)) > 0
         assert "before" not in text
         explorer.press("programming error", "ArrowRight")
         explorer.changed(pictures)
@@ -29,5 +31,6 @@ def test_a_slider_changes_the_page():
         assert all(new != old for new, old in zip(explorer.pictures, moved, strict=True))
         assert explorer.numbers != text
         explorer.press("ADC, bits", "Home")  # a pair's current is signed
-        expect(explorer.root.locator(".memlib-error")).to_contain_text("adc_bits=1: must be at least 2")
+        error = explorer.root.locator(".memlib-error")
+        expect(error).to_contain_text("adc_bits=1: must be at least 2", timeout=lab.PATIENCE)
         assert explorer.root.evaluate("node => node.scrollWidth <= node.clientWidth + 1")

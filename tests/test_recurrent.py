@@ -24,8 +24,11 @@ from memlib import (
     save_network,
 )
 from memlib.aware import on_hardware
+from memlib.binary import binarise
+from memlib.calibration import PASSES
 from memlib.layers import UnsupportedLayerError, matrix_layers
 from memlib.networks import mac_count
+from memlib.pruning import prune_model
 from memlib.recurrent import unrolled
 
 VARIANTS = {
@@ -187,6 +190,21 @@ def test_calibration_sees_every_step():
     assert record["layer.l0.input"].passes.shape == (72, 3)
 
 
+def test_calibration_keeps_a_sample_of_many_steps():
+    """Of a series of 200 steps over two batches, no more than of one read, and from all of it alike."""
+    model = nn.RNN(1, 1, nonlinearity="relu", batch_first=True).double()
+    with torch.no_grad():
+        for parameter, value in zip(model.parameters(), (1.0, 1.0, 0.0, 0.0), strict=True):
+            parameter.fill_(value)  # the hidden state counts the ones so far
+    record = record_inputs(model, torch.ones(256, 200, 1, dtype=torch.float64))["l0.hidden"]
+    assert record.x_max == 199
+    assert record.passes.shape == (PASSES, 1)
+    counts = np.histogram(record.passes.numpy(), 4, (0, 200))[0]
+    assert np.abs(counts - PASSES / 4).max() < 5 * np.sqrt(PASSES * 3 / 16)
+    few = record_inputs(model, torch.ones(256, 32, 1, dtype=torch.float64))["l0.hidden"]
+    assert few.passes.shape == (2 * PASSES, 1)  # up to twice as many are kept as they are
+
+
 def test_original_is_untouched_and_used_twice_under_two_names():
     """One set of devices, under either name; torch's random state is left alone."""
     model, x = reader(), images(4, 6, 3)
@@ -212,7 +230,12 @@ def test_all_that_networks_can(tmp_path, recalibration):
     assert (found > 0.5).all()
     chip = map_network(model, hardware, calibration=x)
     recalibrate(chip, model, x, recalibration)
-    assert set(cost(chip, x)["layer"]) == set(chip.layers) == set(matrix_layers(model))
+    table = cost(chip, x)
+    assert set(table["layer"]) == set(chip.layers) == set(matrix_layers(model))
+    longer = cost(chip, x.repeat(1, 2, 1))
+    for name in matrix_layers(model):  # converters work at every step, those of the last layer once
+        energies = [t[(t["layer"] == name) & (t["component"] == "adc")]["energy"].sum() for t in (table, longer)]
+        assert energies[1] == pytest.approx((1 if name == "fc" else 2) * energies[0])
     save_network(chip, tmp_path / "chip.safetensors")
     chip.reset()
     loaded = load_network(Plain(nn.LSTM(3, 5, 2, batch_first=True), nn.Linear(5, 4)), tmp_path / "chip.safetensors")
@@ -247,6 +270,7 @@ def test_digital():
         ([nn.GRU], ["fc"]),
         (["layer"], ["fc"]),
         (["layer.l0.hidden"], ["layer.l0.input", "fc"]),
+        (["layer.l0"], ["fc"]),
         ([nn.Linear], ["layer.l0.input", "layer.l0.hidden"]),
     ):
         chip = map_network(model, hardware, digital=digital)
@@ -256,8 +280,92 @@ def test_digital():
     assert "digital GRU" in repr(map_network(model, hardware, digital=[nn.GRU]))
 
 
+def test_hardware_by_the_names_of_modules():
+    """A recurrent layer's own name stands for its products, and the innermost name counts."""
+    model, rows = reader(num_layers=2), itertools.count(16)
+    names = ["*", "layer", "layer.l1", "layer.l1.hidden"]
+    hardware = {name: Hardware(tile=OFF.replace(rows=next(rows))) for name in names}
+    chip = map_network(model, hardware)
+    found = {name: layer.hardware.tile.rows for name, layer in chip.layers.items()}
+    products = {"layer.l0.input": 17, "layer.l0.hidden": 17, "layer.l1.input": 18, "layer.l1.hidden": 19}
+    assert found == products | {"fc": 16}
+    with pytest.raises(ValueError, match=r"unknown layers \['layer.l2'\]"):
+        map_network(model, hardware | {"layer.l2": Hardware()})
+    with pytest.raises(ValueError, match=r"layers \['fc'\] missing"):
+        map_network(model, {"layer": Hardware()})
+
+
+def pruned(layer):
+    """With masks that a hook applies."""
+    return nn.utils.prune.l1_unstructured(layer, next(iter(dict(layer.named_parameters()))), 0.5)
+
+
+COMPUTED = {
+    "pruned": pruned,
+    "weight norm": lambda layer: nn.utils.weight_norm(layer, "weight_hh_l0"),
+    "spectral norm": lambda layer: nn.utils.spectral_norm(layer, "weight_hh_l0"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
+@pytest.mark.parametrize("how", COMPUTED)
+def test_weights_that_are_no_parameters(how):
+    """Digital, such layers are as they were; on tiles they cannot be, and the error says what to do."""
+    model, x = nn.Sequential(COMPUTED[how](seeded(lambda: nn.GRU(3, 5, batch_first=True)))).eval(), images(4, 6, 3)
+    with torch.no_grad():
+        model(x)  # hooks compute the weights, which can be copied then
+        chip = map_network(model, Hardware(tile=OFF), digital=[nn.GRU])
+        assert_close(chip(x)[0], model(x)[0], 1e-5)
+    with pytest.raises(UnsupportedLayerError, match=r"'0' \(GRU\).*permanent first.*digital=\['0'\]"):
+        map_network(model, Hardware())
+    cell = pruned(nn.LSTMCell(3, 5))
+    with pytest.raises(UnsupportedLayerError, match="permanent first"):
+        map_network(cell, Hardware())
+
+
+def test_what_changes_layers_in_place():
+    """Binary weights, pruning and training on hardware refuse recurrent layers; plain training does not."""
+    model, x = Convolved().eval(), images(4, 3, 12)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    for call in (
+        lambda: binarise(model),
+        lambda: prune_model(model, "channels", 0.5, (3, 12)),
+        lambda: on_hardware(model, Device(), 6, x, "t").__enter__(),
+        lambda: on_hardware(model, Device(program_error=0.1), None, x, "t").__enter__(),
+    ):
+        with pytest.raises(UnsupportedLayerError, match=r"'layer' \(GRU\).* takes no recurrent layers"):
+            call()
+    with on_hardware(model, Device(), None, x, "t"):
+        assert model(x).shape == (4, 2)
+    assert before.keys() == model.state_dict().keys()
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+class Convolved(nn.Module):
+    """Two convolutions with batch norm, a GRU and a linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv1d(3, 4, 3, padding=1), nn.Conv1d(4, 4, 3, padding=1)
+        self.norm, self.layer, self.fc = nn.BatchNorm1d(4), nn.GRU(4, 5, batch_first=True), nn.Linear(5, 2)
+
+    def forward(self, x):
+        """(n, 3, time) -> (n, 2)."""
+        return self.fc(self.layer(self.norm(self.second(self.first(x))).transpose(1, 2))[0][:, -1])
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.RNNCell])
+def test_loaded_into_other_gates(kind, tmp_path):
+    """Matrices of the same shape are not enough: what stands between them is checked too."""
+    path = tmp_path / "chip.safetensors"
+    save_network(map_network(kind(3, 5), Hardware(tile=OFF)), path)
+    load_network(kind(3, 5), path)
+    with pytest.raises(ValueError, match="is RNN_RELU, not RNN_TANH"):
+        load_network(kind(3, 5, nonlinearity="relu"), path)
+
+
 def test_errors():
-    """Packed sequences, wrong shapes of inputs and states, training, and layers that are no recurrent ones."""
+    """Packed sequences, wrong shapes of inputs and states, and layers that are no recurrent ones."""
     x = images(4, 6, 3)
     chip, cell = map_network(nn.LSTM(3, 5), Hardware(tile=OFF)), map_network(nn.GRUCell(3, 5), Hardware(tile=OFF))
     packed = nn.utils.rnn.pack_sequence([x[0], x[1, :3]])
@@ -274,8 +382,6 @@ def test_errors():
             call()
     with pytest.raises(UnsupportedLayerError, match="RNN, LSTM, GRU and their cells"):
         map_network(nn.Embedding(3, 4), Hardware())
-    with pytest.raises(ValueError, match="recurrent"), on_hardware(reader(), Device(program_error=0.1), None, x, "t"):
-        pass
 
 
 def test_names_are_streams():

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from memlib.calibration import record_inputs
+from memlib.calibration import input_volts, record_inputs, row_inputs
 from memlib.chip import map_network
 from memlib.device import Device
 from memlib.hardware import Hardware
@@ -43,9 +43,10 @@ def single_column(weight: Tensor, device: Device) -> Tensor:
     return device.g_off + (weight + largest) / (2 * largest) * device.g_range
 
 
-def naive_scale(x: Tensor, volts: float) -> Tensor:
-    """`naive_scale`: voltages x max_input_voltage/max|x|."""
-    return x * volts / x.abs().max()
+def naive_scale(x: Tensor, volts: float, force: bool = False) -> Tensor:
+    """`naive_scale`: x max_input_voltage/max|x|; x itself if max|x| is no larger, unless `force_scale`."""
+    largest = x.abs().max()
+    return x if largest <= volts and not force else x * volts / largest
 
 
 def linear_quantise(currents: Tensor, bits: int) -> Tensor:
@@ -100,14 +101,15 @@ def _single() -> float:
     return deviation(targets[0, 0], single_column(layer.weight.detach(), DEVICE))
 
 
-def _products(scheme: str) -> float:
-    """Outputs of an ideal chip against those of the formulas, after tuning."""
+def _currents(scheme: str) -> float:
+    """Currents of a chip's tiles, A, less those of the other column or the reference, summed over row cuts."""
     layer, x = _example()
-    weight, v = layer.weight.detach(), naive_scale(x, 0.3)
+    weight, v = layer.weight.detach(), naive_scale(x, OFF.v_read)
     columns = naive_map(weight, DEVICE) if scheme == "differential" else single_column(weight, DEVICE)
     g = columns[0] - columns[1] if scheme == "differential" else columns - (DEVICE.g_on + DEVICE.g_off) / 2
-    chip = map_network(layer, Hardware(DEVICE, OFF, Mapping(scheme=scheme)))
-    return deviation(chip(x), tuned(v @ g.T, x @ weight.T))
+    noisy = DEVICE.replace(read_noise=1e-30)  # too little to matter, but so tiles are read one by one
+    chip = map_network(layer, Hardware(noisy, OFF, Mapping(scheme=scheme)), calibration=x)
+    return deviation(chip.layers[""].reads(x) * OFF.v_read * DEVICE.g_range, v @ g.T)
 
 
 def _converter() -> float:
@@ -140,7 +142,10 @@ def _states() -> float:
 
 
 def _tuning() -> float:
-    """Outputs of a chip after uniform drift, rescaled by each column's factor, against one line for the layer."""
+    """Outputs of a chip after uniform drift, rescaled by each column's factor, against one line for the layer.
+
+    Where columns differ, the two do too: by design, a factor for each is no line for all.
+    """
     layer, x = _example()
     chip = map_network(layer, Hardware(DEVICE.replace(retention_time=1e4, retention_nu=0.1), OFF))
     outputs = chip(x)
@@ -149,23 +154,24 @@ def _tuning() -> float:
 
 
 def _input_scale() -> float:
-    """Largest input of the images that calibrate, which stands for v_read."""
+    """Volts on the rows, of images that calibrate too."""
     layer, x = _example()
-    record = record_inputs(layer, x)[""]
-    return deviation(0.3 * x / record.x_max, naive_scale(x, 0.3))
+    inputs = record_inputs(layer, x)[""]
+    [(factor, driven)] = row_inputs(x, OFF, inputs)
+    return deviation(factor * driven * input_volts(OFF, inputs), naive_scale(x, OFF.v_read))
 
 
 #: What MemTorch documents, what computes the same here, and how far the two are apart.
 EQUATIONS: tuple[tuple[str, str, Callable[[], float]], ...] = (
     ("naive_map, DoubleColumn", 'Mapping(scheme="differential")', _mapping),
     ("SingleColumn about g_m", 'Mapping(scheme="offset")', _single),
-    ("products of a DoubleColumn, tuned", "map_network", lambda: _products("differential")),
-    ("products of a SingleColumn, tuned", "map_network", lambda: _products("offset")),
-    ("naive_scale", "Tile(v_read=...), x_max", _input_scale),
+    ("currents of a DoubleColumn", "map_network", lambda: _currents("differential")),
+    ("currents of a SingleColumn", "map_network", lambda: _currents("offset")),
+    ("naive_scale, max|x| > max_input_voltage", "Tile(v_read=...), x_max", _input_scale),
     ("ADC, quant_method='linear'", "Tile(adc_bits=...)", _converter),
     ("model_conductance_drift", "Device(retention_time=..., retention_nu=...)", _drift),
     ("FiniteConductanceStates", "Device(states=...)", _states),
-    ("tune_", 'recalibrate(..., "gain")', _tuning),
+    ("tune_, uniform drift only", 'recalibrate(..., "gain")', _tuning),
 )
 
 

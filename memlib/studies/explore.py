@@ -15,14 +15,13 @@ import torch
 
 from memlib import train
 from memlib.accuracy import correct
-from memlib.chip import tile_cells
+from memlib.chip import tile_cells, wire_seconds
 from memlib.config import Config, config
 from memlib.cost import Measured, Totals, cost_of, measure, totals
 from memlib.device import PRESETS, Device
 from memlib.footprint import footprint
 from memlib.hardware import Hardware
 from memlib.layers import Geometry, call_sizes, map_sizes, matrix_layers
-from memlib.parasitics import estimated_seconds
 from memlib.placement import Placement
 from memlib.statistics import Interval, crossed_interval, difference_interval
 from memlib.studies.designs import INPUT_SHAPE, POWER_IMAGES, mapping_of
@@ -200,7 +199,7 @@ def stages(design: Design) -> Iterator[View]:
         ValueError: for a machine that cannot be, or would take too long.
     """
     shared, hardware = _shared(design.checkpoint, design.images), design.hardware
-    table = _footprint(design.checkpoint, _without_device(hardware))
+    table = _footprint(design.checkpoint, _without_device(hardware)).copy()  # as what is kept must not change
     _check_wires(design)
     no_hits = np.zeros((0, design.images), bool)
     view = View(design, _reference(shared), table, tile_map(design), no_hits, None)
@@ -209,7 +208,7 @@ def stages(design: Design) -> Iterator[View]:
         hits, _ = _chip(shared, hardware, seed, seed == design.first_seed)
         view = replace(view, hits=np.vstack((view.hits, hits)))
         if view.cost is None:
-            view = replace(view, cost=_cost(shared, hardware, seed, design.technology))
+            view = replace(view, cost=_cost(shared, hardware, seed, design.technology).copy())
         yield view
 
 
@@ -242,7 +241,7 @@ def _without_device(hardware: Hardware) -> Hardware:
 @lru_cache(maxsize=64)
 def _reference(shared: Shared) -> np.ndarray:
     p = prepared(*shared)
-    return _constant(correct(p.model, p.images, p.labels))
+    return _constant(correct(p.model, p.images, p.labels).numpy())
 
 
 @lru_cache(maxsize=512)
@@ -254,7 +253,7 @@ def _footprint(checkpoint: str, hardware: Hardware) -> pd.DataFrame:
 def _chip(shared: Shared, hardware: Hardware, seed: int, powered: bool) -> tuple[np.ndarray, dict[str, Measured]]:
     """Which images a chip gets right, and, if asked for, what its arrays draw; the chip itself is not kept."""
     chip, images, labels = mapped(shared, {"*": hardware}, seed)
-    hits = _constant(correct(chip, images, labels))
+    hits = _constant(correct(chip, images, labels).numpy())
     return hits, measure(chip, images[:POWER_IMAGES]) if powered else {}
 
 
@@ -264,8 +263,7 @@ def _cost(shared: Shared, hardware: Hardware, seed: int, technology: str) -> pd.
     return cost_of(_model(shared[0]), INPUT_SHAPE, hardware, power, technology)
 
 
-def _constant(hits: torch.Tensor) -> np.ndarray:
-    found = hits.numpy()
+def _constant(found: np.ndarray) -> np.ndarray:
     found.setflags(write=False)  # it is kept for later
     return found
 
@@ -324,18 +322,14 @@ def _tile_map(checkpoint: str, hardware: Hardware, layer: str, number: int, seed
     off = roles == NOT_SELECTED
     cells[:, :, : tile.cols][:, off] = np.nan
     cells[:, off.all(1), tile.cols :] = np.nan  # of a reference, only selected rows conduct
-    return TileMap(layer, number, len(placement), placed.group, placed.cut, roles, cells)
+    return TileMap(layer, number, len(placement), placed.group, placed.cut, _constant(roles), _constant(cells))
 
 
 def _check_wires(design: Design) -> None:
     """Raise where exact wires would take too long."""
-    hardware, seconds = design.hardware, 0.0
-    if not hardware.tile.wired:
-        return
-    for name, module in matrix_layers(_model(design.checkpoint)).items():
-        p = hardware.place(Geometry.of(module), map_sizes(module, _calls(design.checkpoint)[name]))
-        largest = int(p.selected_rows.max()), int(p.selected_columns.max())
-        seconds += len(p) * hardware.mapping.cells * estimated_seconds(*largest)
+    layers, calls = matrix_layers(_model(design.checkpoint)), _calls(design.checkpoint)
+    sizes = {name: map_sizes(module, calls[name]) for name, module in layers.items()}
+    _, seconds = wire_seconds(layers, dict.fromkeys(layers, design.hardware), sizes)
     if seconds > LONGEST_WIRES:
         what = f"0 here: exact wires of this machine take about {seconds:.0f} s a chip"
         fail("r_wire", design.r_wire, f"{what}; choose a smaller window, tile or network, or use memlib.accuracy")

@@ -1,9 +1,10 @@
 """The page of explore.ipynb: controls on the left, what they mean on the right.
 
-A thread of its own computes, so that controls answer at once; of several changes only the last is computed.
+One thread for all pages computes, so that controls answer at once; of several changes only the last is computed.
 """
 
 import html
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -37,7 +38,10 @@ from memlib.studies.explore_figure import (
 )
 from memlib.studies.power import NAMES
 from memlib.studies.trained import label
+from memlib.validate import one_of
 
+#: Of one torch thread, as everywhere here: two wait for each other when cores are busy, ten times as long.
+WORKER = ThreadPoolExecutor(1, "explore", torch.set_num_threads, (1,))
 #: Seconds after which what is known so far is drawn, and drawn again.
 PATIENCE = 0.6
 #: What sliders offer; a preset's own value is added to its slider.
@@ -79,9 +83,15 @@ class Page(widgets.Box):
     Args:
         design: what it begins with.
         checkpoints: the networks to choose from.
+
+    Raises:
+        ValueError: if the design's is none of them.
     """
 
     def __init__(self, design: Design, checkpoints: Sequence[str]) -> None:
+        #: Of what says whether the page computes: the number of the newest choice, and all that shows it.
+        self._lock, self._newest = threading.Lock(), 0
+        one_of("checkpoint", design.checkpoint, checkpoints)
         self.controls = _controls(design, checkpoints)
         #: PNG, by what they show.
         self.pictures = {name: widgets.Image(format="png") for name in ("accuracy", "energy", "roles", "cells")}
@@ -89,9 +99,8 @@ class Page(widgets.Box):
         #: The last finished view, and that of the machine before it.
         self.view: View | None = None
         self.before: View | None = None
-        self._images, self._setting, self._newest, self._drawn_tile = design.images, False, 0, None
-        # of one torch thread, as everywhere here: two wait for each other when cores are busy, ten times as long
-        self._worker, self._last = ThreadPoolExecutor(1, "explore", torch.set_num_threads, (1,)), None
+        self._images, self._setting, self._drawn_tile = design.images, False, None
+        self._last: Future | None = None
         super().__init__(self._columns(), layout={"flex_flow": "row wrap", "grid_gap": "18px", "overflow": "hidden"})
         self.add_class("memlib-explore")
         for name, control in self.controls.items():
@@ -131,6 +140,12 @@ class Page(widgets.Box):
             last.result(timeout)
             if last is self._last:
                 return self.view
+
+    def close(self) -> None:
+        """As all widgets; what is being computed ends after the chip at hand."""
+        with self._lock:
+            self._newest += 1
+        super().close()
 
     # Controls
 
@@ -174,10 +189,12 @@ class Page(widgets.Box):
     # What is shown
 
     def _submit(self) -> None:
-        self._newest += 1
-        self.status.value = _busy("the chip at hand is finished first" if self._running() else "tiles")
-        self.add_class("memlib-busy")
-        self._last = self._worker.submit(self._show, self._newest, self._choices(), time.perf_counter())
+        choices = self._choices()
+        with self._lock:
+            self._newest += 1
+            self.status.value = _busy("the chip at hand is finished first" if self._running() else "tiles")
+            self.add_class("memlib-busy")
+            self._last = WORKER.submit(self._show, self._newest, choices, time.perf_counter())
 
     def _running(self) -> bool:
         return self._last is not None and not self._last.done()
@@ -190,17 +207,25 @@ class Page(widgets.Box):
                 if view.complete:
                     self._finish(view)
                     break
-                self.status.value = _busy(f"{len(view.hits)} of {len(view.design.seeds)} chips")
+                self._say(number, _busy(f"{len(view.hits)} of {len(view.design.seeds)} chips"))
                 if time.perf_counter() - drawn > (0 if slow(view.design) and not len(view.hits) else PATIENCE):
                     self._draw(view, self._compared(view))
                     drawn = time.perf_counter()
         except Exception as error:  # whatever it is, a thread that dies would leave the page waiting
-            if number == self._newest:
+            if self._say(number, "nothing drawn", done=True):
                 self._fail(error)
         else:
-            if number == self._newest:
+            self._say(number, f"drawn in {time.perf_counter() - start:.1f} s", done=True)
+
+    def _say(self, number: int, status: str, done: bool = False) -> bool:
+        """Show how far a choice is, unless there is a newer one, which cannot come in between; whether it was shown."""
+        with self._lock:
+            if number != self._newest:
+                return False
+            if done:
                 self.remove_class("memlib-busy")
-                self.status.value = f"drawn in {time.perf_counter() - start:.1f} s"
+            self.status.value = status
+            return True
 
     def _stages(self, number: int, choices: dict[str, Any]) -> Iterator[View]:
         """Those of the choices, until there are newer ones."""
@@ -237,8 +262,6 @@ class Page(widgets.Box):
         """The error's text in place of the results."""
         what = "This cannot be built." if isinstance(error, ValueError) else f"This failed: {type(error).__name__}."
         self.error.value = f'<div class="memlib-error"><b>{what}</b><br>{html.escape(str(error))}</div>'
-        self.status.value = "nothing drawn"
-        self.remove_class("memlib-busy")
         self._show_results(False)
 
     def _show_results(self, visible: bool) -> None:

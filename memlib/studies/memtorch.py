@@ -271,7 +271,7 @@ def case_claims(chips: Chips, points: dict[str, Point], gentle: float, harsh: fl
     found, false = ({name: _rates(chips, p)[measure] for name, p in points.items()} for measure in (
         "sensitivity", "false positive rate"
     ))  # fmt: skip
-    what = "the detector of seizures, programming error"
+    what = "the detector of made-up seizures, programming error"
     return [
         within(
             f"{what} {gentle:g}: sensitivity changes by less than 2 points",
