@@ -83,7 +83,7 @@ def plot(frame: pd.DataFrame, table: pd.DataFrame) -> Figure:
         left.errorbar(line["planes"], mean, (mean - low, high - mean), label=_named(r_on), **look)
     left.axhline(100 * CHANCE, color="0.6", linewidth=0.7, linestyle=":")
     left.set(ylabel="accuracy (%)", ylim=(0, 102), title="a pillar's cells share its transistor")
-    left.legend(frameon=False, title="LRS", loc="center left", bbox_to_anchor=(0, 0.45))
+    left.legend(frameon=False, title="LRS", loc="center right", bbox_to_anchor=(1, 0.4))
     for color, law, marker in zip(severity_colors(len(LAWS) + 1), LAWS, "osD", strict=False):
         leakage = table[f"leakage, {law}"]
         right.plot(table["planes"], leakage, color=color, marker=marker, markersize=4, linewidth=1, label=law)
