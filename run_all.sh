@@ -16,7 +16,8 @@ Options of reproduce:
   --jobs N               worker processes
   --scheduler ADDRESS    a running Dask cluster, such as tcp://10.0.0.1:8786, instead of local processes
   --fresh                run notebooks again that are up to date
-  (all of them: ./run_all.sh reproduce --help)
+  -p NAME=VALUE          change a parameter of the notebooks run; needs -p preset=NAME, a folder of its own
+  --keep-outputs         smoke only: keep the outputs in notebooks/ too
 
 The active virtual or conda environment (other than conda's base) is used, else .venv in this folder, which is made if
 missing (Python 3.11 or newer). It gets the packages of requirements.lock, once, and again when that file changes.
@@ -117,6 +118,7 @@ case ${1:-} in
     "" | -*) ;;
     *) die 2 "unknown command '$1'; allowed: reproduce (the default), test, lab; ./run_all.sh --help explains them" ;;
 esac
+if [[ $command == reproduce && " $* " == *\ @(-h|--help)\ * ]]; then usage && exit; fi
 if [[ $command == test && $# -gt 0 ]]; then die 2 "test takes no options, found: $*"; fi
 
 # glibc otherwise gives freed memory back to the system after every layer; runs then take 1.1 to 1.3 times as long
