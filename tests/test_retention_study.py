@@ -122,6 +122,16 @@ def test_writing_energy():
     assert len(retention_energy.claims(arrays)) == 3
 
 
+def test_sweeps_are_the_notebooks():
+    """All that the notebook evaluates, for a cluster to do before."""
+    array, over_time, layers, claims = study.sweeps(**PARAMETERS)
+    assert len(array[0]) == 2 * 2  # planes, and one LRS beside none
+    assert len(over_time[0]) == 2 * 2 * 3 * 4
+    assert len(layers[0]) == 3
+    assert all(point["images"] == PARAMETERS["claim_images"] for point in claims[0])
+    assert claims[1](claims[0][0]) == range(PARAMETERS["claim_seeds"])
+
+
 def test_figures():
     """A row per kind of weight, a column per temperature; accuracy and leakage over planes."""
     labelled = study.points(NETWORKS, 100, TEMPERATURES, TIMES)

@@ -22,6 +22,7 @@ from memlib.claims import Claim, above
 from memlib.points import Point
 from memlib.recombination import BOLTZMANN
 from memlib.statistics import Interval, crossed_interval
+from memlib.studies import retention_array
 from memlib.studies.effects import (
     CHANCE,
     Chips,
@@ -196,6 +197,39 @@ def claim_points(
     gain = gain_of(networks["binary"], images, temperature, gain_times)
     compared = comparisons(networks, images, temperature, times)
     return [*gain.without, *gain.layered, *(point for comparison in compared for point in comparison.points)]
+
+
+def sweeps(
+    binary_checkpoints: Sequence[str],
+    multilevel_checkpoints: Sequence[str],
+    temperatures: Sequence[float],
+    times: Sequence[float],
+    images: int,
+    device_seeds: int,
+    planes: Sequence[int],
+    r_on: Sequence[float],
+    array_images: int,
+    array_seeds: int,
+    layer_energies: Sequence[float],
+    layer_times: Sequence[float],
+    claim_temperature: float,
+    claim_times: Sequence[float],
+    gain_times: Sequence[float],
+    claim_images: int,
+    claim_seeds: int,
+    **_of_cells: int,
+) -> list[tuple[list[Point], Any]]:
+    """Points and seeds of the three figures, and of the claims, from the notebook's parameters."""
+    networks = networks_of(binary_checkpoints, multilevel_checkpoints)
+    stacked = retention_array.points(networks["binary"], array_images, planes, r_on)
+    over_time = points(networks, images, temperatures, times)
+    layers = layer_points(networks, images, claim_temperature, layer_times, layer_energies)
+    return [
+        ([point for _, point in stacked], seeds_of(array_seeds)),
+        ([point for _, point in over_time], seeds_of(device_seeds)),
+        ([point for _, point in layers], seeds_of(device_seeds)),
+        (claim_points(networks, claim_images, claim_temperature, gain_times, claim_times), seeds_of(claim_seeds)),
+    ]
 
 
 # Figures
