@@ -86,7 +86,7 @@ class Outcome:
 
 
 class Store:
-    """Results by key. Opens `path`; a file that is not there is an empty store, made by the first writer.
+    """Results by key. Opens `path`; a file that is not there, or has no tables, is an empty store; a writer makes it.
 
     A store of an older version is brought up to date, in one transaction.
 
@@ -101,7 +101,10 @@ class Store:
         with self._errors("cannot be used as a store"):
             if self.path.exists():
                 self._connect("rw")
-                older = 0 < self._version() < SCHEMA_VERSION
+                version = self._version()
+                older = 0 < version < SCHEMA_VERSION
+                if not version:  # no tables yet: its first writer may just be making them
+                    self.close()
         if older:
             with self._errors("of an older version, and cannot be upgraded", "make it writable"), self._lock():
                 self._upgrade()

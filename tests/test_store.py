@@ -67,6 +67,19 @@ def test_a_missing_file_is_an_empty_store_and_is_not_made_by_reading(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_store_that_is_just_being_made_is_an_empty_one(tmp_path):
+    """The first writer made the file, and has not committed its tables: a reader sees no points, and no damage."""
+    path = tmp_path / "s.sqlite"
+    path.touch()
+    with Store(path) as store:
+        assert store.get(["k"]) == ({}, {})
+        assert store.table().empty
+        assert store.status() == {"finished": 0, "failed": 0, "state": "none"}
+        with store.writing():
+            store.put([outcome("k")])
+        assert store.status()["finished"] == 1
+
+
 @pytest.mark.parametrize("content", ["text", "other", "newer", "truncated", "truncated at a page"])
 def test_foreign_and_damaged_files_are_refused_and_left_alone(tmp_path, content):
     """Not ours, newer, or damaged: a clear error, and not a byte changes."""
