@@ -42,13 +42,18 @@ class Stage:
         self.axes = {"a": list(range(points)), "sleep": [sleep]}
         (self.folder / "kills.toml").write_text(SWEEP.format(a=self.axes["a"], sleep=sleep))
 
-    def start(self, *options):
-        """The driver in a process of its own."""
+    @contextlib.contextmanager
+    def driver(self, *options):
+        """The driver in a process of its own, which does not outlive the test."""
         environment = {"PYTHONPATH": str(Path(__file__).parent), "MEMLIB_JOBS": "2"}
-        return subprocess.Popen(
+        with subprocess.Popen(
             [*MEMLIB, "run", "kills.toml", *options], cwd=self.folder, env=inherited(environment),
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+        ) as driver:  # fmt: skip
+            try:
+                yield driver
+            finally:
+                driver.kill()  # nothing if it has ended
 
     def finished(self):
         """How many points the store holds."""
@@ -88,30 +93,26 @@ def kill_driver(folder, times, rng):
     """Kill the driver `times` times after a few points; then let it finish."""
     stage = Stage(folder, points=10 * times)
     for _ in range(times):
-        driver = stage.start()
-        stage.wait_for(rng.randrange(12), driver)
-        time.sleep(0.1 * rng.random())
-        driver.kill()
-        driver.communicate()
-    driver = stage.start()
-    assert driver.wait(300) == 0, driver.stderr.read()
-    driver.stderr.close()
+        with stage.driver() as driver:
+            stage.wait_for(rng.randrange(12), driver)
+            time.sleep(0.1 * rng.random())
+    with stage.driver() as driver:
+        assert driver.wait(300) == 0, driver.stderr.read()
     stage.check()
 
 
 def kill_workers(folder, times, rng):
     """Kill one worker after the other while the driver runs."""
     stage = Stage(folder, points=40 + 30 * times)
-    driver = stage.start()
-    stage.wait_for(1, driver)
-    for _ in range(times):
-        stage.wait_for(rng.randrange(1, 12), driver)
-        time.sleep(0.1 * rng.random())
-        workers = [p for p in psutil.Process(driver.pid).children(recursive=True) if "spawn_main" in str(p.cmdline())]
-        assert driver.poll() is None, "the sweep was over before all kills"
-        rng.choice(workers).kill()
-    assert driver.wait(600) == 0, driver.stderr.read()
-    driver.stderr.close()
+    with stage.driver() as driver:
+        stage.wait_for(1, driver)
+        for _ in range(times):
+            stage.wait_for(rng.randrange(1, 12), driver)
+            time.sleep(0.1 * rng.random())
+            family = psutil.Process(driver.pid).children(recursive=True)
+            assert driver.poll() is None, "the sweep was over before all kills"
+            rng.choice([p for p in family if "spawn_main" in str(p.cmdline())]).kill()
+        assert driver.wait(600) == 0, driver.stderr.read()
     stage.check()
 
 
@@ -145,11 +146,9 @@ def kill_scheduler(folder, times, rng):
     """Kill the scheduler `times` times; each time the driver ends with an error, and a new cluster goes on."""
     stage = Stage(folder, points=10 * times)
     for kills in itertools.count():
-        with cluster(folder) as (scheduler, address):
-            driver = stage.start("--scheduler", address)
+        with cluster(folder) as (scheduler, address), stage.driver("--scheduler", address) as driver:
             if kills == times:
                 assert driver.wait(300) == 0, driver.stderr.read()
-                driver.stderr.close()
                 break
             stage.wait_for(rng.randrange(12), driver)
             time.sleep(0.1 * rng.random())
