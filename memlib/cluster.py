@@ -311,7 +311,7 @@ class _Run:
                 f"a worker cannot evaluate points: {future.exception()}; it needs the driver's packages, and the "
                 "module of the evaluated function (installed, or on the PYTHONPATH that the worker was started with)"
             )
-        if future.status != "finished":
+        if future.status not in ("finished", "lost"):  # Dask calls one lost whose worker finished it, and died then
             raise self._lost()
         self.waiting.put_back(left)
         return []

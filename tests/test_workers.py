@@ -32,6 +32,30 @@ def test_a_deadly_point_fails_and_its_neighbours_do_not(tmp_path):
     assert table["error"].notna().tolist() == [False] * 4 + [True] * 4 + [False] * 4
 
 
+def test_workers_that_die_after_a_chunk_ended_take_nothing_with_it(tmp_path, monkeypatch):
+    """All workers die between the end of a chunk and the driver's look at it; Dask calls its future lost."""
+    seen, arrived = [], cluster._Run._arrived
+
+    def after_their_death(run):
+        messages = arrived(run)
+        ended = [message for message in messages if not isinstance(message, dict)]
+        if ended and not seen:
+            for process in psutil.Process().children(recursive=True):
+                if "spawn_main" in str(process.cmdline()):
+                    process.kill()
+            deadline = time.monotonic() + 60
+            while ended[0].status == "finished" and time.monotonic() < deadline:
+                time.sleep(0.01)
+            seen.append(ended[0].status)
+        return messages
+
+    monkeypatch.setattr(cluster._Run, "_arrived", after_their_death)
+    table = sweep(axes(tmp_path), record, tmp_path / "s.sqlite", seeds=range(2), jobs=2)
+    assert seen == ["lost"]
+    assert table["sum"].tolist() == (table["a"] + table["b"] + table["seed"]).tolist()
+    assert len(table) == 12
+
+
 def test_the_local_cluster_listens_to_this_machine_alone():
     """No port of the driver or of its workers can be reached from elsewhere."""
     cluster._local_client(2, "sweep_functions.record")
