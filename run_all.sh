@@ -7,6 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 usage() {
     cat <<'TEXT'
 Usage: ./run_all.sh [reproduce] [options]   make every figure and check every claim (the default)
+       ./run_all.sh redraw [options]        draw the figures again from their committed tables, without any data set
        ./run_all.sh test                    check the code's style, run the tests, and check the notebooks' output
        ./run_all.sh lab [options]           open JupyterLab in notebooks/; options go to JupyterLab
 
@@ -18,6 +19,10 @@ Options of reproduce:
   --fresh                run notebooks again that are up to date
   -p NAME=VALUE          change a parameter of the notebooks run; needs -p preset=NAME, a folder of its own
   --keep-outputs         smoke only: keep the outputs in notebooks/ too
+
+Options of redraw:
+  --preset paper|smoke   folder in figures/ (default: paper)
+  --only 05              only figures whose name starts so
 
 The active virtual or conda environment (other than conda's base) is used, else .venv in this folder, which is made if
 missing (Python 3.11 or newer). It gets the packages of requirements.lock, once, and again when that file changes.
@@ -114,11 +119,11 @@ run_tests() {
 command=reproduce
 case ${1:-} in
     -h | --help | help) usage && exit ;;
-    reproduce | test | lab) command=$1 && shift ;;
+    reproduce | redraw | test | lab) command=$1 && shift ;;
     "" | -*) ;;
-    *) die 2 "unknown command '$1'; allowed: reproduce (the default), test, lab; ./run_all.sh --help explains them" ;;
+    *) die 2 "unknown command '$1'; allowed: reproduce (the default), redraw, test, lab; ./run_all.sh --help explains them" ;;
 esac
-if [[ $command == reproduce && " $* " == *\ @(-h|--help)\ * ]]; then usage && exit; fi
+if [[ $command == re* && " $* " == *\ @(-h|--help)\ * ]]; then usage && exit; fi
 if [[ $command == test && $# -gt 0 ]]; then die 2 "test takes no options, found: $*"; fi
 
 # glibc otherwise gives freed memory back to the system after every layer; runs then take 1.1 to 1.3 times as long
@@ -131,6 +136,7 @@ choose_python
 set_up
 case $command in
     reproduce) exec "$python" -m memlib.runner "$@" ;;
+    redraw) exec "$python" -m memlib.redraw "$@" ;;
     test) run_tests ;;
     lab)
         [[ -d notebooks ]] || die 1 "there is no folder notebooks/ here"

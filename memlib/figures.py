@@ -2,6 +2,9 @@
 
 import json
 import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -27,32 +30,55 @@ def severity_colors(n: int) -> list[Any]:
     return sns.color_palette("viridis", n)
 
 
-def save(
-    figure: Figure, frame: pd.DataFrame, name: str, preset: str, parameters: dict[str, Any], claims: list[Claim] = ()
-) -> None:
-    """Write `figures/<preset>/<name>` as png and pdf, the tidy data as csv, and provenance with claims as json.
+@dataclass(frozen=True)
+class Drawing:
+    """How a figure is drawn from what is kept of it; every study lists its figures so, in FIGURES."""
+
+    plot: Callable[..., Figure]  #: takes the tables, then the parameters by name
+    tables: tuple[str, ...]  #: names of csv files, such as "07_capacity_tolerance"
+    parameters: tuple[str, ...] = ()  #: names of parameters in the figure's json file
+
+
+def save(figure: Figure, name: str, preset: str, parameters: dict[str, Any], claims: Sequence[Claim] = ()) -> None:
+    """Write `figures/<preset>/<name>` as png and pdf, and provenance with claims as json.
 
     The bytes depend on the results, the versions and the study's sources alone: no time and no commit.
     """
-    folder = project_root() / "figures" / preset
-    folder.mkdir(parents=True, exist_ok=True)
-    figure.savefig(folder / f"{name}.png", metadata={"Software": None})
-    figure.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None})
-    save_table(frame, name, preset)
+    save_picture(figure, name, preset)
     content = {
         "name": name,
         "preset": preset,
         "claims": [claim.as_dict() for claim in claims],
         **provenance(parameters, study_of(name)),
     }
-    write_whole(folder / f"{name}.json", json.dumps(content, indent=1, sort_keys=True) + "\n")
+    write_whole(_folder(preset) / f"{name}.json", json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 
-def save_table(frame: pd.DataFrame, name: str, preset: str) -> None:
-    """Write `figures/<preset>/<name>.csv` with 6 significant digits."""
+def save_picture(figure: Figure, name: str, preset: str) -> None:
+    """Write `figures/<preset>/<name>` as png and pdf."""
+    figure.savefig(_folder(preset) / f"{name}.png", metadata={"Software": None})
+    figure.savefig(_folder(preset) / f"{name}.pdf", metadata={"CreationDate": None})
+
+
+def save_table(frame: pd.DataFrame, name: str, preset: str) -> pd.DataFrame:
+    """Write `figures/<preset>/<name>.csv` with 6 significant digits.
+
+    Returns:
+        What the file holds: a figure drawn from it can be drawn again from the file, to the same bytes.
+    """
+    frame.to_csv(_folder(preset) / f"{name}.csv", index=False, float_format="%.6g")
+    return read_table(name, preset)
+
+
+def read_table(name: str, preset: str) -> pd.DataFrame:
+    """What `save_table` wrote; only an empty field is a missing value, no text such as "None"."""
+    return pd.read_csv(_folder(preset) / f"{name}.csv", keep_default_na=False, na_values=[""])
+
+
+def _folder(preset: str) -> Path:
     folder = project_root() / "figures" / preset
     folder.mkdir(parents=True, exist_ok=True)
-    frame.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
+    return folder
 
 
 def study_of(name: str) -> str | None:

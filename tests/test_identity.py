@@ -1,7 +1,6 @@
 import json
 import shutil
 
-import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
@@ -69,7 +68,7 @@ def test_every_figure_belongs_to_a_study():
 
 def test_a_figure_carries_the_hash_of_its_study(tmp_path, monkeypatch):
     monkeypatch.setenv("MEMLIB_ROOT", str(tmp_path))
-    save(Figure(), pd.DataFrame({"a": [1]}), "05_tile_size_footprint", "test", {})
+    save(Figure(), "05_tile_size_footprint", "test", {})
     written = json.loads((tmp_path / "figures" / "test" / "05_tile_size_footprint.json").read_text())
     assert written["sources"] == identity.source_hash(STUDY) != identity.source_hash()
 

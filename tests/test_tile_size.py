@@ -8,7 +8,7 @@ import pytest
 from made_up import made_up
 
 from memlib import data, identity, train
-from memlib.figures import save
+from memlib.figures import save, save_table
 from memlib.points import tasks
 from memlib.statistics import pack
 from memlib.studies import tile_size as study
@@ -102,11 +102,12 @@ def test_figure_and_files(tmp_path, monkeypatch):
     frame = study.tidy(made_up(unique, study.seeds_of(2), lambda p: 0.7), SEVERITIES)
     contents = []
     for _ in range(2):
-        figure = study.plot(frame)
+        figure = study.plot(frame, "made up")
         assert len(figure.axes) == 4 * 4
         assert figure.axes[0].get_ylabel() == "accuracy (%)"
         assert all(len(axis.containers) == 2 for axis in figure.axes)
-        save(figure, frame, "figure", "test", study.inputs(CHECKPOINTS))
+        save_table(frame, "figure", "test")
+        save(figure, "figure", "test", study.inputs(CHECKPOINTS))
         mpl.pyplot.close(figure)
         contents.append({path.name: path.read_bytes() for path in (tmp_path / "figures/test").iterdir()})
     assert contents[0] == contents[1]

@@ -12,13 +12,13 @@ from matplotlib.figure import Figure
 from memlib import train
 from memlib.claims import Claim, above, within
 from memlib.device import Device
-from memlib.figures import severity_colors
+from memlib.figures import Drawing, severity_colors
 from memlib.footprint import footprint
 from memlib.hardware import Hardware
 from memlib.points import Point
 from memlib.statistics import Interval, crossed_interval, difference_interval, tolerance, unpack
 from memlib.studies import trained
-from memlib.studies.trained import answers, label, origin, shared_fields, split
+from memlib.studies.trained import answers, label, shared_fields, split
 from memlib.tile import Tile
 from memlib.validate import whole
 
@@ -181,7 +181,7 @@ def _hits(group: pd.DataFrame) -> np.ndarray:
     return np.stack([unpack(text, images) for text, images in zip(group["correct"], group["images"], strict=True)])
 
 
-def plot(frame: pd.DataFrame, chance: float = 0.1) -> Figure:
+def plot(frame: pd.DataFrame, origin: str, chance: float = 0.1) -> Figure:
     """A row per non-ideality, a column per network and tile rows: accuracy over ADC bits, a line per severity."""
     checkpoints, tile_rows = frame["checkpoint"].unique(), sorted(frame["rows"].unique())
     columns = [(c, r) for c in checkpoints for r in tile_rows]
@@ -200,7 +200,7 @@ def plot(frame: pd.DataFrame, chance: float = 0.1) -> Figure:
         bottom.set_xticks(sorted(frame["adc_bits"].unique()))
     axes[0, 0].set_ylim(0, 102)
     chips, images = sorted(set(frame["n"])), frame["images"].max()
-    note = f"{origin(checkpoints)}: {images} test images; {chips[-1]} chips where anything is random"
+    note = f"{origin}: {images} test images; {chips[-1]} chips where anything is random"
     note += "; bars: 95 % intervals; dotted: chance"
     figure.text(0.01, 0.005, note, fontsize="small", color="0.3")
     figure.tight_layout(w_pad=0.4, h_pad=0.6, rect=(0, 0.015, 1, 1))
@@ -326,3 +326,6 @@ def _claim_hits(results: pd.DataFrame, checkpoint: str, name: str) -> np.ndarray
     full = (results["adc_range"] == "full") == name.startswith("full")
     chosen = _select(results[(results["checkpoint"] == checkpoint) & full], effect, severity)
     return _hits(chosen[(chosen["rows"] == rows) & (chosen["adc_bits"] == bits)]).astype(float)
+
+
+FIGURES = {"05_tile_size": Drawing(plot, ("05_tile_size",), ("origin",))}

@@ -1,0 +1,91 @@
+"""Draws figures again from their committed tables, without a data set, a network or a simulation.
+
+    python -m memlib.redraw --preset paper [--only 05]
+
+A figure's json file stays as it is: it tells what computed the tables.
+"""
+
+import argparse
+import importlib
+import json
+import sys
+from pathlib import Path
+
+from matplotlib import pyplot as plt
+
+from memlib.figures import Drawing, read_table, save_picture, set_style, study_of
+from memlib.paths import project_root
+from memlib.progress import progress
+
+
+def figures(preset: str, only: str = "") -> list[Path]:
+    """The json files of a preset's figures, or of those whose name starts with `only`.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    folder = project_root() / "figures" / preset
+    found = sorted(folder.glob("[0-9][0-9]_*.json"))
+    chosen = [path for path in found if path.stem.startswith(only)]
+    if not chosen:
+        there = ", ".join(path.stem for path in found) or "none"
+        raise ValueError(f"{folder}: has no figure whose name starts with {only!r}; there are: {there}")
+    return chosen
+
+
+def drawing(name: str) -> Drawing:
+    """How a figure is drawn.
+
+    Raises:
+        ValueError: if no study knows a figure of this name.
+    """
+    module = study_of(name)
+    known = importlib.import_module(module).FIGURES if module else {}
+    if name not in known:
+        raise ValueError(
+            f"figure={name!r}: unknown to {module or 'every study'}; it knows {', '.join(known) or 'none'}"
+        )
+    return known[name]
+
+
+def redraw(path: Path) -> None:
+    """Draw one figure again.
+
+    Args:
+        path: its json file; the tables lie beside it.
+
+    Raises:
+        ValueError: for a figure that no study knows, or a table or parameter that is missing.
+    """
+    content = json.loads(path.read_text())
+    how, preset = drawing(path.stem), path.parent.name
+    try:
+        tables = [read_table(name, preset) for name in how.tables]
+        parameters = {name: content["parameters"][name] for name in how.parameters}
+    except (OSError, KeyError) as error:
+        raise ValueError(f"{path}: {error} is missing; run its notebook again, or restore it") from error
+    figure = how.plot(*tables, **parameters)
+    save_picture(figure, path.stem, preset)
+    plt.close(figure)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="run_all.sh redraw", description="Draw figures again from their tables.")
+    parser.add_argument("--preset", default="paper", help="folder in figures/ (default: paper)")
+    parser.add_argument("--only", metavar="05", default="", help="only figures whose name starts so")
+    arguments = parser.parse_args(argv)
+    set_style()
+    try:
+        chosen = figures(arguments.preset, arguments.only)
+        for path in progress(chosen, unit="figures"):
+            redraw(path)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"drew {len(chosen)} figures in {chosen[0].parent}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

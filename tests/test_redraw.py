@@ -1,0 +1,63 @@
+"""Figures drawn again from their committed tables."""
+
+import json
+import shutil
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from memlib import redraw
+from memlib.figures import set_style
+from memlib.paths import project_root
+
+SMOKE = project_root() / "figures" / "smoke"
+NAMES = [path.stem for path in redraw.figures("smoke")]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A root whose figures/smoke has the committed tables, but no picture."""
+    monkeypatch.setenv("MEMLIB_ROOT", str(tmp_path))
+    target = tmp_path / "figures" / "smoke"
+    shutil.copytree(SMOKE, target, ignore=shutil.ignore_patterns("*.png", "*.pdf"))
+    with mpl.rc_context():
+        set_style()
+        yield target
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_figure_drawn_again_is_the_committed_one(name, folder, monkeypatch):
+    """All but pixels that another machine's processor rounds otherwise; without a data set."""
+    monkeypatch.setattr("memlib.data.load", None)
+    redraw.redraw(folder / f"{name}.json")
+    drawn, committed = (imread(place / f"{name}.png") for place in (folder, SMOKE))
+    assert drawn.shape == committed.shape
+    assert np.abs(drawn - committed).mean() < 1e-4
+
+
+def test_the_table_decides_what_is_drawn(folder):
+    """Another value in the table gives another picture."""
+    table = folder / "05_tile_size.csv"
+    lines = table.read_text().splitlines()
+    lines[1] = lines[1].replace(lines[1].split(",")[5], "0.999", 1)
+    table.write_text("\n".join(lines) + "\n")
+    redraw.redraw(folder / "05_tile_size.json")
+    assert np.abs(imread(folder / "05_tile_size.png") - imread(SMOKE / "05_tile_size.png")).max() > 0.1
+
+
+def test_what_is_missing_is_named(folder, capsys):
+    (folder / "05_tile_size.csv").unlink()
+    assert redraw.main(["--preset", "smoke", "--only", "05"]) == 1
+    assert "05_tile_size.csv" in capsys.readouterr().err
+    content = json.loads((folder / "06_power.json").read_text())
+    del content["parameters"]["origin"]
+    (folder / "06_power.json").write_text(json.dumps(content))
+    assert redraw.main(["--preset", "smoke", "--only", "06_power"]) == 1
+    assert "origin" in capsys.readouterr().err
+    assert redraw.main(["--preset", "smoke", "--only", "99"]) == 1
+    assert "'99'" in capsys.readouterr().err
+    (folder / "05_nothing.json").write_text("{}")
+    assert redraw.main(["--preset", "smoke", "--only", "05_nothing"]) == 1
+    assert "05_nothing" in capsys.readouterr().err
