@@ -162,11 +162,14 @@ def unpack_points(arguments: argparse.Namespace) -> int:
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
-    style = {"formatter_class": argparse.RawDescriptionHelpFormatter}
+    style: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter}
     parser = argparse.ArgumentParser(prog="python -m memlib", description=__doc__, epilog=EXAMPLES, **style)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, function: Callable[[argparse.Namespace], int], text: str, **more: Any):
+    def command(
+        name: str, function: Callable[[argparse.Namespace], int], text: str, **more: Any
+    ) -> argparse.ArgumentParser:
+        """Add a command."""
         sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", **style, **more)
         sub.set_defaults(function=function)
         return sub

@@ -25,7 +25,7 @@ HIDDEN = (8, 16, 32, 64)
 PIXELS, CLASSES = 64, 10
 MANIFEST = "native_digits.json"
 #: Adam on all training images at once; the weight decay keeps the weights, and so the range of the cells, even.
-RECIPE = {"steps": 600, "lr": 0.01, "weight_decay": 0.3, "seed": 0}
+RECIPE: dict[str, Any] = {"steps": 600, "lr": 0.01, "weight_decay": 0.3, "seed": 0}
 
 
 @lru_cache
