@@ -228,7 +228,7 @@ class AnalogModel:
         states = []
         for layer, (taken, state) in zip(self.layers, known, strict=True):
             v = torch.cat((v, torch.full((len(v), 1), layer.stage.v_bias, dtype=v.dtype)), 1)
-            states.append(layer(v, taken, state and state.outputs))
+            states.append(layer(v, taken, None if state is None else state.outputs))
             v = states[-1].outputs
         return states
 

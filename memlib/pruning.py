@@ -130,7 +130,7 @@ def make_permanent(model: nn.Module) -> None:
 
 def following_norms(model: nn.Module) -> dict[str, Normalisation]:
     """The batch norm that takes a layer's output, by the layer's name."""
-    modules: dict[Any, nn.Module] = dict(model.named_modules())
+    modules: dict[Any, Any] = dict(model.named_modules())
     calls = [node for node in fx.symbolic_trace(model).graph.nodes if node.op == "call_module"]
     norms = [(call.args[0], modules[call.target]) for call in calls if isinstance(modules[call.target], NORMALISATIONS)]
     return {source.target: norm for source, norm in norms if source.op == "call_module"}
