@@ -68,7 +68,7 @@ def test_runs_once_skips_and_runs_again_when_something_changed(project, capsys):
         (["-p", "scael=2.0", "-p", "preset=mine"], "unknown parameter 'scael'; did you mean scale? (allowed: preset, "),
         (["-p", "scale=fast", "-p", "preset=mine"], "scale='fast': must be of type float, such as 1.0"),
         (["-p", "sizes=[1, 'x']", "-p", "preset=mine"], "sizes='x': must be of type int, such as 1"),
-        (["-p", "scale=2.0"], "would overwrite the preset's figures"),
+        (["-p", "scale=2.0"], "would mix with the preset's own results"),
         (["--only", "99"], "'99': no notebook's name starts so; there are 07_example"),
         (["--jobs", "-1"], "jobs=-1: must be a whole number at least 0"),
     ],
