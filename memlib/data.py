@@ -107,16 +107,26 @@ def _images(pixels: Tensor, labels: Tensor, origin: str = "") -> Images:
 
 
 def _digits(split: str) -> Images:
-    """Handwritten 8x8 digits (UCI, in scikit-learn), resized to 3x32x32; 500 of the 1,797 are the test set."""
+    """The digits, resized to 3x32x32."""
+    small, labels = native_digits(split)
+    large = torch.nn.functional.interpolate(
+        small[:, None] * (255 / 16), size=(32, 32), mode="bilinear", align_corners=False
+    )
+    return _images(large.round().to(torch.uint8).repeat(1, 3, 1, 1), labels, "scikit-learn's digits")
+
+
+def native_digits(split: str) -> tuple[Tensor, Tensor]:
+    """Handwritten digits (UCI, in scikit-learn) as they are, of which 500 of the 1,797 are the test set.
+
+    Returns:
+        (n, 8, 8) float64, from 0 to 16; labels, (n,) int64.
+    """
     from sklearn.datasets import load_digits
 
     digits = load_digits()
     order = torch.randperm(len(digits.target), generator=torch.Generator().manual_seed(0))
     chosen = order[-DIGITS_TEST:] if split == "test" else order[:-DIGITS_TEST]
-    small = torch.from_numpy(digits.images)[chosen, None] * (255 / 16)
-    large = torch.nn.functional.interpolate(small, size=(32, 32), mode="bilinear", align_corners=False)
-    pixels = large.round().to(torch.uint8).repeat(1, 3, 1, 1)
-    return _images(pixels, torch.from_numpy(digits.target)[chosen].long(), "scikit-learn's digits")
+    return torch.from_numpy(digits.images)[chosen], torch.from_numpy(digits.target)[chosen].long()
 
 
 def _cifar10(split: str) -> Images:
@@ -165,7 +175,7 @@ def _official_files(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
                 with members.open(name) as file:
                     yield name, file
     else:
-        with tarfile.open(archive) as members:
+        with tarfile.open(archive, "r:gz") as members:
             for member in members:
                 if member.isreg() and OFFICIAL_FILE.fullmatch(member.name):
                     content = members.extractfile(member)

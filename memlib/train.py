@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -79,9 +80,13 @@ def manifest_entry(name: str, folder: Path = CHECKPOINTS) -> dict:
     return manifest[name]
 
 
-def read_manifest(folder: Path = CHECKPOINTS) -> dict[str, dict]:
-    """The entries of all checkpoints in `folder`, by name."""
-    path = folder / "manifest.json"
+def read_manifest(folder: Path = CHECKPOINTS, file: str = "manifest.json") -> dict[str, dict[str, Any]]:
+    """The entries of all checkpoints in `folder`, by name.
+
+    Raises:
+        CheckpointError: if the file is damaged.
+    """
+    path = folder / file
     try:
         return json.loads(path.read_text()) if path.exists() else {}
     except ValueError as error:

@@ -345,10 +345,7 @@ def write_verify(
     Raises:
         ValueError: if an argument is out of range, or the scheme's polarity does not fit the model.
     """
-    _check_model(model)
-    positive("tolerance", tolerance)
-    positive("v_read", v_read)
-    whole("max_pulses", max_pulses, 1)
+    _check_effort(model, tolerance, max_pulses, v_read)
     for name, value in (("read_noise", read_noise), ("cell_spread", cell_spread), ("cycle_spread", cycle_spread)):
         in_range(name, value, 0, math.inf, "a relative sigma")
     targets = _conductances("targets", targets)
@@ -369,6 +366,13 @@ def write_verify(
     found = _write(state, goal, accepted, max_pulses, flows, scheme.width, read, durations)
     states, pulses, energy, converged = (values.reshape(targets.shape) for values in found)
     return WriteResult(targets, model.conductance(states, v_read), pulses, energy, converged, g_on, g_off)
+
+
+def _check_effort(model: SwitchingModel, tolerance: float, max_pulses: int, v_read: float) -> None:
+    _check_model(model)
+    positive("tolerance", tolerance)
+    positive("v_read", v_read)
+    whole("max_pulses", max_pulses, 1)
 
 
 def _conductances(field: str, values: ArrayLike) -> np.ndarray:
