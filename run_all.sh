@@ -8,7 +8,7 @@ usage() {
     cat <<'TEXT'
 Usage: ./run_all.sh [reproduce] [options]   make every figure and check every claim (the default)
        ./run_all.sh redraw [options]        draw the figures again from their committed tables, without any data set
-       ./run_all.sh test                    check the code's style, run the tests, and check the notebooks' output
+       ./run_all.sh test                    check the code's style and types, run the tests, and check the notebooks' output
        ./run_all.sh lab [options]           open JupyterLab in notebooks/; options go to JupyterLab
 
 Options of reproduce:
@@ -108,6 +108,7 @@ pip_install() {
 run_tests() {
     "$python" -m ruff check .
     "$python" -m ruff format --check .
+    "$python" -m mypy
     "$python" -m pytest
     # the notebooks write to a folder of their own here, and their tables must agree with the committed ones
     rm -rf results/.check && mkdir -p results/.check

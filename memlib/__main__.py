@@ -1,7 +1,6 @@
 """The command line for batch users: list, run, status, export and pack sweeps without opening a notebook."""
 
 import argparse
-import re
 import sys
 import time
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from memlib.archive import pack, unpack
 from memlib.paths import project_root, write_whole
 from memlib.plans import file_plan, store_of, study_plan, sweep_names
 from memlib.presets import PRESETS
-from memlib.runner import RunError, assignment, checked_parameters, notebooks
+from memlib.runner import RunError, assignment, checked_parameters, notebooks, target_preset
 from memlib.statistics import seed_interval
 from memlib.store import Store
 from memlib.sweep import last_line
@@ -68,10 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
         path = notebooks(arguments.sweep)[0]
         preset = arguments.preset or "smoke"
         given = dict(arguments.parameter)
-        if not re.fullmatch(r"[\w-]+", str(given.get("preset", preset))):
-            raise RunError(f"-p preset={given['preset']!r}: must be a name of letters, digits, '_' and '-'")
-        if given and given.get("preset", preset) in PRESETS:
-            raise RunError("-p: would mix with the preset's points; add -p preset=NAME for a store of their own")
+        target_preset(preset, given)
         parameters = checked_parameters(path, PRESETS[preset][path.stem] | {"preset": preset} | given)
         plan = study_plan(path.stem, parameters.pop("preset"), parameters)
     table = plan.run(scheduler=arguments.scheduler, jobs=arguments.jobs, retry=arguments.retry)
@@ -162,11 +158,14 @@ def unpack_points(arguments: argparse.Namespace) -> int:
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
-    style = {"formatter_class": argparse.RawDescriptionHelpFormatter}
+    style: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter}
     parser = argparse.ArgumentParser(prog="python -m memlib", description=__doc__, epilog=EXAMPLES, **style)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, function: Callable[[argparse.Namespace], int], text: str, **more: Any):
+    def command(
+        name: str, function: Callable[[argparse.Namespace], int], text: str, **more: Any
+    ) -> argparse.ArgumentParser:
+        """Add a command."""
         sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", **style, **more)
         sub.set_defaults(function=function)
         return sub

@@ -61,7 +61,7 @@ def accuracy(
     if recalibration != "none" and not isinstance(calibration, Tensor):
         what = "a record" if isinstance(calibration, dict) else calibration
         fail("calibration", what, f"images, (n, *input shape), where recalibration={recalibration!r}")
-    recalibration_images = calibration
+    to_recalibrate_on = calibration if isinstance(calibration, Tensor) else None
     layers = per_layer(hardware, matrix_layers(model, digital))
     if calibration is not None and not isinstance(calibration, dict):
         calibration = record_inputs(model, calibration, digital, maps=needs_maps(layers))
@@ -70,6 +70,7 @@ def accuracy(
     seeds = list(seeds)
     for seed in progress(seeds, unit="chips") if len(seeds) > 1 else seeds:
         chip = map_network(model, hardware, calibration, seed, digital, ranges, tuple(images.shape[1:]))
-        recalibrate(chip, model, recalibration_images, recalibration)
+        if to_recalibrate_on is not None:
+            recalibrate(chip, model, to_recalibrate_on, recalibration)
         accuracies.append(correct(chip, images, labels).double().mean().item())
     return np.array(accuracies)

@@ -4,13 +4,15 @@ Static effects are programmed once into conductances and folded with the convert
 gives codes. In the dense layout without converters and read noise, all tiles fold into one ordinary layer.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from memlib.calibration import LayerInputs, input_top, input_volts, quantise_input, row_inputs
 from memlib.conduction import ProgrammedTiles
 from memlib.hardware import Hardware
-from memlib.layers import Geometry
+from memlib.layers import Geometry, MatrixLayer
 from memlib.load import Load
 from memlib.mapping import target_conductances, usable_states
 from memlib.placement import Size
@@ -33,9 +35,16 @@ class AnalogLayer(nn.Module):
         full_scale: the ADC's full scale, A, if already known (of a saved network).
     """
 
+    weight: Tensor  #: of all tiles, where they fold into one layer
+    scale: Tensor  #: output per code, which broadcasts against the output
+    bias: Tensor | None
+    #: (outputs, *window) digital factor of each column's sum, see `memlib.recalibrate`; None: 1
+    gain: Tensor | None
+    reads: Reads | SlicedReads | None  #: None where all tiles fold into `weight`
+
     def __init__(
         self,
-        module: nn.Module,
+        module: MatrixLayer,
         name: str,
         hardware: Hardware,
         seed: int,
@@ -52,36 +61,38 @@ class AnalogLayer(nn.Module):
             fail(field, weight.dtype, "float32 or float64, which can hold a converter's codes")
         self.placement = hardware.place(self.geometry, sizes)
         slices = program_slices(weight, self.placement, hardware, seed, name)
-        self.full_scale = None
+        self.full_scale: float | None = None
         if hardware.tile.adc_bits:
+            assert inputs is not None  # as ADCs are calibrated
             self.full_scale = full_scale or adc_range(weight, self.placement, hardware, inputs, name, slices)
         self.inputs = inputs and inputs.without_values()
         self._fold(slices, weight)
         self.register_buffer("bias", None if module.bias is None else module.bias.detach().clone())
-        #: (outputs, *window) digital factor of each column's sum, see `memlib.recalibrate`; None: 1
         self.register_buffer("gain", None)
 
     def _fold(self, slices: list[Programmer], weight: Tensor) -> None:
         """Turn conductances into reads, and the layer's output into `scale` times a sum of codes."""
         tile, limits = self.hardware.tile, None
+        amperes = tile.v_read * self.hardware.device.g_range
         if tile.adc_bits:
+            assert self.inputs is not None  # as ADCs are calibrated
+            assert self.full_scale is not None
             signed = tile.converter == "pair" or (self.inputs.signed and not tile.bit_serial)
             limits = code_limits(tile.adc_bits, signed, "adc_bits")
-        amperes = self.full_scale / limits[1] if tile.adc_bits else tile.v_read * self.hardware.device.g_range
+            amperes = self.full_scale / limits[1]
         gain, top = input_volts(tile, self.inputs) / amperes, input_top(tile, self.inputs)
         readouts = [Readout(self.hardware, chip.name, limits, gain, top) for chip in slices]
         scale = self._output_scale(weight, amperes)
         self.register_buffer("scale", scale.view(-1, *[1] * self.geometry.dims).to(weight))
         self.load, self.reads = Load(self.placement, self.hardware), None
         if not self.placement.by_convolution:
-            blocks = (self.load.watch(chip.blocks(), weight) for chip in slices)
-            parts = zip(readouts, blocks, strict=True)
-            self.reads = self._summed([BlockReads(self.placement, *part, weight) for part in parts])
+            blocks = zip(readouts, (self.load.watch(chip.blocks(), weight) for chip in slices), strict=True)
+            self.reads = self._summed([BlockReads(self.placement, *part, weight) for part in blocks])
             return
-        parts = [(r, list(self.load.watch(chip.row_cuts(), weight))) for r, chip in zip(readouts, slices, strict=True)]
-        folded = self._folded_weight(parts)
+        cuts = [(r, list(self.load.watch(chip.row_cuts(), weight))) for r, chip in zip(readouts, slices, strict=True)]
+        folded = self._folded_weight(cuts)
         if folded is None:
-            self.reads = self._summed([ConvolutionReads(self.placement, *part, weight) for part in parts])
+            self.reads = self._summed([ConvolutionReads(self.placement, *part, weight) for part in cuts])
         else:
             self.register_buffer("weight", as_kernel(folded * scale.view(-1, *[1] * (weight.dim() - 1)), weight))
 
@@ -91,12 +102,18 @@ class AnalogLayer(nn.Module):
         _, weight_per_siemens = target_conductances(weight.cpu().double(), h.device, h.mapping)
         x_max = self.inputs.x_max if self.inputs else 1.0
         if h.tile.bit_serial:
+            assert h.tile.dac_bits is not None  # as Tile checks
+            assert self.inputs is not None  # as DACs have a range
             x_max /= code_limits(h.tile.dac_bits, self.inputs.signed, "dac_bits")[1]
         return weight_per_siemens * amperes * x_max / h.device.full_response(h.tile.v_read)
 
-    def _summed(self, slices: list[Reads]) -> nn.Module:
-        base = usable_states(self.hardware.device.states, self.hardware.mapping.scheme)
-        return slices[0] if len(slices) == 1 else SlicedReads(slices, base)
+    @property
+    def _base(self) -> int:
+        """Of the digits that slices hold; devices without states have no slices."""
+        return usable_states(self.hardware.device.states, self.hardware.mapping.scheme) or 1
+
+    def _summed(self, slices: Sequence[Reads]) -> Reads | SlicedReads:
+        return slices[0] if len(slices) == 1 else SlicedReads(slices, self._base)
 
     def _folded_weight(self, slices: list[tuple[Readout, list[ProgrammedTiles]]]) -> Tensor | None:
         """All cuts as one weight of the layer's own shape, where nothing happens to the partial sums in between."""
@@ -106,13 +123,12 @@ class AnalogLayer(nn.Module):
         if h.tile.wired and geometry.groups > 1:
             return None  # behind wires, what unused cells conduct depends on all others
         matrix = torch.zeros(geometry.outputs, window.inputs, dtype=torch.float64)
-        base = usable_states(h.device.states, h.mapping.scheme)
         for s, (readout, cuts) in enumerate(slices):
             for tiles in cuts:
                 cut = Cut.of(tiles, window)
                 signal = cut.matrix(readout.signal(tiles), readout.offset)
                 first = cut.first * window.places_count
-                matrix[cut.outputs, first : first + signal.shape[1]] += signal * base**s if s else signal
+                matrix[cut.outputs, first : first + signal.shape[1]] += signal * self._base**s if s else signal
         blocks = matrix.view(geometry.groups, geometry.outputs // geometry.groups, geometry.groups, -1)
         diagonal = blocks.diagonal(dim1=0, dim2=2)  # (columns, rows, groups)
         if geometry.groups > 1 and diagonal.count_nonzero() < matrix.count_nonzero():
@@ -129,7 +145,7 @@ class AnalogLayer(nn.Module):
             return self._folded_product(input, self.gain, self.bias)
         total = self.product(input)
         if self.gain is not None:
-            total = total.mul_(self._gains(tuple(total.shape[total.dim() - self.geometry.dims :])))
+            total = total.mul_(self._spread(self.gain, tuple(total.shape[total.dim() - self.geometry.dims :])))
         return total if self.bias is None else total.add_(self.bias.view(self.scale.shape))
 
     def product(self, input: Tensor) -> Tensor:
@@ -137,10 +153,11 @@ class AnalogLayer(nn.Module):
         if self.reads is None:
             return self._folded_product(input, None, None)
         self._check_size(input)
-        total = None
+        total: Tensor | None = None
         for factor, u in row_inputs(input, self.hardware.tile, self.inputs):
             codes = self.reads(self._driven(u))
             total = codes if total is None else total.add_(codes, alpha=factor)
+        assert total is not None  # a pass has at least one read
         return total.mul_(self.scale)
 
     def _folded_product(self, input: Tensor, gain: Tensor | None, bias: Tensor | None) -> Tensor:
@@ -150,9 +167,8 @@ class AnalogLayer(nn.Module):
         u, padding = self.geometry.pad(self._driven(quantise_input(input, self.hardware.tile, self.inputs)))
         return self.geometry.product(u, weight, padding, self.geometry.groups, bias)
 
-    def _gains(self, size: Size) -> Tensor:
+    def _spread(self, gains: Tensor, size: Size) -> Tensor:
         """Every output's factor, for an output map of this size: windows stand side by side, surplus outputs drop."""
-        gains = self.gain
         for d, (n, h) in enumerate(zip(size, self.placement.window.shape, strict=True), start=1):
             if h > 1:
                 gains = gains.index_select(d, torch.arange(n, device=gains.device) % h)

@@ -206,10 +206,11 @@ def _layers(model: nn.Sequential) -> list[tuple[str, nn.Linear]]:
     kinds = [type(part) for _, part in parts]
     if not kinds or kinds != [nn.ReLU if k % 2 else nn.Linear for k in range(len(kinds))] or kinds[-1] is nn.ReLU:
         fail("model", model, "an nn.Sequential of Linear layers with a ReLU between two of them")
-    for name, part in parts[::2]:
-        if part.bias is None:
+    layers = [(name, part) for name, part in parts if isinstance(part, nn.Linear)]
+    for name, layer in layers:
+        if layer.bias is None:
             fail(f"bias of layer {name!r}", None, "there (zeros will do): each layer has a row for it")
-    return parts[::2]
+    return layers
 
 
 def _targets(layer: nn.Linear, top: float, circuit: Circuit) -> tuple[Tensor, float]:

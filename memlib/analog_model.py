@@ -188,7 +188,8 @@ class AnalogModel:
             fail(
                 "v0", chip.circuit.device.v0, "None: the behavioural model has linear cells only; ngspice takes others"
             )
-        self.chip, self.layers = chip, []
+        self.chip = chip
+        self.layers: list[Layer] = []
         m = chip.stages[-1].outputs
         load, bias = torch.zeros(m, m, dtype=torch.float64), torch.zeros(m, dtype=torch.float64)
         for stage in reversed(chip.stages):
@@ -227,7 +228,7 @@ class AnalogModel:
         states = []
         for layer, (taken, state) in zip(self.layers, known, strict=True):
             v = torch.cat((v, torch.full((len(v), 1), layer.stage.v_bias, dtype=v.dtype)), 1)
-            states.append(layer(v, taken, state and state.outputs))
+            states.append(layer(v, taken, None if state is None else state.outputs))
             v = states[-1].outputs
         return states
 
@@ -262,7 +263,6 @@ def supplied(current: Tensor, low: float, high: float) -> Tensor:
 def quiescent_power(chip: AnalogChip) -> float:
     """Power, W, of all op-amps without load."""
     amplifier = chip.circuit.amplifier
-    spans = sum(
-        stage.outputs * (5 if stage.relu else 6) for stage in chip.stages
-    )  # rails: of three stages, 2 + 2 + 1 or 2
+    # between the supplies of an output's three op-amps lie 2 + 2 + 2 rails, or 2 + 2 + 1 where the last is a ReLU
+    spans = sum(stage.outputs * (5 if stage.relu else 6) for stage in chip.stages)
     return amplifier.quiescent * amplifier.rail * spans

@@ -108,6 +108,7 @@ def crossbar(array: Array, name: str, rows: Sequence[str], columns: Sequence[str
     lines, count = [], len(rows)
 
     def segment(kind: str, at: str, node: str, ohm: float) -> str:
+        """The node behind a resistance."""
         if not ohm:
             return node
         lines.append(f"r_{kind}{name}_{at} {node} {kind}{name}_{at} {ohm:.17g}")
@@ -203,7 +204,9 @@ def _currents(chip: AnalogChip) -> list[str]:
 def _power(chip: AnalogChip, volts: Tensor, values: dict[str, Tensor]) -> dict[str, Tensor]:
     """See `OperatingPoints.power`; a source's current flows into its positive end."""
     rail = chip.circuit.amplifier.rail
-    inputs = sum(-values[f"i(b_in{i})"] * volts[:, i] for i in range(volts.shape[1]))
+    inputs = torch.zeros(len(volts), dtype=torch.float64)
+    for i, v in enumerate(volts.T):
+        inputs = inputs - values[f"i(b_in{i})"] * v
     loads = torch.zeros_like(inputs)
     for k, stage in enumerate(chip.stages):
         inputs = inputs - values[f"i(v_bias{k})"] * stage.v_bias

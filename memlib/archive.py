@@ -8,6 +8,7 @@ import json
 import zlib
 from pathlib import Path
 
+from memlib.paths import replacing
 from memlib.points import Task, dumps
 from memlib.store import Outcome, Store
 from memlib.validate import whole
@@ -35,16 +36,18 @@ def pack(store: str | Path, archive: str | Path) -> int:
         raise ValueError(f"{target}: is there already, and no archive; give another name")
     with Store(store) as kept:
         outcomes = kept.outcomes()
-    lines = [
-        dumps({"evaluate": t.evaluate, "point": t.point, "seed": t.seed, "result": json.loads(outcome.result)})
-        for outcome in outcomes
-        for t in [outcome.task]
-    ]
+    text = "".join(f"{_line(outcome)}\n" for outcome in outcomes)
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".part")
-    part.write_bytes(gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0))
-    part.replace(target)
-    return len(lines)
+    with replacing(target) as part:
+        part.write_bytes(gzip.compress(text.encode(), mtime=0))
+    return len(outcomes)
+
+
+def _line(outcome: Outcome) -> str:
+    assert outcome.result is not None  # of a finished point
+    task = outcome.task
+    values = (task.evaluate, task.point, task.seed, json.loads(outcome.result))
+    return dumps(dict(zip(FIELDS, values, strict=True)))
 
 
 def unpack(archive: str | Path, store: str | Path) -> int:

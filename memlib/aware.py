@@ -51,6 +51,7 @@ class Programmed(nn.Module):
         (targets,), per_siemens = target_conductances(weight.cpu().double(), self.device, Mapping())
 
         def draw(effect: str) -> Tensor:
+            """Go on with the source."""
             return (torch.rand if effect in UNIFORM_EFFECTS else torch.randn)(targets.shape, generator=self.source)
 
         positive, negative = self.device.program(targets, draw, self.device.states)[:, 0]

@@ -6,6 +6,8 @@ best scale of sign(W) for W (XNOR-Net, Rastegari et al., ECCV 2016, eq. 6); batc
 takes it up, so that cells only ever hold +1 and -1: two states. Activations stay real, as DACs give them.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
@@ -37,7 +39,8 @@ def settle(model: nn.Module) -> None:
 
     Each layer's weights are then exactly two numbers, in half precision too.
     """
-    for layer in [m for m in model.modules() if parametrize.is_parametrized(m, "weight")]:
+    parametrised: list[Any] = [m for m in model.modules() if parametrize.is_parametrized(m, "weight")]
+    for layer in parametrised:
         if any(isinstance(part, Binarised) for part in layer.parametrizations.weight):
             latent = layer.parametrizations.weight.original.detach()
             parametrize.remove_parametrizations(layer, "weight")

@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from memlib.layers import Geometry, float_copy, matrix_layers
+from memlib.layers import Geometry, MatrixLayer, fitting, float_copy, matrix_layers
 from memlib.streams import generator
 from memlib.tile import Tile, code_limits
+from memlib.validate import images_of
 
 #: Passes whose inputs a layer keeps, chosen at random over all images and positions; up to twice as many where a batch
 #: reads it several times, as one of a recurrent layer at every time step.
@@ -47,6 +48,7 @@ def quantise_input(x: Tensor, tile: Tile, inputs: LayerInputs | None) -> Tensor:
     """Inputs to DAC codes; unchanged without a DAC."""
     if tile.dac_bits is None:
         return x
+    assert inputs is not None  # DACs have a range
     low, high = code_limits(tile.dac_bits, inputs.signed, "dac_bits")
     return (x * (high / inputs.x_max)).round_().clamp_(low, high)
 
@@ -57,6 +59,7 @@ def row_inputs(x: Tensor, tile: Tile, inputs: LayerInputs | None) -> Iterator[tu
     if not tile.bit_serial:
         yield 1, codes
         return
+    assert inputs is not None  # DACs have a range
     for sign in (1, -1) if inputs.signed else (1,):
         rest = (codes * sign).clamp_(min=0)
         for bit in range(tile.planes(inputs.signed) // (1 + inputs.signed)):
@@ -75,6 +78,7 @@ def input_top(tile: Tile, inputs: LayerInputs | None) -> float:
         return 1.0
     if tile.dac_bits is None:
         return inputs.x_max if inputs else 1.0
+    assert inputs is not None  # DACs have a range
     return code_limits(tile.dac_bits, inputs.signed, "dac_bits")[1]
 
 
@@ -89,33 +93,27 @@ def record_inputs(model: nn.Module, images: Tensor, digital: Any = (), batch: in
     Raises:
         ValueError: if the images do not fit the model.
     """
-    if not isinstance(images, Tensor) or images.dim() < 2 or not len(images):
-        shape = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
-        raise ValueError(f"calibration={shape}: must be a tensor of at least one image, (n, *input shape)")
+    images_of("calibration", images)
     layers = matrix_layers(model, digital)
     clone = float_copy(model, layers)
     modules = dict(clone.named_modules())
     recorders = {name: _Recorder(name, module, len(images), maps) for name, module in layers.items()}
     for name, recorder in recorders.items():
         modules[name].register_forward_pre_hook(recorder, with_kwargs=True)
-    try:
+    with fitting(f"calibration: images of shape {tuple(images.shape)} do not fit the model"):
         for part in images.split(batch):
             clone(part)
-    except (RuntimeError, ValueError) as error:
-        message = str(error).splitlines()[0]
-        raise ValueError(
-            f"calibration: images of shape {tuple(images.shape)} do not fit the model ({message})"
-        ) from error
     return {name: recorder.result() for name, recorder in recorders.items() if recorder.kept}
 
 
 class _Recorder:
     """A forward hook that watches one layer's input."""
 
-    def __init__(self, name: str, module: nn.Module, images: int, keep_maps: bool) -> None:
+    def __init__(self, name: str, module: MatrixLayer, images: int, keep_maps: bool) -> None:
         self.name, self.geometry, self.images, self.keep_maps = name, Geometry.of(module), images, keep_maps
         self.generator, self.map_generator = generator("calibration", name), generator("calibration", name, "maps")
-        self.largest, self.signed, self.kept = 0.0, False, []
+        self.largest, self.signed = 0.0, False
+        self.kept: list[Tensor] = []
         self.share = 1.0  #: of the passes that would be kept, where these are too many
         self.maps: dict[tuple[int, ...], list[Tensor]] = {}
 
@@ -156,9 +154,9 @@ class _Recorder:
         order = torch.randperm(len(passes), generator=self.generator)
         if self.share < 1:
             order = order[:PASSES]
-        maps = {}
-        for size, kept in sorted(self.maps.items()):
+        maps = []
+        for _, kept in sorted(self.maps.items()):
             whole = torch.cat(kept)
-            maps[size] = whole[torch.randperm(len(whole), generator=self.map_generator).to(whole.device)]
-        kept = tuple(maps.values()) if self.keep_maps else ()
-        return LayerInputs(self.largest or 1.0, self.signed, passes[order.to(passes.device)], tuple(maps), kept)
+            maps.append(whole[torch.randperm(len(whole), generator=self.map_generator).to(whole.device)])
+        sizes, shuffled = tuple(sorted(self.maps)), passes[order.to(passes.device)]
+        return LayerInputs(self.largest or 1.0, self.signed, shuffled, sizes, tuple(maps) if self.keep_maps else ())

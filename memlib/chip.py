@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping as MappingType
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,17 @@ from memlib.calibration import LayerInputs, Record, record_inputs
 from memlib.device import Device
 from memlib.footprint import layer_footprint
 from memlib.hardware import Hardware, per_layer
-from memlib.layers import Geometry, call_sizes, float_copy, map_sizes, matrix_layers, put_in_place
+from memlib.layers import (
+    Geometry,
+    MatrixLayer,
+    call_sizes,
+    first_line,
+    float_copy,
+    is_matrix_layer,
+    map_sizes,
+    matrix_layers,
+    put_in_place,
+)
 from memlib.mapping import Mapping
 from memlib.memory import check_memory
 from memlib.parasitics import estimated_seconds
@@ -49,7 +59,7 @@ class AnalogNetwork(nn.Module):
     @property
     def layers(self) -> dict[str, AnalogLayer]:
         """The layers on tiles, by name."""
-        return {name: self.network.get_submodule(name) for name in self._names}
+        return {name: cast(AnalogLayer, self.network.get_submodule(name)) for name in self._names}
 
     def reset(self) -> None:
         """Rewind every layer's read noise, so that the next forward repeats the first."""
@@ -150,7 +160,7 @@ def map_network(
 
 
 def wire_seconds(
-    modules: dict[str, nn.Module], hardware: dict[str, Hardware], sizes: dict[str, tuple[Size, ...]]
+    modules: dict[str, MatrixLayer], hardware: dict[str, Hardware], sizes: dict[str, tuple[Size, ...]]
 ) -> tuple[int, float]:
     """How many tiles of a chip have wires, and about how long their exact solutions take, s."""
     tiles, seconds = 0, 0.0
@@ -170,7 +180,7 @@ def needs_maps(hardware: MappingType[str, Hardware]) -> bool:
 
 def _map_sizes(
     model: nn.Module,
-    modules: dict[str, nn.Module],
+    modules: dict[str, MatrixLayer],
     hardware: MappingType[str, Hardware],
     record: Record | None,
     input_shape: tuple[int, ...] | None,
@@ -317,19 +327,20 @@ def load_network(model: nn.Module, path: str | Path) -> AnalogNetwork:
     except FileNotFoundError:
         raise
     except (SafetensorError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-        message = str(error).splitlines()[0]
-        raise ValueError(
-            f"{path}: damaged, not saved by memlib, or of another network than `model` ({message})"
-        ) from error
+        why = "damaged, not saved by memlib, or of another network than `model`"
+        raise ValueError(f"{path}: {why} ({first_line(error)})") from error
     return analog
 
 
 def _saved_layer(network: nn.Module, name: str, entry: dict, seed: int) -> AnalogLayer:
     module = network.get_submodule(name)
-    if repr(Geometry.of(module)) != entry["geometry"]:
+    if not is_matrix_layer(module) or repr(Geometry.of(module)) != entry["geometry"]:
         raise RuntimeError(f"layer {name!r} differs")
     hardware = Hardware(Device(**entry["device"]), Tile(**entry["tile"]), Mapping(**entry["mapping"]))
-    inputs = entry["inputs"] and LayerInputs(*entry["inputs"], passes=torch.empty(0))
+    inputs = None
+    if entry["inputs"]:
+        x_max, signed = entry["inputs"]
+        inputs = LayerInputs(x_max, signed, passes=torch.empty(0))
     sizes = tuple(tuple(size) for size in entry["sizes"])
     layer = AnalogLayer(module, name, hardware, seed, inputs, sizes, entry["full_scale"])
     if entry.get("gain"):  # of a recalibrated chip; its value is read with all others

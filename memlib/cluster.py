@@ -17,7 +17,7 @@ import sys
 import time
 import uuid
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -40,6 +40,9 @@ NO_PAUSE = {f"distributed.worker.memory.{name}": False for name in ("target", "s
 #: A task fails when so many workers died that had nothing else to do.
 DEATHS = 3
 
+#: What becomes of tasks, some at a time; closing it stops what still runs.
+Outcomes = Generator[list[Outcome], None, None]
+
 
 class SweepError(RuntimeError):
     """Points failed, or the cluster did; the message says what to do. Everything finished is kept."""
@@ -58,7 +61,7 @@ def jobs_asked_for(jobs: int | None) -> int:
     return jobs or int(set_by_environment)
 
 
-def evaluate_tasks(tasks: Sequence[Task], scheduler: str | None = None, jobs: int = 0) -> Iterator[list[Outcome]]:
+def evaluate_tasks(tasks: Sequence[Task], scheduler: str | None = None, jobs: int = 0) -> Outcomes:
     """What becomes of tasks, as it becomes known, in any order. Connects before it returns.
 
     Args:
@@ -88,13 +91,13 @@ def _what_fits() -> int:
     return max(1, min(CPU_COUNT, int(MEMORY_LIMIT / WORKER_MEMORY)))
 
 
-def _in_process(tasks: Iterable[Task]) -> Iterator[list[Outcome]]:
+def _in_process(tasks: Iterable[Task]) -> Outcomes:
     with one_thread():
         for task in tasks:
             yield [evaluate_task(task)]
 
 
-def _on_cluster(tasks: Sequence[Task], scheduler: str) -> Iterator[list[Outcome]]:
+def _on_cluster(tasks: Sequence[Task], scheduler: str) -> Outcomes:
     from distributed import Client
 
     if not re.fullmatch(r"inproc://.+|\w+://\S+:\d+", scheduler):
@@ -105,7 +108,8 @@ def _on_cluster(tasks: Sequence[Task], scheduler: str) -> Iterator[list[Outcome]
     except (OSError, ValueError) as error:
         raise SweepError(f"scheduler={scheduler!r}: no Dask scheduler answers there ({error})") from error
 
-    def outcomes() -> Iterator[list[Outcome]]:
+    def outcomes() -> Outcomes:
+        """And leave the cluster then."""
         with client:
             yield from _Run(tasks, client).outcomes()
 
@@ -226,7 +230,8 @@ class _Run:
         self.deaths: Counter[str] = Counter()  # of workers, by the key of their suspect
         self._workers, self._counted = 0, -math.inf
 
-    def outcomes(self) -> Iterator[list[Outcome]]:
+    def outcomes(self) -> Outcomes:
+        """As they arrive; see `evaluate_tasks`."""
         self.client.subscribe_topic(self.run, lambda event: self.inbox.put(event[1]))
         try:
             while self.waiting.count or self.suspects or self.chunks:

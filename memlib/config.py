@@ -2,9 +2,9 @@
 
 import dataclasses
 import functools
-from typing import Any, Self, TypeVar, dataclass_transform
+from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
-T = TypeVar("T")
+T = TypeVar("T", bound="Config")
 
 
 @dataclass_transform(frozen_default=True)
@@ -14,7 +14,8 @@ def config(cls: type[T]) -> type[T]:
     create = cls.__init__
 
     @functools.wraps(create)
-    def checked(self, *args: Any, **kwargs: Any) -> None:
+    def checked(self: T, *args: Any, **kwargs: Any) -> None:
+        """Create it, if all fields are known."""
         allowed = [field.name for field in dataclasses.fields(cls)]
         for name in kwargs:
             if name not in allowed:
@@ -23,12 +24,14 @@ def config(cls: type[T]) -> type[T]:
                 )
         create(self, *args, **kwargs)
 
-    cls.__init__ = checked
+    cls.__init__ = checked  # type: ignore[assignment, method-assign]
     return cls
 
 
 class Config:
     """What every configuration can do."""
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
 
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed, checked like a new one."""

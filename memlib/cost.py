@@ -11,8 +11,9 @@ Not modelled: leakage, clocks, control, chip-to-chip links, and the capacitance 
 """
 
 import bisect
+import functools
 import math
-from collections.abc import Callable, Iterator, Mapping as MappingType
+from collections.abc import Iterator, Mapping as MappingType
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,7 +30,7 @@ from memlib.layers import Geometry, call_sizes, calls_of, map_sizes, matrix_laye
 from memlib.placement import Placement, Size
 from memlib.technology import Technology, technology_of
 from memlib.tile import Tile
-from memlib.validate import fail, one_of, whole
+from memlib.validate import fail, images_of, one_of, whole
 
 CONVERTERS = ("serial", "parallel")
 #: Every pass fetches the inputs of its rows from the buffer; or line buffers keep them, each fetched once an inference.
@@ -64,6 +65,7 @@ class Activity:
         results = layer_activity(placement, by_pair, calls, measured.signed)["conversions"]
         fetched = counts["passes"] * placement.matrix_rows * bits
         if fetch == "once":
+            assert hardware.tile.dac_bits is not None  # as `_table` checks
             fetched = g.inputs * sum(math.prod(size) for size in calls) * hardware.tile.dac_bits
         outputs = g.outputs * sum(math.prod(g.output_size(size) if g.dims else size) for size in calls)
         return cls(
@@ -125,24 +127,20 @@ def measure(analog: AnalogNetwork, images: Tensor) -> dict[str, Measured]:
     """
     if not isinstance(analog, AnalogNetwork):
         raise TypeError(f"analog={type(analog).__name__}: must be a chip, as map_network returns it")
-    if not isinstance(images, Tensor) or not len(images):
-        what = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
-        fail("images", what, "a tensor of at least one image, (n, *input shape)")
+    images_of("images", images)
     calls: dict[str, list[Size]] = {name: [] for name in analog.layers}
     power, hooks, size = dict.fromkeys(analog.layers, 0.0), [], len(images)
 
-    def watcher(name: str) -> Callable[..., None]:
-        def watch(layer: AnalogLayer, arguments: tuple, named: dict) -> None:
-            x = arguments[0] if arguments else named["input"]
-            calls[name].extend(calls_of(layer.geometry, x, size))
-            power[name] += _power(layer, x) / len(images)
-
-        return watch
+    def watch(layer: AnalogLayer, arguments: tuple, named: dict, name: str) -> None:
+        """Add a call of a layer with `size` images."""
+        x = arguments[0] if arguments else named["input"]
+        calls[name].extend(calls_of(layer.geometry, x, size))
+        power[name] += _power(layer, x) / len(images)
 
     batches = images.split(BATCH)
     try:
         for name, layer in analog.layers.items():
-            hooks.append(layer.register_forward_pre_hook(watcher(name), with_kwargs=True))
+            hooks.append(layer.register_forward_pre_hook(functools.partial(watch, name=name), with_kwargs=True))
         with analog.rewound():
             for batch in batches:
                 size = len(batch)
@@ -157,7 +155,8 @@ def measure(analog: AnalogNetwork, images: Tensor) -> dict[str, Measured]:
 
 
 def driven_bits(tile: Tile) -> int:
-    """Bits of a row's DAC: one where the bits of a code follow each other."""
+    """Bits of a row's DAC, which is there: one where the bits of a code follow each other."""
+    assert tile.dac_bits is not None
     return 1 if tile.bit_serial else tile.dac_bits
 
 
@@ -285,6 +284,7 @@ def _layer_rows(
 ) -> Iterator[dict[str, Any]]:
     """The rows of one layer: its array, and each kind of circuit."""
     tile = hardware.tile
+    assert tile.adc_bits is not None  # as `_table` checks
     passes = math.ceil(activity.passes / copies)
     t_read = tile.t_read or technology.t_read
     written, seconds = _writing(placement, hardware, technology)
@@ -374,6 +374,7 @@ def balanced_copies(table: pd.DataFrame, area: float | None = None, interval: fl
     layers = table.groupby("layer", sort=False)[["busy", "area"]].sum()
 
     def copies(goal: float) -> pd.Series:
+        """Of each layer, to be busy for so long, s."""
         return (layers["busy"] / goal * (1 - 1e-9)).apply(math.ceil).clip(lower=1)
 
     if (area is None) == (interval is None):

@@ -15,13 +15,16 @@ import dataclasses
 import hashlib
 import io
 import os
+import re
 import shutil
 import tarfile
+import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
@@ -39,6 +42,9 @@ SIZES = {"train": 50_000, "test": 10_000}
 DIGITS_TEST = 500
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
 OFFICIAL = ("cifar-10-batches-py", "cifar-10-batches-py.zip", "cifar-10-python.tar.gz")
+
+#: The only files that are taken out of an archive.
+OFFICIAL_FILE = re.compile(rf"{OFFICIAL[0]}/\w[\w.]*", re.ASCII)
 
 
 class DataError(RuntimeError):
@@ -101,16 +107,26 @@ def _images(pixels: Tensor, labels: Tensor, origin: str = "") -> Images:
 
 
 def _digits(split: str) -> Images:
-    """Handwritten 8x8 digits (UCI, in scikit-learn), resized to 3x32x32; 500 of the 1,797 are the test set."""
+    """The digits, resized to 3x32x32."""
+    small, labels = native_digits(split)
+    large = torch.nn.functional.interpolate(
+        small[:, None] * (255 / 16), size=(32, 32), mode="bilinear", align_corners=False
+    )
+    return _images(large.round().to(torch.uint8).repeat(1, 3, 1, 1), labels, "scikit-learn's digits")
+
+
+def native_digits(split: str) -> tuple[Tensor, Tensor]:
+    """Handwritten digits (UCI, in scikit-learn) as they are, of which 500 of the 1,797 are the test set.
+
+    Returns:
+        (n, 8, 8) float64, from 0 to 16; labels, (n,) int64.
+    """
     from sklearn.datasets import load_digits
 
     digits = load_digits()
     order = torch.randperm(len(digits.target), generator=torch.Generator().manual_seed(0))
     chosen = order[-DIGITS_TEST:] if split == "test" else order[:-DIGITS_TEST]
-    small = torch.from_numpy(digits.images)[chosen, None] * (255 / 16)
-    large = torch.nn.functional.interpolate(small, size=(32, 32), mode="bilinear", align_corners=False)
-    pixels = large.round().to(torch.uint8).repeat(1, 3, 1, 1)
-    return _images(pixels, torch.from_numpy(digits.target)[chosen].long(), "scikit-learn's digits")
+    return torch.from_numpy(digits.images)[chosen], torch.from_numpy(digits.target)[chosen].long()
 
 
 def _cifar10(split: str) -> Images:
@@ -138,13 +154,33 @@ def _unpacked(archive: Path) -> Path:
     """Where the official files lie, after unpacking them once; `_official` checks each of them."""
     target = _cache_folder() / f"official-{checksum(archive)[:16]}"
     if not target.exists():
-        part = target.with_suffix(f".{os.getpid()}.part")
-        try:
-            shutil.unpack_archive(archive, part, **({} if archive.suffix == ".zip" else {"filter": "data"}))
-        except (shutil.ReadError, zipfile.BadZipFile, tarfile.TarError, OSError, EOFError, zlib.error) as error:
-            raise DataError(f"{archive}: damaged archive ({error}); replace the file") from error
-        part.rename(target)
+        with tempfile.TemporaryDirectory(suffix=".part", dir=_cache_folder()) as folder:
+            part = Path(folder) / "official"
+            (part / OFFICIAL[0]).mkdir(parents=True)
+            try:
+                for name, file in _official_files(archive):
+                    with (part / name).open("wb") as copy:
+                        shutil.copyfileobj(file, copy)
+            except (zipfile.BadZipFile, tarfile.TarError, OSError, EOFError, zlib.error) as error:
+                raise DataError(f"{archive}: damaged archive ({error}); replace the file") from error
+            part.rename(target)
     return target
+
+
+def _official_files(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    """Names and contents of an archive's official files: plain ones, each where it belongs, and none else."""
+    if archive.suffix == ".zip":
+        with zipfile.ZipFile(archive) as members:
+            for name in filter(OFFICIAL_FILE.fullmatch, members.namelist()):
+                with members.open(name) as file:
+                    yield name, file
+    else:
+        with tarfile.open(archive, "r:gz") as members:
+            for member in members:
+                if member.isreg() and OFFICIAL_FILE.fullmatch(member.name):
+                    content = members.extractfile(member)
+                    assert content is not None  # of a plain file
+                    yield member.name, content
 
 
 def _lossless(path: Path) -> Images:

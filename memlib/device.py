@@ -6,7 +6,7 @@ Conductances are in siemens, float64. A new device is one new entry in `PRESETS`
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -48,6 +48,7 @@ SERIES_ERROR = 1e-4
 
 #: Draws one effect's random numbers for an array of cells: effect name -> float32 tensor of the array's shape.
 Draw = Callable[[str], Tensor]
+Volts = TypeVar("Volts", Tensor, float)
 
 
 @config
@@ -280,7 +281,7 @@ class Device(Config):
         age = self.age
         if age <= 1:
             return g
-        nu = self.retention_nu
+        nu: Tensor | float = self.retention_nu
         if self.retention_nu_sigma:
             nu = nu + self.retention_nu_sigma * draw("retention_nu").double()
         g = g * age**-nu
@@ -301,7 +302,7 @@ class Device(Config):
         worn_off = torch.minimum(g_off * wear**self.endurance_off, worn_on)
         return (worn_off + position * (worn_on - worn_off)).clamp_(min=0)
 
-    def response(self, v: Tensor | float) -> Tensor | float:
+    def response(self, v: Volts) -> Volts:
         """Current per siemens, V, of a cell whose I-V law does not depend on its state: v0 sinh(v/v0).
 
         Args:
@@ -309,13 +310,31 @@ class Device(Config):
         """
         if self.v0 is None:
             return v
-        sinh = torch.sinh if isinstance(v, Tensor) else math.sinh
-        return self.v0 * sinh(v / self.v0)
+        x = v / self.v0
+        return self.v0 * (torch.sinh(x) if isinstance(x, Tensor) else math.sinh(x))
+
+    def drives(self, v: Tensor, v_read: float) -> list[Tensor]:
+        """Current per siemens, V, at voltages `v`, by the terms whose sum it is; see `ProgrammedTiles.currents`.
+
+        Args:
+            v: voltages, V.
+            v_read: the largest of them, V.
+        """
+        if not self.state_dependent:
+            return [self.response(v)]
+        return even_powers(v, v, v_read, self.series_terms(v_read))
 
     @property
     def state_dependent(self) -> bool:
         """Whether cells of different states have different I-V laws."""
         return self.v0_off is not None and self.v0_off != self.v0
+
+    @property
+    def _laws(self) -> tuple[float, float]:
+        """v0 of LRS and of HRS, V, where they differ."""
+        assert self.v0 is not None  # as __post_init__ checks
+        assert self.v0_off is not None
+        return self.v0, self.v0_off
 
     def series_terms(self, v_read: float, squared: bool = False) -> int:
         """Odd powers of v that stand for an I-V law which depends on the state, g sum_k (v/v0)^(2k) v/(2k+1)!.
@@ -327,7 +346,7 @@ class Device(Config):
         """
         if not self.state_dependent:
             return 1
-        x = v_read / min(self.v0, self.v0_off)
+        x = v_read / min(self._laws)
         wanted, terms, total = (math.sinh(x) / x) ** (1 + squared), 0, 0.0
         while wanted - total > SERIES_ERROR * wanted:
             total += x ** (2 * terms) * series_coefficient(terms, squared)
@@ -337,13 +356,15 @@ class Device(Config):
     def own_v0(self, g: Tensor) -> Tensor:
         """v0, V, of cells of conductance `g`, S: linear from v0_off at g_off to v0 at g_on, and level beyond."""
         position = ((g - self.g_off) / self.g_range).clamp_(0, 1)
-        return self.v0_off + (self.v0 - self.v0_off) * position
+        v0, v0_off = self._laws
+        return v0_off + (v0 - v0_off) * position
 
     def full_response(self, v_read: float) -> float:
         """Current at v_read per siemens between LRS and HRS, V, which the digital scale divides by."""
         if not self.state_dependent:
             return self.response(v_read)
-        hrs = self.v0_off * math.sinh(v_read / self.v0_off)
+        _, v0_off = self._laws
+        hrs = v0_off * math.sinh(v_read / v0_off)
         return (self.g_on * self.response(v_read) - self.g_off * hrs) / self.g_range
 
     def noise_variance(self, g: Tensor) -> Tensor:
@@ -354,9 +375,11 @@ class Device(Config):
 
 def even_powers(x: Tensor, v: Tensor, top: float, terms: int) -> list[Tensor]:
     """x (v/top)^(2k), k = 0 ... terms - 1: the functions of a voltage that a power series consists of."""
-    powers, even = [x], (v / top).square_() if terms > 1 else None
-    for _ in range(1, terms):
-        powers.append(powers[-1] * even)
+    powers = [x]
+    if terms > 1:
+        even = (v / top).square_()
+        for _ in range(1, terms):
+            powers.append(powers[-1] * even)
     return powers
 
 

@@ -170,7 +170,8 @@ def error_interval(residuals: np.ndarray, images: int = 0) -> Interval:
         fail("residuals", residuals, "of at least 2 designs")
     half = stats.t.ppf(0.975, len(squares) - 1) * squares.std(ddof=1) / math.sqrt(len(squares))
     mean, low, high = squares.mean(), max(0.0, squares.mean() - half), squares.mean() + half
-    return Interval(*(float(math.sqrt(value)) for value in (mean, low, high)), len(squares), images)
+    mean, low, high = (float(math.sqrt(value)) for value in (mean, low, high))
+    return Interval(mean, low, high, len(squares), images)
 
 
 def _check(designs: pd.DataFrame, most: float) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import platform
+from collections.abc import Iterator
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -47,14 +48,20 @@ def reached(module: str, folder: Path = PACKAGE) -> set[Path]:
         fail("module", module, f"one of those in {folder}")
     found, left = {start}, [start]
     while left:
-        for node in ast.walk(ast.parse(left.pop().read_text())):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
-            if isinstance(node, ast.ImportFrom):  # a name is a module of its own, or stands in the one it is from
-                names = [f"{node.module}.{n}" if _file_of(f"{node.module}.{n}", folder) else node.module for n in names]
-            new = {_file_of(name, folder) for name in names} - found - {None}
-            found |= new
-            left += new
+        for name in _imported(left.pop()):
+            file = _file_of(name, folder) or _file_of(name.rpartition(".")[0], folder)
+            if file and file not in found:
+                found.add(file)
+                left.append(file)
     return found
+
+
+def _imported(file: Path) -> Iterator[str]:
+    """Dotted names of what a file imports: modules, or what stands in them."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            before = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+            yield from (before + alias.name for alias in node.names)
 
 
 def _file_of(module: str, folder: Path) -> Path | None:

@@ -1,10 +1,11 @@
 """What a layer computes, whatever it is mapped on: matrix layers of any shape, and the network around them."""
 
+import contextlib
 import copy
 import math
-from collections.abc import Collection, Mapping as MappingType
+from collections.abc import Collection, Iterator, Mapping as MappingType
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard, get_args
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +13,11 @@ from torch.nn import functional as F
 
 from memlib.recurrent import CELLS, LAYERS, products, recurrent, unrolled
 
-MATRIX_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+#: What tiles compute, by exact type.
+MatrixLayer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
+MATRIX_LAYERS = get_args(MatrixLayer)
+Normalisation = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d | nn.SyncBatchNorm
+NORMALISATIONS = get_args(Normalisation)
 
 
 class UnsupportedLayerError(ValueError):
@@ -34,7 +38,7 @@ class Geometry:
     padding_mode: str
 
     @classmethod
-    def of(cls, module: nn.Module) -> "Geometry":
+    def of(cls, module: MatrixLayer) -> "Geometry":
         """The geometry of a torch layer."""
         if isinstance(module, nn.Linear):
             return cls(module.out_features, module.in_features, 1, (), (), (), (), "zeros")
@@ -79,7 +83,9 @@ class Geometry:
         mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
         return F.pad(x, [amount for pair in reversed(self.padding) for amount in pair], mode=mode)
 
-    def product(self, x: Tensor, weight: Tensor, padding: tuple[int, ...], groups: int = 1, bias: Tensor | None = None):
+    def product(
+        self, x: Tensor, weight: Tensor, padding: tuple[int, ...], groups: int = 1, bias: Tensor | None = None
+    ) -> Tensor:
         """The layer's matrix product of an already padded `x` with any weight of this kernel size."""
         if not self.dims:
             return F.linear(x, weight, bias)
@@ -96,6 +102,11 @@ class Geometry:
         return x.movedim(-1 - 2 * self.dims, -1 - self.dims)
 
 
+def is_matrix_layer(module: nn.Module | None) -> TypeGuard[MatrixLayer]:
+    """Whether tiles can compute a module: by exact type, as a subclass may compute something else."""
+    return type(module) in MATRIX_LAYERS
+
+
 def all_modules(model: nn.Module) -> dict[str, nn.Module]:
     """The modules of `model` by name, and behind each recurrent one its matrix layers, such as "lstm.l0.input"."""
     found = {}
@@ -106,7 +117,7 @@ def all_modules(model: nn.Module) -> dict[str, nn.Module]:
     return found
 
 
-def matrix_layers(model: nn.Module, digital: Any = ()) -> dict[str, nn.Module]:
+def matrix_layers(model: nn.Module, digital: Any = ()) -> dict[str, MatrixLayer]:
     """The layers of `model` to map, by name; a module used under several names counts once, under its first.
 
     Recurrent layers count as their products, see `memlib.recurrent`, whose names only a `float_copy` has.
@@ -121,11 +132,11 @@ def matrix_layers(model: nn.Module, digital: Any = ()) -> dict[str, nn.Module]:
     """
     modules = all_modules(model)
     skipped = _digital_modules(model, modules, digital)
-    layers = {}
+    layers: dict[str, MatrixLayer] = {}
     for name, module in modules.items():
         if module in skipped or isinstance(module, NORMALISATIONS) or recurrent(module):
             continue
-        if type(module) in MATRIX_LAYERS:
+        if is_matrix_layer(module):
             layers[name] = module
         elif module._parameters and any(p is not None for p in module._parameters.values()):
             raise UnsupportedLayerError(_unsupported(name, module))
@@ -143,7 +154,7 @@ def _unsupported(name: str, module: nn.Module) -> str:
     )
 
 
-def own_layers(model: nn.Module, what: str) -> dict[str, nn.Module]:
+def own_layers(model: nn.Module, what: str) -> dict[str, MatrixLayer]:
     """The `matrix_layers` of a model all of whose are its own modules, for what changes them in place.
 
     Args:
@@ -230,7 +241,7 @@ def calls_of(geometry: Geometry, x: Tensor, images: int) -> list[tuple[int, ...]
 
 
 def call_sizes(
-    model: nn.Module, layers: dict[str, nn.Module], input_shape: tuple[int, ...]
+    model: nn.Module, layers: MappingType[str, MatrixLayer], input_shape: tuple[int, ...]
 ) -> dict[str, list[tuple[int, ...]]]:
     """The size of each layer's input at each call, for one input of `input_shape`, found without computing anything.
 
@@ -244,27 +255,32 @@ def call_sizes(
     clone = float_copy(model, layers).to("meta")
     modules = dict(clone.named_modules())
     for name, module in layers.items():
-        geometry = Geometry.of(module)
 
-        def record(_m: nn.Module, args: Any, named: Any, name: str = name, geometry: Geometry = geometry) -> None:
-            sizes[name] += calls_of(geometry, args[0] if args else named["input"], images=1)
+        def record(_m: nn.Module, args: Any, named: Any, name: str = name, module: MatrixLayer = module) -> None:
+            """Add a call."""
+            sizes[name] += calls_of(Geometry.of(module), args[0] if args else named["input"], images=1)
 
         modules[name].register_forward_pre_hook(record, with_kwargs=True)
     dtype = next((p.dtype for p in model.parameters()), torch.float32)
-    with torch.inference_mode():
-        try:
-            clone(torch.empty(1, *input_shape, dtype=dtype, device="meta"))
-        except (RuntimeError, ValueError) as error:
-            raise ValueError(
-                f"input_shape={tuple(input_shape)}: does not fit the model ({_first_line(error)})"
-            ) from error
+    with torch.inference_mode(), fitting(f"input_shape={tuple(input_shape)}: does not fit the model"):
+        clone(torch.empty(1, *input_shape, dtype=dtype, device="meta"))
     return sizes
 
 
-def map_sizes(module: nn.Module, calls: list[tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
+def map_sizes(module: MatrixLayer, calls: list[tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
     """The distinct sizes of a layer's input maps, from its `call_sizes`; none for a linear layer."""
     return tuple(sorted(set(calls))) if Geometry.of(module).dims else ()
 
 
-def _first_line(error: Exception) -> str:
+@contextlib.contextmanager
+def fitting(message: str) -> Iterator[None]:
+    """Run a network inside; an error that its inputs cause becomes a ValueError with this message."""
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"{message} ({first_line(error)})") from error
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, without the lines that explain it."""
     return str(error).splitlines()[0] if str(error) else type(error).__name__

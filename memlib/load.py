@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from memlib.conduction import ProgrammedTiles
-from memlib.device import even_powers
 from memlib.hardware import Hardware
 from memlib.placement import Placement
 from memlib.reads import BLOCK_VALUES, window_inputs
@@ -15,6 +14,8 @@ from memlib.reads import BLOCK_VALUES, window_inputs
 
 class Load(nn.Module):
     """The load of one layer's drivers: of each input by itself, or with wires, of each tile's rows together."""
+
+    conductance: Tensor  #: (terms, inputs + 1) S that each input of a pass drives, in all slices; the last for no input
 
     def __init__(self, placement: Placement, hardware: Hardware) -> None:
         super().__init__()
@@ -39,7 +40,6 @@ class Load(nn.Module):
                     total.index_add_(0, tiles.inputs.flatten(), part.flatten())
             yield tiles
         if not self.tile.wired:
-            #: (terms, inputs + 1) S that each input of a pass drives, in all slices; the last stands for no input
             before = getattr(self, "conductance", 0)
             self.register_buffer("conductance", before + sums.to(like.device))
 
@@ -53,14 +53,10 @@ class Load(nn.Module):
         """
         return self._of_tiles(v) if self.tile.wired else self._of_inputs(v)
 
-    def _responses(self, v: Tensor) -> list[Tensor]:
-        """The terms of the current per siemens, V."""
-        return [self.device.response(v)] if self.terms == 1 else even_powers(v, v, self.tile.v_read, self.terms)
-
     def _of_inputs(self, v: Tensor) -> float:
         """Summed over images first: what an input drives is the same for all of them."""
         total = 0.0
-        for conductance, response in zip(self.conductance, self._responses(v), strict=True):
+        for conductance, response in zip(self.conductance, self.device.drives(v, self.tile.v_read), strict=True):
             summed = (v * response).flatten(0, -2 - self.window.geometry.dims).sum(0, keepdim=True)
             total += float(conductance.to(v) @ window_inputs(self.window, summed).flatten(1).sum(1))
         return total
@@ -72,7 +68,7 @@ class Load(nn.Module):
         passes = math.prod(self.window.passes(tuple(v.shape[2:]))) if dims else 1
         for part in v.split(max(1, BLOCK_VALUES // (self.window.inputs * passes * (1 + self.terms)))):
             rows = window_inputs(self.window, part).flatten(1)
-            responses = self._responses(rows)
+            responses = self.device.drives(rows, self.tile.v_read)
             for inputs, admittance in self._tiles():
                 driven = torch.cat([response[inputs] for response in responses])
                 total += float((rows[inputs] * (admittance.to(v) @ driven)).sum())

@@ -119,6 +119,7 @@ def target_conductances(weight: Tensor, device: Device, mapping: Mapping) -> tup
 def _sliced(weight: Tensor, largest: Tensor, device: Device, mapping: Mapping) -> tuple[list[Tensor], Tensor]:
     """The same for several slices: digits of whole numbers, one slice after the other."""
     levels = usable_states(device.states, mapping.scheme)
+    assert levels is not None  # as Hardware checks
     differential = mapping.scheme == "differential"
     most = (levels**mapping.slices - 1) // (1 if differential else 2)
     step = device.g_range / (levels - 1)

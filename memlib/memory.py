@@ -4,10 +4,8 @@ import os
 from collections.abc import Mapping as MappingType
 from pathlib import Path
 
-from torch import nn
-
 from memlib.hardware import Hardware
-from memlib.layers import Geometry
+from memlib.layers import Geometry, MatrixLayer
 from memlib.placement import Size, window_of
 
 #: Bytes that a cell which holds a weight takes while its layer is programmed.
@@ -17,7 +15,9 @@ BLOCKS = 400_000_000
 
 
 def check_memory(
-    modules: dict[str, nn.Module], hardware: MappingType[str, Hardware], sizes: MappingType[str, tuple[Size, ...]]
+    modules: MappingType[str, MatrixLayer],
+    hardware: MappingType[str, Hardware],
+    sizes: MappingType[str, tuple[Size, ...]],
 ) -> None:
     """Raise if the tiles of these layers would not fit in the machine's memory; only layouts with copies are checked.
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from memlib import data
 from memlib.paths import replacing, write_whole
-from memlib.train import CHECKPOINTS, CheckpointError
+from memlib.train import CHECKPOINTS, CheckpointError, read_manifest
 from memlib.validate import one_of
 
 #: Neurons of the hidden layer.
@@ -25,7 +25,7 @@ HIDDEN = (8, 16, 32, 64)
 PIXELS, CLASSES = 64, 10
 MANIFEST = "native_digits.json"
 #: Adam on all training images at once; the weight decay keeps the weights, and so the range of the cells, even.
-RECIPE = {"steps": 600, "lr": 0.01, "weight_decay": 0.3, "seed": 0}
+RECIPE: dict[str, Any] = {"steps": 600, "lr": 0.01, "weight_decay": 0.3, "seed": 0}
 
 
 @lru_cache
@@ -35,13 +35,9 @@ def images(split: str) -> tuple[Tensor, Tensor]:
     Raises:
         ValueError: for a split other than "train" and "test".
     """
-    from sklearn.datasets import load_digits
-
     one_of("split", split, ("train", "test"))
-    digits = load_digits()
-    order = torch.randperm(len(digits.target), generator=torch.Generator().manual_seed(0))
-    chosen = order[-data.DIGITS_TEST :] if split == "test" else order[: -data.DIGITS_TEST]
-    return torch.from_numpy(digits.data)[chosen] / 16, torch.from_numpy(digits.target)[chosen].long()
+    pixels, labels = data.native_digits(split)
+    return pixels.flatten(1) / 16, labels
 
 
 @lru_cache
@@ -94,11 +90,7 @@ def name_of(hidden: int) -> str:
 
 def manifest(folder: Path = CHECKPOINTS) -> dict[str, dict[str, Any]]:
     """The entries of all checkpoints, by name."""
-    path = folder / MANIFEST
-    try:
-        return json.loads(path.read_text()) if path.exists() else {}
-    except ValueError as error:
-        raise CheckpointError(f"{path}: damaged ({error}); restore it") from error
+    return read_manifest(folder, MANIFEST)
 
 
 def load(hidden: int, folder: Path = CHECKPOINTS) -> nn.Sequential:

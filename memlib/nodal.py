@@ -109,13 +109,12 @@ def solve_array(
     wires, right, scale = _wires(array)
     v = np.zeros(array.g.shape)
     for iteration in range(1, max_iterations + 1):
-        solution = _step(array, wires, right, scale, v)
-        row, column, _, _, current = solution
+        row, column, along, down, current = _step(array, wires, right, scale, v)
         found = row - column - array.r_transistor * current
         largest = np.abs(current).max()
         residual = np.abs(current - array.current(found)).max()
         if residual <= tolerance * largest:
-            return _solution(array, *solution, iteration)
+            return _solution(array, row, column, along, down, current, iteration)
         v = np.where(np.abs(found) > np.abs(v), array.voltage(current), found)
     raise RuntimeError(
         f"solve_array: not converged after {max_iterations} Newton steps; cells deviate from I = g v0 sinh(v/v0) by up "

@@ -61,7 +61,8 @@ def solve(
     Raises:
         ValueError: for conductances or resistances that are negative or not finite, or shapes that do not fit.
     """
-    return Wires(*_solve(g, r_row, r_col, r_driver, r_sense, r_transistor, True, True))
+    wanted = _solve(g, r_row, r_col, r_driver, r_sense, r_transistor, g_eff=True, admittance=True)
+    return Wires(*wanted)
 
 
 def effective_conductance(
@@ -73,7 +74,8 @@ def effective_conductance(
     r_transistor: Resistance = 0.0,
 ) -> Tensor:
     """The matrix (..., rows, cols), S, with which column currents are V @ G_eff; see `solve` for arguments."""
-    return _solve(g, r_row, r_col, r_driver, r_sense, r_transistor, True, False)[0]
+    [g_eff] = _solve(g, r_row, r_col, r_driver, r_sense, r_transistor, g_eff=True, admittance=False)
+    return g_eff
 
 
 def input_admittance(
@@ -85,7 +87,8 @@ def input_admittance(
     r_transistor: Resistance = 0.0,
 ) -> Tensor:
     """The matrix (..., rows, rows), S, with which currents into the rows are Y V; see `solve` for arguments."""
-    return _solve(g, r_row, r_col, r_driver, r_sense, r_transistor, False, True)[1]
+    [admittance] = _solve(g, r_row, r_col, r_driver, r_sense, r_transistor, g_eff=False, admittance=True)
+    return admittance
 
 
 def _solve(
@@ -97,8 +100,8 @@ def _solve(
     r_transistor: Resistance,
     g_eff: bool,
     admittance: bool,
-) -> list[Tensor | None]:
-    """[effective conductances, input admittance], None where not asked for."""
+) -> list[Tensor]:
+    """[effective conductances, input admittance], those that are asked for."""
     _check_conductances(g)
     rows, cols = g.shape[-2:]
     parts = [
@@ -118,13 +121,10 @@ def _solve(
     parts = [part.expand(*batch, part.shape[-1]).reshape(-1, part.shape[-1]) for part in parts]
     chunk = max(1, CHUNK_ELEMENTS // max(rows, cols) ** 2)
     done = [
-        _arrays(cells[i : i + chunk], *(part[i : i + chunk] for part in parts), g_eff, admittance)
+        _arrays(cells[i : i + chunk], [part[i : i + chunk] for part in parts], g_eff, admittance)
         for i in range(0, max(len(cells), 1), chunk)
     ]
-    return [
-        None if part[0] is None else torch.cat(part).reshape(*batch, *part[0].shape[1:])
-        for part in zip(*done, strict=True)
-    ]
+    return [torch.cat(part).reshape(*batch, *part[0].shape[1:]) for part in zip(*done, strict=True)]
 
 
 def _check_conductances(g: Tensor) -> None:
@@ -154,19 +154,25 @@ def _resistance(field: str, value: Resistance, g: Tensor, length: int | None = N
     return value.expand(*value.shape[:-1], length)
 
 
-def _arrays(
-    g: Tensor, r_row: Tensor, r_col: Tensor, r_driver: Tensor, r_sense: Tensor, g_eff: bool, admittance: bool
-) -> tuple[Tensor | None, Tensor | None]:
-    """(effective conductances, input admittance) of arrays (batch, rows, cols): by columns or rows, what costs less."""
+def _arrays(g: Tensor, resistances: list[Tensor], g_eff: bool, admittance: bool) -> list[Tensor]:
+    """As `_solve` of arrays (batch, rows, cols): by columns or rows, what costs less.
+
+    Args:
+        resistances: of rows' and columns' segments, drivers and sense nodes, each (batch, lines).
+    """
+    r_row, r_col, r_driver, r_sense = resistances
     rows, cols = g.shape[1:]
     right_to_left = torch.cat((r_row[:, 1:].flip(-1), r_row[:, :1] + r_driver), 1)
     top_to_bottom = torch.cat((r_col[:, :-1], r_col[:, -1:] + r_sense), 1)
     columns = _cost(rows, cols, _active(right_to_left), g_eff, False)
     if columns <= _cost(cols, rows, _active(top_to_bottom), g_eff or admittance, admittance):
         y, f, _ = _join(_lines(g.flip(-1).mT, top_to_bottom), right_to_left, g_eff, False)
-        return f.flip(-1) if g_eff else None, (y + y.mT) / 2 if admittance else None
-    _, f, y = _join(_lines(g.flip(-1), right_to_left), top_to_bottom, True, admittance)
-    return f.mT.flip(-1) if g_eff else None, (y + y.mT) / 2 if admittance else None
+        f = f.flip(-1)
+    else:
+        _, f, y = _join(_lines(g.flip(-1), right_to_left), top_to_bottom, True, admittance)
+        f = f.mT.flip(-1)
+    found = [f] if g_eff else []
+    return [*found, (y + y.mT) / 2] if admittance else found
 
 
 def _active(links: Tensor) -> list[bool]:
@@ -217,13 +223,13 @@ def _lines(g: Tensor, segments: Tensor) -> _Lines:
     """
     cells, r = g.movedim(-1, 0), segments.mT[:, :, None]
     ports = len(cells)
-    left, right = [torch.zeros_like(cells[0])], [r[-1].expand_as(cells[0])]
+    from_left, from_right = [torch.zeros_like(cells[0])], [r[-1].expand_as(cells[0])]
     for p in range(ports - 1):
-        total = left[p] + cells[p]
-        left.append(total / (1 + r[p] * total))
+        total = from_left[p] + cells[p]
+        from_left.append(total / (1 + r[p] * total))
         last = ports - 1 - p
-        right.append(r[last - 1] + right[p] / (1 + cells[last] * right[p]))
-    left, right = torch.stack(left, -1), torch.stack(right[::-1], -1)
+        from_right.append(r[last - 1] + from_right[p] / (1 + cells[last] * from_right[p]))
+    left, right = torch.stack(from_left, -1), torch.stack(from_right[::-1], -1)
     loaded = 1 + (left + g) * right
     decay = torch.log1p(segments[:, None, :-1] * (left + g)[..., :-1]).cumsum(-1)
     passed = torch.log1p(g * right)  # a share of the current leaves through each cell on the way to the terminal
@@ -236,16 +242,16 @@ def _lines(g: Tensor, segments: Tensor) -> _Lines:
     )
 
 
-def _join(lines: _Lines, links: Tensor, transfer: bool, terminals: bool) -> tuple[Tensor, Tensor, Tensor | None]:
+def _join(lines: _Lines, links: Tensor, transfer: bool, terminals: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Join lines through links (batch, lines), one behind each line's ports.
 
     Returns:
-        U (batch, ports, ports), F (batch, ports, lines) or (batch, ports, 0), and E (batch, lines, lines) or None.
+        U (batch, ports, ports), F (batch, ports, lines) or (batch, ports, 0), and E (batch, lines, lines), which stays
+        that of single lines unless `terminals`.
     """
     batch, _, ports = lines.cells.shape
     both = lines.cells.new_zeros(batch, ports, ports)  # U and F side by side
-    currents = lines.terminal.sum(-1)
-    e = torch.diag_embed(currents) if terminals else None
+    e = torch.diag_embed(lines.terminal.sum(-1))
     eye = torch.eye(ports, dtype=both.dtype, device=both.device)
     for k, active in enumerate(_active(links)):
         own = lines.admittance(k)

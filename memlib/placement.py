@@ -287,14 +287,23 @@ def place(
             found.append((group, cuts[start], *(part.astype(np.int32) for part in here)))
     if not found:
         fail("layer", geometry, "one of which some output reads more than padding")
-    group, cut, *parts = zip(*found, strict=True)
-    row_ends, column_ends = (np.cumsum([len(p) for p in part]) for part in (parts[1], parts[3]))
-    position, inputs, columns, outputs = (np.concatenate(part) if part else np.zeros(0, np.int32) for part in parts)
-    numbers = np.array(group, np.int64), np.array(cut, np.int64)
-    matrix_rows = geometry.inputs * int(alive.sum())
-    ends = row_ends.astype(np.int64), column_ends.astype(np.int64)
-    sparse = layout == "sparse" and geometry.dims > 0
-    return Placement(window, sizes, *numbers, ends[0], position, inputs, ends[1], columns, outputs, matrix_rows, sparse)
+    numbers, row_cuts, *parts = zip(*found, strict=True)
+    row_ends, column_ends = (np.cumsum([len(p) for p in part], dtype=np.int64) for part in (parts[1], parts[3]))
+    positions, inputs, columns, outputs = (np.concatenate(part) for part in parts)
+    return Placement(
+        window,
+        sizes,
+        groups=np.array(numbers, np.int64),
+        cuts=np.array(row_cuts, np.int64),
+        row_ends=row_ends,
+        rows=positions,
+        inputs=inputs,
+        column_ends=column_ends,
+        columns=columns,
+        outputs=outputs,
+        matrix_rows=geometry.inputs * int(alive.sum()),
+        sparse=layout == "sparse" and geometry.dims > 0,
+    )
 
 
 def _cut_columns(window: Window, order: str, cols: int) -> Iterator[np.ndarray]:
@@ -311,12 +320,12 @@ def _needed(window: Window, alive: np.ndarray, outputs: np.ndarray, order: str) 
     output, copy = np.divmod(outputs, window.copies)
     group = output // (g.outputs // g.groups)
     per_group = g.inputs // g.groups
-    inputs = []
+    of_groups = []
     for number in np.unique(group):
         place = np.unique(window.places[np.unique(copy[group == number])])
         channels = np.arange(number * per_group, (number + 1) * per_group)
-        inputs.append((channels[:, None] * window.places_count + place[alive[place]]).ravel())
-    inputs = np.concatenate(inputs)
+        of_groups.append((channels[:, None] * window.places_count + place[alive[place]]).ravel())
+    inputs = np.concatenate(of_groups)
     channel, place = np.divmod(inputs, window.places_count)
     row = np.cumsum(alive)[place] - 1
     if order != "hwc":
@@ -381,7 +390,7 @@ def _lines_read(window: Window, alive: np.ndarray) -> list[np.ndarray]:
     """Per dimension, (outputs, offsets) whether an output reads there anything but padding."""
     grid = alive.reshape([len(o) for o in window.offsets])
     axes = range(grid.ndim)
-    kept = [grid.any(tuple(a for a in axes if a != d)) for d in axes]  # padding is a product of the dimensions'
+    kept = [np.any(grid, tuple(a for a in axes if a != d)) for d in axes]  # padding is a product of the dimensions'
     numbers = [(np.arange(len(line)), np.arange(h)[:, None]) for line, h in zip(kept, window.shape, strict=True)]
     return [(window.taps(d, *here) >= 0) & line for d, (here, line) in enumerate(zip(numbers, kept, strict=True))]
 

@@ -2,7 +2,6 @@
 
 import importlib
 import tomllib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -92,7 +91,7 @@ def file_plan(path: Path) -> Plan:
         one_of(f"{path}: field", name, FIELDS)
     if not isinstance(content.get("evaluate"), str) or ("axes" in content) == ("points" in content):
         raise ValueError(f"{path}: must have 'evaluate', and either [axes] or [[points]]")
-    axes = content.get("axes", content.get("points"))
+    axes: Axes = content["axes"] if "axes" in content else content["points"]
     for name, kind, what in (("points", list, "[[points]], a table for each"), ("axes", dict, "a table of lists")):
         if not isinstance(content.get(name, kind()), kind):
             fail(f"{path}: {name}", content[name], what)
@@ -101,11 +100,12 @@ def file_plan(path: Path) -> Plan:
     for name, values in axes.items() if isinstance(axes, dict) else ():
         if not isinstance(values, list):
             fail(f"{path}: axes.{name}", values, "a list of values")
+    parts = ((axes, _seeds(path, content.get("seeds", 10))),)
     store = Path(content.get("store", f"results/{path.stem}.sqlite"))
-    return Plan(((axes, _seeds(path, content.get("seeds", 10))),), import_function(content["evaluate"]), store)
+    return Plan(parts, import_function(content["evaluate"]), store)
 
 
-def _seeds(path: Path, value: Any) -> Sequence[int] | AdaptiveSeeds:
+def _seeds(path: Path, value: Any) -> Seeds:
     if isinstance(value, dict):
         return AdaptiveSeeds(**value)
     if isinstance(value, list):

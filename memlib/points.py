@@ -141,7 +141,8 @@ def tasks(points: Iterable[Point], evaluate: Evaluate, seeds: Callable[[Point], 
     Raises:
         ValueError: for a field that is not JSON, a number that is not finite, or a seed that is not a whole number.
     """
-    name, found = name_of(evaluate), {}
+    name = name_of(evaluate)
+    found: dict[str, Task] = {}
     for point in points:
         text = text_of(point)
         for seed in seeds(point):

@@ -57,6 +57,7 @@ class Programmer:
             target = targets.flatten()[number // (copies * weights) * weights + number % weights]
 
             def draw(effect: str, target: Tensor = target) -> Tensor:
+                """Go on with an effect's stream."""
                 if effect not in generators:
                     generators[effect] = generator(*self.name, effect)
                 sample = torch.rand if effect in UNIFORM_EFFECTS else torch.randn
@@ -87,25 +88,24 @@ class Programmer:
         inputs, row_of = _padded(p.inputs, p.row_ends, tiles, p.window.inputs)
         outputs, column_of = _padded(p.outputs, p.column_ends, tiles, p.window.outputs)
         weights = torch.from_numpy(p.weights(inputs, outputs))
-        exists = torch.from_numpy((inputs < p.window.inputs)[:, :, None] & (outputs < p.window.outputs)[:, None, :])
+        has_input, has_output = torch.from_numpy(inputs < p.window.inputs), torch.from_numpy(outputs < p.window.outputs)
+        exists = has_input[:, :, None] & has_output[:, None, :]
         g = self.used[:, weights.clamp(min=0) % self.used.shape[1]]
-        rows, columns = (np.append(part, 0) for part in (p.rows, p.columns))  # the last stands for a line that is none
-        rows, columns = torch.from_numpy(rows[row_of]).long(), torch.from_numpy(columns[column_of]).long()
+        rows, columns = _positions(p.rows, row_of), _positions(p.columns, column_of)
         unused = exists & (weights < 0)
         g = torch.where(exists & ~unused, g, 0.0)
         if self.mapping.unused == "hrs" and unused.any():
             g[:, unused] = self._other_cells(tiles, rows, columns, unused)
-        inputs, outputs = torch.from_numpy(inputs), torch.from_numpy(outputs)
         columns = columns.cummax(1).values
         if offset := self.mapping.scheme == "offset":
             at_end = torch.full((len(tiles), 1), self.tile.cols)
-            selected = (inputs < p.window.inputs)[:, :, None]
+            selected = has_input[:, :, None]
             reference = torch.zeros(1, *selected.shape, dtype=torch.float64)
             reference[:, selected] = self._other_cells(tiles, rows, at_end, selected)
             g, columns = torch.cat((g, reference), -1), torch.cat((columns, at_end), 1)
-        rows = torch.where(inputs < p.window.inputs, rows, self.tile.rows)
+        rows = torch.where(has_input, rows, self.tile.rows)
         numbers = np.stack((p.groups[tiles], p.cuts[tiles]), 1)
-        lines = inputs, outputs, rows, columns
+        lines = torch.from_numpy(inputs), torch.from_numpy(outputs), rows, columns
         return ProgrammedTiles(self.device, self.tile, offset, numbers, *lines, g.mT.contiguous())
 
     def _other_cells(self, tiles: np.ndarray, rows: Tensor, columns: Tensor, chosen: Tensor) -> Tensor:
@@ -121,6 +121,7 @@ class Programmer:
         ]
 
         def draw(effect: str) -> Tensor:
+            """The numbers of each tile's own streams."""
             source = uniforms if effect in UNIFORM_EFFECTS else normals
             numbers = [(int(self.placement.groups[t]), int(self.placement.cuts[t])) for t in tiles]
             parts = zip(numbers, places, strict=True)
@@ -149,6 +150,11 @@ def _parts(length: int) -> Iterator[slice]:
     """Parts of `CHUNK` cells; the last has as many more as are left, since torch draws fewer than 16 another way."""
     ends = [*range(CHUNK, length - 16, CHUNK), length]
     return (slice(start, end) for start, end in zip([0, *ends[:-1]], ends, strict=True))
+
+
+def _positions(lines: np.ndarray, where: np.ndarray) -> Tensor:
+    """Positions in the tile of the lines at some entries of a list; 0 at its end, which stands for no line."""
+    return torch.from_numpy(np.append(lines, 0)[where]).long()
 
 
 def _padded(values: np.ndarray, ends: np.ndarray, tiles: np.ndarray, filler: int) -> tuple[np.ndarray, np.ndarray]:

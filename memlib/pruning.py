@@ -6,12 +6,14 @@ channel are pruned with it: its output is exactly 0, as if it were not there. We
 """
 
 import copy
+import functools
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils import prune
 
-from memlib.layers import NORMALISATIONS, Geometry, matrix_layers, own_layers
+from memlib.layers import NORMALISATIONS, Geometry, MatrixLayer, Normalisation, matrix_layers, own_layers
 from memlib.validate import fail, in_range, one_of
 
 
@@ -37,7 +39,7 @@ def prune_model(model: nn.Module, how: str, sparsity: float, shape: tuple[int, .
     sparsity = float(sparsity)  # torch takes whole numbers for counts
     pruned = copy.deepcopy(model)
     layers = dict(list(own_layers(pruned, "prune_model").items())[1:])
-    convolutions = [layer for layer in layers.values() if not isinstance(layer, nn.Linear)]
+    convolutions: list[MatrixLayer] = [layer for layer in layers.values() if not isinstance(layer, nn.Linear)]
     if not convolutions:
         fail("prune", how, "'' for a network without a convolution behind its first layer")
     if how == "weights":
@@ -56,9 +58,9 @@ def prune_model(model: nn.Module, how: str, sparsity: float, shape: tuple[int, .
 
 
 @torch.no_grad()
-def _silence(name: str, layer: nn.Module, norms: dict[str, nn.Module], how: str) -> None:
+def _silence(name: str, layer: MatrixLayer, norms: dict[str, Normalisation], how: str) -> None:
     """Make batch norm's gamma and beta 0 for the channels that have no weights."""
-    alive = (layer.weight != 0).flatten(1).any(1)
+    alive = layer.weight.ne(0).flatten(1).any(1)
     if isinstance(layer, nn.Linear) or alive.all():
         return
     if name not in norms:
@@ -68,7 +70,7 @@ def _silence(name: str, layer: nn.Module, norms: dict[str, nn.Module], how: str)
 
 
 @torch.no_grad()
-def _deafen(layer: nn.Module, alive: Tensor) -> bool:
+def _deafen(layer: MatrixLayer, alive: Tensor) -> bool:
     """Make the weights 0 that read other input channels than these, (inputs,); returns whether there were any."""
     groups = Geometry.of(layer).groups
     reads = alive.view(groups, -1).repeat_interleave(len(layer.weight) // groups, 0)
@@ -79,34 +81,36 @@ def _deafen(layer: nn.Module, alive: Tensor) -> bool:
 
 
 @torch.no_grad()
-def _heard(model: nn.Module, layers: dict[str, nn.Module], shape: tuple[int, ...]) -> list[tuple[nn.Module, Tensor]]:
+def _heard(
+    model: nn.Module, layers: dict[str, MatrixLayer], shape: tuple[int, ...]
+) -> list[tuple[MatrixLayer, Tensor]]:
     """Layers, and which of their input channels are not always 0, (inputs,).
 
     They are not of an input of ones that runs through the magnitudes of all parameters, where no ReLU shuts and nothing
     cancels (as in Tanaka et al., NeurIPS 2020).
     """
-    probe, heard = copy.deepcopy(model).eval(), {}
+    probe = copy.deepcopy(model).eval()
+    heard: dict[str, Tensor] = {}
     for parameter in probe.parameters():
         parameter.abs_()
     for norm in [m for m in probe.modules() if isinstance(m, NORMALISATIONS)]:
         norm.reset_running_stats()
 
-    def listen(name: str, dims: int) -> None:
-        def note(_module: nn.Module, arguments: tuple[Tensor]) -> None:
-            x = arguments[0].movedim(-1 - dims, 0).flatten(1)
-            heard[name] = heard.get(name, False) | (x != 0).any(1)
+    def note(_module: nn.Module, arguments: tuple[Tensor], name: str) -> None:
+        """Add what this call's inputs are."""
+        channel = -1 - Geometry.of(layers[name]).dims
+        alive = arguments[0].movedim(channel, 0).flatten(1).ne(0).any(1)
+        heard[name] = heard[name] | alive if name in heard else alive
 
-        probe.get_submodule(name).register_forward_pre_hook(note)
-
-    for name, layer in layers.items():
-        listen(name, Geometry.of(layer).dims)
+    for name in layers:
+        probe.get_submodule(name).register_forward_pre_hook(functools.partial(note, name=name))
     probe(torch.ones(1, *shape))
     return [(layers[name], alive) for name, alive in heard.items()]
 
 
 def _mask_zeros(model: nn.Module, pruned: nn.Module) -> None:
     """Mask the weights that `pruned`, a copy of the model, has lost, and batch norm's channels."""
-    found = dict(pruned.named_modules())
+    found: dict[str, Any] = dict(pruned.named_modules())
     for name, layer in matrix_layers(model).items():
         if not found[name].weight.all():
             prune.custom_from_mask(layer, "weight", found[name].weight != 0)
@@ -124,9 +128,9 @@ def make_permanent(model: nn.Module) -> None:
                 prune.remove(module, name)
 
 
-def following_norms(model: nn.Module) -> dict[str, nn.Module]:
+def following_norms(model: nn.Module) -> dict[str, Normalisation]:
     """The batch norm that takes a layer's output, by the layer's name."""
-    modules = dict(model.named_modules())
+    modules: dict[Any, Any] = dict(model.named_modules())
     calls = [node for node in fx.symbolic_trace(model).graph.nodes if node.op == "call_module"]
     norms = [(call.args[0], modules[call.target]) for call in calls if isinstance(modules[call.target], NORMALISATIONS)]
     return {source.target: norm for source, norm in norms if source.op == "call_module"}

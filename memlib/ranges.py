@@ -1,12 +1,13 @@
 """What the ADCs of a layer are set to: the range of the currents that they convert."""
 
+import functools
+import operator
 from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from memlib.calibration import LayerInputs, input_volts, row_inputs
-from memlib.device import even_powers
 from memlib.hardware import Hardware
 from memlib.placement import Placement
 from memlib.programming import Programmer, program_slices
@@ -64,13 +65,6 @@ def _volts(x: Tensor, tile: Tile, inputs: LayerInputs, dim: int) -> Tensor:
     return torch.cat([u for _, u in row_inputs(x.double(), tile, inputs)], dim) * input_volts(tile, inputs)
 
 
-def _drives(v: Tensor, chip: Programmer) -> list[Tensor]:
-    """The functions of voltages that `ProgrammedTiles.currents` belong to, V."""
-    if not chip.device.state_dependent:
-        return [chip.device.response(v)]
-    return even_powers(v, v, chip.tile.v_read, chip.device.series_terms(chip.tile.v_read))
-
-
 def _dense_currents(chip: Programmer, tile: Tile, inputs: LayerInputs) -> tuple[int, Iterator[Tensor]]:
     """How many currents there are, and those of each row cut."""
     window, offset = chip.placement.window, chip.mapping.scheme == "offset"
@@ -80,13 +74,14 @@ def _dense_currents(chip: Programmer, tile: Tile, inputs: LayerInputs) -> tuple[
         matrices.append((cut.first * window.places_count, [cut.matrix(values, offset) for values in terms]))
     conversions = sum(len(terms[0]) for _, terms in matrices)
     passes = max(LEAST_PASSES, CALIBRATION_VALUES // (conversions * tile.planes(inputs.signed)))
-    drives = _drives(_volts(inputs.passes[:passes], tile, inputs, 0), chip)
+    drives = chip.device.drives(_volts(inputs.passes[:passes], tile, inputs, 0), tile.v_read)
+    return len(drives[0]) * conversions, (_cut_currents(drives, first, terms) for first, terms in matrices)
 
-    def current(first: int, terms: list[Tensor]) -> Tensor:
-        parts = zip(drives, terms, strict=True)
-        return sum(v[:, first : first + m.shape[1]] @ m.to(v).T for v, m in parts)
 
-    return len(drives[0]) * conversions, (current(*cut) for cut in matrices)
+def _cut_currents(drives: list[Tensor], first: int, terms: list[Tensor]) -> Tensor:
+    """Currents (passes, conversions), A, of a row cut that begins at input `first`, from a matrix for each term."""
+    parts = (v[:, first : first + m.shape[1]] @ m.to(v).T for v, m in zip(drives, terms, strict=True))
+    return functools.reduce(operator.add, parts)
 
 
 def _currents(chip: Programmer, tile: Tile, inputs: LayerInputs) -> tuple[int, Iterator[Tensor]]:
@@ -117,7 +112,7 @@ def _currents(chip: Programmer, tile: Tile, inputs: LayerInputs) -> tuple[int, I
 
 
 def _blocks_currents(chip: Programmer, tile: Tile, volts: Tensor, on_map: Tensor) -> Iterator[Tensor]:
-    window, drives = chip.placement.window, _drives(volts, chip)
+    window, drives = chip.placement.window, chip.device.drives(volts, tile.v_read)
     for tiles in chip.blocks():
         rows = tiles.inputs.to(volts.device)
         driven = torch.cat([v[rows] for v in drives], 1)

@@ -4,8 +4,10 @@ Two ways, equal in what they compute. In the dense layout a row cut is a convolu
 others, blocks of tiles are batched products. `tests/reference.py` is the definition that both are tested against.
 """
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -80,6 +82,7 @@ class Readout:
             z = torch.stack([normals(shape, *self.name, effect, *number)[:, at] for number, at in places]).double()
             z = z[:, 0, : tiles.outputs.shape[1]] if self.converter == "pair" else z.flatten(1)
             found.append(sigma * z)
+        assert self.codes is not None  # as Tile checks: converters that are off have no errors
         return 1 + found[0], found[1] * self.codes[1]
 
     def convert(self, codes: Tensor, errors: tuple[Tensor, Tensor] | None = None) -> Tensor:
@@ -97,7 +100,7 @@ class Reads(nn.Module):
         self.readout, self.geometry = readout, placement.window.geometry
         self._generator: torch.Generator | None = None
 
-    def rewind(self, state: torch.Generator | None = None) -> torch.Generator | None:
+    def rewind(self, state: Any = None) -> Any:
         """Put the read noise back to its state at mapping, or to one that this returned; returns the one it had."""
         found, self._generator = self._generator, state
         return found
@@ -139,7 +142,7 @@ class ConvolutionReads(Reads):
         u, padding = self.geometry.pad(u)
         terms = self.readout.terms(u)
         squares = self.readout.terms(u, squared=True) if self.readout.noisy else []
-        total = None
+        total: Tensor | None = None
         for i, cut in enumerate(self.cuts):
             part = self._partial_sum(i, cut, terms, squares, padding)
             if total is None and cut.all_outputs:
@@ -151,6 +154,7 @@ class ConvolutionReads(Reads):
                 self._narrow(total, int(cut.outputs[0]), len(cut.outputs)).add_(part)
             else:
                 total.index_add_(-1 - self.geometry.dims, getattr(self, f"outputs{i}"), part)
+        assert total is not None  # there is at least one cut
         return total
 
     def _partial_sum(
@@ -166,12 +170,9 @@ class ConvolutionReads(Reads):
 
     def _product(self, name: str, cut: "Cut", terms: list[Tensor], padding: tuple[int, ...]) -> Tensor:
         """The sum over terms of their convolutions with the kernels of this name."""
-        total = None
-        for k, u in enumerate(terms):
-            u = self.geometry.channels(u, cut.first, cut.channels)
-            part = self.geometry.product(u, getattr(self, f"{name}_{k}"), padding)
-            total = part if total is None else total.add_(part)
-        return total
+        inputs = (self.geometry.channels(u, cut.first, cut.channels) for u in terms)
+        parts = (self.geometry.product(u, getattr(self, f"{name}_{k}"), padding) for k, u in enumerate(inputs))
+        return functools.reduce(Tensor.add_, parts)
 
     def _noise(self, i: int, cut: "Cut", variance: Tensor) -> Tensor:
         """Exactly normal noise of column sums; one normal per read and conversion, and one per reference after them."""
@@ -221,12 +222,13 @@ class Cut:
         real = tiles.inputs[tiles.inputs < count]
         first, last = int(real.min()) // per_channel, int(real.max()) // per_channel
         channels = last - first + 1
-        lines = torch.nonzero(tiles.outputs < window.outputs, as_tuple=True)
-        outputs = tiles.outputs[lines]
+        tile, column = torch.nonzero(tiles.outputs < window.outputs, as_tuple=True)
+        outputs = tiles.outputs[tile, column]
         inputs = torch.where(tiles.inputs < count, tiles.inputs - first * per_channel, channels * per_channel)
         contiguous = bool((outputs.diff() == 1).all())
         everything = contiguous and len(outputs) == window.outputs
-        return cls(first, channels, per_channel, inputs, tiles.outputs.shape[1], outputs, lines, everything, contiguous)
+        width, lines = tiles.outputs.shape[1], (tile, column)
+        return cls(first, channels, per_channel, inputs, width, outputs, lines, everything, contiguous)
 
     def lines_of(self, values: Tensor, offset: bool) -> Tensor:
         """Values (tiles, lines, ...) of these tiles side by side: (lines, ...).
@@ -334,7 +336,7 @@ def _side_by_side(terms: list[Tensor]) -> Tensor:
 class SlicedReads(nn.Module):
     """The tiles of every slice of the weights, read apart and added up as the digits that they hold."""
 
-    def __init__(self, slices: list[Reads], base: int) -> None:
+    def __init__(self, slices: Sequence[Reads], base: int) -> None:
         super().__init__()
         self.slices, self.base = nn.ModuleList(slices), base
 
@@ -345,10 +347,10 @@ class SlicedReads(nn.Module):
             total.add_(reads(u), alpha=self.base**s)
         return total
 
-    def rewind(self, states: list | None = None) -> list:
+    def rewind(self, states: Any = None) -> Any:
         """As `Reads.rewind`, of all slices."""
-        states = states or [None] * len(self.slices)
-        return [reads.rewind(state) for reads, state in zip(self.slices, states, strict=True)]
+        slices = [cast(Reads, part) for part in self.slices]
+        return [part.rewind(state) for part, state in zip(slices, states or [None] * len(slices), strict=True)]
 
 
 def window_inputs(window: Window, x: Tensor) -> Tensor:
@@ -379,4 +381,6 @@ def window_outputs(window: Window, y: Tensor, size: tuple[int, ...]) -> Tensor:
     order = [axis for d in range(dims) for axis in (2 + dims + d, 2 + d)]
     y = y.permute(0, 1, *order)
     y = y.reshape(*y.shape[:2], *(y.shape[2 + 2 * d] * y.shape[3 + 2 * d] for d in range(dims)))
-    return y[(..., *(slice(n) for n in size))]
+    for d, n in enumerate(size, start=2):
+        y = y.narrow(d, 0, n)
+    return y

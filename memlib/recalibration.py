@@ -3,14 +3,24 @@
 import contextlib
 import copy
 from collections.abc import Iterator
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from memlib.analog import AnalogLayer
 from memlib.chip import AnalogNetwork
-from memlib.layers import MATRIX_LAYERS, NORMALISATIONS, Geometry, all_modules, float_copy
-from memlib.validate import fail, one_of
+from memlib.layers import (
+    NORMALISATIONS,
+    Geometry,
+    MatrixLayer,
+    Normalisation,
+    all_modules,
+    fitting,
+    float_copy,
+    is_matrix_layer,
+)
+from memlib.validate import fail, images_of, one_of
 
 #: none         nothing
 #: gain         a factor for every output column of every layer
@@ -65,12 +75,10 @@ def recalibrate(analog: AnalogNetwork, model: nn.Module, images: Tensor, method:
     check_method("method", method, analog.network)
     if method == "none":
         return
-    if not isinstance(images, Tensor) or images.dim() < 2 or not len(images):
-        what = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
-        fail("images", what, "a tensor of at least one image, (n, *input shape)")
+    images_of("images", images)
     if method == "gain":
         _check_model(analog, model)
-    with analog.rewound(), _fitting(images):
+    with analog.rewound(), fitting(f"images: of shape {tuple(images.shape)} do not fit the model"):
         if method == "gain":
             _fit_gains(analog, model, images)
         else:
@@ -89,25 +97,16 @@ def _check_model(analog: AnalogNetwork, model: nn.Module) -> None:
     """Raise unless every layer on tiles has its float layer in the model."""
     modules = all_modules(model)
     for name, layer in analog.layers.items():
-        if type(modules.get(name)) not in MATRIX_LAYERS or Geometry.of(modules[name]) != layer.geometry:
+        module = modules.get(name)
+        if not is_matrix_layer(module) or Geometry.of(module) != layer.geometry:
             fail(
                 "model", type(model).__name__, f"the network that the chip was mapped from, which has a layer {name!r}"
             )
 
 
-@contextlib.contextmanager
-def _fitting(images: Tensor) -> Iterator[None]:
-    """Errors of images of a wrong shape, or of too few, name them."""
-    try:
-        yield
-    except (RuntimeError, ValueError) as error:
-        message = str(error).splitlines()[0]
-        raise ValueError(f"images: of shape {tuple(images.shape)} do not fit the model ({message})") from error
-
-
 def _fit_gains(analog: AnalogNetwork, model: nn.Module, images: Tensor) -> None:
     network = float_copy(model, analog.layers)
-    fits = [_Fit(network.get_submodule(name), layer) for name, layer in analog.layers.items()]
+    fits = [_Fit(cast(MatrixLayer, network.get_submodule(name)), layer) for name, layer in analog.layers.items()]
     for batch in images.split(BATCH):
         network(batch)
     for fit in fits:
@@ -117,8 +116,9 @@ def _fit_gains(analog: AnalogNetwork, model: nn.Module, images: Tensor) -> None:
 class _Fit:
     """A forward hook on a float layer, which drives the chip's layer with the same input and compares the outputs."""
 
-    def __init__(self, module: nn.Module, layer: AnalogLayer) -> None:
-        self.layer, self.window, self.sums = layer, layer.placement.window, None
+    def __init__(self, module: MatrixLayer, layer: AnalogLayer) -> None:
+        self.layer, self.window = layer, layer.placement.window
+        self.sums: Tensor | None = None
         self.bias, module.bias = module.bias, None  # the hook adds it
         module.register_forward_hook(self, with_kwargs=True)
 
@@ -155,13 +155,13 @@ class _Fit:
             self.layer.gain = torch.where(square > 0, fitted, 1.0).to(self.layer.scale)
 
 
-def _batch_norms(network: nn.Module) -> list[nn.Module]:
+def _batch_norms(network: nn.Module) -> list[Normalisation]:
     """Those with running statistics; others follow every batch by themselves."""
     return [m for m in network.modules() if isinstance(m, NORMALISATIONS) and m.running_mean is not None]
 
 
 @contextlib.contextmanager
-def _following_batches(norms: list[nn.Module]) -> Iterator[None]:
+def _following_batches(norms: list[Normalisation]) -> Iterator[None]:
     """Batch norms normalise with the statistics of each batch inside, and keep their mean; or none, after an error."""
     kept = [(norm, norm.momentum, copy.deepcopy(norm.state_dict())) for norm in norms]
     for norm in norms:

@@ -122,12 +122,12 @@ def _tuned(recipes: dict[str, Recipe]) -> dict[str, Recipe]:
     Each has a control that is trained on in the same way, but whole, or on ideal hardware: "finetuned" that of pruned
     ones, "longer" those of the others.
     """
-    fast = {"lr": 0.05}
-    changes = {"resnet20-0.5-finetuned": ("resnet20-0.5", fast)}
+    fast: dict[str, Any] = {"lr": 0.05}
+    changes: dict[str, tuple[str, dict[str, Any]]] = {"resnet20-0.5-finetuned": ("resnet20-0.5", fast)}
     for how, sparsity in (("weights", 0.75), ("weights", 0.9), ("channels", 0.6)):
         changes[f"resnet20-1-{how}{sparsity:g}"] = "resnet20-1", fast | {"prune": how, "sparsity": sparsity}
     # a tenth of that learning rate: where statistics of batch norm are frozen, more diverges
-    gentle = {"lr": 0.005, "frozen_statistics": True}
+    gentle: dict[str, Any] = {"lr": 0.005, "frozen_statistics": True}
     for twin in ("resnet20-0.5", "resnet20_grouped-1", "resnet20_separable-1.4"):
         changes[f"{twin}-longer"] = twin, gentle
         changes[f"{twin}-noise"] = twin, gentle | {"device": (("program_error", 0.05),)}

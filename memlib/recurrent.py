@@ -21,9 +21,12 @@ from memlib.validate import fail
 #: What can be unrolled, by exact type.
 LAYERS = (nn.RNN, nn.LSTM, nn.GRU)
 CELLS = (nn.RNNCell, nn.LSTMCell, nn.GRUCell)
+Cell = nn.RNNCell | nn.LSTMCell | nn.GRUCell
 #: What models ask their layers for.
-FIELDS = ("mode", "input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional")
-FIELDS += ("proj_size", "nonlinearity")
+FIELDS = (
+    *("mode", "input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional"),
+    *("proj_size", "nonlinearity"),
+)
 
 #: The hidden state h, and of an LSTM c too, each (batch, features).
 State = tuple[Tensor, ...]
@@ -56,7 +59,7 @@ GATES: dict[str, Gates] = {
 class Recurrence(nn.Module):
     """One layer in one direction: matrix layers `input`, `hidden`, and for some LSTMs `projection`."""
 
-    def __init__(self, module: nn.Module, mode: str, suffix: str = "") -> None:
+    def __init__(self, module: nn.RNNBase | Cell, mode: str, suffix: str = "") -> None:
         super().__init__()
         self.mode, self.hidden_size = mode, module.hidden_size
         self.outputs = getattr(module, "proj_size", 0) or module.hidden_size  #: features of the hidden state
@@ -88,7 +91,12 @@ class Recurrence(nn.Module):
 class Unrolled(nn.Module):
     """A recurrent module of torch with the same call; `l0`, `l0_reverse`, `l1` ... are its layers and directions."""
 
-    def __init__(self, module: nn.Module) -> None:
+    mode: str
+    num_layers: int
+    batch_first: bool
+    bidirectional: bool
+
+    def __init__(self, module: nn.RNNBase) -> None:
         super().__init__()
         for name in FIELDS:
             if hasattr(module, name):
@@ -148,9 +156,9 @@ class Unrolled(nn.Module):
 class UnrolledCell(Recurrence):
     """A recurrent cell of torch with the same call."""
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: Cell) -> None:
         kind = type(module).__name__.removesuffix("Cell")
-        super().__init__(module, f"RNN_{module.nonlinearity.upper()}" if kind == "RNN" else kind)
+        super().__init__(module, f"RNN_{module.nonlinearity.upper()}" if isinstance(module, nn.RNNCell) else kind)
         self.input_size, self.bias = module.input_size, module.bias
 
     def forward(self, input: Tensor, hx: Tensor | State | None = None) -> Tensor | State:
@@ -187,14 +195,17 @@ def _linear(module: nn.Module, name: str) -> nn.Linear:
     bias = None if name.startswith("hr") else getattr(module, f"bias_{name}", None)
     # on "meta" nothing is drawn to initialise it
     linear = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, device="meta")
-    linear.weight, linear.bias = weight, bias
+    linear.weight = weight
+    if bias is not None:
+        linear.bias = bias
     return linear
 
 
 def _weights(module: nn.Module) -> list[Tensor | None]:
     """What a recurrent module computes with, whether these are its parameters or computed from them."""
-    if type(module) in CELLS:
+    if isinstance(module, Cell):
         return [module.weight_ih, module.weight_hh, module.bias_ih, module.bias_hh]
+    assert isinstance(module, nn.RNNBase)
     return [weight for part in module.all_weights for weight in part]
 
 
@@ -208,7 +219,10 @@ def recurrent(module: nn.Module) -> bool:
 
 def unrolled(module: nn.Module) -> nn.Module:
     """A module of matrix layers that computes what a recurrent one does in eval mode, and shares its parameters."""
-    return (UnrolledCell(module) if type(module) in CELLS else Unrolled(module)).train(module.training)
+    if isinstance(module, Cell):
+        return UnrolledCell(module).train(module.training)
+    assert isinstance(module, nn.RNNBase)
+    return Unrolled(module).train(module.training)
 
 
 def modes(network: nn.Module) -> dict[str, str]:

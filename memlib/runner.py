@@ -16,7 +16,7 @@ import re
 import shutil
 import sys
 import threading
-import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from memlib.figures import provenance
 from memlib.paths import project_root, write_whole
 from memlib.presets import PRESETS
 from memlib.train import CHECKPOINTS
+from memlib.usage import Usage, measured
 from memlib.validate import whole
 
 #: Programs beyond the locked packages that a notebook may name in its metadata, {"memlib": {"programs": [...]}}, and
@@ -83,10 +84,10 @@ def declared_parameters(path: Path) -> dict[str, Any]:
     defaults = {}
     try:
         for line in ast.parse("".join(tagged[0]["source"])).body:
-            if not isinstance(line, ast.AnnAssign):
+            if not isinstance(line, ast.AnnAssign) or not isinstance(line.target, ast.Name) or line.value is None:
                 raise ValueError
             defaults[line.target.id] = ast.literal_eval(line.value)
-    except (ValueError, SyntaxError, AttributeError) as error:
+    except (ValueError, SyntaxError) as error:
         raise RunError(f"{path.name}: the parameters cell must hold lines such as 'images: int = 100' only") from error
     return defaults
 
@@ -119,7 +120,7 @@ def _check_type(path: Path, name: str, value: Any, default: Any) -> None:
 
 
 def run_notebook(path: Path, preset: str, given: dict[str, Any], fresh: bool) -> dict[str, Any]:
-    """Execute one notebook unless it is up to date; returns its row of the closing table.
+    """Execute one notebook unless it is up to date; returns its row of the closing table, with its `Usage` if it ran.
 
     Raises:
         RunError: if a cell fails or the kernel dies.
@@ -130,14 +131,14 @@ def run_notebook(path: Path, preset: str, given: dict[str, Any], fresh: bool) ->
     folder.mkdir(parents=True, exist_ok=True)
     stamp = folder / f"{path.stem}.stamp.json"
     inputs = _inputs_hash(path, parameters)
-    start = time.perf_counter()
     if not fresh and _up_to_date(stamp, inputs):
-        return {"notebook": path.stem, "state": "up to date", "seconds": 0.0}
+        return {"notebook": path.stem, "state": "up to date"}
     stamp.unlink(missing_ok=True)
-    _execute(path, folder / path.name, parameters)
+    with measured() as usage:
+        _execute(path, folder / path.name, parameters)
     outputs = {str(p.relative_to(project_root())): _hash(p) for p in sorted(_outputs(path.stem, preset))}
     write_whole(stamp, json.dumps({"inputs": inputs, "outputs": outputs}, indent=1) + "\n")
-    return {"notebook": path.stem, "state": "done", "seconds": time.perf_counter() - start}
+    return {"notebook": path.stem, "state": "done", "usage": usage}
 
 
 def _preset(preset: str, path: Path) -> dict[str, Any]:
@@ -215,10 +216,10 @@ def _execute(source: Path, target: Path, parameters: dict[str, Any]) -> None:
         raise RunError(
             f"{source.stem}: {error.ename}: {_plain(error.evalue)} (cell {error.exec_count}; see {target})"
         ) from error
-    except (DeadKernelError, NoSuchKernel, OSError) as error:
-        if not isinstance(error, DeadKernelError):
-            raise RunError(f"{source.stem}: {error}") from error
+    except DeadKernelError as error:
         raise RunError(f"{source.stem}: the kernel died, out of memory or killed; finished points are kept") from error
+    except (NoSuchKernel, OSError) as error:
+        raise RunError(f"{source.stem}: {error}") from error
     finally:
         done.set()
         mirror.join()
@@ -296,6 +297,20 @@ def assignment(text: str) -> tuple[str, Any]:
         return name.strip(), value.strip()
 
 
+def target_preset(preset: str, given: dict[str, Any]) -> str:
+    """Under which name results are kept: the preset's, or another that -p preset=NAME gives.
+
+    Raises:
+        RunError: for a name that is no folder's, or other parameters than a preset's under its name.
+    """
+    target = given.get("preset", preset)
+    if not isinstance(target, str) or not re.fullmatch(r"[\w-]+", target):
+        raise RunError(f"-p preset={target!r}: must be a name of letters, digits, '_' and '-'")
+    if given and target in PRESETS:
+        raise RunError("-p: would mix with the preset's own results; add -p preset=NAME, which keeps them apart")
+    return target
+
+
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="run_all.sh", description="Regenerate figures, tables and claims.")
     parser.add_argument(
@@ -323,32 +338,19 @@ def main(argv: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
     arguments = _arguments(argv)
     given = dict(arguments.parameter)
-    target = given.get("preset", arguments.preset)
     try:
         whole("jobs", arguments.jobs, 0)
         if arguments.jobs:
             os.environ["MEMLIB_JOBS"] = str(arguments.jobs)
         if arguments.scheduler:
             os.environ["MEMLIB_SCHEDULER"] = arguments.scheduler
-        if not isinstance(target, str) or not re.fullmatch(r"[\w-]+", target):
-            raise RunError(f"-p preset={target!r}: must be a name of letters, digits, '_' and '-'")
+        target = target_preset(arguments.preset, given)
         if arguments.keep_outputs and target != "smoke":
             raise RunError("--keep-outputs: only with the smoke preset, whose outputs the notebooks carry")
-        if given and target in PRESETS:
-            raise RunError("-p: would overwrite the preset's figures; add -p preset=NAME for a folder of their own")
         chosen = notebooks(arguments.only)
         for path in chosen:  # all are checked before any runs
             checked_parameters(path, _preset(arguments.preset, path) | {"preset": target} | given)
-        rows = []
-        for path in chosen:
-            if why := left_out(path):
-                print(f"note: {why}", file=sys.stderr, flush=True)
-                rows.append({"notebook": path.stem, "state": "left out", "seconds": 0.0, "why": why})
-                continue
-            print(f"{path.stem} ...", file=sys.stderr, flush=True)
-            rows.append(run_notebook(path, arguments.preset, given, arguments.fresh))
-            if arguments.keep_outputs:
-                keep_outputs(path)
+        rows = [_run_or_leave_out(path, arguments, given) for path in chosen]
         report = write_report(target)
     except (RunError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -356,23 +358,44 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; finished points are kept, run again to go on", file=sys.stderr)
         return 130
+    _keep_timings(rows, report.with_name("timings.json"))
     _print_tables(rows, target, report)
     return 0
 
 
+def _run_or_leave_out(path: Path, arguments: argparse.Namespace, given: dict[str, Any]) -> dict[str, Any]:
+    """The notebook's row of the closing table."""
+    if why := left_out(path):
+        print(f"note: {why}", file=sys.stderr, flush=True)
+        return {"notebook": path.stem, "state": "left out", "why": why}
+    print(f"{path.stem} ...", file=sys.stderr, flush=True)
+    row = run_notebook(path, arguments.preset, given, arguments.fresh)
+    if arguments.keep_outputs:
+        keep_outputs(path)
+    return row
+
+
+def _keep_timings(rows: list[dict[str, Any]], path: Path) -> None:
+    """Write what the notebooks took that ran now, beside what others took when they ran."""
+    found = {row["notebook"]: asdict(row["usage"]) for row in rows if row["state"] == "done"}
+    rounded = {name: {key: round(value, 1) for key, value in taken.items()} for name, taken in found.items()}
+    write_whole(path, json.dumps(_read_json(path) | rounded, indent=1, sort_keys=True) + "\n")
+
+
 def _print_tables(rows: list[dict[str, Any]], preset: str, report: Path) -> None:
-    times = {row["notebook"]: round(row["seconds"], 1) for row in rows if row["state"] == "done"}
-    timings = report.with_name("timings.json")
-    write_whole(timings, json.dumps(_read_json(timings) | times, indent=1, sort_keys=True) + "\n")
-    print(f"\n{'notebook':<20} {'state':<12} {'seconds':>8}")
+    print(f"\n{'notebook':<20} {'state':<12} {'seconds':>8} {'CPU seconds':>12} {'largest process':>16}")
     for row in rows:
-        print(f"{row['notebook']:<20} {row['state']:<12} {row['seconds']:>8.1f}")
+        usage = row.get("usage", Usage())
+        taken = f"{usage.seconds:>8.1f} {usage.cpu_seconds:>12.1f} {usage.memory / 1e9:>13.2f} GB"
+        print(f"{row['notebook']:<20} {row['state']:<12} {taken if 'usage' in row else ''}".rstrip())
     for row in rows:
         if "why" in row:  # the note above may have scrolled away
             print(f"note: {row['why']}")
     print("\nclaims")
-    for _, claim, verdict in _claims(report.parent):
-        print(f"  {verdict:<24} {effect_text(claim):>28}  {claim['statement']}")
+    shown = tuple(row["notebook"] for row in rows if row["state"] != "left out")
+    for name, claim, verdict in _claims(report.parent):
+        if name.startswith(shown):
+            print(f"  {verdict:<24} {effect_text(claim):>28}  {claim['statement']}")
     print(f"\nfigures/{preset}/ holds the figures, their data, and {report.name}")
 
 

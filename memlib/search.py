@@ -291,10 +291,11 @@ def _study(objectives: MappingType[str, str], seed: int, batch: int, sampler: st
             "nsga2": lambda: optuna.samplers.NSGAIISampler(population_size=2 * batch, seed=seed),
             "random": lambda: optuna.samplers.RandomSampler(seed=seed),
         }[sampler]()
+    directions = [optuna.study.StudyDirection[f"{sense.upper()}IMIZE"] for sense in objectives.values()]
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would announce itself
     try:
-        return optuna.create_study(sampler=chosen, directions=[f"{sense}imize" for sense in objectives.values()])
+        return optuna.create_study(sampler=chosen, directions=directions)
     finally:
         optuna.logging.set_verbosity(verbosity)
 

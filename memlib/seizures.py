@@ -9,6 +9,7 @@ import argparse
 import json
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ SAMPLES = 4 * RATE  #: of a window
 CHANNELS = 4
 BLOCK = 250  #: windows that are drawn together
 CHECKPOINT = Path(__file__).parent / "checkpoints" / "seizures.safetensors"
-TRAINING = {"windows": 4096, "seed": 1, "epochs": 20, "batch": 64, "lr": 4e-3}
+TRAINING: dict[str, Any] = {"windows": 4096, "seed": 1, "epochs": 20, "batch": 64, "lr": 4e-3}
 #: Seeds of the windows that calibrate converters, and that test.
 CALIBRATION_SEED, TEST_SEED = 2, 3
 

@@ -59,14 +59,14 @@ def indices(
     """
     _check(factors)
     whole("seed", seed, 0)
-    values, names = np.asarray(values, float), list(factors)
+    known, names = np.asarray(values, float), list(factors)
     size = 2 * len(names) + 2
-    if values.ndim != 1 or not len(values) or len(values) % size:
-        fail("values", values.shape, f"one for each point of the design, a multiple of {size}")
-    if not np.isfinite(values).all() or values.std() <= 1e-12 * abs(values).max():
-        fail("values", values, "finite, and not all equal: else nothing varies that could be explained")
+    if known.ndim != 1 or not len(known) or len(known) % size:
+        fail("values", known.shape, f"one for each point of the design, a multiple of {size}")
+    if not np.isfinite(known).all() or known.std() <= 1e-12 * abs(known).max():
+        fail("values", known, "finite, and not all equal: else nothing varies that could be explained")
     options = {"num_resamples": resamples, "seed": seed + 1}  # SALib takes 0 for none, and then global random state
-    found = analysis.analyze(_problem(factors), values, calc_second_order=True, **options)
+    found = analysis.analyze(_problem(factors), known, calc_second_order=True, **options)
     rows = []
     for kind, key in (("first", "S1"), ("total", "ST")):
         for i, name in enumerate(names):

@@ -51,32 +51,44 @@ class Axis:
         for name in ("low", "high"):
             if not is_number(getattr(self, name)):
                 fail(name, getattr(self, name), "a number, where no values are listed")
-        if not self.low < self.high:
-            fail("low", self.low, f"below high={self.high!r}")
-        if self.log and self.low <= 0:
-            fail("low", self.low, "above 0 on a logarithmic axis")
-        if self.whole and math.ceil(self.low) > math.floor(self.high):
-            fail("low", self.low, f"at most a whole number that is not above high={self.high!r}, if whole")
+        low, high = self._range
+        if not low < high:
+            fail("low", low, f"below high={high!r}")
+        if self.log and low <= 0:
+            fail("low", low, "above 0 on a logarithmic axis")
+        if self.whole and math.ceil(low) > math.floor(high):
+            fail("low", low, f"at most a whole number that is not above high={high!r}, if whole")
+
+    @property
+    def _range(self) -> tuple[float, float]:
+        """Low and high, of an axis without listed values."""
+        assert self.low is not None  # as __post_init__ checks
+        assert self.high is not None
+        return self.low, self.high
 
     @property
     def ordered(self) -> bool:
         """Whether it lists numbers in rising order."""
-        return all(map(is_number, self.values or ["none"])) and list(self.values) == sorted(self.values)
+        values = self.values or ["none"]
+        return all(map(is_number, values)) and list(values) == sorted(values)
 
     def at(self, share: float) -> Any:
         """The value below which so much of the axis lies; `share` is from 0 to 1."""
         if self.values is not None:
             return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
-        low, high = (math.ceil(self.low), math.floor(self.high) + 1) if self.whole else (self.low, self.high)
+        low, high = self._range
+        if self.whole:
+            low, high = math.ceil(low), math.floor(high) + 1
         value = float(np.exp(np.log(low) + share * np.log(high / low)) if self.log else low + share * (high - low))
         return min(int(value), high - 1) if self.whole else value
 
     def suggest(self, name: str, trial: Trial) -> Any:
         """The value that Optuna proposes."""
         if self.values is None:
+            low, high = self._range
             if self.whole:
-                return trial.suggest_int(name, math.ceil(self.low), math.floor(self.high), log=self.log)
-            return trial.suggest_float(name, self.low, self.high, log=self.log)
+                return trial.suggest_int(name, math.ceil(low), math.floor(high), log=self.log)
+            return trial.suggest_float(name, low, high, log=self.log)
         if self.ordered:
             return self.values[trial.suggest_int(name, 0, len(self.values) - 1)]
         return trial.suggest_categorical(name, self.values)

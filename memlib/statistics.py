@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import interpolate, optimize, stats
 
 
@@ -26,18 +27,18 @@ class Interval:
         return Interval(m, low, high, self.n, self.images, floor)
 
 
-def seed_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
+def seed_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
     """Student's interval of the mean of one number per device seed; endless for a single seed.
 
     Raises:
         ValueError: if there are no values, or one is not finite.
     """
-    values = np.asarray(values, float)
-    n = len(values)
-    if not n or not np.isfinite(values).all():
-        raise ValueError(f"values={values}: must be there, and finite")
-    half = stats.t.ppf(0.5 + confidence / 2, n - 1) * values.std(ddof=1) / math.sqrt(n) if n > 1 else math.inf
-    mean = float(values.mean())
+    found = np.asarray(values, float)
+    n = len(found)
+    if not n or not np.isfinite(found).all():
+        raise ValueError(f"values={found}: must be there, and finite")
+    half = stats.t.ppf(0.5 + confidence / 2, n - 1) * found.std(ddof=1) / math.sqrt(n) if n > 1 else math.inf
+    mean = float(found.mean())
     return Interval(mean, float(mean - half), float(mean + half), n, 0)
 
 
@@ -74,8 +75,9 @@ def crossed_interval(
     variance, freedom, by_images = _variance_of_mean(padded)
     t, t_images = stats.t.ppf(0.5 + confidence / 2, [freedom, padded.shape[1] - 1])
     half, center, mean = t * math.sqrt(variance), float(padded.mean()), float(values.mean())
-    bounds = max(low, min(mean, center - half)), min(high, max(mean, center + half))
-    return Interval(mean, *map(float, bounds), *values.shape, float(2 * t_images * math.sqrt(by_images)))
+    bottom, top = max(low, min(mean, center - half)), min(high, max(mean, center + half))
+    n, m = values.shape
+    return Interval(mean, float(bottom), float(top), n, m, float(2 * t_images * math.sqrt(by_images)))
 
 
 def _variance_of_mean(values: np.ndarray) -> tuple[float, float, float]:
@@ -140,10 +142,10 @@ def tolerance(severities: Sequence[float], hits: Sequence[np.ndarray], cost: flo
     Raises:
         ValueError: if severities do not start at 0 and ascend, or do not match `hits`.
     """
-    severities = np.asarray(severities, float)
-    if len(severities) < 2 or severities[0] != 0 or (np.diff(severities) <= 0).any() or len(severities) != len(hits):
-        raise ValueError(f"severities={severities.tolist()}: must ascend from 0, one for each of {len(hits)} arrays")
-    return crossing(severities[1:], [difference_interval(hits[0], other) for other in hits[1:]], cost)
+    tried = np.asarray(severities, float).tolist()
+    if len(tried) < 2 or tried[0] != 0 or (np.diff(tried) <= 0).any() or len(tried) != len(hits):
+        raise ValueError(f"severities={tried}: must ascend from 0, one for each of {len(hits)} arrays")
+    return crossing(tried[1:], [difference_interval(hits[0], other) for other in hits[1:]], cost)
 
 
 def crossing(severities: Sequence[float], losses: Sequence[Interval], cost: float = 0.01) -> Tolerance:
@@ -157,14 +159,14 @@ def crossing(severities: Sequence[float], losses: Sequence[Interval], cost: floa
     Raises:
         ValueError: if severities do not ascend from above 0, or do not match `losses`.
     """
-    severities = np.array([0.0, *severities])
-    if len(severities) < 2 or (np.diff(severities) <= 0).any() or len(severities) != len(losses) + 1:
-        found = severities[1:].tolist()
+    tried = np.array([0.0, *severities])
+    if len(tried) < 2 or (np.diff(tried) <= 0).any() or len(tried) != len(losses) + 1:
+        found = tried[1:].tolist()
         raise ValueError(f"severities={found}: must ascend from above 0, one for each of {len(losses)} losses")
     mean, upper, lower = (np.array([0.0, *(getattr(i, name) for i in losses)]) for name in ("mean", "high", "low"))
-    low = severities[np.argmax(upper > cost) - 1] if (upper > cost).any() else severities[-1]
-    high = severities[np.argmax(lower > cost)] if (lower > cost).any() else math.inf
-    return Tolerance(_crossing(severities, mean, cost), float(low), float(high), losses[0].n, losses[0].images)
+    low = tried[np.argmax(upper > cost) - 1] if (upper > cost).any() else tried[-1]
+    high = tried[np.argmax(lower > cost)] if (lower > cost).any() else math.inf
+    return Tolerance(_crossing(tried, mean, cost), float(low), float(high), losses[0].n, losses[0].images)
 
 
 def _crossing(severities: np.ndarray, losses: np.ndarray, cost: float) -> float:

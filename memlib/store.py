@@ -12,7 +12,7 @@ import os
 import platform
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -169,10 +169,10 @@ class Store:
         with self._errors("results could not be written", "finished points are kept; mend this and run again"):
             self._execute("BEGIN IMMEDIATE")
             try:
-                self._connection.executemany(PUT, rows)
+                self._database.executemany(PUT, rows)
                 self._execute("COMMIT")
             except BaseException:
-                if self._connection.in_transaction:
+                if self._database.in_transaction:
                     self._execute("ROLLBACK")
                 raise
 
@@ -182,7 +182,8 @@ class Store:
         Raises:
             StoreError: if the file is damaged.
         """
-        results, errors = {}, {}
+        results: dict[str, dict[str, Any]] = {}
+        errors: dict[str, str] = {}
         if not self._connection:
             return results, errors
         keys = list(keys)
@@ -241,7 +242,7 @@ class Store:
         Raises:
             StoreError: if the file is damaged.
         """
-        found = {"finished": 0, "failed": 0, "state": "none"}
+        found: dict[str, Any] = {"finished": 0, "failed": 0, "state": "none"}
         if not self._connection:
             return found
         with self._errors("damaged"):
@@ -263,8 +264,13 @@ class Store:
         self._connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
         self._execute("PRAGMA synchronous = EXTRA")  # a crash of the machine must not bring the journal back
 
-    def _execute(self, query: str, values: Iterable[Any] = ()) -> sqlite3.Cursor:
-        return self._connection.execute(query, values)
+    @property
+    def _database(self) -> sqlite3.Connection:
+        assert self._connection is not None  # callers see to that
+        return self._connection
+
+    def _execute(self, query: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        return self._database.execute(query, values)
 
     def _version(self) -> int:
         """The schema's version, 0 of an empty file."""
@@ -290,9 +296,9 @@ class Store:
             return
         marks = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
         try:
-            self._connection.executescript(f"BEGIN IMMEDIATE; {UPGRADES[version]} {marks} COMMIT;")
+            self._database.executescript(f"BEGIN IMMEDIATE; {UPGRADES[version]} {marks} COMMIT;")
         except sqlite3.Error:
-            if self._connection.in_transaction:
+            if self._database.in_transaction:
                 self._execute("ROLLBACK")
             raise
 

@@ -79,10 +79,14 @@ def sweep(
             finish(wanted, retry=retry)
         results, failed = kept.get(wanted)
     if failed and errors == "raise":
-        raise _failure({task: failed[key] for key, task in wanted.items() if key in failed}, store)
-    table = pd.DataFrame([_row(task, results.get(key), failed.get(key)) for key, task in wanted.items()])
+        raise _failure({wanted[key]: failed[key] for key in wanted if key in failed}, store)
     first = [*dict.fromkeys(name for point in points for name in point), "seed"]
-    return table[[*first, *(name for name in table if name not in first)]] if len(table) else table
+    return _table([_row(task, results.get(key), failed.get(key)) for key, task in wanted.items()], first)
+
+
+def _table(rows: list[dict[str, Any]], first: list[str]) -> pd.DataFrame:
+    table = pd.DataFrame(rows)
+    return table[[*first, *(name for name in table if name not in first)]] if rows else table
 
 
 def _seeds_of(seeds: Iterable[int] | Callable[[Point], Iterable[int]]) -> Callable[[Point], Iterable[int]]:
@@ -103,9 +107,15 @@ def _grown(
     retry: bool,
 ) -> dict[str, Task]:
     """The tasks, finished or failed, of points that get seeds until their intervals are narrow enough."""
-    counts, tried = {text_of(point): seeds.first for point in points}, set()
+    counts = {text_of(point): seeds.first for point in points}
+    tried: set[str] = set()
+
+    def first_seeds(point: Point) -> range:
+        """As many as it has by now."""
+        return range(counts[text_of(point)])
+
     while True:
-        wanted = tasks(points, evaluate, lambda point, counts=dict(counts): range(counts[text_of(point)]))
+        wanted = tasks(points, evaluate, first_seeds)
         finish({key: task for key, task in wanted.items() if key not in tried}, retry=retry)
         tried |= set(wanted)
         results, _ = store.get(wanted)
@@ -121,23 +131,24 @@ def _grown(
 
 def _finish(wanted: dict[str, Task], retry: bool, store: Store, **where: Any) -> None:
     """Evaluate what the store does not hold."""
-
-    def missing() -> list[Task]:
-        results, failed = store.get(wanted)
-        skipped = {*results} if retry else {*results, *failed}
-        return [task for key, task in wanted.items() if key not in skipped]
-
-    if missing():
+    if _missing(wanted, retry, store):
         with store.writing():
-            left = missing()  # another sweep may have finished some before the lock was ours
+            left = _missing(wanted, retry, store)  # another sweep may have finished some before the lock was ours
             if left:
                 with store.run(left[0].evaluate, len(left)):
                     _evaluate(left, store, **where)
 
 
+def _missing(wanted: dict[str, Task], retry: bool, store: Store) -> list[Task]:
+    results, failed = store.get(wanted)
+    skipped = {*results} if retry else {*results, *failed}
+    return [task for key, task in wanted.items() if key not in skipped]
+
+
 def _evaluate(left: list[Task], store: Store, scheduler: str | None, jobs: int) -> None:
     """Put every outcome into the store as it arrives; the order of evaluation decides nothing."""
-    failed, done, tried = 0, 0, set()
+    failed, done = 0, 0
+    tried: set[str] = set()
     arriving = evaluate_tasks(left, scheduler, jobs)  # a cluster is up before the bar starts to count
     with contextlib.closing(arriving), progress(total=len(left), unit="points") as bar:
         for outcomes in arriving:

@@ -6,6 +6,7 @@ programmed, is `memlib.writing`.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -38,8 +39,10 @@ def _exp(exponent: np.ndarray) -> np.ndarray:
 class SwitchingModel(Config):
     """What every model can do. Voltages in V, currents in A, rates in the state's unit per second."""
 
-    #: Limits of the state, in its unit; it never leaves them.
-    limits: tuple[float, float]
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Of the state, in its unit; it never leaves them."""
+        raise NotImplementedError
 
     def current(self, v: ArrayLike, state: ArrayLike) -> np.ndarray:
         """Current through cells in a state at voltage `v`, A."""
@@ -218,7 +221,7 @@ class StanfordPKU(SwitchingModel):
 
     def temperature(self, v: ArrayLike, state: ArrayLike) -> np.ndarray:
         """Of the filament's tip, K."""
-        return self.t_ambient + self.r_th * np.abs(v * self.current(v, state))
+        return self.t_ambient + self.r_th * np.abs(np.asarray(v) * self.current(v, state))
 
     def rate(self, v: ArrayLike, state: ArrayLike) -> np.ndarray:
         """dg/dt, m/s."""
@@ -291,7 +294,7 @@ class DataDriven(SwitchingModel):
 
 
 #: I-V of Pt/TiOx/Pt, Messaris et al. (2018), Table I.
-_TIOX_IV = {"a_p": 0.24, "a_n": 0.24, "b_p": 2.81, "b_n": 2.81}
+_TIOX_IV: dict[str, Any] = {"a_p": 0.24, "a_n": 0.24, "b_p": 2.81, "b_n": 2.81}
 
 #: Published parameter sets.
 PRESETS: dict[str, SwitchingModel] = {

@@ -108,8 +108,8 @@ WRITE_VERIFY = Writing(pulses=8.52, voltage=1.35, duration=1e-6)
 def _isaac() -> Technology:
     """Table 1 lists totals: of an IMA, 8 crossbars of 128 x 128 cells, or of a tile, 12 IMAs; a cycle is 100 ns."""
     cycle, crossbars, all_crossbars = 100e-9, 8, 96
-    adc = {"bits": 8, "energy_growth": _adc_energy, "area_growth": _adc_area}
-    dac = {"bits": 1, "energy_growth": _doubling, "area_growth": _doubling}
+    adc: dict[str, Any] = {"bits": 8, "energy_growth": _adc_energy, "area_growth": _adc_area}
+    dac: dict[str, Any] = {"bits": 1, "energy_growth": _doubling, "area_growth": _doubling}
     circuits = {
         "DAC": Circuit(4e-3 / 1024, cycle, 0.17e-9 / 1024, 1, "row", "row", **dac),
         "sample and hold": Circuit(1e-5 / 1024, cycle, 0.04e-9 / 1024, 1, "column", "conversion"),

@@ -84,6 +84,7 @@ class Tile(Config):
         """Reads that one pass takes: one, or one per bit (and phase) of the input code."""
         if not self.bit_serial:
             return 1
+        assert self.dac_bits is not None  # as __post_init__ checks
         return 2 * (self.dac_bits - 1) if signed else self.dac_bits
 
 

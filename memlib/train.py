@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -79,9 +80,13 @@ def manifest_entry(name: str, folder: Path = CHECKPOINTS) -> dict:
     return manifest[name]
 
 
-def read_manifest(folder: Path = CHECKPOINTS) -> dict[str, dict]:
-    """The entries of all checkpoints in `folder`, by name."""
-    path = folder / "manifest.json"
+def read_manifest(folder: Path = CHECKPOINTS, file: str = "manifest.json") -> dict[str, dict[str, Any]]:
+    """The entries of all checkpoints in `folder`, by name.
+
+    Raises:
+        CheckpointError: if the file is damaged.
+    """
+    path = folder / file
     try:
         return json.loads(path.read_text()) if path.exists() else {}
     except ValueError as error:
@@ -104,7 +109,7 @@ def train(name: str, checkpoints: Path = CHECKPOINTS, states: Path | None = None
         DataError: if the images are missing or damaged.
     """
     recipe = _recipe(name)
-    model = _initial(recipe, checkpoints).to(memory_format=torch.channels_last)
+    model = _initial(recipe, checkpoints).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.SGD(
         model.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, nesterov=True
     )
@@ -116,7 +121,7 @@ def train(name: str, checkpoints: Path = CHECKPOINTS, states: Path | None = None
     first, seconds = _restore(state_file, model, optimizer)
     for epoch in range(first, recipe.epochs):
         start = time.perf_counter()
-        with _conditions(model, recipe, images, epoch):
+        with on_hardware(model, recipe.cells(), recipe.dac_bits, images, "training", recipe.seed, epoch):
             loss = _train_epoch(model, optimizer, recipe, train_set, epoch)
         seconds += time.perf_counter() - start
         print(f"{name}: epoch {epoch + 1} of {recipe.epochs}, loss {loss:.4f}, {seconds:.0f} s", flush=True)
@@ -124,15 +129,6 @@ def train(name: str, checkpoints: Path = CHECKPOINTS, states: Path | None = None
     entry = _publish(name, recipe, model.eval(), seconds, checkpoints, train_set.sha256)
     state_file.unlink(missing_ok=True)
     return entry
-
-
-def _conditions(
-    model: nn.Module, recipe: Recipe, images: Tensor, epoch: int
-) -> contextlib.AbstractContextManager[None]:
-    """What the network trains on: hardware, unless it is binary."""
-    if recipe.binary:
-        return contextlib.nullcontext()
-    return on_hardware(model, recipe.cells(), recipe.dac_bits, images, "training", recipe.seed, epoch)
 
 
 def _recipe(name: str) -> Recipe:
@@ -249,6 +245,7 @@ def _publish(name: str, recipe: Recipe, model: nn.Module, seconds: float, folder
     with replacing(path) as part:
         save_file({k: _halved(v).contiguous() for k, v in model.state_dict().items()}, part)
     model.load_state_dict(load_file(path))  # what is kept is what is measured
+    contiguous = model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     entry = {
         "sha256": data.checksum(path),
         "parameters": networks.parameter_count(model),
@@ -258,7 +255,7 @@ def _publish(name: str, recipe: Recipe, model: nn.Module, seconds: float, folder
         "images": images,
         "seconds": round(seconds),
         "threads": torch.get_num_threads(),
-        "accuracy": _accuracies(model.to(memory_format=torch.contiguous_format), recipe.data),
+        "accuracy": _accuracies(contiguous, recipe.data),
     }
     with _locked(folder):
         manifest = read_manifest(folder) | {name: entry}

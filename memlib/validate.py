@@ -2,19 +2,19 @@
 
 from collections.abc import Iterable
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, NoReturn
 
 from torch import Tensor
 
 
-def fail(field: str, value: Any, allowed: str) -> None:
+def fail(field: str, value: Any, allowed: str) -> NoReturn:
     """Raise the ValueError that all checks share."""
     raise ValueError(f"{field}={value!r}: must be {allowed}")
 
 
 def is_number(value: Any) -> bool:
     """True for a finite int or float that is not a bool."""
-    return isinstance(value, Real) and not isinstance(value, bool) and abs(value) < float("inf")
+    return isinstance(value, Real) and not isinstance(value, bool) and abs(value) < float("inf")  # type: ignore[operator]
 
 
 def one_of(field: str, value: Any, allowed: Iterable[Any]) -> None:
@@ -50,6 +50,13 @@ def rows_of(
         fail(field, wrong[0].item(), f"finite{bounds}, everywhere")
 
 
+def images_of(field: str, value: Any) -> None:
+    """Raise unless `value` is a tensor of at least one image."""
+    if not isinstance(value, Tensor) or value.dim() < 2 or not len(value):
+        what = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+        fail(field, what, "a tensor of at least one image, (n, *input shape)")
+
+
 def yes_or_no(field: str, value: Any) -> None:
     """Raise unless `value` is True or False."""
     if not isinstance(value, bool):
@@ -60,6 +67,7 @@ def whole(field: str, value: Any, low: int, high: int | None = None, none: bool 
     """Raise unless `value` is a whole number in [low, high], or None where `none` allows it."""
     if none and value is None:
         return
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < low or (high is not None and value > high):
+    is_whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not is_whole or value < low or (high is not None and value > high):
         bounds = f"at least {low}" if high is None else f"from {low} to {high}"
         fail(field, value, f"a whole number {bounds}" + (", or None for off" if none else ""))

@@ -14,6 +14,7 @@ and whose columns are the pillars, and differs from the planar 1T1R tile in its 
 """
 
 import math
+from typing import Any
 
 from memlib.config import Config, config
 from memlib.device import Device
@@ -37,9 +38,9 @@ class Stack(Config):
         for name in ("r_plane", "r_pillar", "r_select"):
             in_range(name, getattr(self, name), 0, math.inf, "a resistance in ohm")
 
-    def tile(self, **converters: float | int | str | bool | None) -> Tile:
+    def tile(self, **converters: Any) -> Tile:
         """The tile that computes like this stack, with further fields of `Tile`."""
-        wires = {"r_driver": self.r_plane, "r_col": self.r_pillar, "r_sense": self.r_select}
+        wires: dict[str, Any] = {"r_driver": self.r_plane, "r_col": self.r_pillar, "r_sense": self.r_select}
         return Tile(rows=self.planes, cols=self.pillars, **wires, **converters)
 
     @property

@@ -110,8 +110,9 @@ def _use_folders(folders: dict[str, str]) -> None:
 def _keep_freed_memory() -> None:
     """Once per worker process, where its C library is glibc."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    for parameter, value in MALLOC.items() if mallopt else ():
-        mallopt(parameter, value)
+    if mallopt is not None:
+        for parameter, value in MALLOC.items():
+            mallopt(parameter, value)
 
 
 def _is_wanted(chunk: str) -> bool:

@@ -95,7 +95,7 @@ def _check_model(model: SwitchingModel) -> None:
         fail("model", model, "a model of memlib.switching, such as preset('stanford_pku')")
 
 
-def _pair(field: str, values: Any, allowed: str) -> tuple[float, float]:
+def _pair(field: str, values: Any, allowed: str) -> tuple[Any, Any]:
     try:
         first, second = values
     except (TypeError, ValueError):
@@ -130,6 +130,7 @@ def _ramp(
     span = high - low
 
     def rate(u: float, y: np.ndarray) -> np.ndarray:
+        """dy/du of the state scaled to [0, 1], over the fraction u of the time."""
         return model.rate(v0 + (v1 - v0) * u, low + span * np.clip(y, 0, 1)) * (duration / span)
 
     def slope(u: float, y: np.ndarray) -> sparse.csc_matrix:
@@ -167,7 +168,9 @@ def sweep_iv(
     _check_model(model)
     positive("period", period)
     whole("cycles", cycles, 1)
-    peaks = amplitude if np.ndim(amplitude) else (amplitude, -amplitude)
+    peaks: Any = amplitude
+    if not np.ndim(peaks):
+        peaks = peaks, -peaks
     first, second = _pair("amplitude", peaks, "a voltage, or those of two peaks, V")
     volts = np.append(np.tile([0, first, 0, second], cycles), 0)
     state0 = model.hrs if state0 is None else state0
@@ -342,34 +345,52 @@ def write_verify(
     Raises:
         ValueError: if an argument is out of range, or the scheme's polarity does not fit the model.
     """
-    _check_model(model)
-    positive("tolerance", tolerance)
-    positive("v_read", v_read)
-    whole("max_pulses", max_pulses, 1)
+    _check_effort(model, tolerance, max_pulses, v_read)
     for name, value in (("read_noise", read_noise), ("cell_spread", cell_spread), ("cycle_spread", cycle_spread)):
         in_range(name, value, 0, math.inf, "a relative sigma")
-    targets = np.asarray(targets, float)
-    if not ((targets >= 0) & np.isfinite(targets)).all():
-        fail("targets", targets[~((targets >= 0) & np.isfinite(targets))].flat[0], "conductances in S, at least 0")
-    g_on = float(model.conductance(model.lrs, v_read)) if g_on is None else g_on
-    g_off = float(model.conductance(model.hrs, v_read)) if g_off is None else g_off
-    if not 0 <= g_off < g_on:
-        fail("g_off", g_off, f"from 0 to below g_on={g_on!r} (S)")
+    targets = _conductances("targets", targets)
+    g_on, g_off = _window(model, v_read, g_on, g_off)
     state = np.broadcast_to(model.hrs if state0 is None else _within(model, state0), targets.shape).ravel()
     reads, speeds, cycles = (np.random.default_rng([seed, stream]) for stream in range(3))
     width = scheme.width * _factors(speeds, cell_spread, targets.size)
 
     def read(states: np.ndarray) -> np.ndarray:
+        """Conductances as a noisy read sees them, S."""
         return model.conductance(states, v_read) * (1 + read_noise * reads.standard_normal(targets.size))
 
     def durations() -> np.ndarray:
+        """For which the model takes the next pulse of each cell, s."""
         return width * _factors(cycles, cycle_spread, targets.size)
 
     goal, flows, accepted = targets.ravel(), _flows(model, scheme), tolerance * (g_on - g_off)
     found = _write(state, goal, accepted, max_pulses, flows, scheme.width, read, durations)
-    state, pulses, energy, converged = found
-    shaped = (x.reshape(targets.shape) for x in (model.conductance(state, v_read), pulses, energy, converged))
-    return WriteResult(targets, *shaped, g_on, g_off)
+    states, pulses, energy, converged = (values.reshape(targets.shape) for values in found)
+    return WriteResult(targets, model.conductance(states, v_read), pulses, energy, converged, g_on, g_off)
+
+
+def _check_effort(model: SwitchingModel, tolerance: float, max_pulses: int, v_read: float) -> None:
+    _check_model(model)
+    positive("tolerance", tolerance)
+    positive("v_read", v_read)
+    whole("max_pulses", max_pulses, 1)
+
+
+def _conductances(field: str, values: ArrayLike) -> np.ndarray:
+    """As an array; raises unless all are finite and at least 0."""
+    found = np.asarray(values, float)
+    wrong = found[~((found >= 0) & np.isfinite(found))]
+    if wrong.size:
+        fail(field, wrong.flat[0], "conductances in S, at least 0")
+    return found
+
+
+def _window(model: SwitchingModel, v_read: float, g_on: float | None, g_off: float | None) -> tuple[float, float]:
+    """The range that errors refer to, S: where None, the model's; raises if it is empty."""
+    g_on = float(model.conductance(model.lrs, v_read)) if g_on is None else g_on
+    g_off = float(model.conductance(model.hrs, v_read)) if g_off is None else g_off
+    if not 0 <= g_off < g_on:
+        fail("g_off", g_off, f"from 0 to below g_on={g_on!r} (S)")
+    return g_on, g_off
 
 
 def _write(

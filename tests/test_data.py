@@ -193,6 +193,36 @@ def test_official_files(tiny, official, form):
     assert_images(data.load("cifar10", "lossless"), pixels(2))
 
 
+def test_archives_unpack_the_official_files_alone(tiny, official, tmp_path):
+    """Not what would leave the folder, no links, and nothing of another name."""
+    names = ["../up", "/tmp/root", "cifar-10-batches-py/../up", "cifar-10-batches-py/a/b", "other/test_batch"]
+    archive = official.parent / "cifar-10-python.tar.gz"
+    with tarfile.open(archive, "w:gz") as members:
+        for name in names:
+            members.addfile(tarfile.TarInfo(name))
+        for kind, name in ((tarfile.SYMTYPE, "link"), (tarfile.LNKTYPE, "hard"), (tarfile.FIFOTYPE, "pipe")):
+            member = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+            member.type, member.linkname = kind, str(tmp_path / "secret")
+            members.addfile(member)
+        members.add(official, official.name)
+    tiny.mkdir()
+    shutil.copy(archive, tiny)
+    assert_images(data.load("cifar10", "test"), pixels(2))
+    [unpacked] = (tmp_path / "cache").iterdir()
+    found = {path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*")}
+    assert found == {official.name, *(f"{official.name}/{path.name}" for path in official.iterdir())}
+
+
+def test_a_damaged_archive_leaves_nothing_behind(tiny, official, tmp_path):
+    """It is named, and the next archive starts anew."""
+    tiny.mkdir()
+    content = (official.parent / "cifar-10-python.tar.gz").read_bytes()
+    (tiny / "cifar-10-python.tar.gz").write_bytes(content[: len(content) // 2])
+    with pytest.raises(data.DataError, match=r"damaged archive .*; replace the file"):
+        data.load("cifar10", "test")
+    assert not list((tmp_path / "cache").iterdir())
+
+
 @pytest.mark.parametrize("name", ["data_batch_1", "test_batch"])
 def test_official_files_are_checked(tiny, official, name):
     """A file that does not match its checksum is refused."""

@@ -305,7 +305,7 @@ def test_pruned_network():
 
 def test_record_inputs_of_no_tensor():
     """Something else than a tensor of images."""
-    raises(ValueError, lambda: record_inputs(small_network(), [1, 2]), "calibration=list", "tensor")
+    raises(ValueError, lambda: record_inputs(small_network(), [1, 2]), "calibration='list'", "tensor")
 
 
 def test_input_shape():

@@ -62,13 +62,41 @@ def test_runs_once_skips_and_runs_again_when_something_changed(project, capsys):
     assert "| 07_example | s | refuted | 1.00 [0.00, 2.00] points | 10 | 5000 |" in report
 
 
+def test_says_what_notebooks_took(project, capsys):
+    """Seconds of the clock and of CPUs, of what the kernel started too, and the peak of the largest process."""
+    root, write = project
+    worker = "import time; start = time.process_time()\nwhile time.process_time() < start + 2: pass"
+    write(f"{BODY}\nimport subprocess, sys\nassert not subprocess.call([sys.executable, '-c', {worker!r}])")
+    assert runner.main([]) == 0
+    taken = json.loads((root / "figures/smoke/timings.json").read_text())["07_example"]
+    assert taken["seconds"] > 2
+    assert taken["cpu_seconds"] > 2
+    assert 2e7 < taken["memory"] < 2e9
+    assert f"{taken['cpu_seconds']:>12.1f} {taken['memory'] / 1e9:>13.2f} GB" in capsys.readouterr().out
+
+
+def test_claims_are_those_of_what_ran(project, capsys):
+    """Of the notebooks asked for, whether they ran now or are up to date; the report holds all."""
+    root, _ = project
+    claim = {"statement": "of another", "verdict": "confirmed", "effect": 1.0, "low": 0.0, "high": 2.0}
+    claim |= {"n": 10, "images": 5000, "exploratory": False}
+    (root / "figures/smoke").mkdir(parents=True)
+    (root / "figures/smoke/08_other.json").write_text(json.dumps({"claims": [claim]}))
+    for _ in range(2):
+        assert runner.main(["--only", "07"]) == 0
+        out = capsys.readouterr().out
+        assert "1.00 [0.00, 2.00] points  s\n" in out
+        assert "of another" not in out
+    assert "of another" in (root / "figures/smoke/REPORT.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["-p", "scael=2.0", "-p", "preset=mine"], "unknown parameter 'scael'; did you mean scale? (allowed: preset, "),
         (["-p", "scale=fast", "-p", "preset=mine"], "scale='fast': must be of type float, such as 1.0"),
         (["-p", "sizes=[1, 'x']", "-p", "preset=mine"], "sizes='x': must be of type int, such as 1"),
-        (["-p", "scale=2.0"], "would overwrite the preset's figures"),
+        (["-p", "scale=2.0"], "would mix with the preset's own results"),
         (["--only", "99"], "'99': no notebook's name starts so; there are 07_example"),
         (["--jobs", "-1"], "jobs=-1: must be a whole number at least 0"),
     ],

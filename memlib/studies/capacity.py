@@ -215,6 +215,7 @@ def pair_comparison(pair: Pair, images: int, effect: str, severity: float, setti
     """The claim that a pair's network loses more."""
 
     def loss(checkpoint: str, **choices: Any) -> Loss:
+        """What one of its networks loses."""
         return Loss.of(checkpoint, images, effect, severity, setting, **choices, **more)
 
     scaled = ", scaled by column" if more else ""

@@ -37,6 +37,7 @@ def program(device: Device, targets: np.ndarray, *name: int | str) -> np.ndarray
     """Conductances, S, of cells whose targets are `targets`, S; the same name draws the same cells."""
 
     def draw(effect: str) -> torch.Tensor:
+        """From each effect's own stream."""
         return (uniforms if effect in UNIFORM_EFFECTS else normals)(targets.shape, *name, effect)
 
     return device.program(torch.from_numpy(targets), draw, device.states).numpy()
@@ -679,6 +680,7 @@ def write_claims(tolerance: float, read_noise: float, cells: int, max_pulses: in
     """What is claimed about write-verify, over arrays."""
 
     def over_seeds(function: Any, *points: tuple[float, float]) -> Interval:
+        """Of a function of the errors that programming leaves at some points."""
         arrays = [[written(*point, cells, max_pulses, seed) for point in points] for seed in range(seeds)]
         return seed_interval([function(*map(programming_error, row)) for row in arrays])
 

@@ -109,6 +109,7 @@ def draw(drawings: dict[str, Drawing]) -> Figure:
     figure = plt.figure(figsize=(width * inch, height * inch))
 
     def panel(left: float, top: float, shape: tuple[int, ...]) -> Any:
+        """Axes of so many cells, at one scale."""
         return figure.add_axes((left / width, 1 - (top + shape[0]) / height, shape[1] / width, shape[0] / height))
 
     _sketch(panel(3, 20, (36, 38)))

@@ -62,6 +62,7 @@ def cells(stack: dict[str, float], temperature: float, time: float, n: int, seed
     device = Device(**stack | {"retention_time": time, "retention_temperature": temperature})
 
     def draw(effect: str) -> torch.Tensor:
+        """What decides the cells' own barriers."""
         return (uniforms if effect == "recombination_tail" else normals)((n,), seed, "10_retention", effect)
 
     g = device.program(torch.full((n,), device.g_on, dtype=torch.float64), draw, None)
