@@ -24,6 +24,7 @@ from memlib.claims import effect_text
 from memlib.figures import provenance
 from memlib.paths import project_root, write_whole
 from memlib.presets import PRESETS
+from memlib.report import claims, write_report
 from memlib.train import CHECKPOINTS
 from memlib.usage import Usage, measured
 from memlib.validate import whole
@@ -255,37 +256,6 @@ def keep_outputs(path: Path) -> None:
     write_whole(path, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
 
 
-def write_report(preset: str) -> Path:
-    """Write REPORT.md: every claim of the preset's figures with its verdict, effect and interval."""
-    folder = project_root() / "figures" / preset
-    lines = [f"# Claims, preset `{preset}`", ""]
-    lines += [
-        "Effects in percentage points, or as a ratio (times), with 95 % intervals over n chips; n is 0 where all is",
-        "counted and nothing random. A claim on fewer than 10 chips or 5,000 images is marked exploratory, whatever",
-        "its verdict. Each interval stands for itself, uncorrected for their number.",
-        "",
-    ]
-    figures = {path.stem: json.loads(path.read_text()).get("parameters", {}) for path in sorted(folder.glob("*.json"))}
-    lines += [f"Images of {name}: {p['origin']}." for name, p in figures.items() if "origin" in p] + [""]
-    lines += ["| figure | claim | verdict | effect | n | images |", "|---|---|---|---|---|---|"]
-    row = "| {name} | {statement} | {verdict} | {text} | {n} | {images} |"
-    for name, claim, verdict in _claims(folder):
-        lines.append(row.format(**claim | {"name": name, "verdict": verdict, "text": effect_text(claim)}))
-    folder.mkdir(parents=True, exist_ok=True)  # not there if all notebooks were left out
-    path = folder / "REPORT.md"
-    write_whole(path, "\n".join(lines) + "\n")
-    return path
-
-
-def _claims(folder: Path) -> list[tuple[str, dict[str, Any], str]]:
-    """Figure, claim, and verdict with its mark."""
-    rows = []
-    for path in sorted(folder.glob("*.json")):
-        for claim in json.loads(path.read_text()).get("claims", []):
-            rows.append((path.stem, claim, claim["verdict"] + (" (exploratory)" if claim["exploratory"] else "")))
-    return rows
-
-
 def assignment(text: str) -> tuple[str, Any]:
     """Name and value of an argument NAME=VALUE; a value that is no literal is a text."""
     name, equals, value = text.partition("=")
@@ -393,7 +363,7 @@ def _print_tables(rows: list[dict[str, Any]], preset: str, report: Path) -> None
             print(f"note: {row['why']}")
     print("\nclaims")
     shown = tuple(row["notebook"] for row in rows if row["state"] != "left out")
-    for name, claim, verdict in _claims(report.parent):
+    for name, claim, verdict in claims(report.parent):
         if name.startswith(shown):
             print(f"  {verdict:<24} {effect_text(claim):>28}  {claim['statement']}")
     print(f"\nfigures/{preset}/ holds the figures, their data, and {report.name}")
