@@ -62,5 +62,5 @@ def test_tables_of_the_readme_are_those_of_the_results():
 
 def test_a_claim_that_no_figure_makes_is_told(monkeypatch):
     monkeypatch.setattr(report, "HEADLINES", (("power", "06_power", "it is free"),))
-    with pytest.raises(ValueError, match="06_power.*it is free"):
+    with pytest.raises(ValueError, match=r"06_power.*it is free"):
         report.headlines()
