@@ -156,14 +156,13 @@ class Worker:
         return found | {"seconds": found["seconds"] * self.batch / count}
 
     def plan(self, budget, rounds):
-        """(rounds, count) that fit the budget, after a first measurement of few."""
+        """(rounds, count) that fit the budget: as many images or vectors as do, from few on, which also warms up."""
         count = min(self.batch, 4)
-        seconds = self.measure(count)["seconds"]
-        while count < self.batch and seconds * 2 * count / self.batch <= budget:
+        seconds = self.measure(count)["seconds"] * count / self.batch
+        while count < self.batch and 2 * seconds <= budget:
             count = min(2 * count, self.batch)
-            if count == self.batch:
-                seconds = min(seconds, self.measure(count)["seconds"])
-        return max(1, min(rounds, int(budget * self.batch / (count * seconds)))), count
+            seconds = self.measure(count)["seconds"] * count / self.batch
+        return max(1, min(rounds, int(budget / seconds))), count
 
     def close(self):
         """End the process."""
@@ -183,7 +182,7 @@ def measure(start, names, rounds, budget):
             continue
         workers[name] = worker
         found[name] = worker.state | {"rounds": plan[0], "count": plan[1], "measured": []}
-        print(f"  {name}: {plan[0]} rounds of {plan[1]}", flush=True)
+        print(f"  {name}: {plan[0]} rounds of {plan[1]}", file=sys.stderr, flush=True)
     for i in range(rounds):
         for name, worker in list(workers.items()):
             if i >= found[name]["rounds"]:
@@ -263,6 +262,13 @@ def settings(results):
     return [f"- {name}, {row}: {f['settings']}" for (name, row), f in sorted(rows.items()) if "settings" in f]
 
 
+def memlib_profile(threads):
+    """The table of inference.py."""
+    options = ["--profile", "--rounds", "5", "--threads", str(threads)]
+    command = [sys.executable, ROOT / "benchmarks" / "inference.py", *options]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+
 def machine(arguments):
     """What measured."""
     from inference import cpu_model
@@ -289,13 +295,14 @@ def page(results, about, profile):
     exact = exact_currents(results["wires"]) if "wires" in results else None
     lines = [
         "# memlib beside other simulators\n",
-        "By `python benchmarks/peers.py`, whose first lines say how. The physics differ from one simulator to the next,",
-        "and so do the settings below: a ratio is the price of what each does in its place, never of the same thing.\n",
+        "By `python benchmarks/peers.py`, whose first lines say how. The physics of simulators differ, and so do the",
+        "settings below: a ratio is the price of what each does in its place, never of the same thing.\n",
         f"{about['cpu']}, {about['cores']} cores, {about['threads']} threads, Python {about['python']}; load average",
         f"{about['load before']:.1f} before and {about['load after']:.1f} after. {versions(results)}.",
         f"Environment: {about['environment']}.\n",
         f"## ResNet-20, 3x32x32, batch {BATCH}, ratio to plain torch in the same process\n",
-        "Median and range over rounds. Peak is that of the whole process, plain torch in it.",
+        "Ratios: median and range over rounds. Set-up: for memlib with its calibration on 128 images, without imports.",
+        "Peak memory: of the whole process, plain torch in it, at the number of images that stands there.",
     ]
     for row in [row for row in ROWS if row in results]:
         head = "| simulator | ratio | ms | plain torch ms | set-up s | peak GB | rounds | goals of memlib |"
@@ -347,8 +354,7 @@ def main():
             return Worker(pythons[name], PEERS[name].adapter, row, log, arguments.threads, batch)
 
         results[row] = measure(start, pythons, arguments.rounds, arguments.budget) | failed
-    command = [sys.executable, ROOT / "benchmarks" / "inference.py", "--profile", "--threads", str(arguments.threads)]
-    profile = subprocess.run(command, stdout=subprocess.PIPE, text=True).stdout.strip()
+    profile = memlib_profile(arguments.threads) if "memlib" in pythons and set(ROWS) & set(arguments.rows) else ""
     about["load after"] = os.getloadavg()[0]
     arguments.output.write_text(page(results, about, profile))
     for found in results.get("wires", {}).values():  # the same of all, and long

@@ -2,7 +2,7 @@
 
     python -P serve.py ADAPTER ROW THREADS BATCH
 
-An adapter is a file with `PACKAGES`, whose versions are reported, and with one or both of
+An adapter is a file that imports its simulator, with `PACKAGES`, whose versions are reported, and with one or both of
 
     network(row, model, calibration) -> (module, settings)   # rows "static", "converters", "noise"
     wires(g, ohm) -> (once, settings)                        # row "wires"; once() -> function of volts, to currents

@@ -1,14 +1,14 @@
 """aihwkit (Rasch et al. 2021): PCM programmed once; the fastest of its tiles that has the effect of the row."""
 
+from aihwkit.inference import PCMLikeNoiseModel
+from aihwkit.nn.conversion import convert_to_analog
+from aihwkit.simulator.configs import InferenceRPUConfig, TorchInferenceRPUConfig, WeightNoiseType
+
 PACKAGES = ["aihwkit"]
 LACKS = "no exact wires, a series of the column's resistance instead"
 
 
 def network(row, model, calibration):
-    from aihwkit.inference import PCMLikeNoiseModel
-    from aihwkit.nn.conversion import convert_to_analog
-    from aihwkit.simulator.configs import InferenceRPUConfig, TorchInferenceRPUConfig, WeightNoiseType
-
     config = InferenceRPUConfig() if row == "noise" else TorchInferenceRPUConfig()
     settings = ("C++" if row == "noise" else "torch") + " tiles of 128x128, PCM-like programming and drift"
     config.mapping.max_input_size = config.mapping.max_output_size = 128

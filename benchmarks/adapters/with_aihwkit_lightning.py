@@ -1,14 +1,14 @@
 """aihwkit-lightning: tiles cut inputs only; noise is for training, so that noisy layers are put in training mode."""
 
+import torch
+from aihwkit_lightning.nn.conversion import convert_to_analog
+from aihwkit_lightning.simulator.configs import TorchInferenceRPUConfig, WeightNoiseInjectionType
+
 PACKAGES = ["aihwkit-lightning"]
 LACKS = "no wires"
 
 
 def network(row, model, calibration):
-    import torch
-    from aihwkit_lightning.nn.conversion import convert_to_analog
-    from aihwkit_lightning.simulator.configs import TorchInferenceRPUConfig, WeightNoiseInjectionType
-
     config = TorchInferenceRPUConfig()
     settings = "128 rows a tile"
     config.mapping.max_input_size = 128

@@ -1,14 +1,14 @@
 """badcrossbar (Joksas and Mehonic 2020): exact nodal analysis."""
 
+import logging
+
+import badcrossbar
+
 PACKAGES = ["badcrossbar"]
 LACKS = "no simulator of networks"
 
 
 def wires(g, ohm):
-    import logging
-
-    import badcrossbar
-
     logging.disable()
 
     def solve(volts):

@@ -1,5 +1,9 @@
 """MemIntelli: weights and inputs in bit slices; devices are drawn anew at every read."""
 
+from memintelli.NN_layers import Conv2dMem, LinearMem
+from memintelli.pimpy import DPETensor
+from torch import nn
+
 PACKAGES = ["memintelli"]
 LACKS = "wire_factor raises NotImplementedError"
 SLICES = [1, 1, 2, 4]  # of inputs and of weights: 8 bits
@@ -8,10 +12,6 @@ SLICES = [1, 1, 2, 4]  # of inputs and of weights: 8 bits
 def network(row, model, calibration):
     if row == "static":
         raise NotImplementedError("every product is sliced and converted, and every read draws all devices anew")
-    from memintelli.NN_layers import Conv2dMem, LinearMem
-    from memintelli.pimpy import DPETensor
-    from torch import nn
-
     spread = 0.02 if row == "noise" else 0.0
     engine = DPETensor(
         HGS=1e-4,

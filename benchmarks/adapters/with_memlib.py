@@ -3,6 +3,9 @@
 import sys
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).parents[1]))
+import inference
+
 PACKAGES = ["scipy"]
 LABELS = {
     "static": "static non-idealities, converters off",
@@ -12,9 +15,6 @@ LABELS = {
 
 
 def network(row, model, calibration):
-    sys.path.append(str(Path(__file__).parents[1]))
-    import inference
-
     device, tile, _, _ = inference.VARIANTS[LABELS[row]]
     settings = ", ".join(f"{name}={value}" for name, value in (device | tile).items())
     return inference.create(LABELS[row], calibration), settings
@@ -23,7 +23,7 @@ def network(row, model, calibration):
 def wires(g, ohm):
     import torch
 
-    from memlib.parasitics import effective_conductance
+    from memlib.parasitics import effective_conductance  # younger than commits that history.py measures
 
     def once():
         g_eff = effective_conductance(torch.from_numpy(g)[None], ohm, ohm)[0].numpy()

@@ -1,14 +1,15 @@
 """MemTorch (Lammie et al. 2022): one object per device, VTEAM with spread resistances, no switching."""
 
+import memtorch
+import torch
+from memtorch.bh.crossbar.Passive import solve_passive
+
 PACKAGES = ["memtorch-cpu"]
 
 
 def network(row, model, calibration):
     if row == "noise":
         raise NotImplementedError("no noise of reads")
-    import memtorch
-    import torch
-
     stochastic = memtorch.bh.StochasticParameter
     params = {
         "time_series_resolution": 1e-10,
@@ -35,9 +36,6 @@ def network(row, model, calibration):
 
 
 def wires(g, ohm):
-    import torch
-    from memtorch.bh.crossbar.Passive import solve_passive
-
     g = torch.from_numpy(g).float()
 
     def solve(volts):

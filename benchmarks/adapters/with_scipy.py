@@ -3,15 +3,16 @@
 import sys
 from pathlib import Path
 
+import numpy as np
+
+sys.path.append(str(Path(__file__).parents[1]))
+from wires import OHM, by_lu
+
 PACKAGES = ["scipy"]
 LACKS = "no simulator of networks"
 
 
 def wires(g, ohm):
-    sys.path.append(str(Path(__file__).parents[1]))
-    import numpy as np
-    from wires import OHM, by_lu
-
     assert ohm == OHM
 
     def once():
