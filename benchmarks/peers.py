@@ -259,7 +259,7 @@ def exact_currents(found):
 def settings(results):
     """What each simulator was told, a line per simulator and row."""
     rows = {(name, row): found for row, table in results.items() for name, found in table.items()}
-    return [f"- {name}, {row}: {f['settings']}" for (name, row), f in sorted(rows.items()) if "settings" in f]
+    return [f"- {name}, {row}: {f['settings']}" for (name, row), f in rows.items() if "settings" in f]
 
 
 def memlib_profile(threads):

@@ -1,8 +1,12 @@
 """MemTorch (Lammie et al. 2022): one object per device, VTEAM with spread resistances, no switching."""
 
-import memtorch
 import torch
-from memtorch.bh.crossbar.Passive import solve_passive
+
+from memlib.vision import torchvision_module
+
+torchvision_module("datasets")  # MemTorch imports it, which fails beside a CPU build of torch without help
+import memtorch  # noqa: E402
+from memtorch.bh.crossbar.Passive import solve_passive  # noqa: E402
 
 PACKAGES = ["memtorch-cpu"]
 
@@ -13,8 +17,8 @@ def network(row, model, calibration):
     stochastic = memtorch.bh.StochasticParameter
     params = {
         "time_series_resolution": 1e-10,
-        "r_on": stochastic(1e4, std=1e3, min=1),
-        "r_off": stochastic(1e5, std=1e4, min=2),
+        "r_on": stochastic(loc=1e4, scale=1e3, min=1),
+        "r_off": stochastic(loc=1e5, scale=1e4, min=2),
     }
     converters = {"ADC_resolution": 8, "ADC_overflow_rate": 0.0, "quant_method": "linear", "tile_shape": (128, 128)}
     memtorch.mn.Module.patch_model(
@@ -40,6 +44,7 @@ def wires(g, ohm):
 
     def solve(volts):
         volts = torch.from_numpy(volts).float()
-        return torch.stack([solve_passive(g, v, torch.zeros(g.shape[1]), 0.0, ohm) for v in volts])
+        grounded = torch.zeros(len(volts), g.shape[1])
+        return solve_passive(g, volts, grounded, ohm, ohm, n_input_batches=len(volts))
 
-    return lambda: solve, "solve_passive, one vector after another, float32"
+    return lambda: solve, "solve_passive, one factorisation for a batch of vectors, float32"
