@@ -15,6 +15,7 @@ and some minutes; aihwkit OpenBLAS (libopenblas-dev).
 """
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
@@ -26,11 +27,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from inference import cpu_model
 
 ROOT = Path(__file__).resolve().parents[1]
 ADAPTERS = ROOT / "benchmarks" / "adapters"
 ISOLATED = ("--no-build-isolation",)  # the build must see torch
-TOOLS = ("setuptools==84.2.1", "wheel", "ninja")
+TOOLS = ("setuptools==84.2.1", "wheel==0.48.0", "ninja==1.13.2")
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ PEERS = {
     "aihwkit": Peer(
         "aihwkit",
         ("aihwkit==1.2.0",),
-        (*TOOLS, "scikit-build==0.19.1", "cmake<4", "pybind11"),
+        (*TOOLS, "scikit-build==0.19.1", "cmake==3.31.10", "pybind11==3.1.0"),
         ISOLATED,
         "a C++ compiler and OpenBLAS (Debian: g++, libopenblas-dev)",
     ),
@@ -58,7 +60,7 @@ PEERS = {
     "MemTorch": Peer(
         "memtorch",
         ("memtorch-cpu==1.1.6",),
-        (*TOOLS, "scikit-learn", "seaborn", "lmfit"),
+        (*TOOLS, "scikit-learn==1.9.1", "seaborn==0.13.2", "lmfit==1.3.4"),
         (*ISOLATED, "--no-deps"),
         "a C++ compiler (Debian: g++)",
     ),
@@ -150,8 +152,9 @@ class Worker:
 
     def measure(self, count):
         """One measurement of this many images or vectors, its seconds scaled to the whole batch."""
-        self.process.stdin.write(f"{count}\n")
-        self.process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # the answer says why
+            self.process.stdin.write(f"{count}\n")
+            self.process.stdin.flush()
         found = self._answer()
         return found | {"seconds": found["seconds"] * self.batch / count}
 
@@ -271,8 +274,6 @@ def memlib_profile(threads):
 
 def machine(arguments):
     """What measured."""
-    from inference import cpu_model
-
     kept = {k: v for k, v in sorted(os.environ.items()) if k.startswith(("MALLOC_", "OPENBLAS_", "OMP_"))}
     return {
         "cpu": cpu_model(),
@@ -300,10 +301,14 @@ def page(results, about, profile):
         f"{about['cpu']}, {about['cores']} cores, {about['threads']} threads, Python {about['python']}; load average",
         f"{about['load before']:.1f} before and {about['load after']:.1f} after. {versions(results)}.",
         f"Environment: {about['environment']}.\n",
-        f"## ResNet-20, 3x32x32, batch {BATCH}, ratio to plain torch in the same process\n",
-        "Ratios: median and range over rounds. Set-up: for memlib with its calibration on 128 images, without imports.",
-        "Peak memory: of the whole process, plain torch in it, at the number of images that stands there.",
     ]
+    if set(ROWS) & set(results):
+        lines += [
+            f"## ResNet-20, 3x32x32, batch {BATCH}, ratio to plain torch in the same process\n",
+            "Ratios: median and range over rounds. Set-up: the first of its process, without imports, with memlib's",
+            "calibration on 128 images. Peak memory: of the whole process, plain torch in it, for the images that were",
+            "measured at once.",
+        ]
     for row in [row for row in ROWS if row in results]:
         head = "| simulator | ratio | ms | plain torch ms | set-up s | peak GB | rounds | goals of memlib |"
         lines += [f"\n### {ROWS[row][0]}\n", head, "|---" * 8 + "|"]
