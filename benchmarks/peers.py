@@ -135,7 +135,8 @@ class Worker:
         self.log, self.batch = log, batch
         command = [python, "-P", ADAPTERS / "serve.py", ADAPTERS / f"with_{adapter}.py", row, str(threads), str(batch)]
         with log.open("wb") as file:
-            environment = os.environ | {"PYTHONPATH": str(root)}
+            limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+            environment = os.environ | limits | {"PYTHONPATH": str(root)}
             pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": file}
             self.process = subprocess.Popen(command, text=True, env=environment, **pipes)
         self.state = self._answer()
