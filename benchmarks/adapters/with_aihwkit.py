@@ -5,7 +5,7 @@ from aihwkit.nn.conversion import convert_to_analog
 from aihwkit.simulator.configs import InferenceRPUConfig, TorchInferenceRPUConfig, WeightNoiseType
 
 PACKAGES = ["aihwkit"]
-LACKS = "no exact wires, a series of the column's resistance instead"
+LACKS = "no exact wires: a ladder for each column, or a first-order scale"
 
 
 def network(row, model, calibration):
