@@ -1,10 +1,12 @@
 """How much slower is a simulated chip than plain torch? ResNet-20, 3x32x32, in torch.inference_mode.
 
-    python benchmarks/inference.py [--rounds 30] [--batch 64] [--threads 1 2]
+    python benchmarks/inference.py [--rounds 30] [--batch 64] [--threads 1 2] [--profile]
 
 All variants run in one process, in turn (A B C D, A B C D, ...), so that whatever disturbs the machine disturbs them
 alike: trust the ratios, not the seconds. Peak memory is that of a fresh process per variant, in which torch alone takes
 its share. glibc's malloc settings matter (run_all.sh sets them for its own runs): those in force are printed.
+
+With --profile, it prints instead where the time of plain torch and of the rows with a goal goes, by torch.profiler.
 """
 
 import argparse
@@ -35,6 +37,15 @@ VARIANTS = {  # label: (device, tile, mapping, goal); the first is the measure o
     "with converters' errors": (STATIC, CONVERTERS | {"adc_gain_error": 0.01, "adc_offset_error": 0.01}, {}, ""),
     "with 2 slices of 4 levels": (STATIC | {"states": 4}, CONVERTERS, {"slices": 2}, ""),
     "with bit-serial inputs": (STATIC, CONVERTERS | {"bit_serial": True}, {}, ""),
+}
+
+PARTS = {  # what torch calls its operators
+    "convolution, product": ("conv", "mm", "mkldnn"),
+    "normals": ("normal", "randn"),
+    "rounding, clipping": ("round", "clamp"),
+    "sums, scales": ("add", "mul", "sub", "sqrt", "square", "pow"),
+    "batch norm, activations, pooling": ("batch_norm", "relu", "pool", "mean"),
+    "copies": ("copy", "contiguous", "clone", "index", "pad"),
 }
 
 
@@ -84,6 +95,37 @@ def measure(arguments, labels):
     return {"rounds": rounds, "set_up": set_up, "peak": peak, "torch": torch.__version__}
 
 
+def shares(network, x, rounds):
+    """{part: share of the time of its operators}."""
+    from torch.profiler import ProfilerActivity, profile
+
+    network(x)
+    with profile(activities=[ProfilerActivity.CPU]) as found:
+        for _ in range(rounds):
+            network(x)
+    times = dict.fromkeys([*PARTS, "rest"], 0.0)
+    for event in found.key_averages():
+        part = next((part for part, names in PARTS.items() if any(name in event.key for name in names)), "rest")
+        times[part] += event.self_cpu_time_total
+    return {part: time / sum(times.values()) for part, time in times.items()}
+
+
+def print_profile(arguments):
+    """A table of shares for each number of threads."""
+    import torch
+
+    x = torch.rand(arguments.batch, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    labels = [label for label, variant in VARIANTS.items() if variant[0] is None or variant[3]]
+    networks = {label: create(label, torch.rand(128, 3, 32, 32)) for label in labels}
+    print("| threads | variant | " + " | ".join([*PARTS, "rest"]) + " |\n" + "|---" * (len(PARTS) + 3) + "|")
+    for threads in arguments.threads:
+        torch.set_num_threads(threads)
+        with torch.inference_mode():
+            for label, network in networks.items():
+                numbers = shares(network, x, arguments.rounds).values()
+                print(f"| {threads} | {label} | " + " | ".join(f"{n:.0%}" for n in numbers) + " |", flush=True)
+
+
 def in_fresh_process(threads, *options):
     """`measure` in a process of its own; of an option given twice, the last counts."""
     command = [sys.executable, __file__, *sys.argv[1:], "--worker", "--threads", str(threads), *options]
@@ -103,12 +145,15 @@ def main():
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--profile", action="store_true")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--only", default="", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
         print(json.dumps(measure(arguments, [arguments.only] if arguments.only else list(VARIANTS))))
         return
+    if arguments.profile:
+        return print_profile(arguments)
     runs = {threads: in_fresh_process(threads) for threads in arguments.threads}
     malloc = ", ".join(f"{k}={v}" for k, v in sorted(os.environ.items()) if k.startswith("MALLOC_")) or "default"
     version = runs[arguments.threads[0]]["torch"]

@@ -1,17 +1,14 @@
-"""How long does exact wire resistance take? Effective conductances beside a sparse solver and badcrossbar.
+"""How long does exact wire resistance take? Effective conductances beside a sparse solver; peers.py has other tools.
 
     python benchmarks/wires.py [--sizes 64 128 256] [--rounds 3] [--vectors 100] [--threads 2]
 
-Conductances from 10 to 100 kohm, 1 ohm a segment, no other resistance, which badcrossbar does not have. All methods run
-in one process, in turn: trust the ratios, not the seconds. memlib gives a matrix that serves all inputs; so does the
-sparse LU (SciPy) that is solved once for every row; both are also timed for some input vectors only, as badcrossbar
-works. badcrossbar is optional (pip install badcrossbar==1.1.0, which needs cairo's headers; best in an environment of
-its own). The last table has the tiles of ResNet-20 in the dense layout, 128 x 128, positive and negative ones.
+Conductances from 10 to 100 kohm, 1 ohm a segment, no other resistance. All methods run in one process, in turn: trust
+the ratios, not the seconds. memlib gives a matrix that serves all inputs; so does the sparse LU (SciPy) that is solved
+once for every row; both are also timed for some input vectors only. The last table has the tiles of ResNet-20 in the
+dense layout, 128 x 128, positive and negative ones.
 """
 
 import argparse
-import importlib.util
-import logging
 import os
 import platform
 import re
@@ -67,14 +64,6 @@ def by_lu(g, volts):
     return sparse_lu(g).solve(right)[-cols:].T / OHM
 
 
-def by_badcrossbar(g, volts):
-    """The same."""
-    import badcrossbar
-
-    logging.disable()
-    return badcrossbar.compute(volts.T, 1 / g, OHM, node_voltages=False, all_currents=False).currents.output
-
-
 def timed(function, *inputs):
     """(seconds, result) of one call."""
     start = time.perf_counter()
@@ -107,8 +96,6 @@ def compare(size, arguments):
         "sparse LU, G_eff": lambda: by_lu(one, np.eye(size)),
         f"sparse LU, {few}": lambda: by_lu(one, volts),
     }
-    if importlib.util.find_spec("badcrossbar"):
-        methods[f"badcrossbar, {few}"] = lambda: by_badcrossbar(one, volts)
     seconds, results = rounds(methods, arguments.rounds)
     exact = results["memlib, G_eff"][0].numpy()
     fastest = seconds["memlib, G_eff"] / tiles
@@ -157,8 +144,6 @@ def main():
     torch.set_num_threads(arguments.threads)
     print(f"{cpu_model()}, {os.cpu_count()} cores, {arguments.threads} threads, torch {torch.__version__},")
     print(f"load at the start {os.getloadavg()[0]:.1f}; medians of {arguments.rounds} rounds\n")
-    if not importlib.util.find_spec("badcrossbar"):
-        print("badcrossbar: not installed\n")
     print("| array | method | arrays | ms an array | ratio | relative difference |\n|---|---|---|---|---|---|")
     with torch.inference_mode():
         for size in arguments.sizes:
