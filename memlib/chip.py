@@ -282,8 +282,13 @@ def save_network(analog: AnalogNetwork, path: str | Path) -> None:
         for name, layer in analog.layers.items()
     }
     content = {"seed": analog.seed, "layers": layers, "modes": modes(analog.network), "sha256": _checksum(analog)}
+    text = json.dumps(content, default=lambda number: number.item())
     with replacing(Path(path)) as part:
-        save_model(analog, str(part), metadata={"memlib": json.dumps(content, default=lambda number: number.item())})
+        save_model(analog, str(part), metadata={"memlib": text, "sha256": _text_checksum(text)})
+
+
+def _text_checksum(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _checksum(analog: AnalogNetwork) -> str:
@@ -304,7 +309,10 @@ def load_network(model: nn.Module, path: str | Path) -> AnalogNetwork:
     """
     try:
         with safe_open(path, "pt") as file:
-            saved = json.loads(file.metadata()["memlib"])
+            metadata = file.metadata()
+        if _text_checksum(metadata["memlib"]) != metadata["sha256"]:  # before anything is built from it
+            raise RuntimeError("the checksum of its hardware does not match")
+        saved = json.loads(metadata["memlib"])
         network = float_copy(model, saved["layers"])
         for name, mode in saved.get("modes", {}).items():
             if network.get_submodule(name).mode != mode:
