@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from memlib import data
 from memlib.paths import replacing, write_whole
-from memlib.train import CHECKPOINTS, CheckpointError
+from memlib.train import CHECKPOINTS, CheckpointError, read_entries
 from memlib.validate import one_of
 
 #: Neurons of the hidden layer.
@@ -93,12 +93,12 @@ def name_of(hidden: int) -> str:
 
 
 def manifest(folder: Path = CHECKPOINTS) -> dict[str, dict[str, Any]]:
-    """The entries of all checkpoints, by name."""
-    path = folder / MANIFEST
-    try:
-        return json.loads(path.read_text()) if path.exists() else {}
-    except ValueError as error:
-        raise CheckpointError(f"{path}: damaged ({error}); restore it") from error
+    """The entries of all checkpoints, by name.
+
+    Raises:
+        CheckpointError: if the manifest is damaged.
+    """
+    return read_entries(folder / MANIFEST)
 
 
 def load(hidden: int, folder: Path = CHECKPOINTS) -> nn.Sequential:
@@ -111,7 +111,7 @@ def load(hidden: int, folder: Path = CHECKPOINTS) -> nn.Sequential:
     one_of("hidden", hidden, HIDDEN)
     path = folder / f"{name_of(hidden)}.safetensors"
     entry = manifest(folder).get(path.stem)
-    if entry is None or not path.exists() or data.checksum(path) != entry["sha256"]:
+    if entry is None or not path.exists() or data.checksum(path) != entry.get("sha256"):
         raise CheckpointError(
             f"{path}: missing, or does not match its SHA-256 in {MANIFEST}; restore it, or train it anew with: "
             "python -m memlib.native_digits"
