@@ -163,8 +163,8 @@ def _official(root: Path, split: str, source: Path | None = None) -> Images:
         dataset = torchvision_module("datasets").CIFAR10(root, train=split == "train", download=source is None)
     except (RuntimeError, OSError, EOFError) as error:
         raise DataError(
-            f"CIFAR-10 in {source or root}: missing, damaged, or the download failed ({error}); delete the damaged files, or set "
-            "MEMLIB_DATA to a folder with the data set"
+            f"CIFAR-10 in {source or root}: missing, damaged, or the download failed ({error}); delete the damaged "
+            "files, or set MEMLIB_DATA to a folder with the data set"
         ) from error
     pixels = torch.from_numpy(dataset.data).permute(0, 3, 1, 2).contiguous()
     return _images(pixels, torch.tensor(dataset.targets), "CIFAR-10, original files")
