@@ -22,7 +22,6 @@ from torch import nn
 
 from memlib import Device, Hardware, Mapping, Tile, data, load_network, map_network, networks, save_network, train
 from memlib.archive import pack, unpack
-from memlib.config import Config
 from memlib.plans import file_plan
 from memlib.points import Task, dumps
 from memlib.runner import RunError, declared_parameters
@@ -42,23 +41,22 @@ values = st.recursive(leaves, lambda v: st.lists(v, max_size=3) | st.dictionarie
 @given(values)
 @pytest.mark.parametrize("kind", [Device, Tile, Mapping, AdaptiveSeeds, Axis])
 def test_any_value_of_a_field(kind, value):
-    """It is taken, or refused by an error that names the field and the value, or the other one that it does not suit."""
+    """It is taken, or refused by an error that names it, or the other field that it does not suit."""
     for field in dataclasses.fields(kind):
         needed = {"width": 1.0} if kind is AdaptiveSeeds else {"low": 1, "high": 2} if kind is Axis else {}
+        made, message = None, ""
         try:
             made = kind(**(needed | {field.name: value}))
             for part in ("device", "tile", "mapping"):
                 if isinstance(made, type(getattr(Hardware(), part))):
                     Hardware(**{part: made})
         except ValueError as error:
-            names = [f.name for f in dataclasses.fields(kind)] + ["axis", "states"]
-            assert any(f"{name}" in str(error) for name in names)
-            if field.name + "=" in str(error):
-                assert repr(value) in str(error)
+            message = str(error)
+        if message:
+            assert any(other.name in message for other in dataclasses.fields(kind)) or "axis" in message
+            assert not message.startswith(f"{field.name}=") or repr(value) in message
         else:
             assert repr(made)
-            if isinstance(made, Config):
-                assert made == made.replace() or value != value
 
 
 # Files
@@ -67,11 +65,7 @@ def test_any_value_of_a_field(kind, value):
 @st.composite
 def damages(draw) -> Callable[[bytes], bytes]:
     """A way to damage a file."""
-    kind, place, bit = (
-        draw(st.sampled_from(["cut", "flip", "flip", "flip", "lose", "gain", "whole"])),
-        draw(st.floats(0, 1)),
-        0,
-    )
+    kind, place = draw(st.sampled_from(["cut", "flip", "flip", "lose", "gain", "whole"])), draw(st.floats(0, 1))
     bit, some = draw(st.integers(0, 7)), draw(st.binary(min_size=1, max_size=6))
     whole = draw(st.sampled_from([b"", b"hello", b"PK\x03\x04", b"\x1f\x8b\x08", b"SQLite format 3\0", bytes(64)]))
 
@@ -95,15 +89,18 @@ def refused_or_same(
     """Read a damaged file, and put the whole one back: exactly this error, or what the whole one says."""
     whole, expected = path.read_bytes(), read()
     path.write_bytes(damage(whole))
+    found, message = None, ""
     try:
         found = read()
     except error as caught:
-        assert (name or path.name) in str(caught)
-        assert "\n" not in str(caught)
-    else:
-        assert found == expected
+        message = str(caught)
     finally:
         path.write_bytes(whole)
+    if message:
+        assert (name or path.name) in message
+        assert "\n" not in message
+    else:
+        assert found == expected
 
 
 def network() -> nn.Module:
@@ -253,7 +250,6 @@ def four_images(monkeypatch, tmp_path):
     monkeypatch.setattr(data, "SIZES", {"train": 4, "test": 4})
     monkeypatch.setenv("MEMLIB_DATA", str(tmp_path / "files"))
     monkeypatch.setenv("MEMLIB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("MEMLIB_PROGRESS", str(tmp_path / "progress"))
     (tmp_path / "files").mkdir()
 
 
