@@ -61,7 +61,10 @@ def unpack(archive: str | Path, store: str | Path) -> int:
         StoreError: if the store cannot be written.
     """
     try:
-        lines = gzip.decompress(Path(archive).read_bytes()).decode().splitlines()
+        content = Path(archive).read_bytes()
+        if not content:
+            raise EOFError("empty")
+        lines = gzip.decompress(content).decode().splitlines()
         outcomes = [_outcome(json.loads(line)) for line in lines]
     except (gzip.BadGzipFile, zlib.error, EOFError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{archive}: damaged, or no archive of points ({error})") from error

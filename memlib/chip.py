@@ -292,8 +292,13 @@ def save_network(analog: AnalogNetwork, path: str | Path) -> None:
         for name, layer in analog.layers.items()
     }
     content = {"seed": analog.seed, "layers": layers, "modes": modes(analog.network), "sha256": _checksum(analog)}
+    text = json.dumps(content, default=lambda number: number.item())
     with replacing(Path(path)) as part:
-        save_model(analog, str(part), metadata={"memlib": json.dumps(content, default=lambda number: number.item())})
+        save_model(analog, str(part), metadata={"memlib": f"{_text_checksum(text)} {text}"})
+
+
+def _text_checksum(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _checksum(analog: AnalogNetwork) -> str:
@@ -314,7 +319,10 @@ def load_network(model: nn.Module, path: str | Path) -> AnalogNetwork:
     """
     try:
         with safe_open(path, "pt") as file:
-            saved = json.loads(file.metadata()["memlib"])
+            digest, _, text = file.metadata()["memlib"].partition(" ")
+        if _text_checksum(text) != digest:  # before anything is built from it
+            raise RuntimeError("the checksum of its hardware does not match")
+        saved = json.loads(text)
         network = float_copy(model, saved["layers"])
         for name, mode in saved.get("modes", {}).items():
             if network.get_submodule(name).mode != mode:

@@ -20,7 +20,6 @@ import shutil
 import tarfile
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,7 +131,7 @@ def native_digits(split: str) -> tuple[Tensor, Tensor]:
 def _cifar10(split: str) -> Images:
     root = os.environ.get("MEMLIB_DATA")
     if not root:
-        return _official(_cache_folder(), split, download=True)
+        return _official(_cache_folder(), split)
     names = (*OFFICIAL, "test_lossless.npz") if split == "lossless" else (*OFFICIAL, split, f"{split}.zip")
     for folder in (Path(root), Path(root) / "cifar10"):
         source = next((folder / name for name in names if (folder / name).exists()), None)
@@ -146,7 +145,7 @@ def _cifar10(split: str) -> Images:
 
 def _read(source: Path, split: str) -> Images:
     if source.name in OFFICIAL:
-        return _official(source.parent if source.is_dir() else _unpacked(source), split)
+        return _official(source.parent if source.is_dir() else _unpacked(source), split, source)
     return _lossless(source) if source.suffix == ".npz" else _class_folders(source, split)
 
 
@@ -161,7 +160,7 @@ def _unpacked(archive: Path) -> Path:
                 for name, file in _official_files(archive):
                     with (part / name).open("wb") as copy:
                         shutil.copyfileobj(file, copy)
-            except (zipfile.BadZipFile, tarfile.TarError, OSError, EOFError, zlib.error) as error:
+            except Exception as error:  # zipfile, tarfile and zlib raise a dozen types for damaged files
                 raise DataError(f"{archive}: damaged archive ({error}); replace the file") from error
             part.rename(target)
     return target
@@ -187,21 +186,22 @@ def _lossless(path: Path) -> Images:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             pixels, labels = torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"]).long()
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path}: damaged, or not an npz file with 'images' and 'labels' ({error})") from error
+        if pixels.dtype != torch.uint8 or tuple(pixels.shape) != (len(labels), 32, 32, 3) or labels.dim() != 1:
+            raise ValueError(f"images {tuple(pixels.shape)} of {pixels.dtype}, labels {tuple(labels.shape)}")
+    except Exception as error:  # as above
+        message = "damaged, or not an npz file with 'images' (n, 32, 32, 3) uint8 and 'labels' (n,)"
+        raise DataError(f"{path}: {message} ({error})") from error
     return _images(pixels.permute(0, 3, 1, 2).contiguous(), labels, "CIFAR-10, lossless copies")
 
 
-def _official(root: Path, split: str, download: bool = False) -> Images:
-    """The original files, whose checksums torchvision verifies before it reads them."""
-    if split == "lossless":
-        return _official(root, "test", download)
+def _official(root: Path, split: str, source: Path | None = None) -> Images:
+    """The original files, whose checksums torchvision verifies before it reads them; downloaded without a source."""
     try:
-        dataset = torchvision_module("datasets").CIFAR10(root, train=split == "train", download=download)
+        dataset = torchvision_module("datasets").CIFAR10(root, train=split == "train", download=source is None)
     except (RuntimeError, OSError, EOFError) as error:
         raise DataError(
-            f"CIFAR-10 in {root}: missing, damaged, or the download failed ({error}); delete the damaged files, or set "
-            "MEMLIB_DATA to a folder with the data set"
+            f"CIFAR-10 in {source or root}: missing, damaged, or the download failed ({error}); delete the damaged "
+            "files, or set MEMLIB_DATA to a folder with the data set"
         ) from error
     pixels = torch.from_numpy(dataset.data).permute(0, 3, 1, 2).contiguous()
     return _images(pixels, torch.tensor(dataset.targets), "CIFAR-10, original files")
@@ -235,13 +235,13 @@ def _members(source: Path) -> Iterable[tuple[str, str]]:
 def _open_zip(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+    except Exception as error:  # as above
         raise DataError(f"{path}: damaged or not a zip archive ({error}); replace the file") from error
 
 
 def _index(name: str) -> int:
     stem = Path(name).stem
-    if not stem.isdigit():
+    if not stem.isdecimal():
         raise DataError(f"{name}: an image's name must be its index in the official order, such as 00042.jpg")
     return int(stem)
 

@@ -46,6 +46,12 @@ TRUNCATION = (0.3, 3.0)
 #: Relative error, at v_read, of the powers of v that stand for an I-V law which depends on the state.
 SERIES_ERROR = 1e-4
 
+#: Relative errors above this are a mistake, and their squares would leave float64.
+LARGEST_SIGMA = 1000.0
+
+#: No conductance grows or falls by more powers of ten: beyond, it means nothing any more.
+LARGEST_DECADES = 60.0
+
 #: Draws one effect's random numbers for an array of cells: effect name -> float32 tensor of the array's shape.
 Draw = Callable[[str], Tensor]
 Volts = TypeVar("Volts", Tensor, float)
@@ -110,7 +116,7 @@ class Device(Config):
             fail("r_off", self.r_off, f"above r_on={self.r_on!r} (ohm)")
         whole("states", self.states, 2, none=True)
         for name in ("program_error", "d2d_on", "d2d_off", "read_noise"):
-            in_range(name, getattr(self, name), 0, math.inf, "a relative sigma")
+            in_range(name, getattr(self, name), 0, LARGEST_SIGMA, "a relative sigma")
         for name in ("stuck_on", "stuck_off", "unformed", "recombination_tail"):
             in_range(name, getattr(self, name), 0, 1, "a probability")
         one_of("program_error_to", self.program_error_to, ("range", "g"))
@@ -138,8 +144,12 @@ class Device(Config):
         for name in ("retention_temperature", "retention_reference"):
             in_range(name, getattr(self, name), 100, 2000, "kelvin")
         in_range("retention_energy", self.retention_energy, 0, 5, "eV")
-        if self.age > 1e60:
+        decades = math.log10(max(self.age, 1)) * max(1, abs(self.retention_nu) + 6 * self.retention_nu_sigma)
+        if not decades <= LARGEST_DECADES:
             fail("retention_time", self.retention_time, f"a time for which g still means something: {self.age:.0e} t0")
+        decades = math.log10(max(self.endurance_cycles / self.endurance_onset, 1))
+        if decades * max(self.endurance_on, self.endurance_off) > LARGEST_DECADES:
+            fail("endurance_cycles", self.endurance_cycles, "a number for which g still means something")
         laws = {
             "retention_time": ("retention_nu", "retention_nu_sigma", "retention_spread", "recombination_energy"),
             "endurance_cycles": ("endurance_on", "endurance_off"),
@@ -274,7 +284,7 @@ class Device(Config):
             energy = energy + self.recombination_between * draw("recombination_energy").double()
         conditions = self.retention_time, self.retention_temperature, self.recombination_rate
         left = surviving(energy.numpy(), self.recombination_within, *conditions)
-        return g_off + (g - g_off) * torch.from_numpy(left)
+        return (g_off + (g - g_off) * torch.from_numpy(left)).clamp_(min=0)  # which rounding may be below
 
     def _aged(self, g: Tensor, draw: Draw) -> Tensor:
         """Conductances after the retention time: a power law with each cell's exponent, and a spread in log time."""

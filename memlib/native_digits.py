@@ -103,7 +103,7 @@ def load(hidden: int, folder: Path = CHECKPOINTS) -> nn.Sequential:
     one_of("hidden", hidden, HIDDEN)
     path = folder / f"{name_of(hidden)}.safetensors"
     entry = manifest(folder).get(path.stem)
-    if entry is None or not path.exists() or data.checksum(path) != entry["sha256"]:
+    if entry is None or not path.exists() or data.checksum(path) != entry.get("sha256"):
         raise CheckpointError(
             f"{path}: missing, or does not match its SHA-256 in {MANIFEST}; restore it, or train it anew with: "
             "python -m memlib.native_digits"

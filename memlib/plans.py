@@ -102,12 +102,19 @@ def file_plan(path: Path) -> Plan:
             fail(f"{path}: axes.{name}", values, "a list of values")
     parts = ((axes, _seeds(path, content.get("seeds", 10))),)
     store = Path(content.get("store", f"results/{path.stem}.sqlite"))
-    return Plan(parts, import_function(content["evaluate"]), store)
+    try:
+        evaluate = import_function(content["evaluate"])
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return Plan(parts, evaluate, store)
 
 
 def _seeds(path: Path, value: Any) -> Seeds:
     if isinstance(value, dict):
-        return AdaptiveSeeds(**value)
+        try:
+            return AdaptiveSeeds(**value)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path}: seeds: {error}") from error
     if isinstance(value, list):
         return value
     if not is_number(value) or not isinstance(value, int) or value < 1:

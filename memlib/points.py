@@ -120,7 +120,7 @@ def import_function(name: str) -> Callable[..., Any]:
     module, _, function = name.replace(":", ".").rpartition(".")
     try:
         return getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"evaluate={name!r}: must be an importable 'module:function' ({error})") from error
 
 

@@ -48,7 +48,8 @@ def surviving(energy: np.ndarray, spread: float, time: float, temperature: float
     kt = BOLTZMANN * temperature
     x = (energy - demarcation_energy(time, temperature, rate)) / kt
     if not spread:
-        return np.exp(-np.exp(-x))
+        with np.errstate(over="ignore"):  # of energies far below what recombines: none are left
+            return np.exp(-np.exp(-x))
     return np.interp(x, *_table(spread / kt))
 
 

@@ -78,13 +78,17 @@ def declared_parameters(path: Path) -> dict[str, Any]:
     Raises:
         RunError: if there is no such cell, or it holds anything but typed assignments of literals.
     """
-    cells = json.loads(path.read_text())["cells"]
-    tagged = [cell for cell in cells if "parameters" in cell.get("metadata", {}).get("tags", [])]
+    try:
+        cells = json.loads(path.read_text())["cells"]
+        tagged = [cell for cell in cells if "parameters" in cell.get("metadata", {}).get("tags", [])]
+        sources = ["".join(cell["source"]) for cell in tagged]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{path.name}: damaged, or no notebook ({error!r}); restore it") from error
     if len(tagged) != 1:
         raise RunError(f"{path.name}: must have one cell tagged 'parameters', has {len(tagged)}")
     defaults = {}
     try:
-        for line in ast.parse("".join(tagged[0]["source"])).body:
+        for line in ast.parse(sources[0]).body:
             if not isinstance(line, ast.AnnAssign) or not isinstance(line.target, ast.Name) or line.value is None:
                 raise ValueError
             defaults[line.target.id] = ast.literal_eval(line.value)

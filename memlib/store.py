@@ -339,5 +339,5 @@ class Store:
     def _errors(self, what: str, advice: str = ADVICE) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError, ValueError, NotImplementedError) as error:
+        except (sqlite3.Error, OSError, ValueError, TypeError, NotImplementedError) as error:
             raise StoreError(f"{self.path}: {what} ({error}); {advice}") from error

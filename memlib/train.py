@@ -53,13 +53,20 @@ def load_checkpoint(name: str, folder: Path = CHECKPOINTS) -> nn.Module:
     """
     entry = manifest_entry(name, folder)
     path = folder / f"{name}.safetensors"
-    if not path.exists() or data.checksum(path) != entry["sha256"]:
+    try:
+        expected, model = entry["sha256"], networks.build(entry["recipe"]["network"], entry["recipe"]["width"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{folder / 'manifest.json'}: damaged at {name!r} ({error}); restore it") from error
+    if not path.exists() or data.checksum(path) != expected:
         raise CheckpointError(
             f"{path}: missing, or does not match its SHA-256 in manifest.json; restore it, or train it anew with: "
             f"python -m memlib.train {name}"
         )
-    model = networks.build(entry["recipe"]["network"], entry["recipe"]["width"])
-    model.load_state_dict(load_file(path))
+    try:
+        model.load_state_dict(load_file(path))
+    except RuntimeError as error:
+        message = f"{path}: of another network than manifest.json says ({str(error).splitlines()[0]}); restore both"
+        raise CheckpointError(message) from error
     return model.eval()
 
 
@@ -88,9 +95,12 @@ def read_manifest(folder: Path = CHECKPOINTS, file: str = "manifest.json") -> di
     """
     path = folder / file
     try:
-        return json.loads(path.read_text()) if path.exists() else {}
+        entries = json.loads(path.read_text()) if path.exists() else {}
+        if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
+            raise ValueError("no entries by name")
     except ValueError as error:
         raise CheckpointError(f"{path}: damaged ({error}); restore it") from error
+    return entries
 
 
 def digital_accuracy(model: nn.Module, images: data.Images, batch: int = 500) -> float:

@@ -1,10 +1,16 @@
 """Checks of user input: every error names the field, the value and what is allowed."""
 
+import math
 from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any, NoReturn
 
 from torch import Tensor
+
+#: Far enough from the ends of float64 that squares, and products of a few such numbers, stay in it.
+SMALLEST, LARGEST = 1e-60, 1e60
+#: What SQLite and torch take for a whole number.
+LARGEST_WHOLE = 2**63 - 1
 
 
 def fail(field: str, value: Any, allowed: str) -> NoReturn:
@@ -13,8 +19,13 @@ def fail(field: str, value: Any, allowed: str) -> NoReturn:
 
 
 def is_number(value: Any) -> bool:
-    """True for a finite int or float that is not a bool."""
-    return isinstance(value, Real) and not isinstance(value, bool) and abs(value) < float("inf")  # type: ignore[operator]
+    """True for a finite int or float that is not a bool, nor too large for float64."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def one_of(field: str, value: Any, allowed: Iterable[Any]) -> None:
@@ -25,14 +36,15 @@ def one_of(field: str, value: Any, allowed: Iterable[Any]) -> None:
 
 
 def positive(field: str, value: Any) -> None:
-    """Raise unless `value` is a finite number above 0."""
+    """Raise unless `value` is a finite number above 0, from `SMALLEST` to `LARGEST`."""
     if not is_number(value) or value <= 0:
         fail(field, value, "a finite number above 0")
+    in_range(field, value, SMALLEST, LARGEST)
 
 
 def in_range(field: str, value: Any, low: float, high: float, what: str = "a number") -> None:
     """Raise unless `value` is a number in [low, high]."""
-    if not is_number(value) or not low <= value <= high:
+    if not is_number(value) or not low <= float(value) <= high:
         fail(field, value, f"{what} from {low:g} to {high:g}" if high < float("inf") else f"{what}, at least {low:g}")
 
 
@@ -68,6 +80,8 @@ def whole(field: str, value: Any, low: int, high: int | None = None, none: bool 
     if none and value is None:
         return
     is_whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if high is None and is_whole and int(value) > LARGEST_WHOLE:
+        high = LARGEST_WHOLE
     if not is_whole or value < low or (high is not None and value > high):
         bounds = f"at least {low}" if high is None else f"from {low} to {high}"
         fail(field, value, f"a whole number {bounds}" + (", or None for off" if none else ""))
