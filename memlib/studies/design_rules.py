@@ -22,7 +22,7 @@ from memlib.space import Axis
 from memlib.statistics import Interval, difference_interval, unpack
 from memlib.studies.designs import cell_error, costs, device_of, make_point, share_per_ohm
 from memlib.studies.effects import CHANCE
-from memlib.studies.trained import label, origin, prepared, shared_fields, split
+from memlib.studies.trained import label, prepared, shared_fields, split
 from memlib.technology import TECHNOLOGIES
 
 #: The device of the formula's designs, whose programming error is their severity.
@@ -336,7 +336,7 @@ def below(statement: str, loss: Interval, target: float) -> Claim:
     return Claim(statement, verdict, 100 * loss.mean, 100 * loss.low, 100 * loss.high, loss.n, loss.images)
 
 
-def plot_formula(predicted: pd.DataFrame) -> Figure:
+def plot_formula(predicted: pd.DataFrame, origin: str) -> Figure:
     """Held-out predictions over simulated losses: a column per network; the formula above, its linear rival below."""
     checkpoints = list(dict.fromkeys(predicted["checkpoint"]))
     figure, axes = plt.subplots(
@@ -360,7 +360,7 @@ def plot_formula(predicted: pd.DataFrame) -> Figure:
         bottom.set_xlabel("simulated loss (points)")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="lower center", ncol=5, frameon=False)
     n, images = predicted["n"].max(), predicted["images"].max()
-    note = f"{origin(checkpoints)}: {images} test images, {n} chips a design\nbars: 1.96 standard errors; line: equal"
+    note = f"{origin}: {images} test images, {n} chips a design\nbars: 1.96 standard errors; line: equal"
     figure.text(0.01, 0.05, note, fontsize="x-small", color="0.3")
     figure.tight_layout(rect=(0, 0.095, 1, 1))
     return figure

@@ -18,7 +18,7 @@ from memlib.search import Budget, Evaluator, Fidelity, Known, explore, search
 from memlib.space import Axis, Space
 from memlib.studies.design_rules import COLORS
 from memlib.studies.designs import PER_LAYER, evaluate, make_point, window_names
-from memlib.studies.trained import label, origin
+from memlib.studies.trained import label
 from memlib.sweep import SweepError
 
 #: Accuracy against the costs of one inference and the chip.
@@ -76,7 +76,7 @@ def run_search(space: Space, store: Path, points: int, fidelities: Sequence[Fide
     return search(space, evaluate, searched_point, OBJECTIVES, store, Budget(points=points), fidelities)
 
 
-def plot_front(found: pd.DataFrame) -> Figure:
+def plot_front(found: pd.DataFrame, origin: str) -> Figure:
     """Accuracy over each cost: all designs tried, and with intervals those that may be on the front of them all."""
     figure, axes = plt.subplots(1, 3, figsize=(11.4, 4.3), sharey=True)
     networks = list(dict.fromkeys(found["checkpoint"]))
@@ -106,7 +106,7 @@ def plot_front(found: pd.DataFrame) -> Figure:
     figure.legend(handles=lines, loc="lower center", ncol=5, frameon=False, bbox_to_anchor=(0.5, 0.03))
     first, best = found[found["fidelity"] == 0], found[found["fidelity"] == found["fidelity"].max()]
     looks = [f"{part['n'].max()} chips and {part['images'].max()} images" for part in (best, first) if len(part)]
-    note = f"{origin(networks)}. {len(found)} designs tried, with {', or unlikely ones '.join(looks)}. Coloured:\n"
+    note = f"{origin}. {len(found)} designs tried, with {', or unlikely ones '.join(looks)}. Coloured:\n"
     note += (
         "on the front of all four objectives with a probability of 5 % or more (filled: of half). Bars: 95 % intervals"
     )

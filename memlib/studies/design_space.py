@@ -15,6 +15,7 @@ from matplotlib.ticker import NullFormatter
 
 from memlib import train
 from memlib.claims import Claim, above, below_times
+from memlib.figures import Drawing
 from memlib.pareto import mean_draws
 from memlib.points import Point
 from memlib.search import Fidelity, Known, climb
@@ -27,12 +28,14 @@ from memlib.studies.design_rules import (
     formula_points,
     fresh_losses,
     hits_of,
+    plot_formula,
+    plot_sensitivity,
     points_text,
     sensitivity_parts,
 )
-from memlib.studies.design_search import TRAININGS, evaluator, trained_as
+from memlib.studies.design_search import TRAININGS, evaluator, plot_front, plot_searches, trained_as
 from memlib.studies.designs import QUANTITIES, evaluate, output_sizes
-from memlib.studies.trained import inputs as trained_inputs, label, origin
+from memlib.studies.trained import inputs as trained_inputs, label
 
 __all__ = ["evaluate"]
 
@@ -306,7 +309,7 @@ def _name(design: dict[str, Any]) -> str:
     return f"{label(design['checkpoint'])}: the recommended {design['layout']} design ({design['rows']} rows, {bits})"
 
 
-def plot_answer(table: pd.DataFrame) -> Figure:
+def plot_answer(table: pd.DataFrame, origin: str) -> Figure:
     """Energy of the cheapest design of each layout: a row per technology, a column per tile and target."""
     columns = list(table[["rows", "target"]].drop_duplicates().sort_values(["rows", "target"]).itertuples(index=False))
     technologies, checkpoints = list(dict.fromkeys(table["technology"])), list(dict.fromkeys(table["checkpoint"]))
@@ -330,7 +333,7 @@ def plot_answer(table: pd.DataFrame) -> Figure:
     figure.legend(
         handles=lines, loc="lower center", ncol=len(lines), frameon=False, bbox_to_anchor=(0.5, 0.38 / size[1])
     )
-    looks = f"{origin(checkpoints)}, up to {table['n'].max():g} chips and {table['images'].max():g} images. "
+    looks = f"{origin}, up to {table['n'].max():g} chips and {table['images'].max():g} images. "
     note = (
         looks
         + "%: probability that the cheapest\nof all is of this layout. No mark: no design of it surely loses so little"
@@ -389,3 +392,12 @@ def inputs(checkpoints: Sequence[str]) -> dict[str, Any]:
         trained_as(c, kind) for c in checkpoints for kind in TRAININGS if trained_as(c, kind) in train.read_manifest()
     ]
     return trained_inputs(dict.fromkeys(trained)) | {"sure": SURE, "fresh_chips": FRESH_CHIPS}
+
+
+FIGURES = {
+    "09_design_space": Drawing(plot_front, ("09_design_space",), ("origin",)),
+    "09_design_space_formula": Drawing(plot_formula, ("09_design_space_formula",), ("origin",)),
+    "09_design_space_sensitivity": Drawing(plot_sensitivity, ("09_design_space_sensitivity",)),
+    "09_design_space_search": Drawing(plot_searches, ("09_design_space_search",)),
+    "09_design_space_answer": Drawing(plot_answer, ("09_design_space_answer",), ("origin",)),
+}

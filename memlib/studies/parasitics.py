@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from memlib import spice, train
 from memlib.claims import Claim, above
 from memlib.device import Device
-from memlib.figures import severity_colors
+from memlib.figures import Drawing, severity_colors
 from memlib.footprint import footprint
 from memlib.hardware import Hardware
 from memlib.layers import matrix_layers
@@ -28,7 +28,7 @@ from memlib.nodal import solve_array
 from memlib.parasitics import effective_conductance, solve
 from memlib.points import Point
 from memlib.statistics import crossed_interval, crossing, difference_interval, seed_interval, unpack
-from memlib.studies.trained import answers, data_of, label, origin, shared_fields, split
+from memlib.studies.trained import answers, data_of, label, shared_fields, split
 from memlib.tile import Tile
 from memlib.validate import whole
 
@@ -362,6 +362,11 @@ NO_NGSPICE = (
 )
 
 
+def differences(table: pd.DataFrame) -> pd.DataFrame:
+    """What an `agreement` says of rounding, which differs between computers."""
+    return table[["size", "resistances", "cells", "parasitics", "ngspice"]]
+
+
 def currents(table: pd.DataFrame, of: str = "current") -> pd.DataFrame:
     """What an `agreement` says on every computer: currents, without differences of rounding."""
     return table[["size", "resistances", "cells", of]].rename(columns={of: "current"})
@@ -423,7 +428,7 @@ def _where(checkpoint: str) -> str:
 MARKERS = "osD^v"
 
 
-def plot(frame: pd.DataFrame) -> Figure:
+def plot(frame: pd.DataFrame, origin: str) -> Figure:
     """A row per network, a column per device: accuracy over tile size, a line per wire resistance."""
     checkpoints, devices = (list(dict.fromkeys(frame[name])) for name in ("checkpoint", "device"))
     size = (2.0 * len(devices) + 1.6, 2.1 * len(checkpoints) + 0.7)
@@ -442,7 +447,7 @@ def plot(frame: pd.DataFrame) -> Figure:
         bottom.set_xlabel("rows and columns of a tile")
     axes[0, 0].set_ylim(0, 102)
     axes[0, -1].legend(title="per segment", loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
-    note = f"{origin(checkpoints)}: {frame['images'].max()} test images, {frame['n'].max()} chips"
+    note = f"{origin}: {frame['images'].max()} test images, {frame['n'].max()} chips"
     note += "; bars: 95 % intervals; dotted: 1 point below 0 Ω"
     figure.text(0.01, 0.005, note, fontsize="small", color="0.3")
     figure.tight_layout(w_pad=0.5, rect=(0, 0.03, 1, 1))
@@ -547,7 +552,7 @@ def _noise_lines(axis: Axes, noise: pd.DataFrame) -> None:
 
 
 def plot_agreement(table: pd.DataFrame) -> Figure:
-    """Largest relative difference of column currents over array size; marks: resistances, lines: the largest."""
+    """`differences` of column currents over array size; marks: resistances, lines: the largest."""
     figure, axis = plt.subplots(figsize=(5.6, 3.0))
     kinds = [("parasitics", "linear"), ("ngspice", "linear"), ("ngspice", "sinh")]
     for (name, cells), color, marker in zip(kinds, sns.color_palette("colorblind"), MARKERS, strict=False):
@@ -567,3 +572,12 @@ def plot_agreement(table: pd.DataFrame) -> Figure:
     _outside(axis, "filled: the largest of\n5 sets of resistances;\ndotted: float64's rounding")
     figure.tight_layout()
     return figure
+
+
+_ERRORS = ("08_parasitics_errors", "08_parasitics_sinh", "08_parasitics_noise")
+FIGURES = {
+    "08_parasitics": Drawing(plot, ("08_parasitics",), ("origin",)),
+    "08_parasitics_layouts": Drawing(plot_layouts, ("08_parasitics_layouts",)),
+    "08_parasitics_errors": Drawing(plot_errors, _ERRORS),
+    "08_parasitics_agreement": Drawing(plot_agreement, ("08_parasitics_differences",)),
+}

@@ -19,6 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from memlib.claims import Claim, above
+from memlib.figures import Drawing
 from memlib.points import Point
 from memlib.recombination import BOLTZMANN
 from memlib.statistics import Interval, crossed_interval
@@ -243,7 +244,7 @@ LOOKS: dict[tuple[str, str], dict[str, Any]] = {
 WAYS = {"none": "", "batch_norm": ", recalibrated"}
 
 
-def plot(frame: pd.DataFrame) -> Figure:
+def plot(frame: pd.DataFrame, origin: str) -> Figure:
     """A row per kind of weight, a column per temperature: accuracy over time, for each stack."""
     kinds, temperatures = list(frame["weights"].unique()), sorted(frame["temperature"].unique())
     size = (3.1 * len(temperatures) + 0.6, 2.4 * len(kinds) + 0.7)
@@ -265,7 +266,7 @@ def plot(frame: pd.DataFrame) -> Figure:
     axes[0, 0].set_ylim(0, 102)
     for row in axes:
         row[-1].legend(frameon=False, fontsize="x-small", loc="lower left")
-    add_note(figure, frame, "bars: 95 % intervals; dotted: chance; grey: 1e5 s")
+    add_note(figure, frame, origin, "bars: 95 % intervals; dotted: chance; grey: 1e5 s")
     figure.tight_layout(rect=(0, 0.03, 1, 1))
     return figure
 
@@ -280,7 +281,7 @@ def _lines(axis: Axes, part: pd.DataFrame, color: Any) -> None:
         axis.errorbar(line["time"], mean, (mean - low, high - mean), label=label, **style, **look)
 
 
-def plot_layers(frame: pd.DataFrame) -> Figure:
+def plot_layers(frame: pd.DataFrame, origin: str) -> Figure:
     """What a layer gains over what it adds to the barriers, at each time, beside the abstract's number."""
     figure, axis = plt.subplots(figsize=(5.5, 3.4))
     times = sorted(frame["time"].unique())
@@ -294,7 +295,7 @@ def plot_layers(frame: pd.DataFrame) -> Figure:
     axis.annotate("24 %: Yu et al., abstract, beyond 1e5 s", (0.01, 100 * THEIR_GAIN), fontsize="x-small", **where)
     axis.set(xlabel="added to every barrier (eV)", ylabel="accuracy gained (points)")
     axis.legend(frameon=False, fontsize="x-small", title="time", loc="upper left", bbox_to_anchor=(1, 1))
-    add_note(figure, frame, "bars: 95 % intervals;\neach layer also leaves a third of the tail cells")
+    add_note(figure, frame, origin, "bars: 95 % intervals;\neach layer also leaves a third of the tail cells")
     figure.tight_layout(rect=(0, 0.09, 1, 1))
     return figure
 
@@ -308,3 +309,9 @@ def layer_gains(results: pd.DataFrame, labelled: Labelled) -> pd.DataFrame:
             i = Gain((plain[labels["time"]],), (point,)).interval(chips)
             rows.append(labels | {"gain": i.mean, "low": i.low, "high": i.high, "n": i.n, "images": i.images})
     return pd.DataFrame(rows)
+
+
+FIGURES = {
+    "10_retention": Drawing(plot, ("10_retention",), ("origin",)),
+    "10_retention_layers": Drawing(plot_layers, ("10_retention_layers",), ("origin",)),
+}

@@ -17,7 +17,7 @@ from scipy import stats
 
 from memlib.claims import Claim, within
 from memlib.device import Device
-from memlib.figures import severity_colors
+from memlib.figures import Drawing, severity_colors
 from memlib.recombination import BOLTZMANN, demarcation_energy
 from memlib.statistics import seed_interval
 from memlib.streams import normals, uniforms
@@ -133,3 +133,6 @@ def time_axis(axis: Axes) -> None:
     axis.set(xscale="log", xlim=(0.8, 1.3 * SECONDS["10 y"]), xlabel="time since writing")
     axis.set_xticks(list(SECONDS.values()), list(SECONDS))
     axis.minorticks_off()
+
+
+FIGURES = {"10_retention_cells": Drawing(plot_decay, ("10_retention_cells",))}

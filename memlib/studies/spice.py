@@ -20,6 +20,7 @@ from memlib.analog_circuit import Amplifier, AnalogChip, Circuit, OperatingPoint
 from memlib.analog_model import AnalogModel
 from memlib.claims import Claim, above, exactly, within
 from memlib.device import Device
+from memlib.figures import Drawing
 from memlib.points import Point, text_of
 from memlib.statistics import crossed_interval, difference_interval, pack, unpack
 from memlib.validate import fail, one_of, whole
@@ -594,3 +595,11 @@ def _bars(axis: Axes, power: pd.DataFrame) -> None:
     axis.set(ylabel="power (mW)", xlabel="hidden neurons", title="operating point", ylim=(0, 1.45 * bottom.max()))
     axis.legend(frameon=False, loc="upper left")
     axis.set_xticks(range(len(power)), [f"{width}" for width in power["hidden"]])
+
+
+_SETTLING = ("11_spice_waveform", "11_spice_settling", "11_spice_power")
+FIGURES = {
+    "11_spice": Drawing(plot, ("11_spice", "11_spice_outputs"), ("wired_hidden",)),
+    "11_spice_design": Drawing(plot_design, ("11_spice_design", "11_spice_design_chips")),
+    "11_spice_settling": Drawing(plot_settling, _SETTLING),
+}
