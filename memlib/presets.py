@@ -151,7 +151,7 @@ PAPER: dict[str, dict[str, Any]] = {
         "sensitivity_layouts": ["dense", "4x4"],
         "sensitivity_n": 32,
         "sensitivity_images": 200,
-        "known_checkpoints": [ORDINARY[1]],
+        "known_checkpoint": ORDINARY[1],
         "known_layouts": ["dense", "2x2", "4x4"],
         "known_points": 48,
         "known_repeats": 10,
@@ -347,6 +347,8 @@ def shrink(notebook: str, parameters: dict[str, Any]) -> dict[str, Any]:
             small[name] = [c.replace("cifar10", "digits") for c in value][: limits.get(name)]
         elif isinstance(value, list):
             small[name] = value[::2][: limits.get(name)]
+        elif isinstance(value, str):
+            small[name] = value.replace("cifar10", "digits")
         else:
             small[name] = min(value, limits.get(name, value))
     return small

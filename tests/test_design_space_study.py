@@ -230,7 +230,7 @@ def test_the_answer_is_the_cheapest_sure_design_of_each_layout():
     assert found.loc[0.05, "dense"]["cheapest"] > 0.95
     assert found.loc[0.2, "4x4"][["adc_bits", "energy", "cheapest"]].tolist() == [3, 0.5, 1.0]
     assert len(study.plot_answer(found.reset_index(), "made up").axes) == 2
-    both = study.answers({64: {NETWORK: designs}, 256: {NETWORK: designs[:1]}}, [0.05, 0.2])
+    both = study.answers({64: [designs], 256: [designs[:1]]}, [0.05, 0.2])
     assert both["technology"].value_counts().to_dict() == {"isaac": 6, "li2022": 6}
     none = study.answer(designs[:1], [0.01], "isaac")
     assert none[["rows", "cheapest", "energy"]].isna().to_numpy().tolist() == [[False, False, True]]
@@ -291,7 +291,7 @@ def test_the_best_network_is_the_cheapest_that_surely_reaches_an_accuracy(monkey
 
 
 def test_a_network_without_convolutions_has_one_layout():
-    choices = "ihp_hfo2", ["dense", "sparse"], 64, [4, 8], [6]
+    choices = 64, "ihp_hfo2", ["dense", "sparse"], [4, 8], [6]
     assert len(study.candidates(NETWORK, *choices)) == 4
     assert [d["dac_bits"] for d in study.candidates("mlp-digits", *choices)] == [4, 8]
 

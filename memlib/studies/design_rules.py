@@ -298,15 +298,24 @@ def checked(table: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
 MEASURED = ("measured", "measured_low", "measured_high", "within", "n", "images")
 
 
+def by_design(designs: Sequence[dict], results: pd.DataFrame) -> list[np.ndarray]:
+    """Of each design, (seeds, images) right and wrong.
+
+    Args:
+        results: of the designs' points, as `sweep` returns them.
+    """
+    chips = len(results) // max(len(designs), 1)
+    return [hits_of(results.iloc[first : first + chips]) for first in range(0, len(results), max(chips, 1))]
+
+
 def fresh_losses(designs: Sequence[dict], results: pd.DataFrame) -> list[tuple[Interval, np.ndarray]]:
     """Of each design its mean loss on the chips that check it, and (chips,) that of each of them.
 
     Args:
         results: of the designs' points, as `sweep` returns them.
     """
-    chips, found = len(results) // max(len(designs), 1), []
-    for number, design in enumerate(designs):
-        hits = hits_of(results.iloc[number * chips : (number + 1) * chips])
+    found = []
+    for design, hits in zip(designs, by_design(designs, results), strict=True):
         exact = float_hits(design["checkpoint"], hits.shape[1])
         found.append((difference_interval(exact, hits), exact.mean() - hits.mean(1)))
     return found

@@ -120,7 +120,8 @@ def plot_front(found: pd.DataFrame, origin: str) -> Figure:
 
 def known_space(checkpoint: str, device: str, layouts: Sequence[str]) -> Space:
     """A small one, every design of which can be evaluated."""
-    axes = {"checkpoint": [checkpoint], "device": [device], "layout": list(layouts), "rows": [64, 128, 256]}
+    axes: dict[str, Any] = {"checkpoint": [checkpoint], "device": [device], "layout": list(layouts)}
+    axes |= {"rows": [64, 128, 256]}
     return Space(axes | {"dac_bits": [3, 4, 6, 8], "adc_bits": BITS[:-1], "recalibration": ["none", "batch_norm"]})
 
 
@@ -149,9 +150,10 @@ def compare_searches(
         SweepError: if a design of the space fails.
     """
     evaluate_all = evaluator(store)
-    found = evaluate_all(space.grid(), fidelity)
-    if None in found:
-        raise SweepError(f"{found.count(None)} of {len(found)} designs failed: the true front is not known")
+    grid = space.grid()
+    found = [known for known in evaluate_all(grid, fidelity) if known]
+    if len(found) < len(grid):
+        raise SweepError(f"{len(grid) - len(found)} of {len(grid)} designs failed: the true front is not known")
     truth = _qualities(found)
     differ = np.ptp(truth, axis=0) > 0
     senses = [sense for sense, counts in zip(OBJECTIVES.values(), differ, strict=True) if counts]

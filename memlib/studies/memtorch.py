@@ -78,7 +78,7 @@ def exemplar_points(
     return found
 
 
-def _tile(shape: tuple[int, int], bits: int) -> dict[str, int]:
+def _tile(shape: tuple[int, int], bits: int) -> dict[str, Any]:
     return {"rows": shape[0], "cols": shape[1], "adc_bits": bits}
 
 
@@ -163,7 +163,7 @@ def claims(checkpoint: str, chips: Chips, points: dict[str, Point], severity: fl
 def case_point(windows: int, effect: str = "program_error", severity: float = 0, recalibration: str = "none") -> Point:
     """The detector on chips with one effect of the device."""
     names = EFFECTS[effect].names
-    fields = dict.fromkeys(names, severity) if severity else {}
+    fields: dict[str, Any] = dict.fromkeys(names, severity) if severity else {}
     fields |= {"recalibration": recalibration} if recalibration != "none" else {}
     return {"detector": seizures.manifest()["sha256"], "images": windows, **effects.BASE, **fields}
 

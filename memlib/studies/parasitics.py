@@ -94,7 +94,7 @@ def make_point(
     Raises:
         ValueError: if no such hardware can be.
     """
-    hardware = {
+    hardware: dict[str, Any] = {
         "device": device,
         "program_error": device_of(device).program_error,
         "bits": BITS,
@@ -187,7 +187,8 @@ def _losses(results: pd.DataFrame, **fields: Any) -> tuple[np.ndarray, np.ndarra
     for name, value in fields.items():
         if name != "r_wire":
             results = results[results[name] == value]
-    return tuple(_hits(results[results["r_wire"] == ohm]) for ohm in (0.0, fields["r_wire"]))
+    free, wired = (_hits(results[results["r_wire"] == ohm]) for ohm in (0.0, fields["r_wire"]))
+    return free, wired
 
 
 def _values(results: pd.DataFrame, *names: str) -> list[tuple[Any, ...]]:
@@ -250,7 +251,7 @@ SIZE = 32
 NOISE, NOISE_WIRES, DRAWS = 0.01, (0.0, 1.0, 10.0), 100
 #: Sizes of the arrays whose currents are compared, and resistances, ohm.
 SIZES = (2, 4, 8, 16, 32, 64)
-RESISTANCES = {
+RESISTANCES: dict[str, dict[str, Any]] = {
     "wires": {"r_row": 1.0, "r_col": 1.0},
     "wires, drivers": {"r_row": 1.0, "r_col": 1.0, "r_driver": 50.0},
     "wires, sense": {"r_row": 1.0, "r_col": 1.0, "r_sense": 20.0},
@@ -303,11 +304,11 @@ def sinh_errors(device: str, arrays: int) -> pd.DataFrame:
     g, v = _conductances(Device.preset(device), SIZE, arrays), _voltages(SIZE, arrays)
     rows = []
     for v0, ohm in itertools.product(V0, ARRAY_WIRES):
-        exact = [
+        solved = [
             solve_array(cells, volts[0], ohm, ohm, v0=v0).output_currents
             for cells, volts in zip(g.numpy(), v.numpy(), strict=True)
         ]
-        exact, bent = torch.from_numpy(np.stack(exact))[:, None], v0 * torch.sinh(v / v0)
+        exact, bent = torch.from_numpy(np.stack(solved))[:, None], v0 * torch.sinh(v / v0)
         for method, matrix in (("approximation", effective_conductance(g, ohm, ohm)), ("no wires", g)):
             i = seed_interval(_relative(bent @ matrix, exact))
             labels = {"v0": v0, "r_wire": ohm, "method": method, "error": i.mean, "low": i.low, "high": i.high}
@@ -470,15 +471,9 @@ def _accuracy_lines(axis: Axes, frame: pd.DataFrame, x: str, line: str, name: An
     for i, (value, color, marker) in enumerate(zip(values, severity_colors(len(values)), MARKERS, strict=False)):
         part = frame[frame[line] == value]
         mean, low, high = (100 * part[c] for c in ("accuracy", "low", "high"))
-        style = {
-            "color": color,
-            "marker": marker,
-            "markersize": 3 if i else 4.5,
-            "linewidth": 1,
-            "capsize": 1.5,
-            "elinewidth": 0.8,
-        }
-        axis.errorbar(part[x], mean, (mean - low, high - mean), label=name(value), **style)
+        style = {"linewidth": 1, "capsize": 1.5, "elinewidth": 0.8, "markersize": 3 if i else 4.5}
+        look = {"color": color, "marker": marker, "label": name(value)}
+        axis.errorbar(part[x], mean, (mean - low, high - mean), **style, **look)
 
 
 def _layout_text(sparse: int) -> str:
@@ -503,14 +498,14 @@ def plot_errors(errors: pd.DataFrame, sinh: pd.DataFrame, noise: pd.DataFrame) -
     """Errors of single arrays: of wires, by device, above; below of two approximations of `map_network`."""
     devices = list(dict.fromkeys(errors["device"]))
     figure = plt.figure(figsize=(max(2.0 * len(devices), 6.0) + 2.0, 5.2))
-    top, bottom = figure.add_gridspec(2, 1)
-    axes = top.subgridspec(1, len(devices)).subplots(sharex=True, sharey=True, squeeze=False)[0]
+    grid = figure.add_gridspec(2, 1)
+    axes = grid[0].subgridspec(1, len(devices)).subplots(sharex=True, sharey=True, squeeze=False)[0]
     for device, axis in zip(devices, axes, strict=True):
         _error_lines(axis, errors[errors["device"] == device], "tile_size", lambda n: f"{n}x{n}")
         axis.set_title(_device_text(device))
     axes[0].set_ylabel("error of currents (%)")
     _outside(axes[-1], "tile; dashed: after the\nbest common factor")
-    left, right = bottom.subgridspec(1, 2, wspace=0.8).subplots()
+    left, right = grid[1].subgridspec(1, 2, wspace=0.8).subplots()
     near, ignored = (sinh[sinh["method"] == m].reset_index() for m in ("approximation", "no wires"))
     _error_lines(left, near.assign(residual=ignored["error"]), "v0", lambda v: f"{v:g} V")
     left.set(title=f"cells v0 sinh(v/v0), {SIZE}x{SIZE}", ylabel="error of currents (%)")

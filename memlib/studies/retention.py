@@ -58,7 +58,7 @@ def networks_of(binary: Sequence[str], multilevel: Sequence[str]) -> Networks:
 def aged(
     checkpoint: str,
     images: int,
-    stack: dict[str, float],
+    stack: dict[str, Any],
     temperature: float,
     time: float,
     recalibration: str = "none",
@@ -69,9 +69,10 @@ def aged(
     if time:
         fields = {name: value for name, value in stack.items() if value and name != "program_error"}
         fields |= {"retention_time": time, "retention_temperature": temperature}
-    error = stack["program_error"]
-    how = {"recalibration": recalibration, "own_images": own_images}
-    return make_point(checkpoint, images, "program_error", error, rows=ROWS, cols=COLS, **how, **fields)
+    return make_point(
+        checkpoint, images, "program_error", stack["program_error"], recalibration=recalibration,
+        own_images=own_images, rows=ROWS, cols=COLS, **fields,
+    )  # fmt: skip
 
 
 def points(networks: Networks, images: int, temperatures: Sequence[float], times: Sequence[float]) -> Labelled:
@@ -81,7 +82,7 @@ def points(networks: Networks, images: int, temperatures: Sequence[float], times
     for (kind, checkpoint), temperature, (stack, way), time in itertools.product(
         networks.items(), sorted(temperatures), ways, (0, *sorted(times))
     ):
-        labels = {"weights": kind, "checkpoint": checkpoint, "stack": stack, "recalibration": way}
+        labels: dict[str, Any] = {"weights": kind, "checkpoint": checkpoint, "stack": stack, "recalibration": way}
         labels |= {"temperature": temperature, "time": time}
         found.append((labels, aged(checkpoint, images, STACKS[stack], temperature, time, way)))
     return found
@@ -291,8 +292,10 @@ def plot_layers(frame: pd.DataFrame, origin: str) -> Figure:
         style = {"marker": marker, "markersize": 4, "linewidth": 1, "capsize": 2, "color": color}
         axis.errorbar(line["energy"], mean, (mean - low, high - mean), label=f"{seconds(time)}", **style)
     axis.axhline(100 * THEIR_GAIN, color="black", linewidth=0.9, linestyle="--")
-    where = {"xycoords": axis.get_yaxis_transform(), "xytext": (0, 3), "textcoords": "offset points"}
-    axis.annotate("24 %: Yu et al., abstract, beyond 1e5 s", (0.01, 100 * THEIR_GAIN), fontsize="x-small", **where)
+    axis.annotate(
+        "24 %: Yu et al., abstract, beyond 1e5 s", (0.01, 100 * THEIR_GAIN), (0, 3), axis.get_yaxis_transform(),
+        "offset points", fontsize="x-small",
+    )  # fmt: skip
     axis.set(xlabel="added to every barrier (eV)", ylabel="accuracy gained (points)")
     axis.legend(frameon=False, fontsize="x-small", title="time", loc="upper left", bbox_to_anchor=(1, 1))
     add_note(figure, frame, origin, "bars: 95 % intervals;\neach layer also leaves a third of the tail cells")

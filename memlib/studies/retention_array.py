@@ -57,7 +57,7 @@ def selection(planes: Sequence[int]) -> pd.DataFrame:
     rows = []
     for count in sorted(planes):
         stack = Stack(planes=count)
-        row = {"planes": count, "pillars": stack.pillars, "cells": count * stack.pillars}
+        row: dict[str, float] = {"planes": count, "pillars": stack.pillars, "cells": count * stack.pillars}
         row |= {"transistors, vertical": stack.pillars, "transistors, planar 1T1R": count * stack.pillars}
         row |= {"half-selected cells": stack.half_selected}
         for law, v0 in LAWS.items():

@@ -45,7 +45,7 @@ NOMINAL: dict[str, Any] = {
     "d2d": 0.0,
 }
 #: What is not, V, ohm, Hz and A.
-FIXED = {
+FIXED: dict[str, Any] = {
     "device": "10k_100k",
     "v_read": 0.3,
     "rail": 1.2,
@@ -524,6 +524,16 @@ def plot_design(summary: pd.DataFrame, chips: pd.DataFrame) -> Figure:
     return figure
 
 
+#: Of single chips.
+CHIP_LOOKS: dict[str, dict[str, Any]] = {
+    "model": {"marker": ".", "markersize": 3, "color": _color(0), "label": "model, a chip"},
+    "circuit": {
+        "marker": "o", "markersize": 5, "color": _color(1), "markerfacecolor": "none",
+        "label": "ngspice, the same chip",
+    },
+}  # fmt: skip
+
+
 def _design_panel(axis: Axes, summary: pd.DataFrame, chips: pd.DataFrame) -> None:
     effect = summary["effect"].iloc[0]
     title, unit, factor = EFFECTS[effect]
@@ -533,12 +543,9 @@ def _design_panel(axis: Axes, summary: pd.DataFrame, chips: pd.DataFrame) -> Non
     where = line["value"].map(values.index)
     look = {"color": _color(0), "linewidth": 1, "capsize": 2, "elinewidth": 0.8, "label": "model, mean"}
     axis.errorbar(where, mean, (mean - low, high - mean), **look)
-    for method, style in (("model", {"marker": ".", "markersize": 3}), ("circuit", {"marker": "o", "markersize": 5})):
+    for method, style in CHIP_LOOKS.items():
         part = chips[chips["method"] == method]
-        style |= {"linestyle": "", "markerfacecolor": "none" if method == "circuit" else _color(0)}
-        style |= {"color": _color(1 if method == "circuit" else 0)}
-        label = {"model": "model, a chip", "circuit": "ngspice, the same chip"}[method]
-        axis.plot(part["value"].map(values.index), 100 * part["accuracy"], label=label, **style)
+        axis.plot(part["value"].map(values.index), 100 * part["accuracy"], linestyle="", **style)
     if NOMINAL[effect] in values:
         axis.axvline(values.index(NOMINAL[effect]), color="0.6", linewidth=0.8, linestyle=":")
     names = ["exact" if effect == "input_bits" and not value else f"{value * factor:g}" for value in values]
