@@ -118,11 +118,11 @@ def plot_front(found: pd.DataFrame, origin: str) -> Figure:
 # A space that is known
 
 
-def known_space(checkpoint: str, device: str, layouts: Sequence[str]) -> Space:
+def known_space(checkpoint: str, device: str, layouts: Sequence[str], dac_bits: Sequence[int]) -> Space:
     """A small one, every design of which can be evaluated."""
     axes: dict[str, Any] = {"checkpoint": [checkpoint], "device": [device], "layout": list(layouts)}
-    axes |= {"rows": [64, 128, 256]}
-    return Space(axes | {"dac_bits": [3, 4, 6, 8], "adc_bits": BITS[:-1], "recalibration": ["none", "batch_norm"]})
+    axes |= {"rows": [64, 128, 256], "dac_bits": list(dac_bits), "adc_bits": BITS[:-1]}
+    return Space(axes | {"recalibration": ["none", "batch_norm"]})
 
 
 def evaluator(store: Path, objectives: Sequence[str] = tuple(OBJECTIVES)) -> Evaluator:

@@ -339,7 +339,7 @@ def _answers(axis: Axes, part: pd.DataFrame, place: int) -> None:
             share = f"{100 * row.cheapest:.0f} %" if row.cheapest >= 0.005 else ""
             axis.annotate(share, (1e6 * row.energy, y), (5, 0), textcoords="offset points", va="center", fontsize=6.5)
     if part["energy"].isna().all():
-        look = {"ha": "center", "va": "center", "fontsize": "small", "color": "0.4"}
+        look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": "small", "color": "0.4"}
         axis.annotate("none surely", (0.5, place), xycoords=("axes fraction", "data"), **look)
 
 

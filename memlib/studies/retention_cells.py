@@ -85,25 +85,22 @@ def limit(stack: dict[str, Any], temperature: float, time: float) -> float:
 
 def decay(temperatures: Sequence[float], n: int, seeds: int) -> pd.DataFrame:
     """A row per stack, temperature and time: mean, 1 % and 99 % of what n cells have left, pooled over chips."""
-    rows = []
-    for name, temperature, time in itertools.product(
-        STACKS, sorted(temperatures), np.geomspace(1, SECONDS["10 y"], 35)
-    ):
-        when = STACKS[name], temperature, time
-        left = np.stack([cells(*when, n, seed) for seed in range(seeds)])
+    rows, times = [], np.geomspace(1, SECONDS["10 y"], 35)
+    for name, temperature, time in itertools.product(STACKS, sorted(temperatures), times):
+        left = np.stack([cells(STACKS[name], temperature, time, n, seed) for seed in range(seeds)])
         mean, (low, high) = seed_interval(left.mean(1)), np.quantile(left, (0.01, 0.99))
         row = {"stack": name, "temperature": temperature, "time": time, "mean": mean.mean}
         row |= {"mean_low": mean.low, "mean_high": mean.high, "p1": low, "p99": high, "n": seeds}
-        rows.append(row | {"limit": limit(*when)})
+        rows.append(row | {"limit": limit(STACKS[name], temperature, time)})
     return pd.DataFrame(rows)
 
 
 def decay_claim(temperatures: Sequence[float], n: int, seeds: int, margin: float = 0.01) -> Claim:
     """Simulated cells against the analytic limit, where it is furthest off."""
-    differences = []
-    for when in itertools.product(STACKS.values(), temperatures, np.geomspace(1, SECONDS["10 y"], 12)):
-        left = np.array([cells(*when, n, seed).mean() for seed in range(seeds)])
-        differences.append(seed_interval(left - limit(*when)))
+    differences, times = [], np.geomspace(1, SECONDS["10 y"], 12)
+    for stack, temperature, time in itertools.product(STACKS.values(), temperatures, times):
+        left = np.array([cells(stack, temperature, time, n, seed).mean() for seed in range(seeds)])
+        differences.append(seed_interval(left - limit(stack, temperature, time)))
     statement = f"cells have left on average what the normal limit says, within {100 * margin:g} % of the window"
     return within(statement, max(differences, key=lambda i: abs(i.mean)), margin)
 
