@@ -347,7 +347,8 @@ SMOKE_LIMITS_OF: dict[str, dict[str, int]] = {
 
 def shrink(notebook: str, parameters: dict[str, Any]) -> dict[str, Any]:
     """Smoke size: networks trained on digits, fewer images and seeds, every second value of the numeric axes."""
-    limits, small = SMOKE_LIMITS | SMOKE_LIMITS_OF.get(notebook, {}), {}
+    limits = SMOKE_LIMITS | SMOKE_LIMITS_OF.get(notebook, {})
+    small: dict[str, Any] = {}
     for name, value in parameters.items():
         if name.endswith("checkpoints"):
             small[name] = [c.replace("cifar10", "digits") for c in value][: limits.get(name)]

@@ -128,7 +128,7 @@ def test_sweeps_are_the_notebooks():
     """All that the notebook evaluates, for a cluster to do before."""
     array, over_time, layers, claims = study.sweeps(**PARAMETERS)
     assert len(array[0]) == 2 * 2  # planes, and one LRS beside none
-    assert len(over_time[0]) == 2 * 2 * 3 * 4
+    assert len(over_time[0]) == 2 * 2 * 3 * (1 + len(PARAMETERS["times"]))
     assert len(layers[0]) == 3
     assert all(point["images"] == PARAMETERS["claim_images"] for point in claims[0])
     assert claims[1](claims[0][0]) == range(PARAMETERS["claim_seeds"])

@@ -19,10 +19,10 @@ from memlib.claims import Claim
 from memlib.device import Device
 from memlib.points import Point
 from memlib.space import Axis
-from memlib.statistics import Interval, difference_interval, unpack
+from memlib.statistics import Interval, difference_interval
 from memlib.studies.designs import cell_error, costs, device_of, make_point, share_per_ohm
 from memlib.studies.effects import CHANCE
-from memlib.studies.trained import label, prepared, shared_fields, split
+from memlib.studies.trained import hits_of, label, prepared, shared_fields, split
 from memlib.technology import TECHNOLOGIES
 
 #: The device of the formula's designs, whose programming error is their severity.
@@ -76,12 +76,6 @@ def float_hits(checkpoint: str, images: int) -> np.ndarray:
     p = prepared(*split(shared_fields(checkpoint, images))[0])
     with torch.inference_mode():
         return correct(p.model, p.images, p.labels).numpy()
-
-
-def hits_of(rows: pd.DataFrame) -> np.ndarray:
-    """(seeds, images) right and wrong, of the results of one point."""
-    rows = rows.sort_values("seed")
-    return np.stack([unpack(text, images) for text, images in zip(rows["correct"], rows["images"], strict=True)])
 
 
 def losses(results: pd.DataFrame) -> pd.DataFrame:

@@ -154,6 +154,7 @@ class Page(widgets.Box):
 
     def _changed(self, name: str) -> Callable[[Any], None]:
         def changed(_change: Any) -> None:
+            """Follow the user, not what the page sets itself."""
             if not self._setting:
                 self._prepare(name)
                 self._submit()

@@ -27,8 +27,8 @@ from memlib.mapping import Mapping
 from memlib.nodal import solve_array
 from memlib.parasitics import effective_conductance, solve
 from memlib.points import Point
-from memlib.statistics import crossed_interval, crossing, difference_interval, seed_interval, unpack
-from memlib.studies.trained import answers, data_of, label, shared_fields, split
+from memlib.statistics import crossed_interval, crossing, difference_interval, seed_interval
+from memlib.studies.trained import answers, data_of, hits_of, label, shared_fields, split
 from memlib.tile import Tile
 from memlib.validate import whole
 
@@ -169,17 +169,10 @@ def tidy(results: pd.DataFrame) -> pd.DataFrame:
     """A row per point: mean accuracy over chips, with its 95 % interval."""
     rows = []
     for key, group in results.groupby(KEYS, sort=False):
-        i = crossed_interval(_hits(group))
+        i = crossed_interval(hits_of(group))
         values = {"accuracy": i.mean, "low": i.low, "high": i.high, "n": i.n, "images": i.images}
         rows.append(dict(zip(KEYS, key, strict=True)) | values)
     return pd.DataFrame(rows)
-
-
-def _hits(group: pd.DataFrame) -> np.ndarray:
-    """(seeds, images) right or wrong."""
-    group = group.sort_values("seed")
-    found = [unpack(text, images) for text, images in zip(group["correct"], group["images"], strict=True)]
-    return np.stack(found).astype(float)
 
 
 def _losses(results: pd.DataFrame, **fields: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -187,7 +180,7 @@ def _losses(results: pd.DataFrame, **fields: Any) -> tuple[np.ndarray, np.ndarra
     for name, value in fields.items():
         if name != "r_wire":
             results = results[results[name] == value]
-    free, wired = (_hits(results[results["r_wire"] == ohm]) for ohm in (0.0, fields["r_wire"]))
+    free, wired = (hits_of(results[results["r_wire"] == ohm]).astype(float) for ohm in (0.0, fields["r_wire"]))
     return free, wired
 
 
