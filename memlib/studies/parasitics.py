@@ -490,7 +490,7 @@ def plot_layouts(frame: pd.DataFrame) -> Figure:
 def plot_errors(errors: pd.DataFrame, sinh: pd.DataFrame, noise: pd.DataFrame) -> Figure:
     """Errors of single arrays: of wires, by device, above; below of two approximations of `map_network`."""
     devices = list(dict.fromkeys(errors["device"]))
-    figure = plt.figure(figsize=(max(2.0 * len(devices), 6.0) + 2.0, 5.2))
+    figure = plt.figure(figsize=(max(2.0 * len(devices), 7.5) + 2.0, 5.2))
     grid = figure.add_gridspec(2, 1)
     axes = grid[0].subgridspec(1, len(devices)).subplots(sharex=True, sharey=True, squeeze=False)[0]
     for device, axis in zip(devices, axes, strict=True):
