@@ -151,8 +151,9 @@ PAPER: dict[str, dict[str, Any]] = {
         "sensitivity_layouts": ["dense", "4x4"],
         "sensitivity_n": 32,
         "sensitivity_images": 200,
-        "known_checkpoints": [ORDINARY[1]],
+        "known_checkpoint": ORDINARY[1],
         "known_layouts": ["dense", "2x2", "4x4"],
+        "known_dac_bits": [3, 4, 6, 8],
         "known_points": 48,
         "known_repeats": 10,
         "search_checkpoints": ["vgg8-cifar10", ORDINARY[1], "resnet20-cifar10", SEPARABLE[1]],
@@ -295,20 +296,22 @@ SMOKE_LIMITS = {
 SMOKE_LIMITS_OF: dict[str, dict[str, int]] = {
     "04_non_idealities": {name: 1 for name, value in PAPER["04_non_idealities"].items() if isinstance(value, list)}
     | {"checkpoints": 2},
+    "08_parasitics": {"checkpoints": 1, "claim_images": 200, "sparse_images": 50, "arrays": 3},
     "10_retention": {
+        "images": 50,
         "device_seeds": 2,
-        "array_images": 100,
+        "array_images": 50,
         "array_seeds": 2,
-        "times": 3,
+        "times": 2,
         "r_on": 1,
         "layer_energies": 2,
         "layer_times": 1,
-        "claim_images": 200,
+        "claim_images": 100,
     },
     "09_design_space": {
         "formula_checkpoints": 1,
-        "formula_designs": 15,
-        "wired_designs": 12,
+        "formula_designs": 12,
+        "wired_designs": 6,
         "severities": 3,
         "device_seeds": 2,
         "sensitivity_checkpoints": 1,
@@ -316,24 +319,26 @@ SMOKE_LIMITS_OF: dict[str, dict[str, int]] = {
         "sensitivity_n": 4,
         "sensitivity_images": 50,
         "known_layouts": 1,
-        "known_points": 32,
+        "known_points": 24,
         "search_checkpoints": 2,
         "search_points": 16,
-        "search_images": 300,
+        "search_images": 200,
+        "search_seeds": 2,
         "answer_checkpoints": 1,
         "first_images": 50,
         "first_seeds": 1,
         "closer_images": 300,
         "claim_checkpoints": 1,
+        "claim_images": 300,
     },
     "13_memtorch": {
         "images": 40,
         "device_seeds": 2,
-        "case_seeds": 3,
+        "case_seeds": 2,
         "adc_bits": 2,
         "claim_images": 40,
         "claim_seeds": 2,
-        "case_windows": 200,
+        "case_windows": 100,
     },
     "11_spice": {"spice_seeds": 1, "wired_hidden": 8, "wired_images": 100, "settling_images": 2},
 }
@@ -341,12 +346,15 @@ SMOKE_LIMITS_OF: dict[str, dict[str, int]] = {
 
 def shrink(notebook: str, parameters: dict[str, Any]) -> dict[str, Any]:
     """Smoke size: networks trained on digits, fewer images and seeds, every second value of the numeric axes."""
-    limits, small = SMOKE_LIMITS | SMOKE_LIMITS_OF.get(notebook, {}), {}
+    limits = SMOKE_LIMITS | SMOKE_LIMITS_OF.get(notebook, {})
+    small: dict[str, Any] = {}
     for name, value in parameters.items():
         if name.endswith("checkpoints"):
             small[name] = [c.replace("cifar10", "digits") for c in value][: limits.get(name)]
         elif isinstance(value, list):
             small[name] = value[::2][: limits.get(name)]
+        elif isinstance(value, str):
+            small[name] = value.replace("cifar10", "digits")
         else:
             small[name] = min(value, limits.get(name, value))
     return small

@@ -30,6 +30,8 @@ RATES = {"accuracy", "rate", "loss", "gain"}
 #: Columns that fits make, and what follows from when a network has lost so much.
 FITTED = {"error", "formula", "linear"}
 LASTING = {"keeps_until", "failed_at"}
+#: Columns of differences by rounding.
+ROUNDED = {"parasitics", "ngspice"}
 #: Absolute and relative tolerances of columns that ngspice makes.
 SIMULATED = {"output": (1e-3, 0), "settled": (0, 0.05), "decided": (0, 0.05)}
 SIMULATED |= {"energy": (0, 0.05), "product_energy": (0, 0.05), "difference": (1, 0)}
@@ -67,6 +69,8 @@ def _ignored(columns: set[str]) -> set[str]:
     """Columns that two images may move anywhere."""
     if columns >= FITTED:
         return FITTED
+    if columns >= ROUNDED:
+        return ROUNDED
     if "tolerance" in columns:
         return {"tolerance", "low", "high"}
     return LASTING if columns >= LASTING else set()

@@ -104,7 +104,7 @@ def test_a_formula_that_holds_is_found_and_confirmed():
     assert errors["all", "formula"] < errors["all", "linear"]
     shifted = rules.errors(predicted.assign(loss=predicted["formula"] + 0.01)).set_index(["designs", "model"])
     assert shifted.loc[("formula below 0.05", "formula"), ["rms", "mean"]].tolist() == pytest.approx([0.01, 0.01])
-    assert len(rules.plot_formula(predicted).axes) == 2
+    assert len(rules.plot_formula(predicted, "made up").axes) == 2
 
 
 def test_rules_give_the_largest_tile_and_its_smallest_adc():
@@ -229,13 +229,13 @@ def test_the_answer_is_the_cheapest_sure_design_of_each_layout():
     assert np.isnan(found.loc[0.05, "4x4"]["energy"])
     assert found.loc[0.05, "dense"]["cheapest"] > 0.95
     assert found.loc[0.2, "4x4"][["adc_bits", "energy", "cheapest"]].tolist() == [3, 0.5, 1.0]
-    assert len(study.plot_answer(found.reset_index()).axes) == 2
-    both = study.answers({64: {NETWORK: designs}, 256: {NETWORK: designs[:1]}}, [0.05, 0.2])
+    assert len(study.plot_answer(found.reset_index(), "made up").axes) == 2
+    both = study.answers({64: [designs], 256: [designs[:1]]}, [0.05, 0.2])
     assert both["technology"].value_counts().to_dict() == {"isaac": 6, "li2022": 6}
     none = study.answer(designs[:1], [0.01], "isaac")
     assert none[["rows", "cheapest", "energy"]].isna().to_numpy().tolist() == [[False, False, True]]
     assert study.confirmed_designs(none, [NETWORK], 0.01, "ihp_hfo2") == []
-    assert len(study.plot_answer(none).axes) == 1
+    assert len(study.plot_answer(none, "made up").axes) == 1
 
 
 def test_losses_are_counted_on_each_designs_own_images(monkeypatch):
@@ -291,7 +291,7 @@ def test_the_best_network_is_the_cheapest_that_surely_reaches_an_accuracy(monkey
 
 
 def test_a_network_without_convolutions_has_one_layout():
-    choices = "ihp_hfo2", ["dense", "sparse"], 64, [4, 8], [6]
+    choices = 64, "ihp_hfo2", ["dense", "sparse"], [4, 8], [6]
     assert len(study.candidates(NETWORK, *choices)) == 4
     assert [d["dac_bits"] for d in study.candidates("mlp-digits", *choices)] == [4, 8]
 
@@ -343,7 +343,7 @@ def test_figure_of_the_front():
     designs = [replace(k, values={name: k.values[name] for name in searching.OBJECTIVES}) for k in designs]
     frame = table(designs, searching.OBJECTIVES)
     assert (frame["on_front"] >= 0.05).tolist() == [True, True, False]
-    assert len(searching.plot_front(frame).axes) == 3
+    assert len(searching.plot_front(frame, "made up").axes) == 3
 
 
 def test_sweeps_are_those_of_the_parameters():

@@ -11,6 +11,7 @@ import pytest
 import memlib
 from memlib import data, train
 from memlib.accuracy import correct
+from memlib.device import Device
 from memlib.runner import declared_parameters
 from memlib.studies import explore, explore_page
 from memlib.studies.explore import Design
@@ -67,6 +68,15 @@ def test_stages_say_more_and_more():
     assert views[0].totals is None
     assert views[0].energy.sum() == 0 < views[1].energy.sum()
     assert explore.shown(SMALL.replace(program_error=0.0)).hits.shape == (1, 50)
+
+
+def test_chips_differ_where_anything_of_the_device_is_random():
+    """Barriers that differ from cell to cell matter only once time has passed."""
+    cell = Device(recombination_energy=1.3, recombination_between=0.06)
+    assert not explore.differs(cell)
+    assert explore.differs(cell.replace(retention_time=1e5))
+    assert not explore.differs(cell.replace(retention_time=1e5, recombination_between=0.0))
+    assert explore.differs(Device(read_noise=0.01))
 
 
 def test_nothing_leaks_from_one_design_to_another():

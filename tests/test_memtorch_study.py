@@ -165,7 +165,7 @@ def test_figures():
     """A panel per tile and effect; one per measure and effect of the seizure case."""
     points = labelled()
     frame = study.tidy(made_up([p for _, p in points], seeds_of(2), lambda p: 0.8), points)
-    figure = study.plot_exemplar(frame, "14k_50M")
+    figure = study.plot_exemplar(frame, "14k_50M", "made up")
     assert [len(axis.containers) for axis in figure.axes] == [2] * 8
     assert figure.axes[0].get_ylabel() == "tiles of 128x128\naccuracy (%)"
     case = study.case_points(100, {"program_error": [0.02, 0.1], "states": [16]})

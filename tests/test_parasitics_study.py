@@ -76,7 +76,7 @@ def test_claims_and_tolerances():
     assert np.isnan(row["tolerance"])
     frame = study.tidy(results)
     assert frame["accuracy"].tolist() == pytest.approx([0.8, 0.8, 0.9, 0.89, 0.9, 0.87])
-    axes = study.plot(frame).axes
+    axes = study.plot(frame, "made up").axes
     assert [line.get_label() for line in axes[0].containers] == ["0 Ω", "1 Ω"]
 
 
@@ -151,7 +151,7 @@ def test_agreement_without_ngspice(monkeypatch):
     lines = study.verdict(table).splitlines()
     assert lines[0].startswith("parasitics agrees with nodal analysis within 1e-10: yes")
     assert "apt-get install ngspice" in lines[1]
-    assert len(study.plot_agreement(table).axes[0].get_legend().get_texts()) == 1
+    assert len(study.plot_agreement(study.differences(table)).axes[0].get_legend().get_texts()) == 1
     assert study.verdict(table.assign(parasitics=1e-9)).startswith(
         "parasitics agrees with nodal analysis within 1e-10: NO"
     )

@@ -90,7 +90,7 @@ def test_layer_gains():
     gains = study.layer_gains(sweep_of([p for _, p in labelled]), labelled)
     np.testing.assert_allclose(gains["gain"], 0.54, atol=1e-3)
     assert list(gains["energy"]) == [0.1, 0.2]
-    study.plot_layers(gains)
+    study.plot_layers(gains, "made up")
     mpl.pyplot.close("all")
 
 
@@ -128,7 +128,7 @@ def test_sweeps_are_the_notebooks():
     """All that the notebook evaluates, for a cluster to do before."""
     array, over_time, layers, claims = study.sweeps(**PARAMETERS)
     assert len(array[0]) == 2 * 2  # planes, and one LRS beside none
-    assert len(over_time[0]) == 2 * 2 * 3 * 4
+    assert len(over_time[0]) == 2 * 2 * 3 * (1 + len(PARAMETERS["times"]))
     assert len(layers[0]) == 3
     assert all(point["images"] == PARAMETERS["claim_images"] for point in claims[0])
     assert claims[1](claims[0][0]) == range(PARAMETERS["claim_seeds"])
@@ -137,11 +137,11 @@ def test_sweeps_are_the_notebooks():
 def test_figures():
     """A row per kind of weight, a column per temperature; accuracy and leakage over planes."""
     labelled = study.points(NETWORKS, 100, TEMPERATURES, TIMES)
-    figure = study.plot(study.tidy(sweep_of([p for _, p in labelled], 3), labelled))
+    figure = study.plot(study.tidy(sweep_of([p for _, p in labelled], 3), labelled), "made up")
     assert len(figure.axes) == 4
     assert all(len(axis.containers) == 3 for axis in figure.axes)
     stacked = retention_array.points(NETWORKS["binary"], 100, [8, 32], [1e5, 1e6])
     frame = retention_array.tidy(sweep_of([p for _, p in stacked], 2), stacked)
-    figure = retention_array.plot(frame, retention_array.selection([8, 32]))
+    figure = retention_array.plot(frame, retention_array.selection([8, 32]), "made up")
     assert len(figure.axes[0].containers) == 3  # each LRS, and pillars without resistances
     mpl.pyplot.close("all")

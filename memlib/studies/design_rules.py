@@ -19,10 +19,10 @@ from memlib.claims import Claim
 from memlib.device import Device
 from memlib.points import Point
 from memlib.space import Axis
-from memlib.statistics import Interval, difference_interval, unpack
+from memlib.statistics import Interval, difference_interval
 from memlib.studies.designs import cell_error, costs, device_of, make_point, share_per_ohm
 from memlib.studies.effects import CHANCE
-from memlib.studies.trained import label, origin, prepared, shared_fields, split
+from memlib.studies.trained import hits_of, label, prepared, shared_fields, split
 from memlib.technology import TECHNOLOGIES
 
 #: The device of the formula's designs, whose programming error is their severity.
@@ -76,12 +76,6 @@ def float_hits(checkpoint: str, images: int) -> np.ndarray:
     p = prepared(*split(shared_fields(checkpoint, images))[0])
     with torch.inference_mode():
         return correct(p.model, p.images, p.labels).numpy()
-
-
-def hits_of(rows: pd.DataFrame) -> np.ndarray:
-    """(seeds, images) right and wrong, of the results of one point."""
-    rows = rows.sort_values("seed")
-    return np.stack([unpack(text, images) for text, images in zip(rows["correct"], rows["images"], strict=True)])
 
 
 def losses(results: pd.DataFrame) -> pd.DataFrame:
@@ -298,15 +292,24 @@ def checked(table: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
 MEASURED = ("measured", "measured_low", "measured_high", "within", "n", "images")
 
 
+def by_design(designs: Sequence[dict], results: pd.DataFrame) -> list[np.ndarray]:
+    """Of each design, (seeds, images) right and wrong.
+
+    Args:
+        results: of the designs' points, as `sweep` returns them.
+    """
+    chips = len(results) // max(len(designs), 1)
+    return [hits_of(results.iloc[first : first + chips]) for first in range(0, len(results), max(chips, 1))]
+
+
 def fresh_losses(designs: Sequence[dict], results: pd.DataFrame) -> list[tuple[Interval, np.ndarray]]:
     """Of each design its mean loss on the chips that check it, and (chips,) that of each of them.
 
     Args:
         results: of the designs' points, as `sweep` returns them.
     """
-    chips, found = len(results) // max(len(designs), 1), []
-    for number, design in enumerate(designs):
-        hits = hits_of(results.iloc[number * chips : (number + 1) * chips])
+    found = []
+    for design, hits in zip(designs, by_design(designs, results), strict=True):
         exact = float_hits(design["checkpoint"], hits.shape[1])
         found.append((difference_interval(exact, hits), exact.mean() - hits.mean(1)))
     return found
@@ -336,7 +339,7 @@ def below(statement: str, loss: Interval, target: float) -> Claim:
     return Claim(statement, verdict, 100 * loss.mean, 100 * loss.low, 100 * loss.high, loss.n, loss.images)
 
 
-def plot_formula(predicted: pd.DataFrame) -> Figure:
+def plot_formula(predicted: pd.DataFrame, origin: str) -> Figure:
     """Held-out predictions over simulated losses: a column per network; the formula above, its linear rival below."""
     checkpoints = list(dict.fromkeys(predicted["checkpoint"]))
     figure, axes = plt.subplots(
@@ -360,7 +363,7 @@ def plot_formula(predicted: pd.DataFrame) -> Figure:
         bottom.set_xlabel("simulated loss (points)")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="lower center", ncol=5, frameon=False)
     n, images = predicted["n"].max(), predicted["images"].max()
-    note = f"{origin(checkpoints)}: {images} test images, {n} chips a design\nbars: 1.96 standard errors; line: equal"
+    note = f"{origin}: {images} test images, {n} chips a design\nbars: 1.96 standard errors; line: equal"
     figure.text(0.01, 0.05, note, fontsize="x-small", color="0.3")
     figure.tight_layout(rect=(0, 0.095, 1, 1))
     return figure

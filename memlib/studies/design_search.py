@@ -18,7 +18,7 @@ from memlib.search import Budget, Evaluator, Fidelity, Known, explore, search
 from memlib.space import Axis, Space
 from memlib.studies.design_rules import COLORS
 from memlib.studies.designs import PER_LAYER, evaluate, make_point, window_names
-from memlib.studies.trained import label, origin
+from memlib.studies.trained import label
 from memlib.sweep import SweepError
 
 #: Accuracy against the costs of one inference and the chip.
@@ -76,7 +76,7 @@ def run_search(space: Space, store: Path, points: int, fidelities: Sequence[Fide
     return search(space, evaluate, searched_point, OBJECTIVES, store, Budget(points=points), fidelities)
 
 
-def plot_front(found: pd.DataFrame) -> Figure:
+def plot_front(found: pd.DataFrame, origin: str) -> Figure:
     """Accuracy over each cost: all designs tried, and with intervals those that may be on the front of them all."""
     figure, axes = plt.subplots(1, 3, figsize=(11.4, 4.3), sharey=True)
     networks = list(dict.fromkeys(found["checkpoint"]))
@@ -106,7 +106,7 @@ def plot_front(found: pd.DataFrame) -> Figure:
     figure.legend(handles=lines, loc="lower center", ncol=5, frameon=False, bbox_to_anchor=(0.5, 0.03))
     first, best = found[found["fidelity"] == 0], found[found["fidelity"] == found["fidelity"].max()]
     looks = [f"{part['n'].max()} chips and {part['images'].max()} images" for part in (best, first) if len(part)]
-    note = f"{origin(networks)}. {len(found)} designs tried, with {', or unlikely ones '.join(looks)}. Coloured:\n"
+    note = f"{origin}. {len(found)} designs tried, with {', or unlikely ones '.join(looks)}. Coloured:\n"
     note += (
         "on the front of all four objectives with a probability of 5 % or more (filled: of half). Bars: 95 % intervals"
     )
@@ -118,10 +118,11 @@ def plot_front(found: pd.DataFrame) -> Figure:
 # A space that is known
 
 
-def known_space(checkpoint: str, device: str, layouts: Sequence[str]) -> Space:
+def known_space(checkpoint: str, device: str, layouts: Sequence[str], dac_bits: Sequence[int]) -> Space:
     """A small one, every design of which can be evaluated."""
-    axes = {"checkpoint": [checkpoint], "device": [device], "layout": list(layouts), "rows": [64, 128, 256]}
-    return Space(axes | {"dac_bits": [3, 4, 6, 8], "adc_bits": BITS[:-1], "recalibration": ["none", "batch_norm"]})
+    axes: dict[str, Any] = {"checkpoint": [checkpoint], "device": [device], "layout": list(layouts)}
+    axes |= {"rows": [64, 128, 256], "dac_bits": list(dac_bits), "adc_bits": BITS[:-1]}
+    return Space(axes | {"recalibration": ["none", "batch_norm"]})
 
 
 def evaluator(store: Path, objectives: Sequence[str] = tuple(OBJECTIVES)) -> Evaluator:
@@ -149,9 +150,10 @@ def compare_searches(
         SweepError: if a design of the space fails.
     """
     evaluate_all = evaluator(store)
-    found = evaluate_all(space.grid(), fidelity)
-    if None in found:
-        raise SweepError(f"{found.count(None)} of {len(found)} designs failed: the true front is not known")
+    grid = space.grid()
+    found = [known for known in evaluate_all(grid, fidelity) if known]
+    if len(found) < len(grid):
+        raise SweepError(f"{len(grid) - len(found)} of {len(grid)} designs failed: the true front is not known")
     truth = _qualities(found)
     differ = np.ptp(truth, axis=0) > 0
     senses = [sense for sense, counts in zip(OBJECTIVES.values(), differ, strict=True) if counts]

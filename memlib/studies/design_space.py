@@ -15,6 +15,7 @@ from matplotlib.ticker import NullFormatter
 
 from memlib import train
 from memlib.claims import Claim, above, below_times
+from memlib.figures import Drawing
 from memlib.pareto import mean_draws
 from memlib.points import Point
 from memlib.search import Fidelity, Known, climb
@@ -23,16 +24,18 @@ from memlib.studies.design_rules import (
     COLORS,
     MARKERS,
     below,
+    by_design,
     float_hits,
     formula_points,
     fresh_losses,
-    hits_of,
+    plot_formula,
+    plot_sensitivity,
     points_text,
     sensitivity_parts,
 )
-from memlib.studies.design_search import TRAININGS, evaluator, trained_as
+from memlib.studies.design_search import TRAININGS, evaluator, plot_front, plot_searches, trained_as
 from memlib.studies.designs import QUANTITIES, evaluate, output_sizes
-from memlib.studies.trained import inputs as trained_inputs, label, origin
+from memlib.studies.trained import inputs as trained_inputs, label
 
 __all__ = ["evaluate"]
 
@@ -53,7 +56,7 @@ FRESH_CHIPS = 100
 
 
 def candidates(
-    checkpoint: str, device: str, layouts: Sequence[str], rows: int, dac_bits: Sequence[int], adc_bits: Sequence[int]
+    checkpoint: str, rows: int, device: str, layouts: Sequence[str], dac_bits: Sequence[int], adc_bits: Sequence[int]
 ) -> list[dict]:
     """The designs that the answer is chosen from: all combinations; one layout if there are no convolutions."""
     layouts = layouts if output_sizes(checkpoint) else ["dense"]
@@ -85,7 +88,7 @@ def cheapest_probability(known: Sequence[Known], keeps: np.ndarray, cost: str) -
 
 def recommended(known: Sequence[Known], keeps: np.ndarray, cost: str) -> int | None:
     """Which design is the cheapest that is good enough with a probability of `SURE`; None: none is."""
-    sure = np.flatnonzero(keeps.mean(0) >= SURE)
+    sure = np.flatnonzero(keeps.mean(0) >= SURE).tolist()
     return min(sure, key=lambda i: known[i].values[cost], default=None)
 
 
@@ -108,33 +111,19 @@ def study_candidates(
     return climb(known, evaluate_here, fidelities, POSSIBLE, lambda current: _wanted(current, targets))
 
 
-def study_networks(
-    checkpoints: Sequence[str],
-    rows: Sequence[int],
-    device: str,
-    layouts: Sequence[str],
-    dac_bits: Sequence[int],
-    adc_bits: Sequence[int],
-    store: Path,
-    *goals: Any,
-) -> dict[int, dict[str, list[Known]]]:
-    """By rows of the tiles and network, what is known of the candidates; `goals` are the last of `study_candidates`."""
-    return {
-        size: {c: study_candidates(candidates(c, device, layouts, size, dac_bits, adc_bits), store, *goals)
-               for c in checkpoints}
-        for size in rows
-    }  # fmt: skip
+#: By rows of the tiles, what is known of each network's candidates.
+Studied = dict[int, list[list[Known]]]
 
 
-def answers(studied: dict[int, dict[str, list[Known]]], targets: Sequence[float]) -> pd.DataFrame:
-    """`answer` for all of `study_networks` and both technologies, one below another."""
-    parts = [known for networks in studied.values() for known in networks.values()]
+def answers(studied: Studied, targets: Sequence[float]) -> pd.DataFrame:
+    """`answer` for all tiles, networks and both technologies, one below another."""
+    parts = [known for networks in studied.values() for known in networks]
     return pd.concat([answer(known, targets, t) for known in parts for t in TITLES], ignore_index=True)
 
 
-def all_best_networks(studied: dict[int, dict[str, list[Known]]], accuracies: Sequence[float]) -> pd.DataFrame:
-    """`best_networks` for all of `study_networks` and both technologies, one below another."""
-    sizes = [[k for known in networks.values() for k in known] for networks in studied.values()]
+def all_best_networks(studied: Studied, accuracies: Sequence[float]) -> pd.DataFrame:
+    """`best_networks` for all tiles and both technologies, one below another."""
+    sizes = [[k for known in networks for k in known] for networks in studied.values()]
     return pd.concat([best_networks(known, accuracies, t) for known in sizes for t in TITLES], ignore_index=True)
 
 
@@ -273,8 +262,8 @@ def answer_claims(designs: Sequence[dict], results: pd.DataFrame, table: pd.Data
     for row in table[chosen].dropna(subset=["ratio", "n"]).to_dict("records"):
         where = f"{label(row['checkpoint'])}, {TITLES[row['technology']]}, {row['rows']} rows, {points_text(target)}"
         statement = f"{where}: {row['layout']} takes less energy than dense, each with what it needs"
-        ratio = Interval(*(row[name] for name in RATIO), int(row["n"]), int(row["images"]))
-        found.append(below_times(statement, ratio))
+        ratio, low, high = (row[name] for name in RATIO)
+        found.append(below_times(statement, Interval(ratio, low, high, int(row["n"]), int(row["images"]))))
     return found
 
 
@@ -292,10 +281,10 @@ def network_claims(table: pd.DataFrame, designs: Sequence[dict], results: pd.Dat
         designs: its `network_designs`.
         results: of the designs' points, as `sweep` returns them.
     """
-    chips, found = len(results) // max(len(designs), 1), []
+    chips, found = by_design(designs, results), []
     for row in table.to_dict("records"):
-        (number,) = (i for i, design in enumerate(designs) if all(row[name] == design[name] for name in NAMED))
-        accuracy = crossed_interval(hits_of(results.iloc[number * chips : (number + 1) * chips]))
+        (hits,) = (h for design, h in zip(designs, chips, strict=True) if all(row[n] == design[n] for n in NAMED))
+        accuracy = crossed_interval(hits)
         statement = f"{_name(row)}, {TITLES[row['technology']]}: over {100 * row['at_least']:g} % right on fresh chips"
         found.append(replace(above(statement, accuracy, row["at_least"]), unit="%"))
     return found
@@ -306,7 +295,7 @@ def _name(design: dict[str, Any]) -> str:
     return f"{label(design['checkpoint'])}: the recommended {design['layout']} design ({design['rows']} rows, {bits})"
 
 
-def plot_answer(table: pd.DataFrame) -> Figure:
+def plot_answer(table: pd.DataFrame, origin: str) -> Figure:
     """Energy of the cheapest design of each layout: a row per technology, a column per tile and target."""
     columns = list(table[["rows", "target"]].drop_duplicates().sort_values(["rows", "target"]).itertuples(index=False))
     technologies, checkpoints = list(dict.fromkeys(table["technology"])), list(dict.fromkeys(table["checkpoint"]))
@@ -330,7 +319,7 @@ def plot_answer(table: pd.DataFrame) -> Figure:
     figure.legend(
         handles=lines, loc="lower center", ncol=len(lines), frameon=False, bbox_to_anchor=(0.5, 0.38 / size[1])
     )
-    looks = f"{origin(checkpoints)}, up to {table['n'].max():g} chips and {table['images'].max():g} images. "
+    looks = f"{origin}, up to {table['n'].max():g} chips and {table['images'].max():g} images. "
     note = (
         looks
         + "%: probability that the cheapest\nof all is of this layout. No mark: no design of it surely loses so little"
@@ -347,11 +336,11 @@ def _answers(axis: Axes, part: pd.DataFrame, place: int) -> None:
         y = place + (k - (len(part) - 1) / 2) * 0.22
         if not np.isnan(row.energy):
             axis.plot(1e6 * row.energy, y, MARKERS[row.layout], color=COLORS[row.layout], markersize=5)
-            share, where = f"{100 * row.cheapest:.0f} %" if row.cheapest >= 0.005 else "", (1e6 * row.energy, y)
-            axis.annotate(share, where, (5, 0), textcoords="offset points", va="center", fontsize=6.5)
+            share = f"{100 * row.cheapest:.0f} %" if row.cheapest >= 0.005 else ""
+            axis.annotate(share, (1e6 * row.energy, y), (5, 0), textcoords="offset points", va="center", fontsize=6.5)
     if part["energy"].isna().all():
-        where = {"xycoords": ("axes fraction", "data"), "ha": "center", "va": "center"}
-        axis.annotate("none surely", (0.5, place), fontsize="small", color="0.4", **where)
+        look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": "small", "color": "0.4"}
+        axis.annotate("none surely", (0.5, place), xycoords=("axes fraction", "data"), **look)
 
 
 # Sweeps
@@ -385,7 +374,15 @@ def sweeps(
 
 def inputs(checkpoints: Sequence[str]) -> dict[str, Any]:
     """What is fixed beside the parameters, for the provenance file."""
-    trained = [
-        trained_as(c, kind) for c in checkpoints for kind in TRAININGS if trained_as(c, kind) in train.read_manifest()
-    ]
-    return trained_inputs(dict.fromkeys(trained)) | {"sure": SURE, "fresh_chips": FRESH_CHIPS}
+    trained = [trained_as(c, kind) for c, kind in itertools.product(dict.fromkeys(checkpoints), TRAININGS)]
+    there = [name for name in trained if name in train.read_manifest()]
+    return trained_inputs(there) | {"sure": SURE, "fresh_chips": FRESH_CHIPS}
+
+
+FIGURES = {
+    "09_design_space": Drawing(plot_front, ("09_design_space",), ("origin",)),
+    "09_design_space_formula": Drawing(plot_formula, ("09_design_space_formula",), ("origin",)),
+    "09_design_space_sensitivity": Drawing(plot_sensitivity, ("09_design_space_sensitivity",)),
+    "09_design_space_search": Drawing(plot_searches, ("09_design_space_search",)),
+    "09_design_space_answer": Drawing(plot_answer, ("09_design_space_answer",), ("origin",)),
+}

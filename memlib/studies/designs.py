@@ -68,7 +68,7 @@ def make_point(design: dict[str, Any], images: int) -> Point:
             fail("design", design, f"with {name!r}")
     one_of("device", design["device"], dict.fromkeys([*DEVICES, *PRESETS]))
     changed = DEVICES.get(design["device"], {})  # but what the design itself says goes first
-    choices = DEFAULTS | changed | design | {"device": changed.get("device", design["device"])}
+    choices: dict[str, Any] = DEFAULTS | changed | design | {"device": changed.get("device", design["device"])}
     point = {**shared_fields(choices.pop("checkpoint"), images), **choices}
     hardware_of(point)
     return point
@@ -105,7 +105,8 @@ def mapping_of(layout: str, unused: str) -> Mapping:
         return Mapping(layout="sparse" if layout == "sparse" else "dense", unused=unused)
     if not re.fullmatch(r"\d+x\d+", layout):
         fail("layout", layout, f"'dense', 'sparse', {PER_LAYER!r}, or a window such as '4x4'")
-    return Mapping(layout=tuple(int(n) for n in layout.split("x")), order="hwc", unused=unused)
+    height, width = layout.split("x")
+    return Mapping(layout=(int(height), int(width)), order="hwc", unused=unused)
 
 
 @lru_cache(maxsize=16)
@@ -115,7 +116,8 @@ def output_sizes(checkpoint: str) -> dict[str, tuple[int, int]]:
     layers = matrix_layers(model, ())
     calls = call_sizes(model, layers, INPUT_SHAPE)
     geometries = {name: Geometry.of(layer) for name, layer in layers.items()}
-    return {name: g.output_size(calls[name][0])[-2:] for name, g in geometries.items() if g.dims}
+    sizes = {name: g.output_size(calls[name][0]) for name, g in geometries.items() if g.dims}
+    return {name: (size[-2], size[-1]) for name, size in sizes.items()}
 
 
 def window_names(checkpoint: str) -> list[str]:
@@ -201,6 +203,7 @@ def share_per_ohm(checkpoint: str, layout: str, device: Device, rows: int) -> fl
 
 def _draw(target: Tensor, seed: int, name: str) -> Callable[[str], Tensor]:
     def draw(effect: str) -> Tensor:
+        """Of each cell."""
         return (uniforms if effect in UNIFORM_EFFECTS else normals)(target.shape, seed, name, effect)
 
     return draw

@@ -109,7 +109,9 @@ def _currents(scheme: str) -> float:
     g = columns[0] - columns[1] if scheme == "differential" else columns - (DEVICE.g_on + DEVICE.g_off) / 2
     noisy = DEVICE.replace(read_noise=1e-30)  # too little to matter, but so tiles are read one by one
     chip = map_network(layer, Hardware(noisy, OFF, Mapping(scheme=scheme)), calibration=x)
-    return deviation(chip.layers[""].reads(x) * OFF.v_read * DEVICE.g_range, v @ g.T)
+    reads = chip.layers[""].reads
+    assert reads is not None  # as there is read noise
+    return deviation(reads(x) * OFF.v_read * DEVICE.g_range, v @ g.T)
 
 
 def _converter() -> float:

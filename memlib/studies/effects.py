@@ -17,7 +17,7 @@ from memlib.mapping import Mapping
 from memlib.points import Point
 from memlib.recalibration import METHODS
 from memlib.statistics import Interval, crossed_interval, unpack
-from memlib.studies.trained import answers, origin, shared_fields, split
+from memlib.studies.trained import answers, shared_fields, split
 from memlib.tile import Tile
 from memlib.validate import fail, one_of, whole
 
@@ -210,11 +210,10 @@ def tidy(results: pd.DataFrame, labelled: Labelled) -> pd.DataFrame:
     return pd.DataFrame([labels | interval_columns(crossed_interval(chips.hits(point))) for labels, point in labelled])
 
 
-def add_note(figure: Figure, frame: pd.DataFrame, more: str) -> None:
+def add_note(figure: Figure, frame: pd.DataFrame, origin: str, more: str) -> None:
     """Write below a figure where its images come from, and how many of everything there are."""
-    images = origin(list(dict.fromkeys(frame["checkpoint"])))
     chips = f", {frame['n'].max()} chips where anything is random" if frame["n"].max() > 1 else ""
-    note = f"{images}: {frame['images'].max()} test images{chips}; {more}"
+    note = f"{origin}: {frame['images'].max()} test images{chips}; {more}"
     figure.text(0.01, 0.006, note, fontsize="small", color="0.3")
 
 

@@ -120,9 +120,15 @@ def ages(device: str) -> dict[str, bool]:
 
 def differs(device: Device) -> bool:
     """Whether chips of this device do."""
-    drawn = ("program_error", "d2d_on", "d2d_off", "stuck_on", "stuck_off", "unformed", "read_noise")
-    aged = device.age > 1 and (device.retention_nu_sigma or device.retention_spread)
-    return bool(aged) or any(getattr(device, name) for name in drawn)
+    drawn = ["read_noise"] if device.read_noise else []
+
+    def draw(effect: str) -> torch.Tensor:
+        """Note that the effect is active."""
+        drawn.append(effect)
+        return torch.zeros(1, dtype=torch.float64)
+
+    device.program(torch.tensor([device.g_on], dtype=torch.float64), draw, device.states)
+    return bool(drawn)
 
 
 # What is shown

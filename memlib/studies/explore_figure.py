@@ -1,13 +1,15 @@
 """What the page explore draws and says of a design: pictures of one width, and numbers beside those before."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter
@@ -78,7 +80,7 @@ def _draw_chips(axis: Axes, y: int, view: View, color: str) -> float:
     if interval is None:
         return float(chips.min())
     bounds = [[100 * (interval.mean - interval.low)], [100 * (interval.high - interval.mean)]]
-    style = {"markersize": 12, "markeredgewidth": 1.6, "elinewidth": 1.6, "capsize": 3.5}
+    style: dict[str, Any] = {"markersize": 12, "markeredgewidth": 1.6, "elinewidth": 1.6, "capsize": 3.5}
     axis.errorbar([100 * interval.mean], [y], xerr=bounds, fmt="|", color=color, **style)
     return min(float(chips.min()), 100 * interval.low)
 
@@ -114,8 +116,8 @@ def roles_picture(view: View) -> Figure:
     """What each cell of the tile holds."""
     figure, roles = _figure(2.25), view.tile.roles
     axis, (rows, cols) = _axes(figure, 0.55, 0.42, 1.56, 1.56), roles.shape
-    shown = {"interpolation": "nearest", "aspect": "auto", "extent": (0, cols, rows, 0)}
-    axis.imshow(roles, cmap=ListedColormap(ROLE_COLORS), vmin=NOT_SELECTED, vmax=len(ROLES) - 1, **shown)
+    colors = ListedColormap(ROLE_COLORS)
+    axis.imshow(roles, cmap=colors, vmin=NOT_SELECTED, vmax=len(ROLES) - 1, **_cell_by_cell(rows, cols))
     axis.set(xlabel="column (output)", ylabel="row (input)")
     _quiet(axis)
     _title(axis, f"tile {view.tile.number} (of {view.tile.count}): what cells hold")
@@ -123,7 +125,12 @@ def roles_picture(view: View) -> Figure:
         Patch(facecolor=color, edgecolor="0.4", linewidth=0.5, label=f"{name}: {percent((roles == i).mean(), 0)}")
         for i, (name, color) in enumerate(zip(ROLES, ROLE_COLORS, strict=True))
     ]
-    place = {"loc": "upper left", "bbox_to_anchor": (1.03, 1.03), "borderaxespad": 0.3, "handlelength": 1.0}
+    place: dict[str, Any] = {
+        "loc": "upper left",
+        "bbox_to_anchor": (1.03, 1.03),
+        "borderaxespad": 0.3,
+        "handlelength": 1.0,
+    }
     axis.legend(handles=handles, frameon=False, fontsize="small", handletextpad=0.5, **place)
     return figure
 
@@ -134,9 +141,7 @@ def cells_picture(view: View) -> Figure:
     top, pair, size = 1e6 * view.design.hardware.device.g_on * 1.15, len(drawn) == 2, 1.2 if len(drawn) == 2 else 1.56
     for i, cells in enumerate(drawn):
         axis = _axes(figure, 0.4 + i * (size + 0.1), 0.42, size, 1.56)
-        extent = (0, cells.shape[1], len(cells), 0)
-        shown = {"interpolation": "nearest", "aspect": "auto", "extent": extent, "cmap": _conductances()}
-        image = axis.imshow(1e6 * cells, vmin=0, vmax=top, **shown)
+        image = axis.imshow(1e6 * cells, cmap=_conductances(), vmin=0, vmax=top, **_cell_by_cell(*cells.shape))
         axis.set_xlabel("column")
         _quiet(axis)
         axis.tick_params(labelleft=i == 0)
@@ -146,12 +151,17 @@ def cells_picture(view: View) -> Figure:
     return figure
 
 
+def _cell_by_cell(rows: int, cols: int) -> dict[str, Any]:
+    """Options of `imshow`: nothing is smoothed, and the first row is at the top."""
+    return {"interpolation": "nearest", "aspect": "auto", "extent": (0, cols, rows, 0)}
+
+
 def _quiet(axis: Axes) -> None:
     axis.grid(False)
     axis.locator_params(nbins=3, integer=True)
 
 
-def _conductances() -> ListedColormap:
+def _conductances() -> Colormap:
     return ListedColormap(sns.color_palette("viridis", 256)).with_extremes(bad="white")
 
 
@@ -221,13 +231,13 @@ def _footprint(view: View, before: View | None) -> list[Number]:
     for column, name in names.items():
         values = [None if table is None else int(table[column].sum()) for table in tables]
         shown = ["…" if v is None else f"{v:,}" if v < 1e5 else quantity(v, "").strip() for v in values]
-        used = int(view.footprint["cells_used"].sum())
-        note = f"{percent(used / values[0], 0)} hold weights" if column == "cells_allocated" else ""
+        used = view.footprint["cells_used"].sum() / view.footprint["cells_allocated"].sum()
+        note = f"{percent(used, 0)} hold weights" if column == "cells_allocated" else ""
         found.append(_compared(name, values, shown, note))
     return found
 
 
-def _compared(name: str, values: list[float | None], shown: list[str], note: str) -> Number:
+def _compared(name: str, values: Sequence[float | None], shown: list[str], note: str) -> Number:
     now, then = values
     if then is None or now is None:
         return Number(name, shown[0], note)

@@ -17,6 +17,7 @@ from memlib.device import PRESETS, Device
 from memlib.mapping import SCHEMES
 from memlib.studies.explore import (
     Design,
+    TileMap,
     View,
     ages,
     default_layer,
@@ -99,7 +100,8 @@ class Page(widgets.Box):
         #: The last finished view, and that of the machine before it.
         self.view: View | None = None
         self.before: View | None = None
-        self._images, self._setting, self._drawn_tile = design.images, False, None
+        self._images, self._setting = design.images, False
+        self._drawn_tile: TileMap | None = None
         self._last: Future | None = None
         super().__init__(self._columns(), layout={"flex_flow": "row wrap", "grid_gap": "18px", "overflow": "hidden"})
         self.add_class("memlib-explore")
@@ -135,11 +137,12 @@ class Page(widgets.Box):
 
     def wait(self, timeout: float | None = None) -> View | None:
         """Until all is drawn; the last finished view."""
-        while True:
-            last: Future = self._last
-            last.result(timeout)
-            if last is self._last:
-                return self.view
+        last = None
+        while last is not self._last:
+            last = self._last
+            if last:
+                last.result(timeout)
+        return self.view
 
     def close(self) -> None:
         """As all widgets; what is being computed ends after the chip at hand."""

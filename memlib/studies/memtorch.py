@@ -23,7 +23,7 @@ from memlib.calibration import Record, record_inputs
 from memlib.chip import design_ranges, map_network
 from memlib.claims import Claim, above, exactly, within
 from memlib.device import Device
-from memlib.figures import severity_colors
+from memlib.figures import Drawing, severity_colors
 from memlib.hardware import Hardware
 from memlib.mapping import Mapping
 from memlib.points import Point
@@ -78,11 +78,11 @@ def exemplar_points(
     return found
 
 
-def _tile(shape: tuple[int, int], bits: int) -> dict[str, int]:
+def _tile(shape: tuple[int, int], bits: int) -> dict[str, Any]:
     return {"rows": shape[0], "cols": shape[1], "adc_bits": bits}
 
 
-def plot_exemplar(frame: pd.DataFrame, device: str) -> Figure:
+def plot_exemplar(frame: pd.DataFrame, device: str, origin: str) -> Figure:
     """A row per tile, a column per effect: accuracy over ADC bits, a line per severity."""
     names, tiles = list(frame["effect"].unique()), list(frame["tile"].unique())
     size = (2.3 * len(names) + 0.6, 2.1 * len(tiles) + 1.1)
@@ -101,9 +101,8 @@ def plot_exemplar(frame: pd.DataFrame, device: str) -> Figure:
             axis.legend(title=EFFECTS[effect].unit, frameon=False, columnspacing=0.8, handletextpad=0.3, **place)
     axes[0, 0].set_ylim(0, 102)
     network = label(frame["checkpoint"].iloc[0])
-    add_note(
-        figure, frame, f"bars: 95 % intervals; dotted: chance\n{network}, {device}, 8-bit DACs, dense layout, no wires"
-    )
+    note = f"bars: 95 % intervals; dotted: chance\n{network}, {device}, 8-bit DACs, dense layout, no wires"
+    add_note(figure, frame, origin, note)
     figure.tight_layout(rect=(0, 0.06, 1, 1))
     return figure
 
@@ -164,7 +163,7 @@ def claims(checkpoint: str, chips: Chips, points: dict[str, Point], severity: fl
 def case_point(windows: int, effect: str = "program_error", severity: float = 0, recalibration: str = "none") -> Point:
     """The detector on chips with one effect of the device."""
     names = EFFECTS[effect].names
-    fields = dict.fromkeys(names, severity) if severity else {}
+    fields: dict[str, Any] = dict.fromkeys(names, severity) if severity else {}
     fields |= {"recalibration": recalibration} if recalibration != "none" else {}
     return {"detector": seizures.manifest()["sha256"], "images": windows, **effects.BASE, **fields}
 
@@ -332,3 +331,9 @@ def sweeps(
         (cases + case_claimed, seeds_of(case_seeds)),
         (claimed, seeds_of(claim_seeds)),
     ]
+
+
+FIGURES = {
+    "13_memtorch": Drawing(plot_exemplar, ("13_memtorch",), ("device", "origin")),
+    "13_memtorch_case": Drawing(plot_case, ("13_memtorch_case",)),
+}

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from memlib import spice, train
 from memlib.claims import Claim, above
 from memlib.device import Device
-from memlib.figures import severity_colors
+from memlib.figures import Drawing, severity_colors
 from memlib.footprint import footprint
 from memlib.hardware import Hardware
 from memlib.layers import matrix_layers
@@ -27,8 +27,8 @@ from memlib.mapping import Mapping
 from memlib.nodal import solve_array
 from memlib.parasitics import effective_conductance, solve
 from memlib.points import Point
-from memlib.statistics import crossed_interval, crossing, difference_interval, seed_interval, unpack
-from memlib.studies.trained import answers, data_of, label, origin, shared_fields, split
+from memlib.statistics import crossed_interval, crossing, difference_interval, seed_interval
+from memlib.studies.trained import answers, data_of, hits_of, label, shared_fields, split
 from memlib.tile import Tile
 from memlib.validate import whole
 
@@ -94,7 +94,7 @@ def make_point(
     Raises:
         ValueError: if no such hardware can be.
     """
-    hardware = {
+    hardware: dict[str, Any] = {
         "device": device,
         "program_error": device_of(device).program_error,
         "bits": BITS,
@@ -169,17 +169,10 @@ def tidy(results: pd.DataFrame) -> pd.DataFrame:
     """A row per point: mean accuracy over chips, with its 95 % interval."""
     rows = []
     for key, group in results.groupby(KEYS, sort=False):
-        i = crossed_interval(_hits(group))
+        i = crossed_interval(hits_of(group))
         values = {"accuracy": i.mean, "low": i.low, "high": i.high, "n": i.n, "images": i.images}
         rows.append(dict(zip(KEYS, key, strict=True)) | values)
     return pd.DataFrame(rows)
-
-
-def _hits(group: pd.DataFrame) -> np.ndarray:
-    """(seeds, images) right or wrong."""
-    group = group.sort_values("seed")
-    found = [unpack(text, images) for text, images in zip(group["correct"], group["images"], strict=True)]
-    return np.stack(found).astype(float)
 
 
 def _losses(results: pd.DataFrame, **fields: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -187,7 +180,8 @@ def _losses(results: pd.DataFrame, **fields: Any) -> tuple[np.ndarray, np.ndarra
     for name, value in fields.items():
         if name != "r_wire":
             results = results[results[name] == value]
-    return tuple(_hits(results[results["r_wire"] == ohm]) for ohm in (0.0, fields["r_wire"]))
+    free, wired = (hits_of(results[results["r_wire"] == ohm]).astype(float) for ohm in (0.0, fields["r_wire"]))
+    return free, wired
 
 
 def _values(results: pd.DataFrame, *names: str) -> list[tuple[Any, ...]]:
@@ -230,7 +224,7 @@ def sparse_estimate(checkpoints: Sequence[str], tile_sizes: Sequence[int], tiles
 
 def _seconds_per_tile(size: int, tiles: int) -> float:
     g = _conductances(Device(), size, tiles)
-    solve(g, 1.0, 1.0)  # the first is slower
+    solve(g[:1], 1.0, 1.0)  # the first is slower
     start = time.perf_counter()
     solve(g, 1.0, 1.0)
     return (time.perf_counter() - start) / tiles
@@ -250,7 +244,7 @@ SIZE = 32
 NOISE, NOISE_WIRES, DRAWS = 0.01, (0.0, 1.0, 10.0), 100
 #: Sizes of the arrays whose currents are compared, and resistances, ohm.
 SIZES = (2, 4, 8, 16, 32, 64)
-RESISTANCES = {
+RESISTANCES: dict[str, dict[str, Any]] = {
     "wires": {"r_row": 1.0, "r_col": 1.0},
     "wires, drivers": {"r_row": 1.0, "r_col": 1.0, "r_driver": 50.0},
     "wires, sense": {"r_row": 1.0, "r_col": 1.0, "r_sense": 20.0},
@@ -303,11 +297,11 @@ def sinh_errors(device: str, arrays: int) -> pd.DataFrame:
     g, v = _conductances(Device.preset(device), SIZE, arrays), _voltages(SIZE, arrays)
     rows = []
     for v0, ohm in itertools.product(V0, ARRAY_WIRES):
-        exact = [
+        solved = [
             solve_array(cells, volts[0], ohm, ohm, v0=v0).output_currents
             for cells, volts in zip(g.numpy(), v.numpy(), strict=True)
         ]
-        exact, bent = torch.from_numpy(np.stack(exact))[:, None], v0 * torch.sinh(v / v0)
+        exact, bent = torch.from_numpy(np.stack(solved))[:, None], v0 * torch.sinh(v / v0)
         for method, matrix in (("approximation", effective_conductance(g, ohm, ohm)), ("no wires", g)):
             i = seed_interval(_relative(bent @ matrix, exact))
             labels = {"v0": v0, "r_wire": ohm, "method": method, "error": i.mean, "low": i.low, "high": i.high}
@@ -360,6 +354,11 @@ NO_NGSPICE = (
     "ngspice was not found; to compare with it, install it (Debian, Ubuntu: apt-get install ngspice; conda: "
     "conda install -c conda-forge ngspice) and run this notebook again."
 )
+
+
+def differences(table: pd.DataFrame) -> pd.DataFrame:
+    """What an `agreement` says of rounding, which differs between computers."""
+    return table[["size", "resistances", "cells", "parasitics", "ngspice"]]
 
 
 def currents(table: pd.DataFrame, of: str = "current") -> pd.DataFrame:
@@ -423,7 +422,7 @@ def _where(checkpoint: str) -> str:
 MARKERS = "osD^v"
 
 
-def plot(frame: pd.DataFrame) -> Figure:
+def plot(frame: pd.DataFrame, origin: str) -> Figure:
     """A row per network, a column per device: accuracy over tile size, a line per wire resistance."""
     checkpoints, devices = (list(dict.fromkeys(frame[name])) for name in ("checkpoint", "device"))
     size = (2.0 * len(devices) + 1.6, 2.1 * len(checkpoints) + 0.7)
@@ -442,7 +441,7 @@ def plot(frame: pd.DataFrame) -> Figure:
         bottom.set_xlabel("rows and columns of a tile")
     axes[0, 0].set_ylim(0, 102)
     axes[0, -1].legend(title="per segment", loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
-    note = f"{origin(checkpoints)}: {frame['images'].max()} test images, {frame['n'].max()} chips"
+    note = f"{origin}: {frame['images'].max()} test images, {frame['n'].max()} chips"
     note += "; bars: 95 % intervals; dotted: 1 point below 0 Ω"
     figure.text(0.01, 0.005, note, fontsize="small", color="0.3")
     figure.tight_layout(w_pad=0.5, rect=(0, 0.03, 1, 1))
@@ -465,15 +464,9 @@ def _accuracy_lines(axis: Axes, frame: pd.DataFrame, x: str, line: str, name: An
     for i, (value, color, marker) in enumerate(zip(values, severity_colors(len(values)), MARKERS, strict=False)):
         part = frame[frame[line] == value]
         mean, low, high = (100 * part[c] for c in ("accuracy", "low", "high"))
-        style = {
-            "color": color,
-            "marker": marker,
-            "markersize": 3 if i else 4.5,
-            "linewidth": 1,
-            "capsize": 1.5,
-            "elinewidth": 0.8,
-        }
-        axis.errorbar(part[x], mean, (mean - low, high - mean), label=name(value), **style)
+        style = {"linewidth": 1, "capsize": 1.5, "elinewidth": 0.8, "color": color, "marker": marker}
+        style |= {"markersize": 3 if i else 4.5, "label": name(value)}
+        axis.errorbar(part[x], mean, (mean - low, high - mean), **style)
 
 
 def _layout_text(sparse: int) -> str:
@@ -497,15 +490,15 @@ def plot_layouts(frame: pd.DataFrame) -> Figure:
 def plot_errors(errors: pd.DataFrame, sinh: pd.DataFrame, noise: pd.DataFrame) -> Figure:
     """Errors of single arrays: of wires, by device, above; below of two approximations of `map_network`."""
     devices = list(dict.fromkeys(errors["device"]))
-    figure = plt.figure(figsize=(max(2.0 * len(devices), 6.0) + 2.0, 5.2))
-    top, bottom = figure.add_gridspec(2, 1)
-    axes = top.subgridspec(1, len(devices)).subplots(sharex=True, sharey=True, squeeze=False)[0]
+    figure = plt.figure(figsize=(max(2.0 * len(devices), 7.5) + 2.0, 5.2))
+    grid = figure.add_gridspec(2, 1)
+    axes = grid[0].subgridspec(1, len(devices)).subplots(sharex=True, sharey=True, squeeze=False)[0]
     for device, axis in zip(devices, axes, strict=True):
         _error_lines(axis, errors[errors["device"] == device], "tile_size", lambda n: f"{n}x{n}")
         axis.set_title(_device_text(device))
     axes[0].set_ylabel("error of currents (%)")
     _outside(axes[-1], "tile; dashed: after the\nbest common factor")
-    left, right = bottom.subgridspec(1, 2, wspace=0.8).subplots()
+    left, right = grid[1].subgridspec(1, 2, wspace=0.8).subplots(squeeze=False)[0]
     near, ignored = (sinh[sinh["method"] == m].reset_index() for m in ("approximation", "no wires"))
     _error_lines(left, near.assign(residual=ignored["error"]), "v0", lambda v: f"{v:g} V")
     left.set(title=f"cells v0 sinh(v/v0), {SIZE}x{SIZE}", ylabel="error of currents (%)")
@@ -547,7 +540,7 @@ def _noise_lines(axis: Axes, noise: pd.DataFrame) -> None:
 
 
 def plot_agreement(table: pd.DataFrame) -> Figure:
-    """Largest relative difference of column currents over array size; marks: resistances, lines: the largest."""
+    """`differences` of column currents over array size; marks: resistances, lines: the largest."""
     figure, axis = plt.subplots(figsize=(5.6, 3.0))
     kinds = [("parasitics", "linear"), ("ngspice", "linear"), ("ngspice", "sinh")]
     for (name, cells), color, marker in zip(kinds, sns.color_palette("colorblind"), MARKERS, strict=False):
@@ -567,3 +560,12 @@ def plot_agreement(table: pd.DataFrame) -> Figure:
     _outside(axis, "filled: the largest of\n5 sets of resistances;\ndotted: float64's rounding")
     figure.tight_layout()
     return figure
+
+
+_ERRORS = ("08_parasitics_errors", "08_parasitics_sinh", "08_parasitics_noise")
+FIGURES = {
+    "08_parasitics": Drawing(plot, ("08_parasitics",), ("origin",)),
+    "08_parasitics_layouts": Drawing(plot_layouts, ("08_parasitics_layouts",)),
+    "08_parasitics_errors": Drawing(plot_errors, _ERRORS),
+    "08_parasitics_agreement": Drawing(plot_agreement, ("08_parasitics_differences",)),
+}

@@ -19,6 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from memlib.claims import Claim, above
+from memlib.figures import Drawing
 from memlib.points import Point
 from memlib.recombination import BOLTZMANN
 from memlib.statistics import Interval, crossed_interval
@@ -57,7 +58,7 @@ def networks_of(binary: Sequence[str], multilevel: Sequence[str]) -> Networks:
 def aged(
     checkpoint: str,
     images: int,
-    stack: dict[str, float],
+    stack: dict[str, Any],
     temperature: float,
     time: float,
     recalibration: str = "none",
@@ -68,9 +69,10 @@ def aged(
     if time:
         fields = {name: value for name, value in stack.items() if value and name != "program_error"}
         fields |= {"retention_time": time, "retention_temperature": temperature}
-    error = stack["program_error"]
-    how = {"recalibration": recalibration, "own_images": own_images}
-    return make_point(checkpoint, images, "program_error", error, rows=ROWS, cols=COLS, **how, **fields)
+    return make_point(
+        checkpoint, images, "program_error", stack["program_error"], recalibration=recalibration,
+        own_images=own_images, rows=ROWS, cols=COLS, **fields,
+    )  # fmt: skip
 
 
 def points(networks: Networks, images: int, temperatures: Sequence[float], times: Sequence[float]) -> Labelled:
@@ -80,7 +82,7 @@ def points(networks: Networks, images: int, temperatures: Sequence[float], times
     for (kind, checkpoint), temperature, (stack, way), time in itertools.product(
         networks.items(), sorted(temperatures), ways, (0, *sorted(times))
     ):
-        labels = {"weights": kind, "checkpoint": checkpoint, "stack": stack, "recalibration": way}
+        labels: dict[str, Any] = {"weights": kind, "checkpoint": checkpoint, "stack": stack, "recalibration": way}
         labels |= {"temperature": temperature, "time": time}
         found.append((labels, aged(checkpoint, images, STACKS[stack], temperature, time, way)))
     return found
@@ -243,7 +245,7 @@ LOOKS: dict[tuple[str, str], dict[str, Any]] = {
 WAYS = {"none": "", "batch_norm": ", recalibrated"}
 
 
-def plot(frame: pd.DataFrame) -> Figure:
+def plot(frame: pd.DataFrame, origin: str) -> Figure:
     """A row per kind of weight, a column per temperature: accuracy over time, for each stack."""
     kinds, temperatures = list(frame["weights"].unique()), sorted(frame["temperature"].unique())
     size = (3.1 * len(temperatures) + 0.6, 2.4 * len(kinds) + 0.7)
@@ -265,7 +267,7 @@ def plot(frame: pd.DataFrame) -> Figure:
     axes[0, 0].set_ylim(0, 102)
     for row in axes:
         row[-1].legend(frameon=False, fontsize="x-small", loc="lower left")
-    add_note(figure, frame, "bars: 95 % intervals; dotted: chance; grey: 1e5 s")
+    add_note(figure, frame, origin, "bars: 95 % intervals; dotted: chance; grey: 1e5 s")
     figure.tight_layout(rect=(0, 0.03, 1, 1))
     return figure
 
@@ -280,7 +282,7 @@ def _lines(axis: Axes, part: pd.DataFrame, color: Any) -> None:
         axis.errorbar(line["time"], mean, (mean - low, high - mean), label=label, **style, **look)
 
 
-def plot_layers(frame: pd.DataFrame) -> Figure:
+def plot_layers(frame: pd.DataFrame, origin: str) -> Figure:
     """What a layer gains over what it adds to the barriers, at each time, beside the abstract's number."""
     figure, axis = plt.subplots(figsize=(5.5, 3.4))
     times = sorted(frame["time"].unique())
@@ -290,11 +292,13 @@ def plot_layers(frame: pd.DataFrame) -> Figure:
         style = {"marker": marker, "markersize": 4, "linewidth": 1, "capsize": 2, "color": color}
         axis.errorbar(line["energy"], mean, (mean - low, high - mean), label=f"{seconds(time)}", **style)
     axis.axhline(100 * THEIR_GAIN, color="black", linewidth=0.9, linestyle="--")
-    where = {"xycoords": axis.get_yaxis_transform(), "xytext": (0, 3), "textcoords": "offset points"}
-    axis.annotate("24 %: Yu et al., abstract, beyond 1e5 s", (0.01, 100 * THEIR_GAIN), fontsize="x-small", **where)
+    axis.annotate(
+        "24 %: Yu et al., abstract, beyond 1e5 s", (0.01, 100 * THEIR_GAIN), (0, 3), axis.get_yaxis_transform(),
+        "offset points", fontsize="x-small",
+    )  # fmt: skip
     axis.set(xlabel="added to every barrier (eV)", ylabel="accuracy gained (points)")
     axis.legend(frameon=False, fontsize="x-small", title="time", loc="upper left", bbox_to_anchor=(1, 1))
-    add_note(figure, frame, "bars: 95 % intervals;\neach layer also leaves a third of the tail cells")
+    add_note(figure, frame, origin, "bars: 95 % intervals;\neach layer also leaves a third of the tail cells")
     figure.tight_layout(rect=(0, 0.09, 1, 1))
     return figure
 
@@ -308,3 +312,9 @@ def layer_gains(results: pd.DataFrame, labelled: Labelled) -> pd.DataFrame:
             i = Gain((plain[labels["time"]],), (point,)).interval(chips)
             rows.append(labels | {"gain": i.mean, "low": i.low, "high": i.high, "n": i.n, "images": i.images})
     return pd.DataFrame(rows)
+
+
+FIGURES = {
+    "10_retention": Drawing(plot, ("10_retention",), ("origin",)),
+    "10_retention_layers": Drawing(plot_layers, ("10_retention_layers",), ("origin",)),
+}

@@ -12,7 +12,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from memlib.device import Device
-from memlib.figures import severity_colors
+from memlib.figures import Drawing, severity_colors
 from memlib.points import Point
 from memlib.studies.effects import CHANCE, Chips, Labelled, add_note, make_point, tidy
 from memlib.studies.retention_cells import PLAIN
@@ -57,7 +57,7 @@ def selection(planes: Sequence[int]) -> pd.DataFrame:
     rows = []
     for count in sorted(planes):
         stack = Stack(planes=count)
-        row = {"planes": count, "pillars": stack.pillars, "cells": count * stack.pillars}
+        row: dict[str, float] = {"planes": count, "pillars": stack.pillars, "cells": count * stack.pillars}
         row |= {"transistors, vertical": stack.pillars, "transistors, planar 1T1R": count * stack.pillars}
         row |= {"half-selected cells": stack.half_selected}
         for law, v0 in LAWS.items():
@@ -71,7 +71,7 @@ def _named(r_on: float) -> str:
     return "no resistances" if math.isinf(r_on) else f"{r_on / 1e6:g} Mohm"
 
 
-def plot(frame: pd.DataFrame, table: pd.DataFrame) -> Figure:
+def plot(frame: pd.DataFrame, table: pd.DataFrame, origin: str) -> Figure:
     """Accuracy over planes for each resistance of cells, and leakage over planes for each law."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3.3))
     resistances = sorted(frame["r_on"].unique())
@@ -96,6 +96,10 @@ def plot(frame: pd.DataFrame, table: pd.DataFrame) -> Figure:
         axis.set_xticks(sorted(frame["planes"].unique()), [str(p) for p in sorted(frame["planes"].unique())])
         axis.set_xlabel("planes")
         axis.minorticks_off()
-    add_note(figure, frame, "bars: 95 % intervals; dotted: chance, and as much as the written cell")
+    add_note(figure, frame, origin, "bars: 95 % intervals; dotted: chance, and as much as the written cell")
     figure.tight_layout(rect=(0, 0.04, 1, 1))
     return figure
+
+
+_TABLES = ("10_retention_array", "10_retention_array_selection")
+FIGURES = {"10_retention_array": Drawing(plot, _TABLES, ("origin",))}

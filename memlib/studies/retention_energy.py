@@ -57,8 +57,10 @@ def written(kind: str, wanted: np.ndarray, cells: int, seed: int) -> WriteResult
     model, (scheme, tolerance) = preset(MODEL), WRITING[kind]
     low, high = (float(model.conductance(state)) for state in (model.hrs, model.lrs))
     targets = low + (high - low) * np.random.default_rng(seed).choice(wanted, cells)
-    noise = {"cell_spread": CELL_SPREAD, "cycle_spread": CYCLE_SPREAD, "seed": seed}
-    return write_verify(model, targets, scheme, tolerance=tolerance, max_pulses=MAX_PULSES, **noise)
+    return write_verify(
+        model, targets, scheme, tolerance=tolerance, max_pulses=MAX_PULSES, cell_spread=CELL_SPREAD,
+        cycle_spread=CYCLE_SPREAD, seed=seed,
+    )  # fmt: skip
 
 
 def results(checkpoints: dict[str, str], cells: int, seeds: int) -> dict[str, list[WriteResult]]:

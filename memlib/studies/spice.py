@@ -20,6 +20,7 @@ from memlib.analog_circuit import Amplifier, AnalogChip, Circuit, OperatingPoint
 from memlib.analog_model import AnalogModel
 from memlib.claims import Claim, above, exactly, within
 from memlib.device import Device
+from memlib.figures import Drawing
 from memlib.points import Point, text_of
 from memlib.statistics import crossed_interval, difference_interval, pack, unpack
 from memlib.validate import fail, one_of, whole
@@ -44,7 +45,7 @@ NOMINAL: dict[str, Any] = {
     "d2d": 0.0,
 }
 #: What is not, V, ohm, Hz and A.
-FIXED = {
+FIXED: dict[str, Any] = {
     "device": "10k_100k",
     "v_read": 0.3,
     "rail": 1.2,
@@ -523,6 +524,16 @@ def plot_design(summary: pd.DataFrame, chips: pd.DataFrame) -> Figure:
     return figure
 
 
+#: Of single chips.
+CHIP_LOOKS: dict[str, dict[str, Any]] = {
+    "model": {"marker": ".", "markersize": 3, "color": _color(0), "label": "model, a chip"},
+    "circuit": {
+        "marker": "o", "markersize": 5, "color": _color(1), "markerfacecolor": "none",
+        "label": "ngspice, the same chip",
+    },
+}  # fmt: skip
+
+
 def _design_panel(axis: Axes, summary: pd.DataFrame, chips: pd.DataFrame) -> None:
     effect = summary["effect"].iloc[0]
     title, unit, factor = EFFECTS[effect]
@@ -532,12 +543,9 @@ def _design_panel(axis: Axes, summary: pd.DataFrame, chips: pd.DataFrame) -> Non
     where = line["value"].map(values.index)
     look = {"color": _color(0), "linewidth": 1, "capsize": 2, "elinewidth": 0.8, "label": "model, mean"}
     axis.errorbar(where, mean, (mean - low, high - mean), **look)
-    for method, style in (("model", {"marker": ".", "markersize": 3}), ("circuit", {"marker": "o", "markersize": 5})):
+    for method, style in CHIP_LOOKS.items():
         part = chips[chips["method"] == method]
-        style |= {"linestyle": "", "markerfacecolor": "none" if method == "circuit" else _color(0)}
-        style |= {"color": _color(1 if method == "circuit" else 0)}
-        label = {"model": "model, a chip", "circuit": "ngspice, the same chip"}[method]
-        axis.plot(part["value"].map(values.index), 100 * part["accuracy"], label=label, **style)
+        axis.plot(part["value"].map(values.index), 100 * part["accuracy"], linestyle="", **style)
     if NOMINAL[effect] in values:
         axis.axvline(values.index(NOMINAL[effect]), color="0.6", linewidth=0.8, linestyle=":")
     names = ["exact" if effect == "input_bits" and not value else f"{value * factor:g}" for value in values]
@@ -594,3 +602,11 @@ def _bars(axis: Axes, power: pd.DataFrame) -> None:
     axis.set(ylabel="power (mW)", xlabel="hidden neurons", title="operating point", ylim=(0, 1.45 * bottom.max()))
     axis.legend(frameon=False, loc="upper left")
     axis.set_xticks(range(len(power)), [f"{width}" for width in power["hidden"]])
+
+
+_SETTLING = ("11_spice_waveform", "11_spice_settling", "11_spice_power")
+FIGURES = {
+    "11_spice": Drawing(plot, ("11_spice", "11_spice_outputs"), ("wired_hidden",)),
+    "11_spice_design": Drawing(plot_design, ("11_spice_design", "11_spice_design_chips")),
+    "11_spice_settling": Drawing(plot_settling, _SETTLING),
+}

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -17,7 +19,7 @@ from memlib.hardware import Hardware
 from memlib.networks import LABELS
 from memlib.points import Point
 from memlib.recalibration import recalibrate
-from memlib.statistics import pack
+from memlib.statistics import pack, unpack
 from memlib.streams import generator
 
 CALIBRATION_IMAGES = 256
@@ -85,6 +87,12 @@ def answers(shared: Shared, hardware: dict[str, Hardware], seed: int, *recalibra
     """What a store keeps of one chip: its accuracy, and which images it gets right; see `mapped`."""
     hits = correct(*mapped(shared, hardware, seed, *recalibration))
     return {"accuracy": hits.double().mean().item(), "correct": pack(hits.numpy())}
+
+
+def hits_of(rows: pd.DataFrame) -> np.ndarray:
+    """(seeds, images) right and wrong, of one point's rows of a sweep."""
+    rows = rows.sort_values("seed")
+    return np.stack([unpack(text, images) for text, images in zip(rows["correct"], rows["images"], strict=True)])
 
 
 @lru_cache(maxsize=4)
