@@ -17,12 +17,12 @@ from memlib.mapping import Mapping
 from memlib.points import Point
 from memlib.recalibration import METHODS
 from memlib.statistics import Interval, crossed_interval, unpack
-from memlib.studies.trained import answers, origin, shared_fields, split
+from memlib.studies.trained import answers, shared_fields, split
 from memlib.tile import Tile
 from memlib.validate import fail, one_of, whole
 
 #: The hardware that effects are added to: an ideal device, 8-bit converters, and no cells but those that hold a weight.
-BASE = {"device": "10k_100k", "rows": 128, "cols": 128, "dac_bits": 8, "adc_bits": 8, "unused": "unformed"}
+BASE: dict[str, Any] = {"device": "10k_100k", "rows": 128, "cols": 128, "dac_bits": 8, "adc_bits": 8, "unused": "unformed"}
 #: What a chip may be recalibrated by, in words.
 RECALIBRATIONS = {"none": "no recalibration", "gain": "columns rescaled", "batch_norm": "batch norm recalibrated"}
 #: Accuracy of guessing, among the ten classes of both data sets; below twice that a network counts as lost.
@@ -139,7 +139,7 @@ def make_point(
     if layout != "dense":
         hardware["layout"] = layout
     _hardware(**hardware)
-    switches = {}
+    switches: dict[str, Any] = {}
     if recalibration != "none":
         switches["recalibration"] = recalibration
         if own_images:
@@ -210,11 +210,10 @@ def tidy(results: pd.DataFrame, labelled: Labelled) -> pd.DataFrame:
     return pd.DataFrame([labels | interval_columns(crossed_interval(chips.hits(point))) for labels, point in labelled])
 
 
-def add_note(figure: Figure, frame: pd.DataFrame, more: str) -> None:
+def add_note(figure: Figure, frame: pd.DataFrame, origin: str, more: str) -> None:
     """Write below a figure where its images come from, and how many of everything there are."""
-    images = origin(list(dict.fromkeys(frame["checkpoint"])))
     chips = f", {frame['n'].max()} chips where anything is random" if frame["n"].max() > 1 else ""
-    note = f"{images}: {frame['images'].max()} test images{chips}; {more}"
+    note = f"{origin}: {frame['images'].max()} test images{chips}; {more}"
     figure.text(0.01, 0.006, note, fontsize="small", color="0.3")
 
 
@@ -262,8 +261,8 @@ class Loss:
 
         def point(level: float) -> Point:
             """At a severity."""
-            how = {"recalibration": setting.recalibration, "own_images": True}
-            return make_point(checkpoint, images, effect, level, **how, **more)
+            how = setting.recalibration
+            return make_point(checkpoint, images, effect, level, recalibration=how, own_images=True, **more)
 
         return cls(point(severity), point(0))
 
@@ -287,7 +286,7 @@ class Comparison:
         it, and what the other side would decide is undecided.
         """
         bound = sum(abs(weight) for weight, _ in self.terms)
-        total = sum(weight * chips.loss(loss) for weight, loss in self.terms)
+        total = sum((weight * chips.loss(loss) for weight, loss in self.terms), np.zeros(1))
         claim = above(self.statement, crossed_interval(total / bound, low=-1, extra=1).scaled(bound))
         floored = [weight for weight, loss in self.terms if chips.hits(loss.point).mean() < FLOOR]
         hidden = {"confirmed": min(floored, default=0) < 0, "refuted": max(floored, default=0) > 0}
