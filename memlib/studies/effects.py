@@ -22,7 +22,7 @@ from memlib.tile import Tile
 from memlib.validate import fail, one_of, whole
 
 #: The hardware that effects are added to: an ideal device, 8-bit converters, and no cells but those that hold a weight.
-BASE: dict[str, Any] = {"device": "10k_100k", "rows": 128, "cols": 128, "dac_bits": 8, "adc_bits": 8, "unused": "unformed"}
+BASE = {"device": "10k_100k", "rows": 128, "cols": 128, "dac_bits": 8, "adc_bits": 8, "unused": "unformed"}
 #: What a chip may be recalibrated by, in words.
 RECALIBRATIONS = {"none": "no recalibration", "gain": "columns rescaled", "batch_norm": "batch norm recalibrated"}
 #: Accuracy of guessing, among the ten classes of both data sets; below twice that a network counts as lost.
@@ -135,7 +135,8 @@ def make_point(
     one_of("effect", effect, EFFECTS)
     one_of("recalibration", recalibration, METHODS)
     chosen = EFFECTS[effect]
-    hardware = BASE | (dict.fromkeys(chosen.names, severity) | chosen.constants if severity else {}) | choices
+    switched = dict.fromkeys(chosen.names, severity) | chosen.constants if severity else {}
+    hardware: dict[str, Any] = {**BASE, **switched, **choices}
     if layout != "dense":
         hardware["layout"] = layout
     _hardware(**hardware)
