@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from memlib import train
@@ -216,6 +217,17 @@ def add_note(figure: Figure, frame: pd.DataFrame, origin: str, more: str) -> Non
     chips = f", {frame['n'].max()} chips where anything is random" if frame["n"].max() > 1 else ""
     note = f"{origin}: {frame['images'].max()} test images{chips}; {more}"
     figure.text(0.01, 0.006, note, fontsize="small", color="0.3")
+
+
+def errorbars(axis: Axes, x: Any, part: pd.DataFrame, name: str = "accuracy", **look: Any) -> None:
+    """Draw a column of shares, in %, with the intervals that `low` and `high` beside it tell."""
+    y, low, high = (100 * part[column] for column in (name, "low", "high"))
+    axis.errorbar(x, y, (y - low, high - y), **{"linewidth": 1, "capsize": 1.5, "elinewidth": 0.8} | look)
+
+
+def chance_line(axis: Axes) -> None:
+    """Draw the accuracy of guessing."""
+    axis.axhline(100 * CHANCE, color="0.6", linewidth=0.7, linestyle=":")
 
 
 def interval_columns(i: Interval) -> dict[str, Any]:
