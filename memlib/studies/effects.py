@@ -230,9 +230,9 @@ def chance_line(axis: Axes) -> None:
     axis.axhline(100 * CHANCE, color="0.6", linewidth=0.7, linestyle=":")
 
 
-def interval_columns(i: Interval) -> dict[str, Any]:
-    """An interval of accuracies, or of what is lost of them, as columns of a table."""
-    return {"accuracy": i.mean, "low": i.low, "high": i.high, "n": i.n, "images": i.images}
+def interval_columns(i: Interval, name: str = "accuracy") -> dict[str, Any]:
+    """An interval of accuracies, or of what is lost of them, as columns of a table, the mean under `name`."""
+    return {name: i.mean, "low": i.low, "high": i.high, "n": i.n, "images": i.images}
 
 
 @dataclass(frozen=True)
