@@ -559,6 +559,7 @@ def plot_differences(frame: pd.DataFrame, claim_severity: float, origin: str) ->
     size = (4.2 * len(kinds) + 2.4, 0.3 * len(names) + 1.6)
     figure, axes = plt.subplots(1, len(kinds), figsize=size, sharex=True, sharey=True, squeeze=False)
     for kind, axis in zip(kinds, axes[0], strict=True):
+        axis.set_xscale("symlog", linthresh=1)  # most are about a point, some half of all
         part = frame[frame["equal"] == kind]
         for number, setting in enumerate(chosen):
             here = part[(part[list(setting)] == pd.Series(setting)).all(axis=1)]
@@ -568,7 +569,6 @@ def plot_differences(frame: pd.DataFrame, claim_severity: float, origin: str) ->
         axis.set_title(f"equal {kind}")
     axes[0, 0].set_yticks(range(len(names)), [_network(*name) for name in names], fontsize="small")
     axes[0, 0].set_ylim(len(names) - 0.5, -0.5)
-    axes[0, 0].set_xscale("symlog", linthresh=1)  # most are about a point, some half of all
     axes[0, 0].xaxis.set_major_locator(FixedLocator([-100, -30, -10, -3, -1, 0, 1, 3, 10, 30, 100]))
     axes[0, 0].xaxis.set_major_formatter("{x:g}")
     axes[0, 0].xaxis.set_minor_locator(NullLocator())
