@@ -19,7 +19,7 @@ from scipy import stats
 
 from memlib.claims import Claim, above, below_times
 from memlib.device import Device
-from memlib.figures import Drawing, severity_colors
+from memlib.figures import Drawing, fix_layout, severity_colors
 from memlib.programming import UNIFORM_EFFECTS
 from memlib.statistics import Interval, seed_interval
 from memlib.streams import normals, uniforms
@@ -181,7 +181,7 @@ def plot_programmed(frame: pd.DataFrame) -> Figure:
     ]
     handles.append(Line2D([], [], label="theory", **THEORY))
     figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False)
-    return figure
+    return fix_layout(figure)
 
 
 def _staircase(axis: Axes) -> None:
@@ -310,7 +310,7 @@ def plot_reads(curves: pd.DataFrame, noise: pd.DataFrame) -> Figure:
     axes[2].set(title=text, xlabel="deviation from the mean (sigma)", ylabel="reads in a bin (%)")
     for axis in axes:
         axis.legend(frameon=False, fontsize="x-small", loc="upper left" if axis is not axes[2] else "lower center")
-    return figure
+    return fix_layout(figure)
 
 
 # Time and cycles
@@ -486,7 +486,7 @@ def plot_ageing(frame: pd.DataFrame) -> Figure:
     )
     for axis in axes.flat[:5]:
         _time_axis(axis)
-    return figure
+    return fix_layout(figure)
 
 
 def _time_axis(axis: Axes) -> None:
@@ -587,7 +587,7 @@ def plot_switching(frame: pd.DataFrame) -> Figure:
             column[1].plot(x, y, ".", color=color, markersize=3, label=f"{word}, {volts:g} V")
         column[1].set(xlabel=f"pulses of {_unit(d.width)}", ylabel="conductance (mS)", yscale=d.scales[1])
         column[1].legend(frameon=False, fontsize="x-small")
-    return figure
+    return fix_layout(figure)
 
 
 def drives() -> dict[str, Any]:
@@ -742,7 +742,7 @@ def plot_writing(table: pd.DataFrame, errors: pd.DataFrame, claim_tolerance: flo
         axis.minorticks_off()
     axes[1].set_yticks([0.1, 0.2, 0.5, 1, 2, 5], ["0.1", "0.2", "0.5", "1", "2", "5"])
     axes[1].minorticks_off()
-    return figure
+    return fix_layout(figure)
 
 
 def _bars(part: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from torch import nn
 
 from memlib import train
 from memlib.claims import Claim, exactly
-from memlib.figures import Drawing, severity_colors
+from memlib.figures import Drawing, fix_layout, severity_colors
 from memlib.footprint import best_windows, footprint, layer_activity, layer_footprint
 from memlib.hardware import Hardware
 from memlib.layers import Geometry
@@ -286,7 +286,7 @@ def plot(frame: pd.DataFrame) -> Figure:
         axis.set_title(title)
     handles, names = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False)
-    return figure
+    return fix_layout(figure)
 
 
 def _lines(axis: Axes, part: pd.DataFrame, column: str) -> None:
