@@ -246,7 +246,7 @@ def test_saved_twice(tmp_path, monkeypatch):
         contents.append({path.name: path.read_bytes() for path in (tmp_path / "figures/test").iterdir()})
     mpl.pyplot.close("all")
     assert contents[0] == contents[1]
-    assert len(contents[0]) == 4
+    assert len(contents[0]) == 3
 
 
 def test_switching_curves():
