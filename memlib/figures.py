@@ -30,6 +30,13 @@ def severity_colors(n: int) -> list[Any]:
     return sns.color_palette("viridis", n)
 
 
+def fix_layout(figure: Figure) -> Figure:
+    """Lay a constrained figure out once and for all: each further time, as for showing it, would move it a little."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    return figure
+
+
 @dataclass(frozen=True)
 class Drawing:
     """How a figure is drawn from what is kept of it; every study lists its figures so, in FIGURES."""

@@ -74,7 +74,6 @@ LOST = {"ordinary-1": 0.1, "ordinary-2": 0.3, "grouped-1": 0.2, "grouped-2": 0.2
 def test_verdicts_follow_the_measurements(monkeypatch):
     """Sizes that differ in sign stand each for itself; what is at chance decides one side only."""
     monkeypatch.setattr(study, "label", str)
-    monkeypatch.setattr(study, "add_note", lambda *_: None)
     monkeypatch.setattr(study, "parameters", lambda name: 10 ** int(name[-1]))
     monkeypatch.setattr(study, "accuracy_of", lambda name: {"1": 0.8, "2": 0.9}[name[-1]])
     monkeypatch.setattr(study, "has_unused", lambda name: not name.startswith("ordinary"))
@@ -114,7 +113,7 @@ def test_verdicts_follow_the_measurements(monkeypatch):
     assert not any("width: separable" in statement for statement in found)  # there is one size only
     pairs = study.pairs(families, [])
     assert [pair.equal for pair in pairs] == 6 * ["parameters"] + 6 * ["accuracy"]
-    figure = study.plot_differences(study.differences(results, pairs, 5000, 0.03, [study.PLAIN]), 0.03)
+    figure = study.plot_differences(study.differences(results, pairs, 5000, 0.03, [study.PLAIN]), 0.03, "")
     assert [len(axis.get_yticks()) for axis in figure.axes] == [6, 6]
     mpl.pyplot.close(figure)
     frame = study.differences(results, pairs[:6], 5000, 0.03, [study.PLAIN])
@@ -122,7 +121,7 @@ def test_verdicts_follow_the_measurements(monkeypatch):
     assert [*frame["at chance"]] == 4 * [False] + 2 * [True]
     frame = study.layout_losses(results, ["grouped-1"], 5000, 0.03, [study.PLAIN])
     assert frame["loss"].round(6).tolist() == [0.2, 0.1, 0.25, 0.15]
-    figure = study.plot_layouts(frame, 0.03)
+    figure = study.plot_layouts(frame, 0.03, "")
     assert figure.axes[0].get_ylabel() == "points lost at 0.03"
     mpl.pyplot.close(figure)
 
@@ -135,7 +134,7 @@ def test_noise_gains_are_those_of_chips(groups):
     layer.weight.data[3] = 0  # an output that is pruned counts for nothing
     x = torch.randn(100, 40, 30).relu() + 0.1
     inputs = record_inputs(nn.Sequential(layer), x)["0"]
-    constant, varying = study._noise_gain(layer, inputs.passes)
+    constant, varying = study._noise_gain(layer.weight.detach(), groups, inputs.passes)
     # HRS cells are clipped at 0 S beyond 5 sigma only, as g_off is 0.11 of the range
     hardware = Hardware(Device(program_error=sigma), Tile(dac_bits=None, adc_bits=None), Mapping(unused="unformed"))
     with torch.no_grad():
@@ -169,11 +168,11 @@ def test_tables_and_figures():
     assert (noise["batch_norm"] < noise["none"]).all()
     pairs = study.pairs(FAMILIES, FINETUNED)
     assert len(study.matches(pairs)) == sum(not pair.family.endswith(study.HRS) for pair in pairs)
-    figure = study.plot(frame, tolerances, 0.03)
+    figure = study.plot(frame, tolerances, 0.03, "")
     assert len(figure.axes) == 6
     assert all(len(axis.containers) == len(FAMILIES) for axis in figure.axes)
     alone = pd.DataFrame({"checkpoint": "vgg8-digits", "depth": range(3), "loss": 0.1, "low": 0.0, "high": 0.2})
     alone = alone.assign(n=3, images=100)
-    figure = study.plot_explained(study.noise_gains(["vgg8-digits"]), alone, explained, 0.03, 0.1)
+    figure = study.plot_explained(study.noise_gains(["vgg8-digits"]), alone, explained, 0.03, 0.1, "")
     assert [axis.get_xlabel()[:5] for axis in figure.axes] == ["layer", "layer", "root ", "root "]
     mpl.pyplot.close("all")

@@ -242,11 +242,11 @@ def test_saved_twice(tmp_path, monkeypatch):
     monkeypatch.setenv("MEMLIB_ROOT", str(tmp_path))
     reads, contents = study.read_histograms(study.read_columns(50, 2)), []
     for _ in range(2):
-        save(study.plot_reads(study.iv(), reads), study.iv(), "reads", "test", study.drives() | study.scheme())
+        save(study.plot_reads(study.iv(), reads), "reads", "test", study.drives() | study.scheme())
         contents.append({path.name: path.read_bytes() for path in (tmp_path / "figures/test").iterdir()})
     mpl.pyplot.close("all")
     assert contents[0] == contents[1]
-    assert len(contents[0]) == 4
+    assert len(contents[0]) == 3
 
 
 def test_switching_curves():

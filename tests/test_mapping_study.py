@@ -18,7 +18,7 @@ mpl.use("agg")
 
 def test_drawing_by_hand():
     """Tiles of 12x12: 18 rows dense, 4x4 inputs of 2 channels in a window, 2x2x3 rectangles packed."""
-    table = study.drawn_cells({name: study.drawing(study.LAYOUTS[name]) for name in study.DRAWN}).set_index("layout")
+    table = study.drawn_cells({name: study.lay_out(study.LAYOUTS[name]) for name in study.DRAWN}).set_index("layout")
     used = {"dense": 18 * 3, "window 2x2": 18 * 12} | dict.fromkeys(study.DRAWN[2:], 2 * 3 * (3 * 6 - 2) ** 2)
     assert table["used"].to_dict() == used
     corners, edges, centre = 4 * 2, 4 * 2, 3  # tiles for 2 channels of 3x3, 3x4 and 4x4 inputs
@@ -43,20 +43,20 @@ def test_drawn_cells_are_those_of_the_unfolded_convolution(order):
     if order == "hwc":
         matrix, picked = matrix.permute(1, 0, 3, 2), picked.T
     matrix, picked = matrix.reshape(inputs, outputs).bool().numpy(), picked.reshape(outputs).bool().numpy()
-    d = study.drawing(Mapping(layout="sparse", order=order))
-    assert np.array_equal(d.cells >= study.USED, matrix)
-    assert np.array_equal(d.cells == study.PICKED, matrix & picked)
-    assert d.column == picked.argmax()
+    cells = study.lay_out(Mapping(layout="sparse", order=order)).cells
+    assert np.array_equal(cells >= study.USED, matrix)
+    assert np.array_equal(cells == study.PICKED, matrix & picked)
+    assert study.picked_column(cells) == picked.argmax()
     tiles = matrix.reshape(6, 12, 9, 12).any(axis=(1, 3))
-    assert sorted(d.corners) == [(12 * r, 12 * c) for r, c in np.argwhere(tiles)]
+    assert np.array_equal(study.corners(cells), 12 * np.argwhere(tiles))
 
 
 @pytest.mark.parametrize("name", study.DRAWN)
 def test_one_output_has_its_weights_in_one_column(name):
     """An inner output has 2 x 3x3 weights, all under its mark, and so that the mark points at something."""
-    cells = study.drawing(study.LAYOUTS[name]).cells == study.PICKED
-    assert cells.sum() == 18
-    assert np.flatnonzero(cells.any(0)).tolist() == [study.drawing(study.LAYOUTS[name]).column]
+    cells = study.lay_out(study.LAYOUTS[name]).cells
+    assert (cells == study.PICKED).sum() == 18
+    assert (cells[:, study.picked_column(cells)] == study.PICKED).sum() == 18
 
 
 def test_counts_and_best_windows_of_a_network():
@@ -101,20 +101,21 @@ def test_claims_follow_the_counts():
 def test_figures_and_files(tmp_path, monkeypatch):
     """Tiles drawn, axes labelled, a line per layout; saving twice gives the same bytes."""
     monkeypatch.setenv("MEMLIB_ROOT", str(tmp_path))
-    drawings = {name: study.drawing(study.LAYOUTS[name]) for name in study.DRAWN}
+    laid_out = {name: study.lay_out(study.LAYOUTS[name]) for name in study.DRAWN}
+    tiles = study.drawn_cells(laid_out)
     frame = study.totals(study.counts(["vgg8-digits"], [128, 512]))
     contents = []
     for _ in range(2):
-        drawn, overview = study.draw(drawings), study.plot(frame)
-        assert [len(axis.patches) for axis in drawn.axes[1:]] == [len(d.corners) for d in drawings.values()]
+        drawn, overview = study.draw(study.cell_lines(laid_out), tiles), study.plot(frame)
+        assert [len(axis.patches) for axis in drawn.axes[1:]] == tiles["tile_pairs"].tolist()
         assert [len(axis.lines) for axis in overview.axes] == [len(study.LAYOUTS)] * 4
         assert all(axis.get_xlabel() for axis in overview.axes)
         assert overview.axes[1].get_ylabel() == "cells that hold a weight (%)"
-        save(drawn, study.drawn_cells(drawings), "drawn", "test", study.DRAWN_PARAMETERS)
-        save(overview, frame, "overview", "test", study.inputs(["vgg8-digits"]))
+        save(drawn, "drawn", "test", study.DRAWN_PARAMETERS)
+        save(overview, "overview", "test", study.inputs(["vgg8-digits"]))
         mpl.pyplot.close("all")
         contents.append({path.name: path.read_bytes() for path in (tmp_path / "figures/test").iterdir()})
     assert contents[0] == contents[1]
-    assert len(contents[0]) == 8
+    assert len(contents[0]) == 6
     networks = json.loads(contents[0]["overview.json"])["parameters"]["networks"]
     assert networks == {"vgg8-digits": {"network": "vgg8", "width": 0.125}}

@@ -33,7 +33,7 @@ def test_table_weights_and_figure():
     assert study.connections(train.load_checkpoint("vgg8-digits")) == 1
     histograms = study.weight_histograms(names, bins=50)
     assert np.allclose(histograms.groupby("checkpoint")["density"].sum() * 2 / 50, 1)
-    figure = study.plot(table, histograms)
+    figure = study.plot(table, histograms, "")
     assert [len(axis.containers) for axis in figure.axes[:2]] == [2, 2]
     mpl.pyplot.close(figure)
 

@@ -52,10 +52,10 @@ def test_what_is_missing_is_named(folder, capsys):
     (folder / "05_tile_size.csv").unlink()
     assert redraw.main(["--preset", "smoke", "--only", "05"]) == 1
     assert "05_tile_size.csv" in capsys.readouterr().err
-    content = json.loads((folder / "06_power.json").read_text())
+    content = json.loads((folder / "04_non_idealities.json").read_text())
     del content["parameters"]["origin"]
-    (folder / "06_power.json").write_text(json.dumps(content))
-    assert redraw.main(["--preset", "smoke", "--only", "06_power"]) == 1
+    (folder / "04_non_idealities.json").write_text(json.dumps(content))
+    assert redraw.main(["--preset", "smoke", "--only", "04"]) == 1
     assert "origin" in capsys.readouterr().err
     assert redraw.main(["--preset", "smoke", "--only", "99"]) == 1
     assert "'99'" in capsys.readouterr().err

@@ -55,13 +55,13 @@ def test_figures():
     frame = study.tidy(made_up([p for _, p in labelled], seeds_of(3), lambda p: 0.8), labelled)
     trainings = [len(trainings) for trainings in NETWORKS.values()]
     assert len(frame) == sum(trainings) * 3 * 3
-    figure = study.plot(frame)
+    figure = study.plot(frame, "digits")
     assert [len(axis.containers) for axis in figure.axes] == [n for n in trainings for _ in range(3)]
     labelled = study.quantised_points(
         tuple(PARAMETERS["quantised_checkpoints"]), 100, {"states": [8, 4], "dac_bits": [4]}
     )
     frame = study.tidy(made_up([p for _, p in labelled], seeds_of(3), lambda p: 0.8), labelled)
     assert (frame["n"] == 1).all()
-    figure = study.plot_quantised(frame)
+    figure = study.plot_quantised(frame, "digits")
     assert [axis.get_xlabel() for axis in figure.axes] == ["finite conductance states: states", "DAC: bits"]
     mpl.pyplot.close("all")

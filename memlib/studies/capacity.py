@@ -4,7 +4,6 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,14 +12,15 @@ import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 from scipy import stats
-from torch import Tensor, nn
+from torch import Tensor
 
 from memlib import train
+from memlib.figures import Drawing
 from memlib.layers import Geometry, matrix_layers
 from memlib.points import Point
-from memlib.pruning import following_norms, nonzero_count
+from memlib.pruning import following_norms
 from memlib.statistics import crossed_interval, tolerance
 from memlib.studies.effects import (
     PLAIN,
@@ -31,6 +31,7 @@ from memlib.studies.effects import (
     Loss,
     Setting,
     add_note,
+    errorbars,
     evaluate,
     interval_columns,
     make_point,
@@ -61,7 +62,7 @@ ROWS = ("none", "batch_norm")
 #: Numbers of parameters that differ by no more than this factor are called equal.
 EQUAL = 1.2
 #: How layouts are drawn, and what they choose.
-LAYOUTS = {
+LAYOUTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "dense": ({"color": "0.2", "marker": "s"}, {}),
     "sparse": ({"color": sns.color_palette("colorblind")[0], "marker": "o"}, {"layout": "sparse"}),
     f"dense{HRS}": ({"color": "0.2", "marker": "s", "markerfacecolor": "white"}, {"unused": "hrs"}),
@@ -73,10 +74,9 @@ LAYOUTS = {
 Families = dict[str, Sequence[str]]
 
 
-@lru_cache
 def parameters(checkpoint: str) -> int:
     """How many parameters a network has, less those that are pruned."""
-    return nonzero_count(train.load_checkpoint(checkpoint))
+    return train.manifest_entry(checkpoint)["nonzero"]
 
 
 def accuracy_of(checkpoint: str) -> float:
@@ -96,7 +96,7 @@ def families_of(
     return dict(zip(FAMILIES, listed, strict=True))
 
 
-def _unused(family: str) -> dict[str, str]:
+def _unused(family: str) -> dict[str, Any]:
     return {"unused": "hrs"} if family.endswith(HRS) else {}
 
 
@@ -109,8 +109,9 @@ def points(families: Families, images: int, severities: Sequence[float]) -> Labe
     for family, checkpoints in families.items():
         for checkpoint, recalibration, severity in itertools.product(checkpoints, ROWS, (0, *severities)):
             labels = {"family": family, "checkpoint": checkpoint, "recalibration": recalibration, "severity": severity}
-            choices = {"recalibration": recalibration, **_unused(family)}
-            found.append((labels, make_point(checkpoint, images, EFFECT, severity, **choices)))
+            how = recalibration
+            point = make_point(checkpoint, images, EFFECT, severity, recalibration=how, **_unused(family))
+            found.append((labels, point))
     return found
 
 
@@ -201,7 +202,7 @@ def comparisons(
     """
     found = []
     for setting in chosen:
-        at = images, EFFECT, severity, setting
+        at = images, severity, setting
         found += _layout_claims(layout_checkpoints, *at)
         for pair in pairs(families, finetuned):
             found.append(pair_comparison(pair, *at))
@@ -211,32 +212,30 @@ def comparisons(
     return sorted(found, key=lambda comparison: comparison.statement)
 
 
-def pair_comparison(pair: Pair, images: int, effect: str, severity: float, setting: Setting, **more: Any) -> Comparison:
+def pair_comparison(pair: Pair, images: int, severity: float, setting: Setting, **more: Any) -> Comparison:
     """The claim that a pair's network loses more."""
 
     def loss(checkpoint: str, **choices: Any) -> Loss:
         """What one of its networks loses."""
-        return Loss.of(checkpoint, images, effect, severity, setting, **choices, **more)
+        return Loss.of(checkpoint, images, EFFECT, severity, setting, **choices, **more)
 
     scaled = ", scaled by column" if more else ""
     statement = f"programming error {severity:g}, dense, {pair.statement}{scaled}{setting}"
     return Comparison(statement, pair.terms(loss))
 
 
-def _width_claims(families: Families, images: int, effect: str, severity: float, setting: Setting) -> list[Comparison]:
+def _width_claims(families: Families, images: int, severity: float, setting: Setting) -> list[Comparison]:
     """The narrowest of each family against the widest."""
     found = []
     for family in [name for name in families if not name.endswith("pruned") and len(families[name]) > 1]:
         ends = (f(families[family], key=parameters) for f in (min, max))
-        narrow, wide = (Loss.of(c, images, effect, severity, setting, **_unused(family)) for c in ends)
+        narrow, wide = (Loss.of(c, images, EFFECT, severity, setting, **_unused(family)) for c in ends)
         statement = f"dense, width: {family}: the narrowest network loses more than the widest{setting}"
         found.append(Comparison(f"programming error {severity:g}, {statement}", ((1.0, narrow), (-1.0, wide))))
     return found
 
 
-def _layout_claims(
-    checkpoints: Sequence[str], images: int, effect: str, severity: float, setting: Setting
-) -> list[Comparison]:
+def _layout_claims(checkpoints: Sequence[str], images: int, severity: float, setting: Setting) -> list[Comparison]:
     """The same network in both layouts, without unused cells and with them."""
     found = []
     for checkpoint, cells in itertools.product(checkpoints, ("", HRS)):
@@ -318,7 +317,8 @@ def tidy(results: pd.DataFrame, labelled: Labelled) -> pd.DataFrame:
 
 def tolerances(results: pd.DataFrame, labelled: Labelled) -> pd.DataFrame:
     """For each network, with and without recalibration, the largest severity that costs at most 1 point."""
-    chips, curves = Chips(results), {}
+    chips = Chips(results)
+    curves: dict[tuple[str, ...], dict[float, Any]] = {}
     for labels, point in labelled:
         key = tuple(labels[name] for name in ("family", "checkpoint", "recalibration"))
         curves.setdefault(key, {})[labels["severity"]] = chips.hits(point)
@@ -335,7 +335,7 @@ def matches(compared: Sequence[Pair]) -> pd.DataFrame:
     """A row per pair: what each network is compared with, unused cells or not."""
     rows = []
     for pair in [pair for pair in compared if not pair.family.endswith(HRS)]:
-        row = {"equal": pair.equal, "family": pair.family, "checkpoint": pair.checkpoint}
+        row: dict[str, Any] = {"equal": pair.equal, "family": pair.family, "checkpoint": pair.checkpoint}
         row |= {"parameters": parameters(pair.checkpoint), "float accuracy": accuracy_of(pair.checkpoint)}
         names = [name if share == 1 else f"{share:.3f} {name}" for share, name in pair.others]
         rows.append(row | {"compared with": " + ".join(names)})
@@ -348,7 +348,7 @@ def differences(
     """A row per pair and setting: how much more its network loses, and whether that is no more than a bound."""
     chips, rows = Chips(results), []
     for setting, pair in itertools.product(chosen, compared):
-        claim = pair_comparison(pair, images, EFFECT, severity, setting).claim(chips)
+        claim = pair_comparison(pair, images, severity, setting).claim(chips)
         labels = {"equal": pair.equal, "family": pair.family, "checkpoint": pair.checkpoint, **asdict(setting)}
         found = {name: getattr(claim, name) for name in ("effect", "low", "high", "verdict", "n", "images")}
         rows.append(labels | found | {"at chance": claim.statement.endswith("at chance")})
@@ -376,30 +376,33 @@ def noise_gains(checkpoints: Sequence[str]) -> pd.DataFrame:
         found = prepared(*split(shared_fields(checkpoint, 1))[0])
         norms = following_norms(found.model)
         for depth, (name, layer) in enumerate(matrix_layers(found.model).items()):
-            constant, varying = _noise_gain(layer, found.record[name].passes)
-            labels = {"checkpoint": checkpoint, "layer": name, "depth": depth, "inputs": layer.weight[0].numel()}
+            weight = layer.weight.detach()
+            constant, varying = _noise_gain(weight, Geometry.of(layer).groups, found.record[name].passes)
+            labels = {"checkpoint": checkpoint, "layer": name, "depth": depth, "inputs": weight[0].numel()}
             rows.append(labels | {"normalised": name in norms, "constant": constant, "varying": varying})
     return pd.DataFrame(rows)
 
 
-def _noise_gain(layer: nn.Module, passes: Tensor) -> tuple[float, float]:
+def _noise_gain(weight: Tensor, groups: int, passes: Tensor) -> tuple[float, float]:
     """The two noise gains of the median output of a layer, from (n, inputs) of its passes."""
-    groups = Geometry.of(layer).groups
-    w = layer.weight.detach().double().flatten(1).unflatten(0, (groups, -1))  # (groups, outputs, inputs)
+    w = weight.double().flatten(1).unflatten(0, (groups, -1))  # (groups, outputs, inputs)
     x = passes.double().unflatten(1, (groups, -1)).movedim(1, 0)  # (groups, n, inputs)
     spread = (x @ w.mT).std(1)  # (groups, outputs)
     error = math.sqrt(2) * w.abs().max()
-    parts = x.mean(1).square().sum(1), x.var(1).sum(1)  # (groups,)
     alive = w.abs().amax(2) > 0
-    return tuple(float((error * part.sqrt()[:, None] / spread)[alive].median()) for part in parts)
+
+    def median(variance: Tensor) -> float:
+        """Of the gains, from (groups,) what the inputs of an output add up to."""
+        return float((error * variance.sqrt()[:, None] / spread)[alive].median())
+
+    return median(x.mean(1).square().sum(1)), median(x.var(1).sum(1))
 
 
 def layer_losses(results: pd.DataFrame, labelled: Sequence[tuple[dict[str, Any], Loss]]) -> pd.DataFrame:
     """A row per layer: what noise in it alone costs."""
     chips, rows = Chips(results), []
     for labels, loss in labelled:
-        i = chips.lost(loss)
-        rows.append(labels | {"loss": i.mean, "low": i.low, "high": i.high, "n": i.n, "images": i.images})
+        rows.append(labels | interval_columns(chips.lost(loss), "loss"))
     return pd.DataFrame(rows)
 
 
@@ -442,9 +445,9 @@ def layout_losses(
     for checkpoint, layout, setting in itertools.product(checkpoints, LAYOUTS, chosen):
         if layout == f"dense{HRS}" and not has_unused(checkpoint):
             continue
-        i = chips.lost(_layout_loss(checkpoint, images, severity, setting, layout))
+        lost = chips.lost(_layout_loss(checkpoint, images, severity, setting, layout))
         labels = {"checkpoint": checkpoint, "layout": layout, **asdict(setting)}
-        rows.append(labels | {"loss": i.mean, "low": i.low, "high": i.high, "n": i.n, "images": i.images})
+        rows.append(labels | interval_columns(lost, "loss"))
     return pd.DataFrame(rows)
 
 
@@ -464,13 +467,13 @@ def _looks() -> dict[str, dict[str, Any]]:
     return looks
 
 
-def plot(frame: pd.DataFrame, tolerances: pd.DataFrame, severity: float) -> Figure:
+def plot(frame: pd.DataFrame, tolerances: pd.DataFrame, claim_severity: float, origin: str) -> Figure:
     """Rows: without and with recalibration. Columns: tolerance and loss over parameters, loss over accuracy."""
-    one_of("severity", severity, frame["severity"].unique())
+    one_of("claim_severity", claim_severity, frame["severity"].unique())
     figure, axes = plt.subplots(len(ROWS), 3, figsize=(10.5, 6.4), squeeze=False, sharex="col")
     for recalibration, row in zip(ROWS, axes, strict=True):
         tolerated = tolerances[tolerances["recalibration"] == recalibration]
-        lost = frame[(frame["recalibration"] == recalibration) & (frame["severity"] == severity)]
+        lost = frame[(frame["recalibration"] == recalibration) & (frame["severity"] == claim_severity)]
         lost = lost.assign(float_accuracy=lost["checkpoint"].map(accuracy_of))
         for family, look in _looks().items():
             part = tolerated[tolerated["family"] == family].sort_values("parameters")
@@ -480,8 +483,8 @@ def plot(frame: pd.DataFrame, tolerances: pd.DataFrame, severity: float) -> Figu
             _errors(row[1], part["parameters"], *bars, **look)
             _errors(row[2], 100 * part["float_accuracy"], *bars, **look)
         row[0].set_ylabel(f"{RECALIBRATIONS[recalibration]}\n\ntolerance: sigma by range for 1 point")
-        row[1].set_ylabel(f"points lost at {severity:g}")
-        row[2].set_ylabel(f"points lost at {severity:g}")
+        row[1].set_ylabel(f"points lost at {claim_severity:g}")
+        row[2].set_ylabel(f"points lost at {claim_severity:g}")
     for axis in axes[:, :2].flat:
         axis.set_xscale("log")
         axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -491,7 +494,7 @@ def plot(frame: pd.DataFrame, tolerances: pd.DataFrame, severity: float) -> Figu
         axis.set_xlabel(name)
     handles, names = axes[0, 1].get_legend_handles_labels()
     figure.legend(handles, names, loc="upper center", ncols=len(names), frameon=False)
-    add_note(figure, frame, "dense layout; bars: 95 % intervals, for tolerances between severities tried")
+    add_note(figure, frame, origin, "dense layout; bars: 95 % intervals, for tolerances between severities tried")
     figure.tight_layout(rect=(0, 0.025, 1, 0.955))
     return figure
 
@@ -511,61 +514,67 @@ def _tolerances(axis: Axes, part: pd.DataFrame, most: float, look: dict[str, Any
 
 
 def plot_explained(
-    gains: pd.DataFrame, losses: pd.DataFrame, table: pd.DataFrame, severity: float, layer_severity: float
+    gains: pd.DataFrame,
+    losses: pd.DataFrame,
+    table: pd.DataFrame,
+    claim_severity: float,
+    layer_severity: float,
+    origin: str,
 ) -> Figure:
     """Over depth, noise gains, and what noise in a layer alone costs; over the sum of gains, what networks lose."""
     figure, axes = plt.subplots(1, 4, figsize=(13.5, 3.9))
     networks = list(losses["checkpoint"].unique())
     for checkpoint, color, marker in zip(networks, sns.color_palette("colorblind"), "osD^v", strict=False):
-        look = {"color": color, "marker": marker, "markersize": 3.5, "linewidth": 1, "label": label(checkpoint)}
+        look: dict[str, Any] = {"color": color, "marker": marker, "markersize": 3.5, "linewidth": 1}
         part = gains[gains["checkpoint"] == checkpoint]
-        axes[0].plot(part["depth"], part["varying"], **look)
-        axes[0].plot(
-            part["depth"], part["constant"], **look | {"linestyle": ":", "markerfacecolor": "w", "label": None}
-        )
+        axes[0].plot(part["depth"], part["varying"], **look, label=label(checkpoint))
+        axes[0].plot(part["depth"], part["constant"], **look, linestyle=":", markerfacecolor="w")
         part = losses[losses["checkpoint"] == checkpoint]
-        mean, low, high = (100 * part[name] for name in ("loss", "low", "high"))
-        axes[1].errorbar(part["depth"], mean, (mean - low, high - mean), capsize=1.5, elinewidth=0.8, **look)
+        errorbars(axes[1], part["depth"], part, "loss", **look)
     for axis, recalibration in zip(axes[2:], ROWS, strict=True):
         for family in table["family"].unique():
             part = table[(table["family"] == family) & (table["recalibration"] == recalibration)]
             bars = [100 * part[name] for name in ("loss", "loss_low", "loss_high")]
             _errors(axis, part["noise"], *bars, **_looks()[family] | {"linestyle": ""})
         which = "both gains" if recalibration == "none" else "varying gains"
-        axis.set(xlabel=f"root sum of squares of {severity:g} x {which}", ylabel=f"points lost at {severity:g}")
-        axis.set_title(RECALIBRATIONS[recalibration])
+        axis.set(title=RECALIBRATIONS[recalibration], ylabel=f"points lost at {claim_severity:g}")
+        axis.set_xlabel(f"root sum of squares of {claim_severity:g} x {which}")
     axes[0].set(xlabel="layer, from the input", ylabel="noise gain (dotted: constant)", yscale="log")
     axes[1].set(xlabel="layer, from the input", ylabel=f"points lost, {layer_severity:g} in this layer alone")
     for axis, x in ((axes[0], 0.03), (axes[2], 0.53)):
         handles, names = axis.get_legend_handles_labels()
-        place = {"loc": "upper left", "bbox_to_anchor": (x, 1.0), "ncols": 3, "frameon": False, "fontsize": "small"}
-        figure.legend(handles, names, **place)
-    add_note(figure, losses, "bars: 95 % intervals")
+        place = {"bbox_to_anchor": (x, 1.0), "ncols": 3}
+        figure.legend(handles, names, loc="upper left", **place, frameon=False, fontsize="small")
+    add_note(figure, losses, origin, "bars: 95 % intervals")
     figure.tight_layout(rect=(0, 0.04, 1, 0.87))
     return figure
 
 
-def plot_differences(frame: pd.DataFrame, severity: float) -> Figure:
+def plot_differences(frame: pd.DataFrame, claim_severity: float, origin: str) -> Figure:
     """Left at equal parameters, right at equal accuracy: how many more points each network loses, in every setting."""
     chosen = frame[["recalibration", "adc_calibration"]].drop_duplicates().to_dict("records")
     kinds = [kind for kind in ("parameters", "accuracy") if kind in set(frame["equal"])]
-    counts = [len(frame[frame["equal"] == kind]) // len(chosen) for kind in kinds]
-    size = (6.4 * len(kinds), 0.3 * max(counts) + 1.6)
-    figure, axes = plt.subplots(1, len(kinds), figsize=size, sharex=True, squeeze=False)
+    drawn, families = dict.fromkeys(zip(frame["family"], frame["checkpoint"], strict=True)), list(FAMILIES)
+    names = sorted(drawn, key=lambda name: families.index(name[0]))
+    size = (4.2 * len(kinds) + 2.4, 0.3 * len(names) + 1.6)
+    figure, axes = plt.subplots(1, len(kinds), figsize=size, sharex=True, sharey=True, squeeze=False)
     for kind, axis in zip(kinds, axes[0], strict=True):
+        axis.set_xscale("symlog", linthresh=1)  # most are about a point, some half of all
         part = frame[frame["equal"] == kind]
-        names = list(dict.fromkeys(zip(part["family"], part["checkpoint"], strict=True)))
         for number, setting in enumerate(chosen):
             here = part[(part[list(setting)] == pd.Series(setting)).all(axis=1)]
             _forest(axis, here, names, 0.18 * (number - (len(chosen) - 1) / 2), setting)
         axis.axvline(0, color="0.4", linewidth=0.8)
-        axis.set_yticks(range(len(names)), [_network(*name) for name in names], fontsize="small")
-        axis.set_ylim(len(names) - 0.5, -0.5)
-        axis.set_xlabel(f"points lost at {severity:g}, more than ordinary networks")
+        axis.set_xlabel(f"points lost at {claim_severity:g}, more than ordinary networks")
         axis.set_title(f"equal {kind}")
+    axes[0, 0].set_yticks(range(len(names)), [_network(*name) for name in names], fontsize="small")
+    axes[0, 0].set_ylim(len(names) - 0.5, -0.5)
+    axes[0, 0].xaxis.set_major_locator(FixedLocator([-100, -30, -10, -3, -1, 0, 1, 3, 10, 30, 100]))
+    axes[0, 0].xaxis.set_major_formatter("{x:g}")
+    axes[0, 0].xaxis.set_minor_locator(NullLocator())
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="upper center", ncols=len(labels), frameon=False)
-    add_note(figure, frame, "bars: 95 % intervals; crosses: bounds (at chance)")
+    add_note(figure, frame, origin, "bars: 95 % intervals; crosses: bounds (at chance); linear from -1 to 1")
     figure.tight_layout(rect=(0, 0.03, 1, 0.95))
     return figure
 
@@ -579,7 +588,7 @@ def _forest(
 ) -> None:
     """One setting's differences, a row per network, a little above or below the others'."""
     color = sns.color_palette("colorblind")[list(RECALIBRATIONS).index(setting["recalibration"])]
-    look = {"color": color, "linestyle": "", "capsize": 1.5, "elinewidth": 0.8, "markersize": 4}
+    look: dict[str, Any] = {"color": color, "linestyle": "", "capsize": 1.5, "elinewidth": 0.8, "markersize": 4}
     look["markerfacecolor"] = color if setting["adc_calibration"] == "design" else "white"
     rows = [names.index(name) for name in zip(part["family"], part["checkpoint"], strict=True)]
     places = np.array(rows) + dodge
@@ -591,7 +600,7 @@ def _forest(
         axis.errorbar(shown["effect"], places[here], xerr=bars, marker=marker, **look, label=None if floored else text)
 
 
-def plot_layouts(frame: pd.DataFrame, severity: float) -> Figure:
+def plot_layouts(frame: pd.DataFrame, claim_severity: float, origin: str) -> Figure:
     """A panel per network: what the severity costs in each setting, in the dense and the sparse layout."""
     networks = list(frame["checkpoint"].unique())
     figure, axes = plt.subplots(1, len(networks), figsize=(3.1 * len(networks) + 1, 3.3), sharey=True, squeeze=False)
@@ -599,16 +608,24 @@ def plot_layouts(frame: pd.DataFrame, severity: float) -> Figure:
         part = frame[frame["checkpoint"] == checkpoint]
         for number, (layout, (look, _)) in enumerate(LAYOUTS.items()):
             chosen = part[part["layout"] == layout]
-            mean, low, high = (100 * chosen[name] for name in ("loss", "low", "high"))
             places = np.arange(len(chosen)) + 0.15 * (number - 1.5)
-            look = look | {"label": layout.replace(", ", ",\n")}
-            axis.errorbar(places, mean, (mean - low, high - mean), linestyle="", capsize=2, markersize=4.5, **look)
+            look = look | {"label": layout.replace(", ", ",\n"), "linestyle": "", "capsize": 2, "markersize": 4.5}
+            errorbars(axis, places, chosen, "loss", **look)
         found = part[["recalibration", "adc_calibration"]].drop_duplicates()
         names = [f"{RECALIBRATIONS[r]},\n{a} ranges" for r, a in found.itertuples(index=False)]
         axis.set_xticks(range(len(names)), names, rotation=30, ha="right", fontsize="x-small")
         axis.set_title(label(checkpoint))
-    axes[0, 0].set_ylabel(f"points lost at {severity:g}")
+    axes[0, 0].set_ylabel(f"points lost at {claim_severity:g}")
     axes[0, -1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
-    add_note(figure, frame, "bars: 95 % intervals")
+    add_note(figure, frame, origin, "bars: 95 % intervals")
     figure.tight_layout(rect=(0, 0.04, 1, 1))
     return figure
+
+
+_EXPLAINED = ("07_capacity_explained_gains", "07_capacity_explained", "07_capacity_explained_networks")
+FIGURES = {
+    "07_capacity": Drawing(plot, ("07_capacity", "07_capacity_tolerance"), ("claim_severity", "origin")),
+    "07_capacity_explained": Drawing(plot_explained, _EXPLAINED, ("claim_severity", "layer_severity", "origin")),
+    "07_capacity_differences": Drawing(plot_differences, ("07_capacity_differences",), ("claim_severity", "origin")),
+    "07_capacity_layouts": Drawing(plot_layouts, ("07_capacity_layouts",), ("claim_severity", "origin")),
+}

@@ -1,7 +1,7 @@
 """The study 01_devices: what each non-ideality does to conductances, currents and time, and how cells are written."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib import pyplot as plt
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -18,7 +19,7 @@ from scipy import stats
 
 from memlib.claims import Claim, above, below_times
 from memlib.device import Device
-from memlib.figures import severity_colors
+from memlib.figures import Drawing, fix_layout, severity_colors
 from memlib.programming import UNIFORM_EFFECTS
 from memlib.statistics import Interval, seed_interval
 from memlib.streams import normals, uniforms
@@ -30,14 +31,14 @@ SECONDS = {"1 s": 1.0, "1 h": 3600.0, "1 day": 86400.0, "2 days": 172800.0, "10 
 #: Read voltage, V.
 V_READ = 0.3
 #: Drawn over what was simulated.
-THEORY = {"color": "black", "linewidth": 0.8}
+THEORY: dict[str, Any] = {"color": "black", "linewidth": 0.8}
 
 
 def program(device: Device, targets: np.ndarray, *name: int | str) -> np.ndarray:
     """Conductances, S, of cells whose targets are `targets`, S; the same name draws the same cells."""
 
     def draw(effect: str) -> torch.Tensor:
-        """From each effect's own stream."""
+        """Random numbers of an effect, one a cell."""
         return (uniforms if effect in UNIFORM_EFFECTS else normals)(targets.shape, *name, effect)
 
     return device.program(torch.from_numpy(targets), draw, device.states).numpy()
@@ -175,12 +176,12 @@ def plot_programmed(frame: pd.DataFrame) -> Figure:
         axis.set_ylabel("cells in a bin (%)")
     at_zero = 100 * cdf(CASES["neurram"].device, CASES["neurram"].targets[0], np.zeros(1))[0]
     axes[1, 1].annotate(f"{at_zero:.0f} % of the HRS\ncells end at 0", (1, 30), (5, 26), fontsize="small")
-    handles = [
+    handles: list[Artist] = [
         Patch(color=color, alpha=0.55, label=text) for color, text in zip(severity_colors(5), NTHS, strict=False)
     ]
     handles.append(Line2D([], [], label="theory", **THEORY))
     figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False)
-    return figure
+    return fix_layout(figure)
 
 
 def _staircase(axis: Axes) -> None:
@@ -309,7 +310,7 @@ def plot_reads(curves: pd.DataFrame, noise: pd.DataFrame) -> Figure:
     axes[2].set(title=text, xlabel="deviation from the mean (sigma)", ylabel="reads in a bin (%)")
     for axis in axes:
         axis.legend(frameon=False, fontsize="x-small", loc="upper left" if axis is not axes[2] else "lower center")
-    return figure
+    return fix_layout(figure)
 
 
 # Time and cycles
@@ -485,7 +486,7 @@ def plot_ageing(frame: pd.DataFrame) -> Figure:
     )
     for axis in axes.flat[:5]:
         _time_axis(axis)
-    return figure
+    return fix_layout(figure)
 
 
 def _time_axis(axis: Axes) -> None:
@@ -586,7 +587,7 @@ def plot_switching(frame: pd.DataFrame) -> Figure:
             column[1].plot(x, y, ".", color=color, markersize=3, label=f"{word}, {volts:g} V")
         column[1].set(xlabel=f"pulses of {_unit(d.width)}", ylabel="conductance (mS)", yscale=d.scales[1])
         column[1].legend(frameon=False, fontsize="x-small")
-    return figure
+    return fix_layout(figure)
 
 
 def drives() -> dict[str, Any]:
@@ -629,8 +630,10 @@ def written(tolerance: float, read_noise: float, cells: int, max_pulses: int, se
     model = preset(MODEL)
     low, high = (float(model.conductance(state)) for state in (model.hrs, model.lrs))
     targets = np.random.default_rng(seed).uniform(low, high, cells)
-    noise = {"read_noise": read_noise, "cell_spread": CELL_SPREAD, "cycle_spread": CYCLE_SPREAD, "seed": seed}
-    return write_verify(model, targets, SCHEME, tolerance=tolerance, max_pulses=max_pulses, **noise)
+    return write_verify(
+        model, targets, SCHEME, tolerance=tolerance, max_pulses=max_pulses,
+        read_noise=read_noise, cell_spread=CELL_SPREAD, cycle_spread=CYCLE_SPREAD, seed=seed,
+    )  # fmt: skip
 
 
 def write_table(
@@ -646,7 +649,7 @@ def write_table(
             applied = np.concatenate([array.pulses for array in arrays])
             p5, p95 = np.quantile(applied, (0.05, 0.95))
             row = {"read_noise": read_noise, "tolerance": tolerance, "rms": rms.mean, "rms_low": rms.low}
-            row |= {"rms_high": rms.high, "mean": np.mean([e.mean for e in errors]), "failed": failed.mean}
+            row |= {"rms_high": rms.high, "mean": float(np.mean([e.mean for e in errors])), "failed": failed.mean}
             row |= {"failed_low": max(failed.low, 0), "failed_high": failed.high, "pulses": applied.mean()}
             rows.append(row | {"pulses_p5": p5, "pulses_p95": p95, "n": seeds})
     return pd.DataFrame(rows)
@@ -679,8 +682,8 @@ def program_errors(table: pd.DataFrame) -> pd.DataFrame:
 def write_claims(tolerance: float, read_noise: float, cells: int, max_pulses: int, seeds: int) -> list[Claim]:
     """What is claimed about write-verify, over arrays."""
 
-    def over_seeds(function: Any, *points: tuple[float, float]) -> Interval:
-        """Of a function of the errors that programming leaves at some points."""
+    def over_seeds(function: Callable[..., float], *points: tuple[float, float]) -> Interval:
+        """Of a function of the errors at these points, each a tolerance and a read noise."""
         arrays = [[written(*point, cells, max_pulses, seed) for point in points] for seed in range(seeds)]
         return seed_interval([function(*map(programming_error, row)) for row in arrays])
 
@@ -711,34 +714,25 @@ def _distances(errors: np.ndarray, tolerance: float) -> float:
     return float(uniform / normal)
 
 
-def plot_writing(table: pd.DataFrame, errors: pd.DataFrame, tolerance: float) -> Figure:
-    """Distribution of the error, its rms over tolerance beside published devices, pulses, and cells that failed."""
+def plot_writing(table: pd.DataFrame, errors: pd.DataFrame, claim_tolerance: float) -> Figure:
+    """Distribution of the error, its rms over tolerance beside published devices, pulses, and cells that failed.
+
+    Args:
+        table: see `write_table`; errors: see `write_histograms`.
+        claim_tolerance: that of the errors.
+    """
     figure, axes = plt.subplots(1, 4, figsize=(11.5, 3.3), layout="constrained", width_ratios=(1, 1.3, 1, 1))
     noises = list(table["read_noise"].unique())
     colors = dict(zip(noises, severity_colors(len(noises) + 1), strict=False))
-    for noise, part in errors.groupby("read_noise"):
-        edges = [*part["left"], part["right"].iloc[-1]]
-        axes[0].stairs(100 * part["share"], edges, color=colors[noise], linewidth=1.3, label=f"{100 * noise:g} %")
-    axes[0].plot([-1, -1, 1, 1], [0, 5, 5, 0], ":", **THEORY, label="uniform")
-    title = f"errors, tolerance {100 * tolerance:g} %"
-    axes[0].set(title=title, xlabel="error / tolerance", ylabel="cells in a bin (%)")
+    _write_errors(axes[0], errors, colors, claim_tolerance)
     for noise, part in table.groupby("read_noise"):
+        look: dict[str, Any] = {"color": colors[noise], "marker": "o", "markersize": 3}
         x = 100 * part["tolerance"]
-        bars = 100 * np.abs(part[["rms_low", "rms_high"]].T - part["rms"])
-        axes[1].errorbar(x, 100 * part["rms"], bars, color=colors[noise], marker="o", markersize=3)
+        axes[1].errorbar(x, 100 * part["rms"], _bars(part, "rms"), **look)
         axes[2].fill_between(x, part["pulses_p5"], part["pulses_p95"], color=colors[noise], alpha=0.2, linewidth=0)
-        axes[2].plot(x, part["pulses"], "o-", color=colors[noise], markersize=3)
-        bars = 100 * np.abs(part[["failed_low", "failed_high"]].T - part["failed"])
-        axes[3].errorbar(x, 100 * part["failed"], bars, color=colors[noise], marker="o", markersize=3, capsize=2)
-    axes[1].plot(x, x / math.sqrt(3), ":", **THEORY)
-    for name, text in PUBLISHED.items():
-        value, right = 100 * Device.preset(name).program_error, name == "cmo_hfox"
-        axes[1].axhline(value, color="0.5", linewidth=0.8, linestyle="--")
-        at, options = (
-            (x.max() if right else x.min(), value),
-            {"ha": "right" if right else "left", "fontsize": "x-small"},
-        )
-        axes[1].annotate(text, at, (0, 2), textcoords="offset points", **options)
+        axes[2].plot(x, part["pulses"], **look)
+        axes[3].errorbar(x, 100 * part["failed"], _bars(part, "failed"), capsize=2, **look)
+    _published_errors(axes[1], x)
     axes[1].set(title="error left", ylabel="rms error (% of the range)", yscale="log")
     axes[2].set(title="pulses: mean, 5-95 %", ylabel="pulses per cell", ylim=0)
     axes[3].set(title="not converged", ylabel="cells (%)", ylim=(0, None))
@@ -748,5 +742,40 @@ def plot_writing(table: pd.DataFrame, errors: pd.DataFrame, tolerance: float) ->
         axis.minorticks_off()
     axes[1].set_yticks([0.1, 0.2, 0.5, 1, 2, 5], ["0.1", "0.2", "0.5", "1", "2", "5"])
     axes[1].minorticks_off()
-    axes[0].legend(title="noise of a read", frameon=False, fontsize="x-small", title_fontsize="x-small")
-    return figure
+    return fix_layout(figure)
+
+
+def _bars(part: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Lengths of error bars, %."""
+    return 100 * np.abs(part[[f"{name}_low", f"{name}_high"]].T - part[name])
+
+
+def _write_errors(axis: Axes, errors: pd.DataFrame, colors: dict[float, Any], tolerance: float) -> None:
+    for noise, part in errors.groupby("read_noise"):
+        edges = [*part["left"], part["right"].iloc[-1]]
+        axis.stairs(100 * part["share"], edges, color=colors[noise], linewidth=1.3, label=f"{100 * noise:g} %")
+    axis.plot([-1, -1, 1, 1], [0, 5, 5, 0], ":", **THEORY, label="uniform")
+    title = f"errors, tolerance {100 * tolerance:g} %"
+    axis.set(title=title, xlabel="error / tolerance", ylabel="cells in a bin (%)")
+    axis.legend(title="noise of a read", frameon=False, fontsize="x-small", title_fontsize="x-small")
+
+
+def _published_errors(axis: Axes, x: pd.Series) -> None:
+    """What a uniform error within the tolerances `x`, %, amounts to, and what was measured of devices."""
+    axis.plot(x, x / math.sqrt(3), ":", **THEORY)
+    for name, text in PUBLISHED.items():
+        value = 100 * Device.preset(name).program_error
+        axis.axhline(value, color="0.5", linewidth=0.8, linestyle="--")
+        at, side = (x.max(), "right") if name == "cmo_hfox" else (x.min(), "left")
+        axis.annotate(text, (at, value), (0, 2), textcoords="offset points", ha=side, fontsize="x-small")
+
+
+FIGURES = {
+    "01_devices": Drawing(plot_programmed, ("01_devices",)),
+    "01_devices_currents": Drawing(plot_reads, ("01_devices_currents", "01_devices_currents_noise")),
+    "01_devices_ageing": Drawing(plot_ageing, ("01_devices_ageing",)),
+    "01_devices_switching": Drawing(plot_switching, ("01_devices_switching",)),
+    "01_devices_write_verify": Drawing(
+        plot_writing, ("01_devices_write_verify", "01_devices_write_errors"), ("claim_tolerance",)
+    ),
+}

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from memlib import train
@@ -135,11 +136,12 @@ def make_point(
     one_of("effect", effect, EFFECTS)
     one_of("recalibration", recalibration, METHODS)
     chosen = EFFECTS[effect]
-    hardware = BASE | (dict.fromkeys(chosen.names, severity) | chosen.constants if severity else {}) | choices
+    switched = dict.fromkeys(chosen.names, severity) | chosen.constants if severity else {}
+    hardware: dict[str, Any] = {**BASE, **switched, **choices}
     if layout != "dense":
         hardware["layout"] = layout
     _hardware(**hardware)
-    switches = {}
+    switches: dict[str, Any] = {}
     if recalibration != "none":
         switches["recalibration"] = recalibration
         if own_images:
@@ -217,9 +219,20 @@ def add_note(figure: Figure, frame: pd.DataFrame, origin: str, more: str) -> Non
     figure.text(0.01, 0.006, note, fontsize="small", color="0.3")
 
 
-def interval_columns(i: Interval) -> dict[str, Any]:
-    """An interval of accuracies, or of what is lost of them, as columns of a table."""
-    return {"accuracy": i.mean, "low": i.low, "high": i.high, "n": i.n, "images": i.images}
+def errorbars(axis: Axes, x: Any, part: pd.DataFrame, name: str = "accuracy", **look: Any) -> None:
+    """Draw a column of shares, in %, with the intervals that `low` and `high` beside it tell."""
+    y, low, high = (100 * part[column] for column in (name, "low", "high"))
+    axis.errorbar(x, y, (y - low, high - y), **{"linewidth": 1, "capsize": 1.5, "elinewidth": 0.8} | look)
+
+
+def chance_line(axis: Axes) -> None:
+    """Draw the accuracy of guessing."""
+    axis.axhline(100 * CHANCE, color="0.6", linewidth=0.7, linestyle=":")
+
+
+def interval_columns(i: Interval, name: str = "accuracy") -> dict[str, Any]:
+    """An interval of accuracies, or of what is lost of them, as columns of a table, the mean under `name`."""
+    return {name: i.mean, "low": i.low, "high": i.high, "n": i.n, "images": i.images}
 
 
 @dataclass(frozen=True)
@@ -261,8 +274,8 @@ class Loss:
 
         def point(level: float) -> Point:
             """At a severity."""
-            how = {"recalibration": setting.recalibration, "own_images": True}
-            return make_point(checkpoint, images, effect, level, **how, **more)
+            how = setting.recalibration
+            return make_point(checkpoint, images, effect, level, recalibration=how, own_images=True, **more)
 
         return cls(point(severity), point(0))
 
@@ -286,7 +299,7 @@ class Comparison:
         it, and what the other side would decide is undecided.
         """
         bound = sum(abs(weight) for weight, _ in self.terms)
-        total = sum(weight * chips.loss(loss) for weight, loss in self.terms)
+        total = sum((weight * chips.loss(loss) for weight, loss in self.terms), np.zeros(1))
         claim = above(self.statement, crossed_interval(total / bound, low=-1, extra=1).scaled(bound))
         floored = [weight for weight, loss in self.terms if chips.hits(loss.point).mean() < FLOOR]
         hidden = {"confirmed": min(floored, default=0) < 0, "refuted": max(floored, default=0) > 0}

@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch, Rectangle
 from torch import nn
 
 from memlib import train
 from memlib.claims import Claim, exactly
-from memlib.figures import severity_colors
+from memlib.figures import Drawing, fix_layout, severity_colors
 from memlib.footprint import best_windows, footprint, layer_activity, layer_footprint
 from memlib.hardware import Hardware
 from memlib.layers import Geometry
@@ -55,99 +57,128 @@ STATES = {
     PICKED_LABEL: "#a80f0f",
 }
 NOT_ALLOCATED, DESELECTED, UNUSED, USED, PICKED = range(len(STATES))
+#: How tables write them, a letter a cell.
+LETTERS = ".-oxP"
 #: For the provenance file.
 DRAWN_PARAMETERS = {"layer": asdict(LAYER), "map_size": MAP_SIZE, "tile": DRAWN_TILE, "pixel": PIXEL}
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """Where the tiles of a layer lie side by side, and what each of their cells is."""
+class LaidOut:
+    """A layer on tiles that lie side by side: column groups from left to right, row cuts from top to bottom."""
 
     cells: np.ndarray  #: (rows, columns) number of a state, in the order of STATES
-    corners: list[tuple[int, int]]  #: row and column of each tile's first cell
-    column: int  #: of the picked output
     counts: dict[str, Any]  #: as `layer_footprint` and `layer_activity`
 
 
-def drawing(mapping: Mapping, rows: int = DRAWN_TILE, cols: int = DRAWN_TILE) -> Drawing:
-    """LAYER on tiles of `rows` x `cols`: column groups from left to right, row cuts from top to bottom."""
-    hardware = Hardware(tile=Tile(rows=rows, cols=cols), mapping=mapping)
+def lay_out(mapping: Mapping) -> LaidOut:
+    """LAYER on tiles of DRAWN_TILE x DRAWN_TILE cells."""
+    hardware = Hardware(tile=Tile(rows=DRAWN_TILE, cols=DRAWN_TILE), mapping=mapping)
     placement = hardware.place(LAYER, (MAP_SIZE,))
     window = placement.window
     position = (at % length for at, length in zip(PIXEL[1:], window.shape, strict=True))
     output = np.ravel_multi_index((PIXEL[0], *position), (LAYER.outputs, *window.shape))
-    cells = np.zeros((rows * (placement.cuts.max() + 1), cols * (placement.groups.max() + 1)), np.int8)
-    corners, columns = [], set()
+    tiles = placement.cuts.max() + 1, placement.groups.max() + 1
+    cells = np.full([DRAWN_TILE * n for n in tiles], NOT_ALLOCATED, np.int8)
     for tile in placement:
-        top, left = tile.cut * rows, tile.group * cols
-        lines = np.ix_(top + tile.rows, left + tile.columns)
-        cells[top : top + rows, left : left + cols] = DESELECTED
-        cells[lines] = np.where(tile.weights < 0, UNUSED, np.where(tile.outputs == output, PICKED, USED))
-        corners.append((top, left))
-        columns |= set(left + tile.columns[tile.outputs == output])
+        top, left = tile.cut * DRAWN_TILE, tile.group * DRAWN_TILE
+        cells[top : top + DRAWN_TILE, left : left + DRAWN_TILE] = DESELECTED
+        states = np.where(tile.weights < 0, UNUSED, np.where(tile.outputs == output, PICKED, USED))
+        cells[np.ix_(top + tile.rows, left + tile.columns)] = states
     counts = layer_footprint(placement, hardware) | layer_activity(placement, hardware, [MAP_SIZE])
-    return Drawing(cells, corners, int(columns.pop()), counts)
+    return LaidOut(cells, counts)
 
 
-def drawn_cells(drawings: dict[str, Drawing]) -> pd.DataFrame:
-    """How many cells of each kind a drawing has; of one polarity, the other's tiles look the same."""
+def corners(cells: np.ndarray) -> np.ndarray:
+    """(tiles, 2) row and column of the first cell of each tile that is allocated."""
+    return DRAWN_TILE * np.argwhere(cells[::DRAWN_TILE, ::DRAWN_TILE] != NOT_ALLOCATED)
+
+
+def picked_column(cells: np.ndarray) -> int:
+    """The column of the picked output, which has all its weights there."""
+    return int(np.flatnonzero((cells == PICKED).any(0))[0])
+
+
+def drawn_cells(drawn: dict[str, LaidOut]) -> pd.DataFrame:
+    """How many cells of each kind there are; of one polarity, the other's tiles look the same."""
     rows = []
-    for name, d in drawings.items():
+    for name, d in drawn.items():
         states = np.bincount(d.cells.ravel(), minlength=len(STATES))
         kinds = {"deselected": DESELECTED, "unused": UNUSED, "used": USED, "picked": PICKED}
-        row = {"layout": name, "tile_pairs": len(d.corners), **{kind: states[i] for kind, i in kinds.items()}}
+        row = {"layout": name, "tile_pairs": len(corners(d.cells)), **{kind: states[i] for kind, i in kinds.items()}}
         row["used"] += row["picked"]
         rows.append(row | {key: d.counts[key] for key in ("utilisation", "passes", "tile_reads")})
     return pd.DataFrame(rows)
 
 
-def draw(drawings: dict[str, Drawing]) -> Figure:
-    """The layer, and the drawings of DRAWN at one scale: three in a first row, two in a second."""
+def cell_lines(drawn: dict[str, LaidOut]) -> pd.DataFrame:
+    """A row per layout and line of cells, with a letter of LETTERS for each cell."""
+    rows = [
+        {"layout": name, "row": row, "cells": "".join(LETTERS[state] for state in line)}
+        for name, d in drawn.items()
+        for row, line in enumerate(d.cells)
+    ]
+    return pd.DataFrame(rows)
+
+
+def draw(lines: pd.DataFrame, counts: pd.DataFrame) -> Figure:
+    """The layer, and the layouts of DRAWN at one scale: three in a first row, two in a second.
+
+    Args:
+        lines: see `cell_lines`; counts: see `drawn_cells`.
+    """
+    cells = {
+        name: np.array([[LETTERS.index(letter) for letter in line] for line in part["cells"]])
+        for name, part in lines.groupby("layout")
+    }
     inch, lefts, tops = 0.043, (62, 99, 134, 12, 134), (20, 20, 20, 84, 84)  # of a cell; of the panels, in cells
-    rows, columns = drawings[DRAWN[-1]].cells.shape
+    rows, columns = cells[DRAWN[-1]].shape
     width, height = lefts[-1] + columns + 4, tops[-1] + rows + 22
     figure = plt.figure(figsize=(width * inch, height * inch))
 
-    def panel(left: float, top: float, shape: tuple[int, ...]) -> Any:
-        """Axes of so many cells, at one scale."""
+    def panel(left: float, top: float, shape: tuple[int, ...]) -> Axes:
+        """Axes at a place, in cells."""
         return figure.add_axes((left / width, 1 - (top + shape[0]) / height, shape[1] / width, shape[0] / height))
 
     _sketch(panel(3, 20, (36, 38)))
     for name, left, top in zip(DRAWN, lefts, tops, strict=True):
-        _panel(panel(left, top, drawings[name].cells.shape), name, drawings[name])
+        axis = panel(left, top, cells[name].shape)
+        _panel(axis, cells[name])
+        c = counts.set_index("layout").loc[name]
+        text = f"{c['tile_pairs']:.0f} tile pairs, {100 * c['utilisation']:.0f} % used\n{c['passes']:.0f} pass"
+        _title(axis, name, text if c["passes"] == 1 else f"{text}es")
     handles = [Patch(facecolor=color, edgecolor="0.15", linewidth=0.5, label=name) for name, color in STATES.items()]
     figure.legend(handles=handles, loc="lower center", ncols=3, frameon=False, fontsize="small")
     return figure
 
 
-def _panel(axis: Any, name: str, d: Drawing) -> None:
-    rows, columns = d.cells.shape
+def _panel(axis: Axes, cells: np.ndarray) -> None:
+    """The cells, a frame around each tile, and a mark at the picked column."""
+    rows, columns = cells.shape
     colors = ListedColormap(list(STATES.values()))
-    axis.imshow(d.cells, cmap=colors, vmin=0, vmax=len(STATES) - 1, extent=(0, columns, rows, 0), interpolation="none")
-    for top, left in d.corners:
+    axis.imshow(cells, cmap=colors, vmin=0, vmax=len(STATES) - 1, extent=(0, columns, rows, 0), interpolation="none")
+    for top, left in corners(cells):
         tile = Rectangle((left, top), DRAWN_TILE, DRAWN_TILE, fill=False, edgecolor="0.15", linewidth=0.7)
         axis.add_patch(tile).set_clip_on(False)
-    axis.plot(d.column + 0.5, -1.8, marker="v", color=STATES[PICKED_LABEL], clip_on=False, markersize=5)
+    mark = picked_column(cells) + 0.5
+    axis.plot(mark, -1.8, marker="v", color=STATES[PICKED_LABEL], clip_on=False, markersize=5)
     axis.set(xlim=(0, columns), ylim=(rows, 0), xlabel="column", ylabel="row")
     axis.set(xticks=range(0, columns + 1, 12 * (1 + (columns > 24))), yticks=range(0, rows + 1, 12))
-    axis.xaxis.label.set_size("small")
-    axis.yaxis.label.set_size("small")
+    axis.xaxis.label.set_fontsize("small")
+    axis.yaxis.label.set_fontsize("small")
     axis.grid(False)
     axis.tick_params(length=2, pad=1, labelsize="x-small")
     axis.spines[:].set_visible(False)
-    pairs, c = len(d.corners), d.counts
-    text = f"{pairs} tile pairs, {100 * c['utilisation']:.0f} % used\n{c['passes']} pass{'es' * (c['passes'] > 1)}"
-    _title(axis, name, text)
 
 
-def _title(axis: Any, name: str, text: str) -> None:
+def _title(axis: Axes, name: str, text: str) -> None:
     """A bold line and the rest, above the mark of the picked column."""
-    options = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "center", "va": "bottom"}
-    axis.annotate(text, (0.5, 1), (0, 9), fontsize="small", **options)
-    axis.annotate(name, (0.5, 1), (0, 31), fontsize="small", fontweight="bold", **options)
+    for line, above, weight in ((text, 9, "normal"), (name, 31, "bold")):
+        place = (0.5, 1), (0, above), "axes fraction", "offset points"
+        axis.annotate(line, *place, ha="center", va="bottom", fontsize="small", fontweight=weight)
 
 
-def _sketch(axis: Any) -> None:
+def _sketch(axis: Axes) -> None:
     """Input and output maps of the layer, with the picked output and the inputs that it reads."""
     channel, y, x = PIXEL
     size, steps = 10.2, [np.arange(n + 1) * 10.2 / n for n in MAP_SIZE]
@@ -164,8 +195,10 @@ def _sketch(axis: Any) -> None:
     axis.annotate("", (24, 18), (15.2, 18), arrowprops={"arrowstyle": "->", "color": "0.3"})
     axis.set(xlim=(0, 38), ylim=(36, 0))
     axis.axis("off")
-    kernel, size = "x".join(map(str, LAYER.kernel)), "x".join(map(str, MAP_SIZE))
-    text = f"{LAYER.inputs} to {LAYER.outputs} channels on a {size} map\n{kernel} kernel, padding {LAYER.padding[0][0]}"
+    kernel, pixels = "x".join(map(str, LAYER.kernel)), "x".join(map(str, MAP_SIZE))
+    text = (
+        f"{LAYER.inputs} to {LAYER.outputs} channels on a {pixels} map\n{kernel} kernel, padding {LAYER.padding[0][0]}"
+    )
     _title(axis, "the layer", text)
 
 
@@ -230,9 +263,10 @@ _STYLES = dict(zip(LAYOUTS, zip([0, 1, 2, 3, 3, 3], "os^DPX", ["-"] * 4 + ["--",
 def plot(frame: pd.DataFrame) -> Figure:
     """A row per network: tiles, utilisation and tile reads over tile size, a line per layout; and its passes."""
     checkpoints, sizes = frame["checkpoint"].unique(), sorted(frame["tile_size"].unique())
-    size = 11.5, 2.6 * len(checkpoints) + 0.7
-    options = {"sharex": "col", "sharey": "col", "squeeze": False, "layout": "constrained"}
-    figure, axes = plt.subplots(len(checkpoints), 4, figsize=size, width_ratios=(1.15, 1.15, 1.15, 1), **options)
+    figure, axes = plt.subplots(
+        len(checkpoints), 4, figsize=(11.5, 2.6 * len(checkpoints) + 0.7), width_ratios=(1.15, 1.15, 1.15, 1),
+        sharex="col", sharey="col", squeeze=False, layout=ConstrainedLayoutEngine(w_pad=0.08),
+    )  # fmt: skip
     for checkpoint, row in zip(checkpoints, axes, strict=True):
         part = frame[frame["checkpoint"] == checkpoint]
         for column, axis in zip(("tiles", "utilisation", "tile_reads"), row, strict=False):
@@ -251,12 +285,11 @@ def plot(frame: pd.DataFrame) -> Figure:
     for axis, title in zip(axes[0], ("space", "use of it", "work", "steps in time"), strict=True):
         axis.set_title(title)
     handles, names = axes[0, 0].get_legend_handles_labels()
-    figure.get_layout_engine().set(w_pad=0.08)
     figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False)
-    return figure
+    return fix_layout(figure)
 
 
-def _lines(axis: Any, part: pd.DataFrame, column: str) -> None:
+def _lines(axis: Axes, part: pd.DataFrame, column: str) -> None:
     colors = severity_colors(5)  # its lightest is too light for a line
     for layout, line in part.groupby("layout", sort=False):
         shade, marker, style = _STYLES[layout]
@@ -266,7 +299,7 @@ def _lines(axis: Any, part: pd.DataFrame, column: str) -> None:
         axis.set_yscale("log")
 
 
-def _passes(axis: Any, part: pd.DataFrame) -> None:
+def _passes(axis: Axes, part: pd.DataFrame) -> None:
     colors = severity_colors(5)
     for i, (layout, passes) in enumerate(zip(part["layout"], part["passes"], strict=True)):
         shade, marker, _ = _STYLES[layout]
@@ -311,3 +344,9 @@ def inputs(checkpoints: Sequence[str]) -> dict[str, Any]:
         "layouts": {name: asdict(mapping) for name, mapping in LAYOUTS.items()},
         "input_shape": list(INPUT_SHAPE),
     }
+
+
+FIGURES = {
+    "02_mapping": Drawing(draw, ("02_mapping_cells", "02_mapping")),
+    "02_mapping_footprint": Drawing(plot, ("02_mapping_footprint",)),
+}

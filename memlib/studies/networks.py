@@ -14,12 +14,14 @@ from torch import nn
 from memlib import data, train
 from memlib.accuracy import correct
 from memlib.claims import Claim, above, exactly
+from memlib.figures import Drawing
 from memlib.layers import Geometry, matrix_layers
 from memlib.networks import LABELS, mac_count
 from memlib.progress import progress
 from memlib.pruning import nonzero_count
 from memlib.statistics import crossed_interval, difference_interval
-from memlib.studies.trained import data_of, label, origin, treatment
+from memlib.studies.effects import errorbars
+from memlib.studies.trained import data_of, label, treatment
 
 #: Points of accuracy on the whole test set that the networks for CIFAR-10 should reach.
 WANTED = {"resnet20-cifar10": 0.88, "vgg8-0.375-cifar10": 0.89, "mobilenetv2-cifar10": 0.89}
@@ -111,7 +113,7 @@ MARKERS = {
 }
 
 
-def plot(table: pd.DataFrame, histograms: pd.DataFrame) -> Figure:
+def plot(table: pd.DataFrame, histograms: pd.DataFrame, origin: str) -> Figure:
     """Accuracy over parameters and over MACs, a marker per network; and distributions of weights."""
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 4.2))
     kinds = list(table["kind"].unique())
@@ -119,21 +121,21 @@ def plot(table: pd.DataFrame, histograms: pd.DataFrame) -> Figure:
     for (kind, how, _), part in table.groupby(["kind", "treatment", "epochs"], sort=False):
         part = part.sort_values("parameters")
         marker, filled = MARKERS[how]
-        y, low, high = (100 * part[name] for name in ("accuracy", "low", "high"))
-        look = {"color": colors[kind], "marker": marker, "markerfacecolor": colors[kind] if filled else "white"}
+        look: dict[str, Any] = {
+            "color": colors[kind],
+            "marker": marker,
+            "markerfacecolor": colors[kind] if filled else "white",
+        }
         look |= {"label": kind if how == "plain" else f"{kind}, {how}", "linestyle": "-" if filled else ":"}
         for axis, x in ((left, part["parameters"]), (middle, part["macs"])):
-            bars = {"capsize": 1.5, "elinewidth": 0.8, "markersize": 4.5, "linewidth": 0.8}
-            axis.errorbar(x, y, (y - low, high - y), **bars, **look)
+            errorbars(axis, x, part, **look, markersize=4.5, linewidth=0.8)
     for axis, name in ((left, "parameters that are not pruned"), (middle, "multiplications of an inference")):
         axis.set(xscale="log", xlabel=name, ylabel="accuracy (%)")
     handles = dict(zip(*reversed(left.get_legend_handles_labels()), strict=True))
     figure.legend(handles.values(), handles.keys(), loc="upper left", ncols=6, frameon=False, fontsize="small")
     _plot_weights(right, histograms)
-    note = (
-        f"{origin(list(table['checkpoint']))}: {table['images'].max()} test images; bars: 95 % intervals over images; "
-    )
-    note += "lines join networks that were trained for as many epochs"
+    note = f"{origin}: {table['images'].max()} test images; bars: 95 % intervals over images"
+    note += "; lines join networks that were trained for as many epochs"
     figure.text(0.01, 0.006, note, fontsize="small", color="0.3")
     figure.tight_layout(rect=(0, 0.04, 1, 0.89))
     return figure
@@ -152,3 +154,6 @@ def shown(table: pd.DataFrame) -> Any:
     """The table for people."""
     columns = ["checkpoint", "parameters", "macs", "connections", "epochs"]
     return table[columns].assign(connections=table["connections"].map("{:.2g}".format))
+
+
+FIGURES = {"03_networks": Drawing(plot, ("03_networks", "03_networks_weights"), ("origin",))}

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from memlib.figures import Drawing
 from memlib.points import Point
 from memlib.studies.effects import (
-    CHANCE,
     DENSE_ONLY,
     EFFECTS,
     Chips,
@@ -21,6 +21,8 @@ from memlib.studies.effects import (
     Labelled,
     Loss,
     add_note,
+    chance_line,
+    errorbars,
     evaluate,
     make_point,
     seeds_of,
@@ -32,7 +34,7 @@ from memlib.validate import fail
 __all__ = ["Chips", "evaluate", "tidy"]
 
 #: Layouts, how they are drawn (line, and whether markers are filled), and what they choose.
-STYLES = {
+STYLES: dict[str, tuple[str, bool, dict[str, Any]]] = {
     "dense": ("-", True, {}),
     "sparse": ("--", False, {"layout": "sparse"}),
     "sparse, unused cells at HRS": (":", False, {"layout": "sparse", "unused": "hrs"}),
@@ -122,7 +124,7 @@ def sweeps(
     return [(figure, seeds_of(device_seeds)), (claims, seeds_of(claim_seeds))]
 
 
-def plot(frame: pd.DataFrame, columns: int = 5) -> Figure:
+def plot(frame: pd.DataFrame, origin: str, columns: int = 5) -> Figure:
     """A panel per effect: accuracy over severity, a line per network and layout."""
     effects, checkpoints = list(frame["effect"].unique()), list(frame["checkpoint"].unique())
     rows = -(-len(effects) // columns)
@@ -137,13 +139,14 @@ def plot(frame: pd.DataFrame, columns: int = 5) -> Figure:
             _line(axis, line, checkpoints.index(checkpoint), layout, colors[checkpoint])
         levels = [_level(level) for level in part["severity"].unique()]
         axis.set_xticks(range(len(levels)), levels)
-        axis.axhline(100 * CHANCE, color="0.6", linewidth=0.7, linestyle=":")
+        chance_line(axis)
         axis.set_title(EFFECTS[effect].title)
         axis.set_xlabel(EFFECTS[effect].unit)
     for axis in axes[:, 0]:
         axis.set_ylabel("accuracy (%)")
     axes[0, 0].set_ylim(0, 102)
     _legend(figure, frame, colors)
+    add_note(figure, frame, origin, "bars: 95 % intervals; dotted: chance")
     figure.tight_layout(rect=(0, 0.03, 1, 1 - 0.55 / figure.get_size_inches()[1]))
     return figure
 
@@ -157,13 +160,10 @@ def _level(severity: float) -> str:
 
 def _line(axis: Axes, line: pd.DataFrame, number: int, layout: str, color: Any) -> None:
     style, filled, _ = STYLES[layout]
-    mean, low, high = (100 * line[name] for name in ("accuracy", "low", "high"))
     dodge = 0.06 * (number - 1) + 0.02 * list(STYLES).index(layout)  # so that intervals do not hide each other
-    axis.errorbar(
-        [x + dodge for x in range(len(line))], mean, (mean - low, high - mean), color=color, linestyle=style,
-        marker=MARKERS[number % len(MARKERS)], markerfacecolor=color if filled else "white", markersize=3.5,
-        linewidth=1, capsize=1.5, elinewidth=0.8,
-    )  # fmt: skip
+    look = {"color": color, "linestyle": style, "marker": MARKERS[number % len(MARKERS)], "markersize": 3.5}
+    places = [x + dodge for x in range(len(line))]
+    errorbars(axis, places, line, **look, markerfacecolor=color if filled else "white")
 
 
 def _legend(figure: Figure, frame: pd.DataFrame, colors: dict[str, Any]) -> None:
@@ -172,13 +172,16 @@ def _legend(figure: Figure, frame: pd.DataFrame, colors: dict[str, Any]) -> None
         Line2D([], [], color=color, marker=MARKERS[i % len(MARKERS)], markersize=4, label=label(checkpoint))
         for i, (checkpoint, color) in enumerate(colors.items())
     ]
-    layouts = []
-    for layout in frame["layout"].unique():
-        style, filled, _ = STYLES[layout]
-        face = "0.3" if filled else "white"
-        look = {"color": "0.3", "linestyle": style, "marker": "o", "markerfacecolor": face, "markersize": 4}
-        layouts.append(Line2D([], [], **look, label=layout))
-    for handles, line in ((networks, 1.0), (layouts, 1 - 0.25 / figure.get_size_inches()[1])):
-        place = {"loc": "upper center", "bbox_to_anchor": (0.5, line), "ncols": len(handles), "frameon": False}
-        figure.legend(handles=handles, **place)
-    add_note(figure, frame, "bars: 95 % intervals; dotted: chance")
+    layouts = [_layout_handle(layout) for layout in frame["layout"].unique()]
+    for handles, top in ((networks, 1.0), (layouts, 1 - 0.25 / figure.get_size_inches()[1])):
+        columns = len(handles)
+        figure.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, top), ncols=columns, frameon=False)
+
+
+def _layout_handle(layout: str) -> Line2D:
+    style, filled, _ = STYLES[layout]
+    look: dict[str, Any] = {"color": "0.3", "linestyle": style, "marker": "o", "markersize": 4}
+    return Line2D([], [], markerfacecolor="0.3" if filled else "white", label=layout, **look)
+
+
+FIGURES = {"04_non_idealities": Drawing(plot, ("04_non_idealities",), ("origin",))}

@@ -19,6 +19,7 @@ from memlib import train
 from memlib.claims import Claim, below_times, exactly
 from memlib.cost import FETCHES, balanced_copies, cost_of, measure, totals
 from memlib.device import Device
+from memlib.figures import Drawing
 from memlib.footprint import best_windows, footprint
 from memlib.hardware import Hardware
 from memlib.mapping import Mapping
@@ -34,8 +35,10 @@ INPUT_SHAPE = (3, 32, 32)
 D2D = 0.2
 #: Parts of the images, whose energies tell how much it varies from image to image.
 BLOCKS = 10
+#: The layout that gives each convolution the window of the fewest tile reads.
+BEST = "best windows"
 #: What claims are decided on.
-CLAIM_LAYOUTS = ("dense", "best windows", "sparse", "sparse, unformed")
+CLAIM_LAYOUTS = ("dense", BEST, "sparse", "sparse, unformed")
 #: What figures call the technologies.
 NAMES = {"isaac": "ISAAC, 32 nm", "li2022": "Li et al. 2022, 22 nm"}
 #: Components with a colour of their own; the others are summed up.
@@ -51,11 +54,8 @@ def mapping_of(layout: str) -> Mapping:
     name, _, unused = layout.partition(", ")
     if name in ("dense", "sparse"):
         return Mapping(layout=name, unused=unused or "hrs")
-    return Mapping(layout=tuple(int(n) for n in name.split("x")), order="hwc", unused=unused or "hrs")
-
-
-#: For each convolution, the window that needs the fewest tile reads.
-BEST = "best windows"
+    height, width = (int(n) for n in name.split("x"))
+    return Mapping(layout=(height, width), order="hwc", unused=unused or "hrs")
 
 
 @lru_cache
@@ -82,7 +82,7 @@ def evaluate(point: Point, seed: int) -> dict[str, Any]:
 
 
 def _hardware(fields: dict[str, Any]) -> dict[str, Hardware]:
-    """The hardware of every layer; with "best windows", each convolution has a window of its own."""
+    """The hardware of every layer; with BEST, each convolution has a window of its own."""
     d2d = fields["d2d"]
     device = Device.preset(fields["device"]).replace(d2d_on=d2d, d2d_off=d2d)
     tile = Tile(fields["rows"], fields["rows"], fields["dac_bits"], fields["adc_bits"])
@@ -134,16 +134,21 @@ def sweeps(
 # From array power to cost
 
 
+def _results_of(results: pd.DataFrame, checkpoint: str, layout: str) -> pd.DataFrame:
+    """A row per chip of one machine."""
+    return results[(results["checkpoint"] == checkpoint) & (results["layout"] == layout)].sort_values("seed")
+
+
 def _chips(results: pd.DataFrame, checkpoint: str, layout: str) -> pd.DataFrame:
     """Power of each layer, W, a row per chip."""
-    chosen = results[(results["checkpoint"] == checkpoint) & (results["layout"] == layout)].sort_values("seed")
+    chosen = _results_of(results, checkpoint, layout)
     powers = chosen[[name for name in chosen if name.startswith("W ")]].dropna(axis=1)
     return powers.rename(columns=lambda name: name.removeprefix("W "))
 
 
 def _fields(results: pd.DataFrame, checkpoint: str, layout: str) -> dict[str, Any]:
     """The hardware fields of a point."""
-    row = results[(results["checkpoint"] == checkpoint) & (results["layout"] == layout)].iloc[0]
+    row = _results_of(results, checkpoint, layout).iloc[0]
     names = ("device", "d2d", "rows", "dac_bits", "adc_bits", "layout", "windows")
     return {name: row[name] for name in names if name in row}
 
@@ -152,10 +157,8 @@ def table(
     results: pd.DataFrame, checkpoint: str, layout: str, technology: str, converters: str = "serial", **more: Any
 ) -> pd.DataFrame:
     """The cost of a network in one layout, by layer and component, with the mean array power of its chips."""
-    hardware, power = (
-        _hardware(_fields(results, checkpoint, layout)),
-        _chips(results, checkpoint, layout).mean().to_dict(),
-    )
+    hardware = _hardware(_fields(results, checkpoint, layout))
+    power = _chips(results, checkpoint, layout).mean().to_dict()
     return cost_of(_model(checkpoint), INPUT_SHAPE, hardware, power, technology, converters, **more)
 
 
@@ -169,12 +172,10 @@ def components(results: pd.DataFrame, technologies: Sequence[str], converters: s
     rows = []
     for (checkpoint, layout), technology in itertools.product(_machines(results), technologies):
         t = table(results, checkpoint, layout, technology, converters)
-        t["component"] = [_group(name) for name in t["component"]]
-        for component, part in (
-            t.groupby("component")[["energy", "latency", "area"]].sum().reindex(COMPONENTS).iterrows()
-        ):
+        sums = t.groupby(t["component"].map(_group))[["energy", "latency", "area"]].sum().reindex(COMPONENTS)
+        for component, part in sums.iterrows():
             labels = {"checkpoint": checkpoint, "layout": layout, "technology": technology, "component": component}
-            rows.append({**labels, **part})
+            rows.append(labels | part.to_dict())
     return pd.DataFrame(rows)
 
 
@@ -196,8 +197,7 @@ def energies(results: pd.DataFrame, checkpoint: str, layout: str, technology: st
 
 def powers(results: pd.DataFrame, checkpoint: str, layout: str) -> np.ndarray:
     """(chips, blocks of images) what the arrays draw, W."""
-    chosen = results[(results["checkpoint"] == checkpoint) & (results["layout"] == layout)].sort_values("seed")
-    return np.array([json.loads(text) for text in chosen["blocks"]])
+    return np.array([json.loads(text) for text in _results_of(results, checkpoint, layout)["blocks"]])
 
 
 def _interval(values: np.ndarray, images: int) -> Interval:
@@ -214,9 +214,8 @@ def machines(results: pd.DataFrame, technologies: Sequence[str]) -> pd.DataFrame
         for converters in ("serial", "parallel"):
             t = table(results, checkpoint, layout, technology, converters)
             labels = {"checkpoint": checkpoint, "layout": layout, "technology": technology, "converters": converters}
-            rows.append(
-                {**labels, **_whole(t), "energy_low": i.low, "energy_high": i.high, "n": i.n, "images": i.images}
-            )
+            interval = {"energy_low": i.low, "energy_high": i.high, "n": i.n, "images": i.images}
+            rows.append({**labels, **_whole(t), **interval})
     return pd.DataFrame(rows)
 
 
@@ -271,14 +270,18 @@ def copies_curve(results: pd.DataFrame, checkpoint: str, technology: str, n: int
     return pd.DataFrame(rows)
 
 
+#: Names of the lines of the trade-off figure.
+COPIES = "dense with copies"
+FETCH_LINES = {fetch: f"sparse by dense, fetch {fetch}" for fetch in FETCHES}
+
+
 def curves(results: pd.DataFrame, technologies: Sequence[str]) -> pd.DataFrame:
     """The lines of the trade-off figure: `copies_curve` and `dac_curve` of every network and technology."""
     parts = []
     for checkpoint, technology in itertools.product(dict.fromkeys(results["checkpoint"]), technologies):
         labels = {"checkpoint": checkpoint, "technology": technology}
-        parts.append(copies_curve(results, checkpoint, technology).assign(line="dense with copies", **labels))
-        for fetch in FETCHES:
-            line = f"sparse by dense, fetch {fetch}"
+        parts.append(copies_curve(results, checkpoint, technology).assign(line=COPIES, **labels))
+        for fetch, line in FETCH_LINES.items():
             parts.append(dac_curve(results, checkpoint, technology, fetch).assign(line=line, **labels))
     return pd.concat(parts, ignore_index=True)
 
@@ -311,8 +314,7 @@ MARKERS = dict(zip(("dense", "2x2", "4x4", "8x8", BEST, "sparse", "sparse, unfor
 
 def plot(frame: pd.DataFrame) -> Figure:
     """Energy, latency and area, stacked by component: a row each, a column per network and technology."""
-    columns = frame[["checkpoint", "technology"]].drop_duplicates().itertuples(index=False, name=None)
-    columns = list(columns)
+    columns = list(frame[["checkpoint", "technology"]].drop_duplicates().itertuples(index=False, name=None))
     layouts = [name for name in MARKERS if name in set(frame["layout"])]
     size = (1.4 + (0.42 * len(layouts) + 0.6) * len(columns), 7.2)
     figure, axes = plt.subplots(3, len(columns), figsize=size, sharex=True, squeeze=False)
@@ -341,75 +343,79 @@ def _bars(axis: Axes, values: pd.DataFrame, shares: bool) -> None:
     bottom = np.zeros(len(values))
     colors = sns.color_palette("colorblind", 10)
     hatches = ("", "//", "", "..", "")
-    for component, color, hatch in zip(
-        values.columns, (colors[0], colors[1], colors[2], colors[8], "0.6"), hatches, strict=True
-    ):
+    fills = (colors[0], colors[1], colors[2], colors[8], "0.6")
+    for component, color, hatch in zip(values.columns, fills, hatches, strict=True):
         height = heights[component].to_numpy()
         axis.bar(range(len(values)), height, 0.72, bottom, color=color, hatch=hatch, edgecolor="white", label=component)
         bottom += height
     for i, (top, value) in enumerate(zip(bottom, total, strict=True)):
-        axis.annotate(
-            f"{value:,.0f}" if value >= 100 else f"{value:.3g}",
-            (i, top),
-            (0, 2),
-            textcoords="offset points",
-            ha="center",
-            fontsize=6.5,
-        )
+        text = f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+        axis.annotate(text, (i, top), (0, 2), textcoords="offset points", ha="center", fontsize=6.5)
     axis.set_xticks(range(len(values)), values.index, rotation=60, ha="right", rotation_mode="anchor")
     axis.set_ylim(0, 112 if shares else 1.12 * total.max())
     axis.grid(axis="x", visible=False)
 
 
-def plot_trade(results: pd.DataFrame, frame: pd.DataFrame) -> Figure:
+def plot_trade(machines: pd.DataFrame, lines: pd.DataFrame) -> Figure:
     """A row per technology: energy over latency, speed over area with copies of the dense layout, and the DAC's part.
 
     Args:
-        results: of the figure's points; frame: their `machines`.
+        machines: see `machines`; lines: see `curves`.
     """
-    frame = frame[frame["layout"] != "sparse, unformed"]  # it would lie on the sparse layout's marks
-    technologies = list(dict.fromkeys(frame["technology"]))
-    checkpoints = list(dict.fromkeys(frame["checkpoint"]))
+    machines = machines[machines["layout"] != "sparse, unformed"]  # it would lie on the sparse layout's marks
+    technologies, checkpoints = (list(machines[name].unique()) for name in ("technology", "checkpoint"))
     colors = dict(zip(checkpoints, sns.color_palette("colorblind"), strict=False))
     figure, axes = plt.subplots(len(technologies), 3, figsize=(10.2, 3.0 * len(technologies) + 0.7), squeeze=False)
     for technology, (trade, copies, dac) in zip(technologies, axes, strict=True):
-        chosen = frame[frame["technology"] == technology]
         for checkpoint, color in colors.items():
-            mine = chosen[chosen["checkpoint"] == checkpoint]
-            for converters, fill in (("serial", color), ("parallel", "white")):
-                part = mine[mine["converters"] == converters]
-                family = part[part["layout"] != BEST].sort_values("latency")
-                trade.plot(1e6 * family["latency"], 1e6 * family["energy"], color=color, linewidth=0.8, zorder=1)
-                _points(trade, part, "latency", 1e6, "energy", 1e6, color, fill)
-            curve = copies_curve(results, checkpoint, technology)
-            copies.plot(1e6 * curve["area"], 1 / curve["interval"], color=color, linewidth=1)
-            serial = mine[mine["converters"] == "serial"].assign(speed=lambda t: 1 / t["interval"])
-            _points(copies, serial, "area", 1e6, "speed", 1, color, color)
-            for fetch, style in zip(FETCHES, ("-", "-."), strict=True):
-                ratio = dac_curve(results, checkpoint, technology, fetch)
+            built, line = (
+                t[(t["checkpoint"] == checkpoint) & (t["technology"] == technology)] for t in (machines, lines)
+            )
+            _trade(trade, built, color)
+            _copies(copies, built[built["converters"] == "serial"], line[line["line"] == COPIES], color)
+            for name, style in zip(FETCH_LINES.values(), ("-", "-."), strict=True):
+                ratio = line[line["line"] == name]
                 dac.plot(1e12 * ratio["dac_energy"], ratio["ratio"], color=color, linewidth=1.2, linestyle=style)
         _finish(trade, "latency of an inference (µs)", f"{NAMES[technology]}\nenergy of an inference (µJ)")
         _finish(copies, "area (mm²)", "inferences per second")
-        dac.set_ylim(0.2, 3)
-        _finish(dac, "energy of an 8-bit DAC per use (pJ)", "sparse energy / dense energy")
-        dac.axhline(1, color="0.4", linewidth=0.8, linestyle=":")
-        for source, energy in DAC_ENERGIES.items():
-            dac.axvline(1e12 * energy, color="0.6", linewidth=0.8, linestyle="--")
-            place = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "ha": "right", "va": "top"}
-            dac.annotate(source, (1e12 * energy, 0.98), (-2, 0), rotation=90, fontsize=6.5, color="0.35", **place)
+        _mark_dacs(dac)
     axes[0, 0].set_title("converters serial (filled), parallel (open)")
     axes[0, 1].set_title("pipelined layers; line: dense, with copies")
     axes[0, 2].set_title("solid: inputs fetched every pass; else once")
-    _legend(figure, colors, [name for name in MARKERS if name in set(frame["layout"])])
+    _legend(figure, colors, [name for name in MARKERS if name in set(machines["layout"])])
     figure.tight_layout(rect=(0, 0.09, 1, 1), h_pad=1.2, w_pad=1.2)
     return figure
 
 
-def _points(
-    axis: Axes, part: pd.DataFrame, x: str, x_factor: float, y: str, y_factor: float, color: Any, fill: Any
-) -> None:
-    for layout, row in part.set_index("layout").iterrows():
-        place = x_factor * row[x], y_factor * row[y]
+def _trade(axis: Axes, built: pd.DataFrame, color: Any) -> None:
+    """Energy over latency of one network, with serial and with parallel converters."""
+    for converters, fill in (("serial", color), ("parallel", "white")):
+        part = built[built["converters"] == converters]
+        family = part[part["layout"] != BEST].sort_values("latency")
+        axis.plot(1e6 * family["latency"], 1e6 * family["energy"], color=color, linewidth=0.8, zorder=1)
+        _points(axis, part["layout"], 1e6 * part["latency"], 1e6 * part["energy"], color, fill)
+
+
+def _copies(axis: Axes, built: pd.DataFrame, line: pd.DataFrame, color: Any) -> None:
+    """Speed over area of one network, and of its dense layout with copies."""
+    axis.plot(1e6 * line["area"], 1 / line["interval"], color=color, linewidth=1)
+    _points(axis, built["layout"], 1e6 * built["area"], 1 / built["interval"], color, color)
+
+
+def _mark_dacs(axis: Axes) -> None:
+    """Axes and published energies of the panel about DACs."""
+    axis.set_ylim(0.2, 3)
+    _finish(axis, "energy of an 8-bit DAC per use (pJ)", "sparse energy / dense energy")
+    axis.axhline(1, color="0.4", linewidth=0.8, linestyle=":")
+    look: dict[str, Any] = {"ha": "right", "va": "top", "rotation": 90, "fontsize": 6.5, "color": "0.35"}
+    for source, energy in DAC_ENERGIES.items():
+        axis.axvline(1e12 * energy, color="0.6", linewidth=0.8, linestyle="--")
+        place = (1e12 * energy, 0.98), (-2, 0), ("data", "axes fraction"), "offset points"
+        axis.annotate(source, *place, **look)
+
+
+def _points(axis: Axes, layouts: pd.Series, x: pd.Series, y: pd.Series, color: Any, fill: Any) -> None:
+    for layout, *place in zip(layouts, x, y, strict=True):
         axis.plot(*place, MARKERS[layout], color=color, markerfacecolor=fill, markersize=5, zorder=2)
 
 
@@ -481,3 +487,9 @@ def _at_equal(results: pd.DataFrame, checkpoint: str, technology: str, where: st
     fast = f"{where}: at equal area, {SPARSE} is faster than the dense one with copies"
     small = f"{where}: at equal speed, {SPARSE} is smaller than the dense one with copies"
     return [exactly(fast, speed, speed > 1), exactly(small, area, area < 1)]
+
+
+FIGURES = {
+    "06_power": Drawing(plot, ("06_power",)),
+    "06_power_trade": Drawing(plot_trade, ("06_power_machines", "06_power_trade")),
+}

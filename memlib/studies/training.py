@@ -7,13 +7,14 @@ from typing import Any
 import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from memlib import train
+from memlib.figures import Drawing
 from memlib.points import Point
 from memlib.recalibration import METHODS
 from memlib.studies.effects import (
-    CHANCE,
     EFFECTS,
     RECALIBRATIONS,
     Chips,
@@ -22,6 +23,8 @@ from memlib.studies.effects import (
     Loss,
     Setting,
     add_note,
+    chance_line,
+    errorbars,
     evaluate,
     make_point,
     seeds_of,
@@ -66,7 +69,7 @@ def points(networks: Networks, images: int, severities: Sequence[float]) -> Labe
     return found
 
 
-def quantised_points(pair: tuple[str, str], images: int, severities: dict[str, Sequence[int]]) -> Labelled:
+def quantised_points(pair: Sequence[str], images: int, severities: dict[str, Sequence[int]]) -> Labelled:
     """A network and its quantisation-aware twin, over numbers of states and of bits."""
     found = []
     for effect, levels in severities.items():
@@ -147,7 +150,7 @@ def sweeps(
     networks = networks_of(plain_checkpoints, longer_checkpoints, aware_checkpoints)
     noisy = [point for _, point in points(networks, images, severities)]
     levels = {"states": states, "dac_bits": dac_bits}
-    coarse = [point for _, point in quantised_points(tuple(quantised_checkpoints), quantised_images, levels)]
+    coarse = [point for _, point in quantised_points(quantised_checkpoints, quantised_images, levels)]
     compared = comparisons(networks, claim_images, claim_severity, settings(claim_recalibrations, claim_ranges))
     claims = [point for comparison in compared for point in comparison.points]
     return [(noisy, seeds_of(device_seeds)), (coarse, seeds_of(device_seeds)), (claims, seeds_of(claim_seeds))]
@@ -163,7 +166,7 @@ LOOKS = dict(
 )
 
 
-def plot(frame: pd.DataFrame) -> Figure:
+def plot(frame: pd.DataFrame, origin: str) -> Figure:
     """A row per network, a column per recalibration: accuracy over the programming error, for each training."""
     networks = list(frame["network"].unique())
     size = (8.5, 2.3 * len(networks) + 0.6)
@@ -172,19 +175,19 @@ def plot(frame: pd.DataFrame) -> Figure:
         for method, axis in zip(METHODS, row, strict=True):
             part = frame[(frame["network"] == network) & (frame["recalibration"] == method)]
             _lines(axis, part, part["severity"])
-            axis.axhline(100 * CHANCE, color="0.6", linewidth=0.7, linestyle=":")
+            chance_line(axis)
         row[0].set_ylabel(f"{label(network)}\n\naccuracy (%)")
     for method, top, bottom in zip(METHODS, axes[0], axes[-1], strict=True):
         top.set_title(RECALIBRATIONS[method])
         bottom.set_xlabel("programming error (sigma by range)")
     axes[0, 0].legend(frameon=False)
     axes[0, 0].set_ylim(0, 102)
-    add_note(figure, frame, "bars: 95 % intervals; dotted: chance")
+    add_note(figure, frame, origin, "bars: 95 % intervals; dotted: chance")
     figure.tight_layout(rect=(0, 0.02, 1, 1))
     return figure
 
 
-def plot_quantised(frame: pd.DataFrame) -> Figure:
+def plot_quantised(frame: pd.DataFrame, origin: str) -> Figure:
     """A panel per effect: accuracy over states or bits, for both trainings."""
     effects = list(frame["effect"].unique())
     figure, axes = plt.subplots(1, len(effects), figsize=(3.5 * len(effects), 3.0), sharey=True, squeeze=False)
@@ -194,17 +197,20 @@ def plot_quantised(frame: pd.DataFrame) -> Figure:
         _lines(axis, part, part["severity"].map(levels.index))
         axis.set_xticks(range(len(levels)), [f"{level:g}" for level in levels])
         axis.set(xlabel=f"{EFFECTS[effect].title}: {EFFECTS[effect].unit}", ylim=(0, 102))
-        axis.axhline(100 * CHANCE, color="0.6", linewidth=0.7, linestyle=":")
+        chance_line(axis)
     axes[0, 0].set_ylabel("accuracy (%)")
     axes[0, 0].legend(frameon=False, loc="lower right")
-    add_note(figure, frame, "bars: 95 % intervals; dotted: chance")
+    add_note(figure, frame, origin, "bars: 95 % intervals; dotted: chance")
     figure.tight_layout(rect=(0, 0.04, 1, 1))
     return figure
 
 
-def _lines(axis: Any, part: pd.DataFrame, x: pd.Series) -> None:
-    for training in part["training"].unique():
-        line = part[part["training"] == training]
-        mean, low, high = (100 * line[name] for name in ("accuracy", "low", "high"))
-        look = {"label": training, "markersize": 3.5, "linewidth": 1, "capsize": 1.5, "elinewidth": 0.8}
-        axis.errorbar(x[line.index], mean, (mean - low, high - mean), **look, **LOOKS[training])
+def _lines(axis: Axes, part: pd.DataFrame, x: pd.Series) -> None:
+    for training, line in part.groupby("training", sort=False):
+        errorbars(axis, x[line.index], line, label=training, markersize=3.5, **LOOKS[training])
+
+
+FIGURES = {
+    "12_training": Drawing(plot, ("12_training",), ("origin",)),
+    "12_training_quantised": Drawing(plot_quantised, ("12_training_quantised",), ("origin",)),
+}
