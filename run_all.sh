@@ -14,7 +14,8 @@ Usage: ./run_all.sh [reproduce] [options]   make every figure and check every cl
 Options of reproduce:
   --preset smoke|paper   smoke (default): offline, minutes. paper: CIFAR-10, hours; see MEMLIB_DATA
   --only 05              one notebook, by the start of its name
-  --jobs N               worker processes
+  --jobs N               worker processes of a notebook
+  --together N           notebooks at a time (default: 1; smoke: as many as cores and memory allow, without workers)
   --scheduler ADDRESS    a running Dask cluster, such as tcp://10.0.0.1:8786, instead of local processes
   --fresh                run notebooks again that are up to date
   -p NAME=VALUE          change a parameter of the notebooks run; needs -p preset=NAME, a folder of its own

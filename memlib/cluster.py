@@ -77,13 +77,13 @@ def evaluate_tasks(tasks: Sequence[Task], scheduler: str | None = None, jobs: in
     scheduler = scheduler or os.environ.get("MEMLIB_SCHEDULER")
     if scheduler:
         return _on_cluster(tasks, scheduler)
-    jobs = jobs or _what_fits()
+    jobs = jobs or what_fits()
     if jobs == 1:
         return _in_process(tasks)
     return _Run(tasks, _local_client(jobs, tasks[0].evaluate)).outcomes()
 
 
-def _what_fits() -> int:
+def what_fits() -> int:
     """As many workers as there are cores, and memory."""
     from dask.system import CPU_COUNT
     from distributed.system import MEMORY_LIMIT

@@ -9,21 +9,26 @@ and its cause; a notebook whose inputs and outputs are unchanged is skipped; cla
 import argparse
 import ast
 import difflib
+import functools
 import hashlib
 import json
+import multiprocessing
 import os
 import re
 import shutil
 import sys
 import threading
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from memlib.claims import effect_text
+from memlib.cluster import what_fits
 from memlib.figures import provenance
 from memlib.paths import project_root, write_whole
 from memlib.presets import PRESETS
+from memlib.progress import note, progress
 from memlib.report import claims, write_report
 from memlib.train import CHECKPOINTS
 from memlib.usage import Usage, measured
@@ -295,6 +300,9 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
         "--jobs", type=int, default=0, metavar="N", help="worker processes (default: what cores and memory allow)"
     )
     parser.add_argument(
+        "--together", type=int, default=0, metavar="N", help="notebooks at a time (default: 1; smoke: what fits)"
+    )
+    parser.add_argument(
         "--scheduler", metavar="tcp://...", help="evaluate points on this Dask cluster instead of local processes"
     )
     parser.add_argument("--keep-outputs", action="store_true", help="smoke only: keep the outputs in notebooks/ too")
@@ -314,6 +322,7 @@ def main(argv: list[str] | None = None) -> int:
     given = dict(arguments.parameter)
     try:
         whole("jobs", arguments.jobs, 0)
+        whole("together", arguments.together, 0)
         if arguments.jobs:
             os.environ["MEMLIB_JOBS"] = str(arguments.jobs)
         if arguments.scheduler:
@@ -324,7 +333,7 @@ def main(argv: list[str] | None = None) -> int:
         chosen = notebooks(arguments.only)
         for path in chosen:  # all are checked before any runs
             checked_parameters(path, _preset(arguments.preset, path) | {"preset": target} | given)
-        rows = [_run_or_leave_out(path, arguments, given) for path in chosen]
+        rows = _run_all(chosen, arguments, given)
         report = write_report(target)
     except (RunError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -335,6 +344,43 @@ def main(argv: list[str] | None = None) -> int:
     _keep_timings(rows, report.with_name("timings.json"))
     _print_tables(rows, target, report)
     return 0
+
+
+def _run_all(chosen: list[Path], arguments: argparse.Namespace, given: dict[str, Any]) -> list[dict[str, Any]]:
+    """The notebooks' rows of the closing table. Several run at a time, each in a process of its own, without workers.
+
+    Raises:
+        RunError: if one fails; those that run then are finished first.
+    """
+    run = functools.partial(_run_or_leave_out, arguments=arguments, given=given)
+    together = min(_together(arguments), len(chosen))
+    if together == 1:
+        return [run(path) for path in chosen]
+    os.environ["MEMLIB_JOBS"] = "1"
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(together, spawn, _silence) as pool, progress(total=len(chosen), unit="notebooks") as bar:
+        running = {pool.submit(run, path): path.stem for path in chosen}
+        try:
+            for future in as_completed(running):
+                note(f"{running[future]}: {future.result()['state']}")
+                bar.update()
+        except BrokenExecutor as error:
+            raise RunError("a notebook's process was killed, or out of memory; finished points are kept") from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+    return [future.result() for future in running]
+
+
+def _together(arguments: argparse.Namespace) -> int:
+    """How many notebooks run at a time: those of the smoke preset have too few points to keep many workers busy."""
+    if arguments.together or arguments.preset != "smoke":
+        return arguments.together or 1
+    return 1 if arguments.jobs or arguments.scheduler or os.environ.get("MEMLIB_JOBS") else what_fits()
+
+
+def _silence() -> None:
+    """The bars of notebooks that run at a time would overwrite each other."""
+    sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 
 def _run_or_leave_out(path: Path, arguments: argparse.Namespace, given: dict[str, Any]) -> dict[str, Any]:
@@ -374,4 +420,6 @@ def _print_tables(rows: list[dict[str, Any]], preset: str, report: Path) -> None
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from memlib.runner import main as imported  # under the name by which other processes know what it sends them
+
+    sys.exit(imported())
