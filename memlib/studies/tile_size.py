@@ -16,9 +16,10 @@ from memlib.figures import Drawing, severity_colors
 from memlib.footprint import footprint
 from memlib.hardware import Hardware
 from memlib.points import Point
-from memlib.statistics import Interval, crossed_interval, difference_interval, tolerance, unpack
+from memlib.statistics import crossed_interval, difference_interval, tolerance
 from memlib.studies import trained
-from memlib.studies.trained import answers, label, shared_fields, split
+from memlib.studies.effects import interval_columns
+from memlib.studies.trained import answers, hits_of, label, shared_fields, split
 from memlib.tile import Tile
 from memlib.validate import whole
 
@@ -136,9 +137,9 @@ def tidy(results: pd.DataFrame, severities: dict[str, Sequence[float]]) -> pd.Da
             for key, group in _select(results, effect, severity).groupby(
                 ["checkpoint", "rows", "adc_bits"], sort=False
             ):
-                i = crossed_interval(_hits(group))
+                i = crossed_interval(hits_of(group))
                 labels = dict(zip(("checkpoint", "rows", "adc_bits"), key, strict=True))
-                rows.append({**labels, "effect": effect, "severity": severity, **_interval_columns(i)})
+                rows.append({**labels, "effect": effect, "severity": severity, **interval_columns(i)})
     return pd.DataFrame(rows)
 
 
@@ -156,14 +157,10 @@ def tolerances(results: pd.DataFrame, severities: dict[str, Sequence[float]], ad
         chosen = {level: _select(results[results["adc_bits"] == adc_bits], effect, level) for level in levels}
         for (checkpoint, height), _ in chosen[levels[0]].groupby(["checkpoint", "rows"], sort=False):
             here = [part[(part["checkpoint"] == checkpoint) & (part["rows"] == height)] for part in chosen.values()]
-            t = tolerance(levels, [_hits(part) for part in here])
+            t = tolerance(levels, [hits_of(part) for part in here])
             labels = {"checkpoint": checkpoint, "rows": height, "adc_bits": adc_bits, "effect": effect}
             rows.append({**labels, "tolerance": t.severity, "low": t.low, "high": t.high, "n": t.n, "images": t.images})
     return pd.DataFrame(rows)
-
-
-def _interval_columns(i: Interval) -> dict[str, Any]:
-    return {"accuracy": i.mean, "low": i.low, "high": i.high, "n": i.n, "images": i.images}
 
 
 def _select(results: pd.DataFrame, effect: str, severity: float) -> pd.DataFrame:
@@ -173,12 +170,6 @@ def _select(results: pd.DataFrame, effect: str, severity: float) -> pd.DataFrame
         column = results[field] if field in results else pd.Series(np.nan, results.index)
         chosen &= (column == severity) if other == effect and severity else column.isna()
     return results[chosen]
-
-
-def _hits(group: pd.DataFrame) -> np.ndarray:
-    """(seeds, images) right or wrong."""
-    group = group.sort_values("seed")
-    return np.stack([unpack(text, images) for text, images in zip(group["correct"], group["images"], strict=True)])
 
 
 def plot(frame: pd.DataFrame, origin: str, chance: float = 0.1) -> Figure:
@@ -251,8 +242,9 @@ CLAIM_POINTS: dict[str, tuple[int, int, str, float]] = {
 
 def claim_points(checkpoints: Sequence[str], images: int, device: str) -> list[Point]:
     """The points that claims are decided on."""
+    full: dict[str, Any] = {"adc_range": "full"}
     return [
-        make_point(checkpoint, images, device, *point, **({"adc_range": "full"} if name.startswith("full") else {}))
+        make_point(checkpoint, images, device, *point, **(full if name.startswith("full") else {}))
         for checkpoint in checkpoints
         for name, point in CLAIM_POINTS.items()
     ]
@@ -325,7 +317,7 @@ def _claim_hits(results: pd.DataFrame, checkpoint: str, name: str) -> np.ndarray
     rows, bits, effect, severity = CLAIM_POINTS[name]
     full = (results["adc_range"] == "full") == name.startswith("full")
     chosen = _select(results[(results["checkpoint"] == checkpoint) & full], effect, severity)
-    return _hits(chosen[(chosen["rows"] == rows) & (chosen["adc_bits"] == bits)]).astype(float)
+    return hits_of(chosen[(chosen["rows"] == rows) & (chosen["adc_bits"] == bits)]).astype(float)
 
 
 FIGURES = {"05_tile_size": Drawing(plot, ("05_tile_size",), ("origin",))}
