@@ -41,7 +41,7 @@ PAPER: dict[str, dict[str, Any]] = {
         "images": 10_000,
     },
     "04_non_idealities": {
-        "checkpoints": [ORDINARY[0], "mobilenetv2-cifar10", "vgg8-cifar10", "resnet20-cifar10", "mlp-cifar10"],
+        "checkpoints": [ORDINARY[0], "vgg8-cifar10", "mobilenetv2-cifar10", "resnet20-cifar10", "mlp-cifar10"],
         "sparse_checkpoints": [ORDINARY[0], "vgg8-cifar10", "resnet20-cifar10"],
         "images": 1000,
         "device_seeds": 3,
@@ -296,6 +296,7 @@ SMOKE_LIMITS = {
 SMOKE_LIMITS_OF: dict[str, dict[str, int]] = {
     "04_non_idealities": {name: 1 for name, value in PAPER["04_non_idealities"].items() if isinstance(value, list)}
     | {"checkpoints": 2},
+    "06_power": {"claim_images": 100},  # so that the claims' chips are those of the figure
     "08_parasitics": {"checkpoints": 1, "claim_images": 200, "sparse_images": 50, "arrays": 3},
     "10_retention": {
         "images": 50,
