@@ -292,13 +292,14 @@ def save_network(analog: AnalogNetwork, path: str | Path) -> None:
         for name, layer in analog.layers.items()
     }
     content = {"seed": analog.seed, "layers": layers, "modes": modes(analog.network), "sha256": _checksum(analog)}
-    text = json.dumps(content, default=lambda number: number.item())
+    content = json.loads(json.dumps(content, default=lambda number: number.item()))
+    text = json.dumps(content | {"settings_sha256": _settings_checksum(content)})
     with replacing(Path(path)) as part:
-        save_model(analog, str(part), metadata={"memlib": f"{_text_checksum(text)} {text}"})
+        save_model(analog, str(part), metadata={"memlib": text})  # one key: safetensors writes several in any order
 
 
-def _text_checksum(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+def _settings_checksum(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def _checksum(analog: AnalogNetwork) -> str:
@@ -319,10 +320,10 @@ def load_network(model: nn.Module, path: str | Path) -> AnalogNetwork:
     """
     try:
         with safe_open(path, "pt") as file:
-            digest, _, text = file.metadata()["memlib"].partition(" ")
-        if _text_checksum(text) != digest:  # before anything is built from it
+            saved = json.loads(file.metadata()["memlib"])
+        digest = saved.pop("settings_sha256", None)  # older files have none
+        if digest is not None and _settings_checksum(saved) != digest:  # before anything is built from it
             raise RuntimeError("the checksum of its hardware does not match")
-        saved = json.loads(text)
         network = float_copy(model, saved["layers"])
         for name, mode in saved.get("modes", {}).items():
             if network.get_submodule(name).mode != mode:
@@ -334,7 +335,7 @@ def load_network(model: nn.Module, path: str | Path) -> AnalogNetwork:
             raise RuntimeError("the checksum does not match")
     except FileNotFoundError:
         raise
-    except (SafetensorError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+    except (SafetensorError, json.JSONDecodeError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         why = "damaged, not saved by memlib, or of another network than `model`"
         raise ValueError(f"{path}: {why} ({first_line(error)})") from error
     return analog

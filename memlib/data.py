@@ -162,7 +162,11 @@ def _unpacked(archive: Path) -> Path:
                         shutil.copyfileobj(file, copy)
             except Exception as error:  # zipfile, tarfile and zlib raise a dozen types for damaged files
                 raise DataError(f"{archive}: damaged archive ({error}); replace the file") from error
-            part.rename(target)
+            try:
+                part.rename(target)
+            except OSError:
+                if not target.exists():  # else another process was first
+                    raise
     return target
 
 

@@ -144,12 +144,15 @@ class Device(Config):
         for name in ("retention_temperature", "retention_reference"):
             in_range(name, getattr(self, name), 100, 2000, "kelvin")
         in_range("retention_energy", self.retention_energy, 0, 5, "eV")
-        decades = math.log10(max(self.age, 1)) * max(1, abs(self.retention_nu) + 6 * self.retention_nu_sigma)
-        if not decades <= LARGEST_DECADES:
-            fail("retention_time", self.retention_time, f"a time for which g still means something: {self.age:.0e} t0")
+        steepest = max(1, abs(self.retention_nu) + 6 * self.retention_nu_sigma)
+        if not math.log10(max(self.age, 1)) * steepest <= LARGEST_DECADES:
+            most = f"at most 1e{LARGEST_DECADES / steepest:.0f} t0 at retention_nu={self.retention_nu:g}"
+            fail("retention_time", self.retention_time, f"{most}, and is {self.age:.0e} t0: g would leave all meaning")
         decades = math.log10(max(self.endurance_cycles / self.endurance_onset, 1))
-        if decades * max(self.endurance_on, self.endurance_off) > LARGEST_DECADES:
-            fail("endurance_cycles", self.endurance_cycles, "a number for which g still means something")
+        steepest = max(self.endurance_on, self.endurance_off)
+        if decades * steepest > LARGEST_DECADES:
+            most = f"at most 1e{LARGEST_DECADES / steepest:.0f} times endurance_onset, at an exponent of {steepest:g}"
+            fail("endurance_cycles", self.endurance_cycles, most)
         laws = {
             "retention_time": ("retention_nu", "retention_nu_sigma", "retention_spread", "recombination_energy"),
             "endurance_cycles": ("endurance_on", "endurance_off"),

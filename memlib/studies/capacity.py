@@ -474,7 +474,7 @@ def plot(frame: pd.DataFrame, tolerances: pd.DataFrame, claim_severity: float, o
     for recalibration, row in zip(ROWS, axes, strict=True):
         tolerated = tolerances[tolerances["recalibration"] == recalibration]
         lost = frame[(frame["recalibration"] == recalibration) & (frame["severity"] == claim_severity)]
-        lost = lost.assign(float_accuracy=lost["checkpoint"].map(accuracy_of))
+        lost = lost.merge(tolerances[["checkpoint", "recalibration", "float_accuracy"]])
         for family, look in _looks().items():
             part = tolerated[tolerated["family"] == family].sort_values("parameters")
             _tolerances(row[0], part, frame["severity"].max(), look)
