@@ -77,18 +77,18 @@ def evaluate_tasks(tasks: Sequence[Task], scheduler: str | None = None, jobs: in
     scheduler = scheduler or os.environ.get("MEMLIB_SCHEDULER")
     if scheduler:
         return _on_cluster(tasks, scheduler)
-    jobs = jobs or what_fits()
+    jobs = jobs or what_fits(WORKER_MEMORY)
     if jobs == 1:
         return _in_process(tasks)
     return _Run(tasks, _local_client(jobs, tasks[0].evaluate)).outcomes()
 
 
-def what_fits() -> int:
-    """As many workers as there are cores, and memory."""
+def what_fits(memory: float) -> int:
+    """As many processes as there are cores, and memory for so many bytes each; at least one."""
     from dask.system import CPU_COUNT
     from distributed.system import MEMORY_LIMIT
 
-    return max(1, min(CPU_COUNT, int(MEMORY_LIMIT / WORKER_MEMORY)))
+    return max(1, min(CPU_COUNT, int(MEMORY_LIMIT / memory)))
 
 
 def _in_process(tasks: Iterable[Task]) -> Outcomes:

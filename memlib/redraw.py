@@ -9,13 +9,19 @@ import argparse
 import importlib
 import json
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 from matplotlib import pyplot as plt
 
+from memlib.cluster import what_fits
 from memlib.figures import Drawing, read_table, save_picture, set_style, study_of
 from memlib.paths import project_root
 from memlib.progress import progress
+
+#: Of a process that draws, B.
+DRAWING_MEMORY = 0.8e9
 
 
 def figures(preset: str, only: str = "") -> list[Path]:
@@ -55,18 +61,30 @@ def redraw(path: Path) -> None:
         path: its json file; the tables lie beside it.
 
     Raises:
-        ValueError: for a figure that no study knows, or a table or parameter that is missing.
+        ValueError: for a figure that no study knows, or a table, column or parameter that is missing.
     """
-    content = json.loads(path.read_text())
     how, preset = drawing(path.stem), path.parent.name
+    set_style()
     try:
+        content = json.loads(path.read_text())
         tables = [read_table(name, preset) for name in how.tables]
         parameters = {name: content["parameters"][name] for name in how.parameters}
-    except (OSError, KeyError) as error:
-        raise ValueError(f"{path}: {error} is missing; run its notebook again, or restore it") from error
-    figure = how.plot(*tables, **parameters)
+        figure = how.plot(*tables, **parameters)
+    except FileNotFoundError as error:
+        raise ValueError(f"{path}: its table {error.filename} is missing; restore it, or run its notebook") from error
+    except (OSError, KeyError, ValueError) as error:
+        raise ValueError(f"{path}: it, or a table of {list(how.tables)}, is damaged or lacks {error}") from error
     save_picture(figure, path.stem, preset)
     plt.close(figure)
+
+
+def _failure(path: Path) -> str:
+    """Draw one figure again; why it could not be, or nothing."""
+    try:
+        redraw(path)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -75,17 +93,20 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--preset", default="paper", help="folder in figures/ (default: paper)")
     parser.add_argument("--only", metavar="05", default="", help="only figures whose name starts so")
     arguments = parser.parse_args(argv)
-    set_style()
     try:
         chosen = figures(arguments.preset, arguments.only)
-        for path in progress(chosen, unit="figures"):
-            redraw(path)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"drew {len(chosen)} figures in {chosen[0].parent}")
-    return 0
+    with ProcessPoolExecutor(min(what_fits(DRAWING_MEMORY), len(chosen)), get_context("spawn")) as pool:
+        failures = list(progress(pool.map(_failure, chosen), total=len(chosen), unit="figures"))
+    for failure in filter(None, failures):
+        print(f"error: {failure}", file=sys.stderr)
+    print(f"drew {failures.count('')} of {len(chosen)} figures in {chosen[0].parent}")
+    return 1 if any(failures) else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from memlib.redraw import main as imported  # under the name by which other processes know what it sends them
+
+    sys.exit(imported())

@@ -11,6 +11,7 @@ import ast
 import difflib
 import functools
 import hashlib
+import itertools
 import json
 import multiprocessing
 import os
@@ -18,7 +19,7 @@ import re
 import shutil
 import sys
 import threading
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,9 @@ from memlib.validate import whole
 #: Programs beyond the locked packages that a notebook may name in its metadata, {"memlib": {"programs": [...]}}, and
 #: how to get each. Without them it is left out.
 PROGRAMS = {"ngspice": "Debian, Ubuntu: apt-get install ngspice; conda: conda install -c conda-forge ngspice"}
+
+#: What a notebook of the smoke preset may need, with the process that runs it, B.
+NOTEBOOK_MEMORY = 2.4e9
 
 
 class RunError(RuntimeError):
@@ -350,32 +354,41 @@ def _run_all(chosen: list[Path], arguments: argparse.Namespace, given: dict[str,
     """The notebooks' rows of the closing table. Several run at a time, each in a process of its own, without workers.
 
     Raises:
-        RunError: if one fails; those that run then are finished first.
+        RunError: if one fails; those that run then are finished, and no other is started.
     """
     run = functools.partial(_run_or_leave_out, arguments=arguments, given=given)
     together = min(_together(arguments), len(chosen))
     if together == 1:
         return [run(path) for path in chosen]
     os.environ["MEMLIB_JOBS"] = "1"
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(together, spawn, _silence) as pool, progress(total=len(chosen), unit="notebooks") as bar:
-        running = {pool.submit(run, path): path.stem for path in chosen}
-        try:
-            for future in as_completed(running):
-                note(f"{running[future]}: {future.result()['state']}")
-                bar.update()
-        except BrokenExecutor as error:
-            raise RunError("a notebook's process was killed, or out of memory; finished points are kept") from error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-    return [future.result() for future in running]
+    waiting, running = iter(chosen), dict[Future[dict[str, Any]], str]()
+    rows: dict[str, dict[str, Any]] = {}
+    pool = ProcessPoolExecutor(together, multiprocessing.get_context("spawn"), _silence)
+    with pool, progress(total=len(chosen), unit="notebooks") as bar:
+        while len(rows) < len(chosen):
+            for path in itertools.islice(waiting, together - len(running)):
+                running[pool.submit(run, path)] = path.stem
+            done = next(iter(wait(running, return_when=FIRST_COMPLETED).done))
+            name = running.pop(done)
+            try:
+                rows[name] = done.result()
+            except BrokenExecutor as error:
+                names = " or ".join([name, *running.values()])
+                raise RunError(f"{names}: its process was killed, for memory? Finished points are kept") from error
+            except RunError:
+                note(f"{name} failed" + (f"; waiting for {', '.join(running.values())}" if running else ""))
+                raise
+            note(f"{name}: {rows[name]['state']}")
+            bar.update()
+    return [rows[path.stem] for path in chosen]
 
 
 def _together(arguments: argparse.Namespace) -> int:
     """How many notebooks run at a time: those of the smoke preset have too few points to keep many workers busy."""
     if arguments.together or arguments.preset != "smoke":
         return arguments.together or 1
-    return 1 if arguments.jobs or arguments.scheduler or os.environ.get("MEMLIB_JOBS") else what_fits()
+    workers = arguments.jobs or arguments.scheduler or any(map(os.environ.get, ("MEMLIB_JOBS", "MEMLIB_SCHEDULER")))
+    return 1 if workers else what_fits(NOTEBOOK_MEMORY)
 
 
 def _silence() -> None:

@@ -199,3 +199,36 @@ def test_help_teaches():
     text = subprocess.run([sys.executable, "-m", "memlib.runner", "--help"], capture_output=True, text=True).stdout
     for word in ("--preset", "smoke", "paper", "--only", "--jobs", "--fresh", "NAME=VALUE"):
         assert word in text
+
+
+def _small_notebooks(folder, bodies):
+    """Notebooks of the smoke preset's names and parameters, but with these bodies: other processes know the preset."""
+    for name, body in bodies.items():
+        declared = [f"{key}: {type(value).__name__} = {value!r}" for key, value in PRESETS["smoke"][name].items()]
+        first = "\n".join(['preset: str = "smoke"', *declared])
+        cells = [
+            nbformat.v4.new_code_cell(first, metadata={"tags": ["parameters"]}, id="a"),
+            nbformat.v4.new_code_cell(body, id="b"),
+        ]
+        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / f"{name}.ipynb")
+
+
+def test_side_by_side_a_failing_notebook_is_the_last_that_starts(tmp_path, monkeypatch, capfd):
+    """The one beside it is finished; once it is mended, only what is missing runs."""
+    (tmp_path / "run_all.sh").write_text("")
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.setenv("MEMLIB_ROOT", str(tmp_path))
+    for name in ("MEMLIB_PROGRESS", "MEMLIB_JOBS"):
+        monkeypatch.setenv(name, "1")  # the runner sets them; undone after the test
+    names = ("01_devices", "02_mapping", "03_networks")
+    bodies = {name: BODY.replace("07_example", name).replace("scale", "1.0") for name in names}
+    _small_notebooks(tmp_path / "notebooks", bodies | {"01_devices": "1 / 0"})
+    assert runner.main(["--together", "2"]) == 1
+    assert "error: 01_devices: ZeroDivisionError" in capfd.readouterr().err
+    stamps = tmp_path / "results" / "smoke"
+    assert [path.name for path in stamps.glob("*.stamp.json")] == ["02_mapping.stamp.json"]
+    _small_notebooks(tmp_path / "notebooks", {"01_devices": bodies["01_devices"]})
+    assert runner.main(["--together", "2"]) == 0
+    lines = [line.split() for line in capfd.readouterr().out.splitlines() if line.startswith("0")]
+    assert [line[:2] for line in lines] == [["01_devices", "done"], ["02_mapping", "up"], ["03_networks", "done"]]

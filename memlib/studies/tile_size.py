@@ -150,7 +150,7 @@ def tolerances(results: pd.DataFrame, severities: dict[str, Sequence[float]], ad
         results: of the figure's points.
         severities: those of `states` count the other way round and are left out; so are those without a baseline 0.
     """
-    rows = []
+    rows, columns = [], ["checkpoint", "rows", "adc_bits", "effect", "tolerance", "low", "high", "n", "images"]
     for effect, levels in severities.items():
         if effect == "states" or len(levels) < 2 or levels[0] != 0:
             continue
@@ -160,7 +160,7 @@ def tolerances(results: pd.DataFrame, severities: dict[str, Sequence[float]], ad
             t = tolerance(levels, [hits_of(part) for part in here])
             labels = {"checkpoint": checkpoint, "rows": height, "adc_bits": adc_bits, "effect": effect}
             rows.append({**labels, "tolerance": t.severity, "low": t.low, "high": t.high, "n": t.n, "images": t.images})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _select(results: pd.DataFrame, effect: str, severity: float) -> pd.DataFrame:
