@@ -64,3 +64,8 @@ def test_a_claim_that_no_figure_makes_is_told(monkeypatch):
     monkeypatch.setattr(report, "HEADLINES", (("power", "06_power", "it is free"),))
     with pytest.raises(ValueError, match=r"06_power.*it is free"):
         report.headlines()
+
+
+def test_the_map_names_every_module():
+    text = (ROOT / "memlib" / "README.md").read_text().partition("## Map")[2]
+    assert [path.name for path in (ROOT / "memlib").glob("*.py") if f"]({path.name})" not in text] == ["__init__.py"]
