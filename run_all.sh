@@ -110,11 +110,13 @@ run_tests() {
     "$python" -m ruff check .
     "$python" -m ruff format --check .
     "$python" -m mypy
-    "$python" -m pytest
+    # on all cores, but no more processes than most machines have memory for
+    local cores=(-n auto --maxprocesses 8)
+    "$python" -m pytest "${cores[@]}"
     # the notebooks write to a folder of their own here, and their tables must agree with the committed ones
     rm -rf results/.check && mkdir -p results/.check
-    MEMLIB_ROOT=$PWD/results/.check "$python" -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 \
-        --nbval-sanitize-with=tests/nbval_sanitize.cfg notebooks
+    MEMLIB_JOBS=1 MEMLIB_ROOT=$PWD/results/.check "$python" -m pytest "${cores[@]}" --dist loadfile --nbval-lax \
+        --nbval-current-env --nbval-cell-timeout=600 --nbval-sanitize-with=tests/nbval_sanitize.cfg notebooks
     "$python" tests/compare_figures.py figures/smoke results/.check/figures/smoke
 }
 
