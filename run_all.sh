@@ -110,7 +110,8 @@ run_tests() {
     "$python" -m ruff check .
     "$python" -m ruff format --check .
     "$python" -m mypy
-    # on all cores, but no more processes than most machines have memory for
+    # on all cores, with one thread each, but no more processes than most machines have memory for
+    export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
     local cores=(-n auto --maxprocesses 8)
     "$python" -m pytest "${cores[@]}"
     # the notebooks write to a folder of their own here, and their tables must agree with the committed ones

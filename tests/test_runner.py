@@ -219,8 +219,8 @@ def test_side_by_side_a_failing_notebook_is_the_last_that_starts(tmp_path, monke
     (tmp_path / "run_all.sh").write_text("")
     (tmp_path / "notebooks").mkdir()
     monkeypatch.setenv("MEMLIB_ROOT", str(tmp_path))
-    for name in ("MEMLIB_PROGRESS", "MEMLIB_JOBS"):
-        monkeypatch.setenv(name, "1")  # the runner sets them; undone after the test
+    monkeypatch.delenv("MEMLIB_PROGRESS", raising=False)
+    monkeypatch.setenv("MEMLIB_JOBS", "1")  # the runner sets it; undone after the test
     names = ("01_devices", "02_mapping", "03_networks")
     bodies = {name: BODY.replace("07_example", name).replace("scale", "1.0") for name in names}
     _small_notebooks(tmp_path / "notebooks", bodies | {"01_devices": "1 / 0"})
