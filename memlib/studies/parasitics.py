@@ -28,7 +28,7 @@ from memlib.nodal import solve_array
 from memlib.parasitics import effective_conductance, solve
 from memlib.points import Point
 from memlib.statistics import crossed_interval, crossing, difference_interval, seed_interval
-from memlib.studies.trained import answers, data_of, hits_of, label, shared_fields, split
+from memlib.studies.trained import answers, data_of, hits_of, label, seeds_of, shared_fields, split
 from memlib.tile import Tile
 from memlib.validate import whole
 
@@ -117,16 +117,6 @@ def points(
     """All combinations, tile sizes and resistances ascending."""
     axes = itertools.product(checkpoints, devices, sparse_layers, sorted(tile_sizes), sorted(r_wire))
     return [make_point(checkpoint, images, device, size, ohm, n) for checkpoint, device, n, size, ohm in axes]
-
-
-def seeds_of(n: int) -> range:
-    """Device seeds of every point.
-
-    Raises:
-        ValueError: if n is below 2, of which no interval over chips can be made.
-    """
-    whole("device_seeds", n, 2)
-    return range(n)
 
 
 def sweeps(

@@ -25,10 +25,9 @@ from memlib.hardware import Hardware
 from memlib.mapping import Mapping
 from memlib.points import Point
 from memlib.statistics import Interval, crossed_interval
-from memlib.studies.trained import label, mapped, shared_fields, split
+from memlib.studies.trained import label, mapped, seeds_of, shared_fields, split
 from memlib.technology import TECHNOLOGIES
 from memlib.tile import Tile
-from memlib.validate import whole
 
 INPUT_SHAPE = (3, 32, 32)
 #: Relative sigma of device-to-device variation, so that chips differ.
@@ -102,16 +101,6 @@ def points(
         windows = {"windows": windows_of(checkpoint, rows)} if layout == BEST else {}
         found.append({**shared_fields(checkpoint, images), **fields, "layout": layout, **windows})
     return found
-
-
-def seeds_of(n: int) -> range:
-    """Device seeds of every point.
-
-    Raises:
-        ValueError: if n is below 2, of which no interval over chips can be made.
-    """
-    whole("device_seeds", n, 2)
-    return range(n)
 
 
 def sweeps(

@@ -21,6 +21,7 @@ from memlib.points import Point
 from memlib.recalibration import recalibrate
 from memlib.statistics import pack, unpack
 from memlib.streams import generator
+from memlib.validate import whole
 
 CALIBRATION_IMAGES = 256
 #: The fields of a point that say which network runs on which images.
@@ -87,6 +88,16 @@ def answers(shared: Shared, hardware: dict[str, Hardware], seed: int, *recalibra
     """What a store keeps of one chip: its accuracy, and which images it gets right; see `mapped`."""
     hits = correct(*mapped(shared, hardware, seed, *recalibration))
     return {"accuracy": hits.double().mean().item(), "correct": pack(hits.numpy())}
+
+
+def seeds_of(n: int) -> range:
+    """Device seeds of every point.
+
+    Raises:
+        ValueError: if n is below 2, of which no interval over chips can be made.
+    """
+    whole("device_seeds", n, 2)
+    return range(n)
 
 
 def hits_of(rows: pd.DataFrame) -> np.ndarray:
