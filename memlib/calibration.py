@@ -149,14 +149,16 @@ class _Recorder:
         self.maps.setdefault(tuple(x.shape[2:]), []).append(x[chosen])
 
     def result(self) -> LayerInputs:
-        """What was seen, its passes in random order, so that any first ones are a sample."""
+        """What was seen, its passes in random order, so that any first ones are a sample; lets go of them."""
         passes = torch.cat(self.kept)
+        self.kept.clear()  # with those of all layers, half of a small network's memory
         order = torch.randperm(len(passes), generator=self.generator)
         if self.share < 1:
             order = order[:PASSES]
         maps = []
         for _, kept in sorted(self.maps.items()):
             whole = torch.cat(kept)
+            kept.clear()
             maps.append(whole[torch.randperm(len(whole), generator=self.map_generator).to(whole.device)])
         sizes, shuffled = tuple(sorted(self.maps)), passes[order.to(passes.device)]
         return LayerInputs(self.largest or 1.0, self.signed, shuffled, sizes, tuple(maps) if self.keep_maps else ())

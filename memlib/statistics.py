@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import interpolate, optimize, stats
+from scipy import special
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def seed_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
     n = len(found)
     if not n or not np.isfinite(found).all():
         raise ValueError(f"values={found}: must be there, and finite")
-    half = stats.t.ppf(0.5 + confidence / 2, n - 1) * found.std(ddof=1) / math.sqrt(n) if n > 1 else math.inf
+    half = special.stdtrit(n - 1, 0.5 + confidence / 2) * found.std(ddof=1) / math.sqrt(n) if n > 1 else math.inf
     mean = float(found.mean())
     return Interval(mean, float(mean - half), float(mean + half), n, 0)
 
@@ -73,7 +73,7 @@ def crossed_interval(
         raise ValueError(f"values of shape {values.shape}: must be there, and lie from {low:g} to {high:g}")
     padded = np.hstack([values, np.tile([low, high] * extra, (len(values), 1))])
     variance, freedom, by_images = _variance_of_mean(padded)
-    t, t_images = stats.t.ppf(0.5 + confidence / 2, [freedom, padded.shape[1] - 1])
+    t, t_images = special.stdtrit([freedom, padded.shape[1] - 1], 0.5 + confidence / 2)  # Student's quantiles
     half, center, mean = t * math.sqrt(variance), float(padded.mean()), float(values.mean())
     bottom, top = max(low, min(mean, center - half)), min(high, max(mean, center + half))
     n, m = values.shape
@@ -171,6 +171,8 @@ def crossing(severities: Sequence[float], losses: Sequence[Interval], cost: floa
 
 def _crossing(severities: np.ndarray, losses: np.ndarray, cost: float) -> float:
     """The largest severity before a loss, made monotone, exceeds `cost`; inf if none does."""
+    from scipy import interpolate, optimize  # 50 MB, which a simulation alone does not need
+
     rising = np.maximum(optimize.isotonic_regression(losses).x, 0)
     above = np.flatnonzero(rising > cost)
     if not len(above):

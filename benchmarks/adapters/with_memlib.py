@@ -26,7 +26,7 @@ def wires(g, ohm):
     from memlib.parasitics import effective_conductance  # younger than commits that history.py measures
 
     def once():
-        g_eff = effective_conductance(torch.from_numpy(g)[None], ohm, ohm)[0].numpy()
-        return lambda volts: volts @ g_eff
+        g_eff = effective_conductance(torch.from_numpy(g), ohm, ohm)
+        return lambda volts: torch.from_numpy(volts) @ g_eff  # of NumPy, BLAS threads would spin on torch's cores
 
     return once, "effective conductances of one tile, then a product, float64"
