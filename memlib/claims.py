@@ -1,6 +1,6 @@
 """Claims: statements that are checked by measurement each time, and may be refuted."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from memlib.statistics import Interval
@@ -25,7 +25,7 @@ class Claim:
     @property
     def exploratory(self) -> bool:
         """Whether there are too few seeds or, if any, images for a conclusion."""
-        return self.n > 0 and (self.n < SEEDS or 0 < self.images < IMAGES)
+        return 0 < self.n < SEEDS or 0 < self.images < IMAGES
 
     def as_dict(self) -> dict[str, Any]:
         """For the provenance file; points rounded to 0.01, and ratios to 3 digits."""
@@ -39,7 +39,7 @@ def effect_text(claim: dict[str, Any]) -> str:
     unit = claim.get("unit", "points")
     form = "{:.2f}" if unit == "points" else "{:.3g}"
     effect, low, high = (form.format(claim[name]) for name in ("effect", "low", "high"))
-    return f"{effect} [{low}, {high}] {unit}" if claim["n"] else f"{effect} {unit}"
+    return f"{effect} [{low}, {high}] {unit}" if claim["n"] or claim["images"] else f"{effect} {unit}"
 
 
 def exactly(statement: str, value: float, holds: bool, unit: str = "times") -> Claim:
@@ -64,6 +64,12 @@ def within(statement: str, difference: Interval, margin: float) -> Claim:
     confirmed = -margin < difference.low and difference.high < margin
     refuted = difference.low > margin or difference.high < -margin
     return _claim(statement, difference, confirmed, refuted)
+
+
+def beyond(claim: Claim, margin: float) -> Claim:
+    """A claim decided by `above` 0, decided anew: only what clears +-`margin` (in the claim's unit) counts."""
+    hidden = -margin <= claim.high and claim.low <= margin
+    return replace(claim, verdict="undecided" if hidden else claim.verdict)
 
 
 def _claim(statement: str, i: Interval, confirmed: bool, refuted: bool) -> Claim:

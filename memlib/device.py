@@ -213,6 +213,14 @@ class Device(Config):
         inverse = 1 / self.retention_reference - 1 / self.retention_temperature
         return self.retention_time / self.retention_t0 * math.exp(self.retention_energy / BOLTZMANN * inverse)
 
+    @property
+    def varies(self) -> bool:
+        """Whether chips of it differ: anything is drawn, at programming, by age, or at a read."""
+        always = ("program_error", "d2d_on", "d2d_off", "stuck_on", "stuck_off", "unformed", "read_noise")
+        aged = ("retention_nu_sigma", "retention_spread", "recombination_between", "recombination_tail")
+        names = (*always, *aged) if self.retention_time else always
+        return any(getattr(self, name) for name in names)
+
     def ideal(self) -> "Device":
         """The same operating point and I-V law, which all cells share, with every other non-ideality off."""
         return Device(r_on=self.r_on, r_off=self.r_off, v0=self.v0, v0_off=self.v0_off)

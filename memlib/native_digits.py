@@ -6,6 +6,7 @@ A checkpoint is `memlib/checkpoints/<name>.safetensors`, in float32; `native_dig
 the recipe and the accuracy of each.
 """
 
+import argparse
 import json
 from functools import lru_cache
 from pathlib import Path
@@ -115,6 +116,8 @@ def load(hidden: int, folder: Path = CHECKPOINTS) -> nn.Sequential:
 
 def main() -> None:
     """Train all networks."""
+    about = (__doc__ or "").partition("\n")[0]
+    argparse.ArgumentParser("python -m memlib.native_digits", description=f"Train all again: {about}").parse_args()
     torch.set_num_threads(1)
     for hidden in HIDDEN:
         print(json.dumps({name_of(hidden): train(hidden)}))

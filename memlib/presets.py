@@ -116,6 +116,7 @@ PAPER: dict[str, dict[str, Any]] = {
         "devices": ["10k_100k", "cmo_hfox", "ihp_hfo2", "neurram"],
         "tile_sizes": [32, 128, 64],
         "r_wire": [0.0, 0.5, 2.0, 1.0, 4.0],
+        "recalibrations": ["none", "gain"],
         "images": 1000,
         "device_seeds": 2,
         "claim_checkpoints": ["resnet20-cifar10"],

@@ -126,6 +126,39 @@ def test_verdicts_follow_the_measurements(monkeypatch):
     mpl.pyplot.close(figure)
 
 
+def test_controls_bound_what_equal_accuracy_says(monkeypatch):
+    """An ordinary network loses 6 points more than its neighbours: only what clears 6 points is a finding."""
+    monkeypatch.setattr(study, "label", str)
+    monkeypatch.setattr(study, "parameters", lambda name: ord(name[0]) ** 3)
+    monkeypatch.setattr(study, "accuracy_of", lambda name: {"a": 0.7, "b": 0.8, "c": 0.9}.get(name, 0.85))
+
+    def made(checkpoint, images, effect, severity, setting, **choices):
+        point = dict(checkpoint=checkpoint, images=images) | choices
+        return study.Loss(point | {"program_error": severity}, point)
+
+    monkeypatch.setattr(study.Loss, "of", made)
+    lost = {"a": 0.20, "b": 0.16, "c": 0.0, "above": 0.17, "within": 0.12, "below": 0.0}  # at equal accuracy: 0.08
+    families = {"ordinary": ["a", "b", "c"], "grouped": ["above", "within", "below"]}
+    compared = [
+        study.pair_comparison(p, 5000, 0.03, study.PLAIN) for p in study.pairs(families, []) if p.equal[0] == "a"
+    ]
+    points = list({str(p): p for comparison in compared for p in comparison.points}.values())
+    results = made_up(
+        points, lambda p: range(10), lambda p: 0.95 - bool(p.get("program_error")) * lost[p["checkpoint"]]
+    )
+    chips = study.Chips(results)
+    assert study.margins(compared, chips) == {study.PLAIN: pytest.approx(6)}
+    found = {
+        c.statement.split("accuracy: ")[1].split()[0]: (c.verdict, c.effect) for c in study.claims(compared, chips)
+    }
+    assert found == {
+        "above": ("confirmed", pytest.approx(9)),
+        "within": ("undecided", pytest.approx(4)),
+        "below": ("refuted", pytest.approx(-8)),
+    }
+    assert {c.verdict for c in study.claims(compared[1:], chips)} == {"confirmed", "refuted"}  # without controls
+
+
 @pytest.mark.parametrize("groups", [1, 4])
 def test_noise_gains_are_those_of_chips(groups):
     """Errors of outputs on many chips, relative to the outputs' spread, and split into mean and rest over passes."""

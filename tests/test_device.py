@@ -10,6 +10,7 @@ from scipy import stats
 from torch import Tensor, nn
 
 from memlib import Device, Hardware, Mapping, Tile, accuracy, footprint, map_network
+from memlib.device import PRESETS
 from memlib.streams import normals, uniforms
 
 CELLS = 20_000
@@ -51,6 +52,22 @@ def seen_weights(device: Device, scheme: str = "differential", seed: int = 0, na
     network = map_network(ones(*shape, names), Hardware(device, OFF, Mapping(scheme=scheme)), seed=seed)
     unit = torch.eye(shape[0], dtype=torch.float64)
     return {name: layer(unit).numpy() for name, layer in network.layers.items()}
+
+
+def test_varies_tells_whether_chips_differ():
+    """Against chips themselves: presets, new and a day old, and every effect that draws."""
+    aged = {"retention_time": 86400.0}
+    recombining = {"recombination_energy": 1.0, "retention_temperature": 400.0, "recombination_within": 0.1}
+    devices = [Device.preset(name) for name in PRESETS]
+    devices += [d.replace(**aged) for d in devices if d.retention_nu or d.retention_spread]
+    devices += [BASE.replace(**{name: 0.1}) for name in (*STATIC, "read_noise")]
+    devices += [BASE.replace(states=4), BASE.replace(retention_nu=0.1, **aged), BASE.replace(**recombining, **aged)]
+    devices += [BASE.replace(retention_nu_sigma=0.1), BASE.replace(retention_nu_sigma=0.1, **aged)]
+    devices += [BASE.replace(**recombining, recombination_between=0.1, **aged)]
+    for device in devices:
+        one, other = (seen_weights(device, seed=seed)["a"] for seed in (0, 1))
+        assert device.varies == bool((one != other).any()), device
+    assert {device.varies for device in devices} == {False, True}
 
 
 # Static effects

@@ -49,6 +49,9 @@ def test_chips_recalibrated_on_images_of_their_own():
     """Chips of an ideal device then differ, each the same when it is made again; other choices leave no trace."""
     point = make_point(NETWORK, 200, recalibration="batch_norm", own_images=True, adc_bits=4)
     assert [*seeds_of(3)(point)] == [0, 1, 2]
+    own = make_point("vgg8-digits", 20, device="neurram")  # no effect is added, but its chips differ
+    assert [*seeds_of(3)(own)] == [0, 1, 2]
+    assert [*seeds_of(3)(make_point("vgg8-digits", 20))] == [0]
     found = [evaluate(point, seed)["correct"] for seed in (0, 1, 0)]
     assert found[0] == found[2] != found[1]
     shared = make_point(NETWORK, 200, recalibration="batch_norm", adc_bits=4)

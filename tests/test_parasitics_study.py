@@ -23,7 +23,7 @@ def made_up(points, seeds, accuracy):
     for point in points:
         hits = np.arange(point["images"]) < round(accuracy(point) * point["images"])
         rows += [{**point, "seed": seed, "accuracy": hits.mean(), "correct": pack(hits)} for seed in range(seeds)]
-    return pd.DataFrame(rows)
+    return study.named(pd.DataFrame(rows))
 
 
 def test_a_point_is_a_chip_with_wires():
@@ -37,6 +37,9 @@ def test_a_point_is_a_chip_with_wires():
     assert 0.1 < expected.mean() < 1
     assert found["accuracy"] == expected.mean()
     assert (unpack(found["correct"], 20) == expected).all()
+    rescaled = study.evaluate(point | {"recalibration": "gain"}, seed=3)
+    expected = correct(*mapped(shared, {"*": dense}, 3, "gain", own_images=True)).numpy()
+    assert (unpack(rescaled["correct"], 20) == expected).all()
     sparse = dense.replace(mapping=Mapping("sparse"))
     last = study.convolutions("vgg8-digits")[-2:]
     assert study._by_layer("vgg8-digits", **fields | {"sparse_layers": 2}) == {"*": dense} | dict.fromkeys(last, sparse)
@@ -49,6 +52,11 @@ def test_points():
     assert len(points) == 2 * 2 * 2 * 2
     assert {(p["device"], p["program_error"]) for p in points} == {("10k_100k", 0.02), ("neurram", 0.046)}
     assert study.convolutions("resnet20-digits")[::18] == ("0", "11.conv2")
+    both = study.points(CHECKPOINTS, 10, ["10k_100k", "neurram"], [64, 32], [1.0, 0.0], recalibrations=["none", "gain"])
+    assert [p for p in both if "recalibration" not in p] == points
+    assert [p | {"recalibration": "gain"} for p in points] == [p for p in both if "recalibration" in p]
+    with pytest.raises(ValueError, match=r"recalibration='gains'"):
+        study.make_point("resnet20-digits", 10, "10k_100k", 32, 1.0, recalibration="gains")
     with pytest.raises(ValueError, match=r"sparse_layers=20.* from 0 to 19"):
         study.make_point("resnet20-digits", 10, "10k_100k", 32, 1.0, sparse_layers=20)
 
@@ -56,7 +64,8 @@ def test_points():
 def losing(point):
     """0.9 without wires but 0.8 on tiles of 32; with them, 0, 1 and 3 points less on tiles of 32, 64 and 128."""
     free = 0.8 if point["tile_size"] == 32 else 0.9
-    return free - (point["r_wire"] > 0) * {32: 0.0, 64: 0.01, 128: 0.03}[point["tile_size"]]
+    share = 0.2 if point.get("recalibration") == "gain" else 1
+    return free - (point["r_wire"] > 0) * share * {32: 0.0, 64: 0.01, 128: 0.03}[point["tile_size"]]
 
 
 def test_claims_and_tolerances():
@@ -76,6 +85,15 @@ def test_claims_and_tolerances():
     assert np.isnan(row["tolerance"])
     frame = study.tidy(results)
     assert frame["accuracy"].tolist() == pytest.approx([0.8, 0.8, 0.9, 0.89, 0.9, 0.87])
+    kinds = study.points(
+        CHECKPOINTS[1:], 20000, ["neurram"], [128, 32, 64], [0.0, 1.0], recalibrations=["none", "gain"]
+    )
+    both = made_up(kinds, 10, losing)
+    assert study.claims(both)[:3] == claims
+    assert [claim.effect for claim in study.claims(both)[3:]] == pytest.approx([0, 0.2, 0.6])
+    assert study.claims(both)[-1].statement == f"{claims[2].statement} (columns rescaled)"
+    assert study.tolerances(both)["high"].tolist() == [128, np.inf]
+    assert len(study.plot(study.tidy(both), "made up").axes) == 2
     axes = study.plot(frame, "made up").axes
     assert [line.get_label() for line in axes[0].containers] == ["0 Ω", "1 Ω"]
 

@@ -23,6 +23,8 @@ def test_effects_share_one_baseline_and_random_points_have_all_seeds():
     points = study.points(CHECKPOINTS, 10, "10k_100k", [32, 64], [8], SEVERITIES)
     assert len(points) == 2 * 2 * 8
     assert len(tasks(points, study.evaluate, study.seeds_of(3))) == 2 * 2 * (1 + 1 + 3 * 3)
+    own = study.points(CHECKPOINTS[:1], 10, "neurram", [32], [8], {"d2d": [0]})  # errors of the device's own
+    assert len(tasks(own, study.evaluate, study.seeds_of(3))) == 3
 
 
 def test_table_of_means_and_intervals():

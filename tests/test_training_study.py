@@ -4,6 +4,7 @@ import matplotlib as mpl
 import pytest
 from made_up import made_up
 
+from memlib.claims import effect_text
 from memlib.presets import PRESETS
 from memlib.studies import training as study
 from memlib.studies.effects import seeds_of
@@ -60,8 +61,18 @@ def test_figures():
     labelled = study.quantised_points(
         tuple(PARAMETERS["quantised_checkpoints"]), 100, {"states": [8, 4], "dac_bits": [4]}
     )
-    frame = study.tidy(made_up([p for _, p in labelled], seeds_of(3), lambda p: 0.8), labelled)
+    results = made_up([p for _, p in labelled], seeds_of(3), lambda p: 0.8 + 0.1 * ("quantised" in p["checkpoint"]))
+    frame = study.tidy(results, labelled)
     assert (frame["n"] == 1).all()
+    claim = study.quantised_claim(PARAMETERS["quantised_checkpoints"], 100, study.Chips(results))
+    assert (claim.verdict, claim.effect, claim.n) == ("confirmed", pytest.approx(10), 0)
+    assert claim.exploratory  # 100 images
+    assert "16 states and 4-bit inputs" in claim.statement
+    assert "[" in effect_text(claim.as_dict())
     figure = study.plot_quantised(frame, "digits")
-    assert [axis.get_xlabel() for axis in figure.axes] == ["finite conductance states: states", "DAC: bits"]
+    assert [axis.get_xlabel() for axis in figure.axes] == [
+        "finite conductance states: states",
+        "DAC: bits",
+        "DAC: bits (16 states)",
+    ]
     mpl.pyplot.close("all")

@@ -17,6 +17,7 @@ from scipy import stats
 from torch import Tensor
 
 from memlib import train
+from memlib.claims import Claim, beyond
 from memlib.figures import Drawing
 from memlib.layers import Geometry, matrix_layers
 from memlib.points import Point
@@ -187,6 +188,19 @@ def between(ladder: Sequence[str], checkpoint: str) -> tuple[tuple[float, str], 
     return ()
 
 
+@dataclass(frozen=True)
+class PairComparison(Comparison):
+    """A claim about a pair."""
+
+    pair: Pair
+    setting: Setting
+
+    @property
+    def control(self) -> bool:
+        """Whether it says how far to trust the others, rather than anything by itself."""
+        return self.pair.equal == "accuracy" and self.pair.family == "ordinary"
+
+
 def comparisons(
     families: Families,
     finetuned: Sequence[str],
@@ -195,7 +209,7 @@ def comparisons(
     severity: float,
     chosen: Sequence[Setting],
 ) -> list[Comparison]:
-    """The claims, in every setting.
+    """The claims, in every setting, and controls.
 
     In the first one, connectivities are also compared with conductances scaled to the largest weight of each column
     rather than of the layer.
@@ -212,7 +226,7 @@ def comparisons(
     return sorted(found, key=lambda comparison: comparison.statement)
 
 
-def pair_comparison(pair: Pair, images: int, severity: float, setting: Setting, **more: Any) -> Comparison:
+def pair_comparison(pair: Pair, images: int, severity: float, setting: Setting, **more: Any) -> PairComparison:
     """The claim that a pair's network loses more."""
 
     def loss(checkpoint: str, **choices: Any) -> Loss:
@@ -221,7 +235,36 @@ def pair_comparison(pair: Pair, images: int, severity: float, setting: Setting, 
 
     scaled = ", scaled by column" if more else ""
     statement = f"programming error {severity:g}, dense, {pair.statement}{scaled}{setting}"
-    return Comparison(statement, pair.terms(loss))
+    return PairComparison(statement, pair.terms(loss), pair, setting)
+
+
+def margins(compared: Sequence[Comparison], chips: Chips) -> dict[Setting, float]:
+    """By how many points a network may differ from ordinary ones of its accuracy for no reason but the comparison.
+
+    A loss is no straight line over accuracy, as the comparison takes it for, and each network was trained once. Both
+    show in the controls: the margin of a setting is their largest difference, up or down.
+    """
+    found: dict[Setting, float] = {}
+    for comparison in compared:
+        if isinstance(comparison, PairComparison) and comparison.control:
+            effect = abs(comparison.claim(chips).effect)
+            found[comparison.setting] = max(effect, found.get(comparison.setting, 0.0))
+    return found
+
+
+def decided(comparison: Comparison, chips: Chips, margin: dict[Setting, float]) -> Claim:
+    """The claim; at equal accuracy, only what lies beyond the margin of its setting counts."""
+    claim = comparison.claim(chips)
+    if not isinstance(comparison, PairComparison) or comparison.pair.equal != "accuracy":
+        return claim
+    return beyond(claim, margin.get(comparison.setting, 0.0))
+
+
+def claims(compared: Sequence[Comparison], chips: Chips) -> list[Claim]:
+    """All but the controls, decided."""
+    margin = margins(compared, chips)
+    chosen = [c for c in compared if not (isinstance(c, PairComparison) and c.control)]
+    return [decided(comparison, chips, margin) for comparison in chosen]
 
 
 def _width_claims(families: Families, images: int, severity: float, setting: Setting) -> list[Comparison]:
@@ -347,9 +390,12 @@ def differences(
 ) -> pd.DataFrame:
     """A row per pair and setting: how much more its network loses, and whether that is no more than a bound."""
     chips, rows = Chips(results), []
-    for setting, pair in itertools.product(chosen, compared):
-        claim = pair_comparison(pair, images, severity, setting).claim(chips)
-        labels = {"equal": pair.equal, "family": pair.family, "checkpoint": pair.checkpoint, **asdict(setting)}
+    all_of = [pair_comparison(pair, images, severity, setting) for setting in chosen for pair in compared]
+    margin = margins(all_of, chips)
+    for comparison in all_of:
+        claim, pair = decided(comparison, chips, margin), comparison.pair
+        labels: dict[str, Any] = {"equal": pair.equal, "family": pair.family, "checkpoint": pair.checkpoint}
+        labels |= {**asdict(comparison.setting), "control": comparison.control}
         found = {name: getattr(claim, name) for name in ("effect", "low", "high", "verdict", "n", "images")}
         rows.append(labels | found | {"at chance": claim.statement.endswith("at chance")})
     return pd.DataFrame(rows)
@@ -565,6 +611,7 @@ def plot_differences(frame: pd.DataFrame, claim_severity: float, origin: str) ->
             here = part[(part[list(setting)] == pd.Series(setting)).all(axis=1)]
             _forest(axis, here, names, 0.18 * (number - (len(chosen) - 1) / 2), setting)
         axis.axvline(0, color="0.4", linewidth=0.8)
+        _margins(axis, part[part["control"]])
         axis.set_xlabel(f"points lost at {claim_severity:g}, more than ordinary networks")
         axis.set_title(f"equal {kind}")
     axes[0, 0].set_yticks(range(len(names)), [_network(*name) for name in names], fontsize="small")
@@ -574,9 +621,22 @@ def plot_differences(frame: pd.DataFrame, claim_severity: float, origin: str) ->
     axes[0, 0].xaxis.set_minor_locator(NullLocator())
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="upper center", ncols=len(labels), frameon=False)
-    add_note(figure, frame, origin, "bars: 95 % intervals; crosses: bounds (at chance); linear from -1 to 1")
+    add_note(
+        figure,
+        frame,
+        origin,
+        "bars: 95 % intervals; crosses: bounds (at chance); dotted: controls' largest; linear from -1 to 1",
+    )
     figure.tight_layout(rect=(0, 0.03, 1, 0.95))
     return figure
+
+
+def _margins(axis: Axes, controls: pd.DataFrame) -> None:
+    """Dotted lines at the largest difference of controls, for each recalibration."""
+    for recalibration, part in controls.groupby("recalibration"):
+        color = sns.color_palette("colorblind")[list(RECALIBRATIONS).index(str(recalibration))]
+        for x in (-1, 1):
+            axis.axvline(x * part["effect"].abs().max(), color=color, linewidth=0.9, linestyle=":")
 
 
 def _network(family: str, checkpoint: str) -> str:

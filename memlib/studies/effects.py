@@ -46,7 +46,7 @@ class Effect:
     @property
     def of_unused_cells(self) -> bool:
         """Whether cells at HRS that hold no weight change results by it: those of pairs, if they differ by chance."""
-        return self.random and hasattr(Device, self.names[0])
+        return self.random and hasattr(Device, self.names[0]) and self.names != ("stuck_off",)  # they are there already
 
 
 def _published(preset: str, *names: str) -> dict[str, float]:
@@ -161,14 +161,18 @@ def _check_layer(layer: str, checkpoint: str, effect: Effect) -> None:
 def seeds_of(n: int) -> Callable[[Point], range]:
     """Device seeds of a point: n of them, but one where chips do not differ.
 
-    They differ by an effect that is random, or by what they are recalibrated on.
+    They differ by their device, by an effect that is random, or by what they are recalibrated on.
 
     Raises:
         ValueError: if n is below 2, of which no interval over chips can be made.
     """
     whole("device_seeds", n, 2)
     random = {"own_images"}.union(*(effect.names for effect in EFFECTS.values() if effect.random))
-    return lambda point: range(n) if any(name in random for name in point) else range(1)
+
+    def seeds(point: Point) -> range:
+        return range(n if random & point.keys() or Device.preset(str(point["device"])).varies else 1)
+
+    return seeds
 
 
 class Chips:

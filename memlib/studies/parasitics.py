@@ -27,10 +27,12 @@ from memlib.mapping import Mapping
 from memlib.nodal import solve_array
 from memlib.parasitics import effective_conductance, solve
 from memlib.points import Point
+from memlib.recalibration import METHODS
 from memlib.statistics import crossed_interval, crossing, difference_interval, seed_interval
+from memlib.studies.effects import RECALIBRATIONS, Setting
 from memlib.studies.trained import answers, data_of, hits_of, label, seeds_of, shared_fields, split
 from memlib.tile import Tile
-from memlib.validate import whole
+from memlib.validate import one_of, whole
 
 #: Of DACs and ADCs.
 BITS = 8
@@ -54,7 +56,8 @@ def evaluate(point: Point, seed: int) -> dict[str, Any]:
         ValueError: if checkpoint or images are not those of the point.
     """
     shared, fields = split(point)
-    return answers(shared, _by_layer(shared[0], **fields), seed)
+    recalibration = fields.pop("recalibration", "none")
+    return answers(shared, _by_layer(shared[0], **fields), seed, recalibration, True)
 
 
 def device_of(name: str) -> Device:
@@ -84,12 +87,19 @@ def convolutions(checkpoint: str) -> tuple[str, ...]:
 
 
 def make_point(
-    checkpoint: str, images: int, device: str, tile_size: int, r_wire: float, sparse_layers: int = 0
+    checkpoint: str,
+    images: int,
+    device: str,
+    tile_size: int,
+    r_wire: float,
+    sparse_layers: int = 0,
+    recalibration: str = "none",
 ) -> Point:
     """A network on tiles of tile_size x tile_size cells with wires of `r_wire` ohm per segment.
 
     Args:
         sparse_layers: so many convolutions, the last ones, are in the sparse layout, the others are dense.
+        recalibration: see `memlib.recalibrate`; every chip is so on training images of its own. "none" leaves no trace.
 
     Raises:
         ValueError: if no such hardware can be.
@@ -103,7 +113,9 @@ def make_point(
     }
     _hardware(**hardware)
     whole("sparse_layers", sparse_layers, 0, len(convolutions(checkpoint)))
-    return {**shared_fields(checkpoint, images), **hardware, "sparse_layers": sparse_layers}
+    one_of("recalibration", recalibration, METHODS)
+    switches = {"recalibration": recalibration} if recalibration != "none" else {}
+    return {**shared_fields(checkpoint, images), **hardware, "sparse_layers": sparse_layers, **switches}
 
 
 def points(
@@ -113,10 +125,11 @@ def points(
     tile_sizes: Sequence[int],
     r_wire: Sequence[float],
     sparse_layers: Sequence[int] = (0,),
+    recalibrations: Sequence[str] = ("none",),
 ) -> list[Point]:
     """All combinations, tile sizes and resistances ascending."""
-    axes = itertools.product(checkpoints, devices, sparse_layers, sorted(tile_sizes), sorted(r_wire))
-    return [make_point(checkpoint, images, device, size, ohm, n) for checkpoint, device, n, size, ohm in axes]
+    axes = itertools.product(checkpoints, recalibrations, devices, sparse_layers, sorted(tile_sizes), sorted(r_wire))
+    return [make_point(checkpoint, images, device, size, ohm, n, how) for checkpoint, how, device, n, size, ohm in axes]
 
 
 def sweeps(
@@ -124,6 +137,7 @@ def sweeps(
     devices: Sequence[str],
     tile_sizes: Sequence[int],
     r_wire: Sequence[float],
+    recalibrations: Sequence[str],
     images: int,
     device_seeds: int,
     claim_checkpoints: Sequence[str],
@@ -141,8 +155,9 @@ def sweeps(
     arrays: int,
 ) -> list[tuple[list[Point], Any]]:
     """Points and seeds of the figure, of the claims, and of the layouts, from the notebook's parameters."""
-    figure = points(checkpoints, images, devices, tile_sizes, r_wire)
-    claim = points(claim_checkpoints, claim_images, devices, claim_tile_sizes, (0.0, claim_r_wire))
+    figure = points(checkpoints, images, devices, tile_sizes, r_wire, recalibrations=recalibrations)
+    wires = 0.0, claim_r_wire
+    claim = points(claim_checkpoints, claim_images, devices, claim_tile_sizes, wires, recalibrations=recalibrations)
     layouts = points(
         [sparse_checkpoint], sparse_images, [sparse_device], sparse_tile_sizes, sparse_r_wire, (0, sparse_layers)
     )
@@ -152,11 +167,18 @@ def sweeps(
 # Accuracy
 
 #: What a point of a figure is named by.
-KEYS = ["checkpoint", "device", "sparse_layers", "tile_size", "r_wire"]
+KEYS = ["checkpoint", "recalibration", "device", "sparse_layers", "tile_size", "r_wire"]
+
+
+def named(results: pd.DataFrame) -> pd.DataFrame:
+    """The results of a sweep with "none" where a point has no recalibration."""
+    return results.assign(
+        recalibration=results["recalibration"].fillna("none") if "recalibration" in results else "none"
+    )
 
 
 def tidy(results: pd.DataFrame) -> pd.DataFrame:
-    """A row per point: mean accuracy over chips, with its 95 % interval."""
+    """A row per point of `named` results: mean accuracy over chips, with its 95 % interval."""
     rows = []
     for key, group in results.groupby(KEYS, sort=False):
         i = crossed_interval(hits_of(group))
@@ -180,7 +202,7 @@ def _values(results: pd.DataFrame, *names: str) -> list[tuple[Any, ...]]:
 
 
 def tolerances(results: pd.DataFrame) -> pd.DataFrame:
-    """For each network, device and wire resistance, the largest tile whose wires cost at most 1 point.
+    """For each network, recalibration, device and wire resistance, the largest tile whose wires cost at most 1 point.
 
     Returns:
         tolerance: where the loss, made monotone in the tile size and interpolated, crosses 1 point; inf if it does not,
@@ -188,10 +210,9 @@ def tolerances(results: pd.DataFrame) -> pd.DataFrame:
         low, high: the last size tried that surely costs less (0: none), and the first that surely costs more.
     """
     rows = []
-    for checkpoint, device, ohm in _values(results, "checkpoint", "device", "r_wire"):
-        if not ohm:
-            continue
-        fields = {"checkpoint": checkpoint, "device": device, "r_wire": ohm}
+    names = "checkpoint", "recalibration", "device", "r_wire"
+    for key in _values(results[results["r_wire"] > 0], *names):
+        fields = dict(zip(names, key, strict=True))
         sizes = sorted(set(results["tile_size"]))
         t = crossing(sizes, [difference_interval(*_losses(results, **fields, tile_size=n)) for n in sizes])
         found = t.severity if t.severity >= sizes[0] else np.nan
@@ -376,10 +397,13 @@ def claims(results: pd.DataFrame) -> list[Claim]:
     """What wires cost on each tile size, on shared device seeds and images."""
     found = []
     wired = results[results["r_wire"] > 0]
-    for checkpoint, device, size, ohm in _values(wired, "checkpoint", "device", "tile_size", "r_wire"):
-        hits = _losses(results, checkpoint=checkpoint, device=device, tile_size=size, r_wire=ohm)
+    names = "checkpoint", "recalibration", "device", "tile_size", "r_wire"
+    for key in _values(wired, *names):
+        fields = dict(zip(names, key, strict=True))
+        checkpoint, recalibration, device, size, ohm = key
         statement = f"wires of {ohm:g} ohm a segment cost over 1 point of accuracy on {size}x{size} tiles"
-        found.append(above(f"{label(checkpoint)}, {device}: {statement}", difference_interval(*hits), 0.01))
+        statement = f"{label(checkpoint)}, {device}: {statement}{Setting(recalibration)}"
+        found.append(above(statement, difference_interval(*_losses(results, **fields)), 0.01))
     return found
 
 
@@ -413,19 +437,20 @@ MARKERS = "osD^v"
 
 
 def plot(frame: pd.DataFrame, origin: str) -> Figure:
-    """A row per network, a column per device: accuracy over tile size, a line per wire resistance."""
-    checkpoints, devices = (list(dict.fromkeys(frame[name])) for name in ("checkpoint", "device"))
-    size = (2.0 * len(devices) + 1.6, 2.1 * len(checkpoints) + 0.7)
-    figure, axes = plt.subplots(len(checkpoints), len(devices), figsize=size, sharex=True, sharey=True, squeeze=False)
-    for checkpoint, row in zip(checkpoints, axes, strict=True):
+    """A row per network and recalibration, a column per device: accuracy over tile size, a line per resistance."""
+    kinds, devices = _values(frame, "checkpoint", "recalibration"), list(dict.fromkeys(frame["device"]))
+    size = (2.0 * len(devices) + 1.6, 1.9 * len(kinds) + 0.7)
+    figure, axes = plt.subplots(len(kinds), len(devices), figsize=size, sharex=True, sharey=True, squeeze=False)
+    for (checkpoint, recalibration), row in zip(kinds, axes, strict=True):
+        rows = frame[(frame["checkpoint"] == checkpoint) & (frame["recalibration"] == recalibration)]
         for device, axis in zip(devices, row, strict=True):
-            part = frame[(frame["checkpoint"] == checkpoint) & (frame["device"] == device)]
+            part = rows[rows["device"] == device]
             _accuracy_lines(axis, part, "tile_size", "r_wire", lambda ohm: f"{ohm:g} Ω")
             free = part[part["r_wire"] == 0]
             axis.plot(free["tile_size"], 100 * free["accuracy"] - 1, ":", color="0.3", linewidth=0.9)
             axis.set_xscale("log", base=2)
             _tick_sizes(axis, frame["tile_size"])
-        row[0].set_ylabel(f"{label(checkpoint)}\naccuracy (%)")
+        row[0].set_ylabel(f"{label(checkpoint)}\n{RECALIBRATIONS[recalibration]}\n\naccuracy (%)")
     for device, top, bottom in zip(devices, axes[0], axes[-1], strict=True):
         top.set_title(_device_text(device))
         bottom.set_xlabel("rows and columns of a tile")

@@ -1,7 +1,7 @@
 """The case study 05_tile_size: CIFAR-10 accuracy over ADC bits, severity of a non-ideality, and tile rows."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,8 +31,6 @@ EFFECTS: dict[str, tuple[tuple[str, ...], str]] = {
     "stuck_off": (("stuck_off",), "cells stuck at HRS\n(fraction)"),
 }
 DAC_BITS = 8
-#: Effects that draw no random numbers.
-DETERMINISTIC = {"states"}
 
 
 def evaluate(point: Point, seed: int) -> dict[str, Any]:
@@ -102,15 +100,19 @@ def points(
     ]
 
 
-def seeds_of(n: int):
-    """Device seeds of a point: n of them, but one where nothing is random.
+def seeds_of(n: int) -> Callable[[Point], range]:
+    """Device seeds of a point: n of them, but one where nothing is random, neither of the device nor added to it.
 
     Raises:
         ValueError: if n is below 2, of which no interval over chips can be made.
     """
     whole("device_seeds", n, 2)
-    random = [field for effect, (fields, _) in EFFECTS.items() if effect not in DETERMINISTIC for field in fields]
-    return lambda point: range(n) if any(field in point for field in random) else range(1)
+
+    def seeds(point: Point) -> range:
+        _, fields = split(point)
+        return range(n if _hardware(fields).device.varies else 1)
+
+    return seeds
 
 
 def sweeps(

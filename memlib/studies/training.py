@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -11,9 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from memlib import train
+from memlib.claims import Claim, above
 from memlib.figures import Drawing
 from memlib.points import Point
 from memlib.recalibration import METHODS
+from memlib.statistics import difference_interval
 from memlib.studies.effects import (
     EFFECTS,
     RECALIBRATIONS,
@@ -69,16 +72,43 @@ def points(networks: Networks, images: int, severities: Sequence[float]) -> Labe
     return found
 
 
+def trained_for(aware: str) -> dict[str, Any]:
+    """The states and DAC bits that a quantisation-aware network was trained with, as fields of a point."""
+    recipe = train.manifest_entry(aware)["recipe"]
+    return {"states": dict(recipe["device"])["states"], "dac_bits": recipe["dac_bits"]}
+
+
 def quantised_points(pair: Sequence[str], images: int, severities: dict[str, Sequence[int]]) -> Labelled:
-    """A network and its quantisation-aware twin, over numbers of states and of bits."""
+    """A network and its quantisation-aware twin, over numbers of states, of bits, and of bits with few states.
+
+    The last has as many states as the twin was trained for, and its DAC bits among the levels: its best case.
+    """
+    states, bits = trained_for(pair[1]).values()
+    panels: list[tuple[str, str, Sequence[int], dict[str, Any]]] = [
+        (effect, effect, levels, {}) for effect, levels in severities.items()
+    ]
+    both = sorted({bits, *severities["dac_bits"]}, reverse=True)
+    panels.append((f"dac_bits, {states} states", "dac_bits", both, {"states": states}))
+    twins = list(zip(("trained longer", "quantisation-aware"), pair, strict=True))
     found = []
-    for effect, levels in severities.items():
-        for severity, (training, checkpoint) in itertools.product(
-            levels, zip(("trained longer", "quantisation-aware"), pair, strict=True)
-        ):
-            labels = {"network": pair[0], "training": training, "effect": effect, "severity": severity}
-            found.append((labels | {"checkpoint": checkpoint}, make_point(checkpoint, images, effect, severity)))
+    for panel, effect, levels, choices in panels:
+        for severity, (training, checkpoint) in itertools.product(levels, twins):
+            labels = {"network": pair[0], "training": training, "effect": panel, "severity": severity}
+            point = make_point(checkpoint, images, effect, severity, **choices)
+            found.append((labels | {"checkpoint": checkpoint}, point))
     return found
+
+
+def quantised_claim(pair: Sequence[str], images: int, chips: Chips) -> Claim:
+    """Whether quantisation-aware training pays where it should most: on the hardware that it was for.
+
+    No chip differs from another there, so that the interval is one over images.
+    """
+    trained = trained_for(pair[1])
+    control, aware = (chips.hits(make_point(name, images, **trained)) for name in pair)
+    where = f"{trained['states']} states and {trained['dac_bits']}-bit inputs"
+    what = f"{label(pair[0])}, {where}: quantisation-aware training is more accurate than as long a plain one"
+    return replace(above(what, difference_interval(aware, control)), n=0)
 
 
 def comparisons(networks: Networks, images: int, severity: float, chosen: Sequence[Setting]) -> list[Comparison]:
@@ -190,13 +220,14 @@ def plot(frame: pd.DataFrame, origin: str) -> Figure:
 def plot_quantised(frame: pd.DataFrame, origin: str) -> Figure:
     """A panel per effect: accuracy over states or bits, for both trainings."""
     effects = list(frame["effect"].unique())
-    figure, axes = plt.subplots(1, len(effects), figsize=(3.5 * len(effects), 3.0), sharey=True, squeeze=False)
+    figure, axes = plt.subplots(1, len(effects), figsize=(3.1 * len(effects), 3.0), sharey=True, squeeze=False)
     for effect, axis in zip(effects, axes[0], strict=True):
         part = frame[frame["effect"] == effect]
         levels = sorted(part["severity"].unique())
         _lines(axis, part, part["severity"].map(levels.index))
         axis.set_xticks(range(len(levels)), [f"{level:g}" for level in levels])
-        axis.set(xlabel=f"{EFFECTS[effect].title}: {EFFECTS[effect].unit}", ylim=(0, 102))
+        name, _, more = effect.partition(", ")
+        axis.set(xlabel=f"{EFFECTS[name].title}: {EFFECTS[name].unit}{more and f' ({more})'}", ylim=(0, 102))
         chance_line(axis)
     axes[0, 0].set_ylabel("accuracy (%)")
     axes[0, 0].legend(frameon=False, loc="lower right")
