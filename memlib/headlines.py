@@ -15,6 +15,8 @@ VERDICTS = ("confirmed", "refuted", "undecided")
 AT_3 = "programming error 0.03, dense, "
 PACKED = "the sparse layout, packed for the fewest tiles, needs less energy than the dense one"
 AT_HRS = "programming error 0.05: with unused cells at HRS, the sparse layout loses more than the dense one without"
+#: The pictures of what their own claims' figure does not show.
+PICTURES = {"formula": "09_design_space_formula", "search": "09_design_space_search"}
 #: The claims that the README shows: what they are about, the figure, and the statement.
 HEADLINES = (
     ("power", "06_power", f"ResNet-20, ISAAC, 32 nm: {PACKED}"),
@@ -144,7 +146,8 @@ def headlines() -> str:
         claim, verdict = known[figure, statement]
         verdict = f"**{verdict}**" if verdict.startswith("refuted") else verdict
         stem = _notebook(figure)
-        links = f"[{figure}](figures/paper/{figure}.png), [notebook](notebooks/{stem}.ipynb)"
+        shown = PICTURES.get(subject, figure)
+        links = f"[{shown}](figures/paper/{shown}.png), [notebook](notebooks/{stem}.ipynb)"
         cost = f"`--only {stem[:2]}`, {measured[stem]['core_minutes']}"
         lines.append(f"| {subject} | {statement} | {verdict} | {effect_text(claim)} | {links} | {cost} |")
     return "\n".join(lines)
