@@ -293,7 +293,9 @@ SMOKE_LIMITS = {
     "claim_recalibrations": 1,
     "claim_ranges": 1,
 }
-#: The same for single notebooks: 04 keeps one severity of each effect.
+#: Lists that smoke size keeps whole.
+SMOKE_WHOLE = ("recalibrations",)
+#: The same limits for single notebooks: 04 keeps one severity of each effect.
 SMOKE_LIMITS_OF: dict[str, dict[str, int]] = {
     "04_non_idealities": {name: 1 for name, value in PAPER["04_non_idealities"].items() if isinstance(value, list)}
     | {"checkpoints": 2},
@@ -354,7 +356,7 @@ def shrink(notebook: str, parameters: dict[str, Any]) -> dict[str, Any]:
         if name.endswith("checkpoints"):
             small[name] = [c.replace("cifar10", "digits") for c in value][: limits.get(name)]
         elif isinstance(value, list):
-            small[name] = value[::2][: limits.get(name)]
+            small[name] = value if name in SMOKE_WHOLE else value[::2][: limits.get(name)]
         elif isinstance(value, str):
             small[name] = value.replace("cifar10", "digits")
         else:

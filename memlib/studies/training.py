@@ -107,7 +107,8 @@ def quantised_claim(pair: Sequence[str], images: int, chips: Chips) -> Claim:
     trained = trained_for(pair[1])
     control, aware = (chips.hits(make_point(name, images, **trained)) for name in pair)
     where = f"{trained['states']} states and {trained['dac_bits']}-bit inputs"
-    what = f"{label(pair[0])}, {where}: quantisation-aware training is more accurate than as long a plain one"
+    network = label(train.manifest_entry(pair[1])["recipe"]["start"])
+    what = f"{network}, {where}: quantisation-aware training is more accurate than as long a plain one"
     return replace(above(what, difference_interval(aware, control)), n=0)
 
 
