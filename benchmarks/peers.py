@@ -136,6 +136,7 @@ class Worker:
         command = [python, "-P", ADAPTERS / "serve.py", ADAPTERS / f"with_{adapter}.py", row, str(threads), str(batch)]
         with log.open("wb") as file:
             limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+            limits["OPENBLAS_THREAD_TIMEOUT"] = "10"  # idle threads of one turn do not spin into the next one's
             environment = os.environ | limits | {"PYTHONPATH": str(root)}
             pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": file}
             self.process = subprocess.Popen(command, text=True, env=environment, **pipes)
