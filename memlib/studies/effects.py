@@ -170,6 +170,7 @@ def seeds_of(n: int) -> Callable[[Point], range]:
     random = {"own_images"}.union(*(effect.names for effect in EFFECTS.values() if effect.random))
 
     def seeds(point: Point) -> range:
+        """All, or the first."""
         return range(n if random & point.keys() or Device.preset(str(point["device"])).varies else 1)
 
     return seeds

@@ -549,7 +549,7 @@ def _design_panel(axis: Axes, summary: pd.DataFrame, chips: pd.DataFrame) -> Non
     if NOMINAL[effect] in values:
         axis.axvline(values.index(NOMINAL[effect]), color="0.6", linewidth=0.8, linestyle=":")
     names = ["exact" if effect == "input_bits" and not value else f"{value * factor:g}" for value in values]
-    axis.set_xticks(range(len(values)), names)
+    axis.set_xticks(range(len(values)), names, rotation=45 if len("".join(names)) > 18 else 0)
     axis.set_xlabel(f"{title} ({unit})" if unit else title)
 
 

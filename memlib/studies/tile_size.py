@@ -109,6 +109,7 @@ def seeds_of(n: int) -> Callable[[Point], range]:
     whole("device_seeds", n, 2)
 
     def seeds(point: Point) -> range:
+        """All, or the first."""
         _, fields = split(point)
         return range(n if _hardware(fields).device.varies else 1)
 
