@@ -621,13 +621,10 @@ def plot_differences(frame: pd.DataFrame, claim_severity: float, origin: str) ->
     axes[0, 0].xaxis.set_minor_locator(NullLocator())
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="upper center", ncols=len(labels), frameon=False)
-    add_note(
-        figure,
-        frame,
-        origin,
-        "bars: 95 % intervals; crosses: bounds (at chance); dotted: controls' largest; linear from -1 to 1",
-    )
-    figure.tight_layout(rect=(0, 0.03, 1, 0.95))
+    dotted = "; dotted: the largest of ordinary networks" if frame["control"].any() else ""
+    note = f"\nbars: 95 % intervals; crosses: bounds (at chance); linear from -1 to 1{dotted}"
+    add_note(figure, frame, origin, note)
+    figure.tight_layout(rect=(0, 0.4 / size[1], 1, 0.95))
     return figure
 
 
