@@ -47,6 +47,11 @@ class Hardware(Config):
         if d.full_response(v_read) * d.g_range < 0.5 * d.g_on * d.response(v_read):
             fail("v0_off", d.v0_off, f"larger: at v_read={v_read!r} V the HRS conducts over half as much as the LRS")
 
+    @property
+    def varies(self) -> bool:
+        """Whether chips of it differ, by their cells or their converters."""
+        return self.device.varies or bool(self.tile.adc_gain_error or self.tile.adc_offset_error)
+
     def design(self) -> "Hardware":
         """The same machine with ideal devices; sliced weights keep the levels that they are digits of."""
         states = self.device.states if self.mapping.slices > 1 else None

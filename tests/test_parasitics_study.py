@@ -5,11 +5,12 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from made_up import made_up
 from scipy.optimize import brentq
 
 from memlib import Device, Hardware, Mapping, Tile, spice
 from memlib.accuracy import correct
-from memlib.statistics import Interval, crossing, pack, unpack
+from memlib.statistics import Interval, crossing, unpack
 from memlib.studies import parasitics as study
 from memlib.studies.trained import mapped, split
 
@@ -17,13 +18,9 @@ mpl.use("agg")
 CHECKPOINTS = ["resnet20-digits", "vgg8-digits"]
 
 
-def made_up(points, seeds, accuracy):
-    """Results as a sweep returns them; `accuracy(point)` decides how many of the images are right."""
-    rows = []
-    for point in points:
-        hits = np.arange(point["images"]) < round(accuracy(point) * point["images"])
-        rows += [{**point, "seed": seed, "accuracy": hits.mean(), "correct": pack(hits)} for seed in range(seeds)]
-    return study.named(pd.DataFrame(rows))
+def results_of(points, accuracy):
+    """Results of ten chips as the study reads them."""
+    return study.named(made_up(points, lambda point: range(10), accuracy))
 
 
 def test_a_point_is_a_chip_with_wires():
@@ -70,7 +67,7 @@ def losing(point):
 
 def test_claims_and_tolerances():
     """Each size has a baseline of its own."""
-    results = made_up(study.points(CHECKPOINTS[1:], 20000, ["neurram"], [128, 32, 64], [0.0, 1.0]), 10, losing)
+    results = results_of(study.points(CHECKPOINTS[1:], 20000, ["neurram"], [128, 32, 64], [0.0, 1.0]), losing)
     claims = study.claims(results)
     assert [claim.verdict for claim in claims] == ["refuted", "undecided", "confirmed"]
     assert [claim.effect for claim in claims] == pytest.approx([0, 1, 3])
@@ -88,7 +85,7 @@ def test_claims_and_tolerances():
     kinds = study.points(
         CHECKPOINTS[1:], 20000, ["neurram"], [128, 32, 64], [0.0, 1.0], recalibrations=["none", "gain"]
     )
-    both = made_up(kinds, 10, losing)
+    both = results_of(kinds, losing)
     assert study.claims(both)[:3] == claims
     assert [claim.effect for claim in study.claims(both)[3:]] == pytest.approx([0, 0.2, 0.6])
     assert study.claims(both)[-1].statement == f"{claims[2].statement} (columns rescaled)"
@@ -101,7 +98,7 @@ def test_claims_and_tolerances():
 def test_layout_claims():
     """How much more the sparse layout loses than the dense one, on the largest tiles."""
     points = study.points(CHECKPOINTS[:1], 2000, ["neurram"], [16, 32], [0.0, 4.0], [0, 19])
-    results = made_up(points, 10, lambda p: 0.9 - p["r_wire"] * (0.02 if p["sparse_layers"] else 0.01))
+    results = results_of(points, lambda p: 0.9 - p["r_wire"] * (0.02 if p["sparse_layers"] else 0.01))
     (claim,) = study.layout_claims(results)
     assert (claim.verdict, claim.effect) == ("confirmed", pytest.approx(4))
     assert "19 of 19 convolutions in the sparse layout" in claim.statement

@@ -29,6 +29,8 @@ RECALIBRATIONS = {"none": "no recalibration", "gain": "columns rescaled", "batch
 #: Accuracy of guessing, among the ten classes of both data sets; below twice that a network counts as lost.
 CHANCE = 0.1
 FLOOR = 2 * CHANCE
+#: Fields of a point that say what its hardware is.
+HARDWARE = {"device"}.union(f.name for kind in (Device, Tile, Mapping) for f in fields(kind))
 #: Resistances of wires take the sparse layout minutes a chip, see 08_parasitics.
 DENSE_ONLY = ("wires",)
 
@@ -40,13 +42,8 @@ class Effect:
     title: str
     unit: str  #: of the severity, for axes
     names: tuple[str, ...]  #: fields of device or tile that are set to the severity
-    random: bool = True  #: whether chips differ
     constants: dict[str, float] = field(default_factory=dict)  #: fields that go with it
-
-    @property
-    def of_unused_cells(self) -> bool:
-        """Whether cells at HRS that hold no weight change results by it: those of pairs, if they differ by chance."""
-        return self.random and hasattr(Device, self.names[0]) and self.names != ("stuck_off",)  # they are there already
+    of_unused_cells: bool = False  #: whether cells at HRS that hold no weight, in pairs, change results by it
 
 
 def _published(preset: str, *names: str) -> dict[str, float]:
@@ -55,28 +52,27 @@ def _published(preset: str, *names: str) -> dict[str, float]:
 
 
 EFFECTS: dict[str, Effect] = {
-    "program_error": Effect("programming error", "sigma by range", ("program_error",)),
-    "d2d": Effect("device-to-device variation", "relative sigma", ("d2d_on", "d2d_off")),
-    "states": Effect("finite conductance states", "states", ("states",), random=False),
-    "stuck_on": Effect("stuck at LRS", "fraction of cells", ("stuck_on",)),
+    "program_error": Effect("programming error", "sigma by range", ("program_error",), of_unused_cells=True),
+    "d2d": Effect("device-to-device variation", "relative sigma", ("d2d_on", "d2d_off"), of_unused_cells=True),
+    "states": Effect("finite conductance states", "states", ("states",)),
+    "stuck_on": Effect("stuck at LRS", "fraction of cells", ("stuck_on",), of_unused_cells=True),
     "stuck_off": Effect("stuck at HRS", "fraction of cells", ("stuck_off",)),
-    "unformed": Effect("not formed", "fraction of cells", ("unformed",)),
-    "read_noise": Effect("read noise", "relative sigma", ("read_noise",)),
+    "unformed": Effect("not formed", "fraction of cells", ("unformed",), of_unused_cells=True),
+    "read_noise": Effect("read noise", "relative sigma", ("read_noise",), of_unused_cells=True),
     "retention": Effect(
-        "retention (neurram)", "s", ("retention_time",), constants=_published("neurram", "retention_spread")
+        "retention (neurram)", "s", ("retention_time",), _published("neurram", "retention_spread"), of_unused_cells=True
     ),
     "endurance": Effect(
         "endurance (hfalo)",
         "cycles",
         ("endurance_cycles",),
-        random=False,
-        constants=_published("hfalo", "endurance_onset", "endurance_on", "endurance_off"),
+        _published("hfalo", "endurance_onset", "endurance_on", "endurance_off"),
     ),
-    "iv": Effect("sinh I-V", "v0 (V)", ("v0",), random=False),
-    "transistors": Effect("transistors", "ohm", ("r_transistor",), random=False),
-    "wires": Effect("wires", "ohm a segment", ("r_row", "r_col"), random=False),
-    "dac_bits": Effect("DAC", "bits", ("dac_bits",), random=False),
-    "adc_bits": Effect("ADC", "bits", ("adc_bits",), random=False),
+    "iv": Effect("sinh I-V", "v0 (V)", ("v0",)),
+    "transistors": Effect("transistors", "ohm", ("r_transistor",)),
+    "wires": Effect("wires", "ohm a segment", ("r_row", "r_col")),
+    "dac_bits": Effect("DAC", "bits", ("dac_bits",)),
+    "adc_bits": Effect("ADC", "bits", ("adc_bits",)),
     "adc_errors": Effect("ADC gain and offset", "relative sigma", ("adc_gain_error", "adc_offset_error")),
 }
 
@@ -161,17 +157,17 @@ def _check_layer(layer: str, checkpoint: str, effect: Effect) -> None:
 def seeds_of(n: int) -> Callable[[Point], range]:
     """Device seeds of a point: n of them, but one where chips do not differ.
 
-    They differ by their device, by an effect that is random, or by what they are recalibrated on.
+    They differ by their hardware, or by what they are recalibrated on.
 
     Raises:
         ValueError: if n is below 2, of which no interval over chips can be made.
     """
     whole("device_seeds", n, 2)
-    random = {"own_images"}.union(*(effect.names for effect in EFFECTS.values() if effect.random))
 
     def seeds(point: Point) -> range:
         """All, or the first."""
-        return range(n if random & point.keys() or Device.preset(str(point["device"])).varies else 1)
+        hardware = _hardware(**{name: value for name, value in point.items() if name in HARDWARE})
+        return range(n if "own_images" in point or hardware.varies else 1)
 
     return seeds
 

@@ -111,7 +111,7 @@ def seeds_of(n: int) -> Callable[[Point], range]:
     def seeds(point: Point) -> range:
         """All, or the first."""
         _, fields = split(point)
-        return range(n if _hardware(fields).device.varies else 1)
+        return range(n if _hardware(fields).varies else 1)
 
     return seeds
 
