@@ -144,7 +144,7 @@ def test_settings_differ_in_points_and_words():
 
 @pytest.mark.parametrize("effect", sorted(EFFECTS))
 def test_which_effects_differ_from_chip_to_chip(effect):
-    """What two chips compute differs where `random` says so, and is the same to the bit where it does not."""
+    """What two chips compute differs where `varies` says so, and is the same to the bit where it does not."""
     strong = {
         "states": 4,
         "dac_bits": 2,
@@ -159,4 +159,4 @@ def test_which_effects_differ_from_chip_to_chip(effect):
     point = make_point(NETWORK, 10, effect, strong.get(effect, 0.4))
     hardware = _hardware(**{name: value for name, value in point.items() if name not in SHARED})
     first, second = (map_network(model, hardware, x, seed)(x) for seed in (0, 1))
-    assert torch.equal(first, second) != EFFECTS[effect].random
+    assert torch.equal(first, second) != hardware.varies
