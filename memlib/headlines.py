@@ -91,6 +91,10 @@ HEADLINES = (
         "ResNet-20, 10k_100k: wires of 1 ohm a segment cost over 1 point of accuracy on 128x128 tiles",
     ),
     (
+        "wires", "08_parasitics",
+        "ResNet-20, 10k_100k: wires of 1 ohm a segment cost over 1 point of accuracy on 128x128 tiles (columns rescaled)",
+    ),
+    (
         "formula", "09_design_space",
         "ResNet-20: the formula predicts losses of held-out designs with an rms error under 3 points",
     ),
