@@ -92,7 +92,8 @@ HEADLINES = (
     ),
     (
         "wires", "08_parasitics",
-        "ResNet-20, 10k_100k: wires of 1 ohm a segment cost over 1 point of accuracy on 128x128 tiles (columns rescaled)",
+        "ResNet-20, 10k_100k: wires of 1 ohm a segment cost over 1 point of accuracy on 128x128 tiles (columns "
+        "rescaled)",
     ),
     (
         "formula", "09_design_space",
