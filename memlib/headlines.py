@@ -16,7 +16,12 @@ AT_3 = "programming error 0.03, dense, "
 PACKED = "the sparse layout, packed for the fewest tiles, needs less energy than the dense one"
 AT_HRS = "programming error 0.05: with unused cells at HRS, the sparse layout loses more than the dense one without"
 #: The pictures of what their own claims' figure does not show.
-PICTURES = {"formula": "09_design_space_formula", "search": "09_design_space_search"}
+PICTURES = {
+    "formula": "09_design_space_formula",
+    "search": "09_design_space_search",
+    "noise, connectivity": "07_capacity_differences",
+    "noise, pruning": "07_capacity_differences",
+}
 #: The claims that the README shows: what they are about, the figure, and the statement.
 HEADLINES = (
     ("power", "06_power", f"ResNet-20, ISAAC, 32 nm: {PACKED}"),

@@ -47,7 +47,7 @@ def test_pairs(monkeypatch):
 
 
 def test_claims_compare_like_with_like():
-    """Weights add up to 0, or to nothing but a difference; every claim is there in all four settings."""
+    """The terms of a claim are a difference of weighted means; every claim is there in all four settings."""
     compared = study.comparisons(FAMILIES, FINETUNED, LAYOUTS, 500, 0.03, SETTINGS)
     assert len({comparison.statement for comparison in compared}) == len(compared)
     for comparison in compared:
@@ -204,6 +204,8 @@ def test_tables_and_figures():
     figure = study.plot(frame, tolerances, 0.03, "")
     assert len(figure.axes) == 6
     assert all(len(axis.containers) == len(FAMILIES) for axis in figure.axes)
+    drawn = [len(container.lines[0].get_xdata()) for axis in figure.axes for container in axis.containers]
+    assert drawn == [len(FAMILIES[family]) for _ in figure.axes for family in study.FAMILIES]  # each network once
     alone = pd.DataFrame({"checkpoint": "vgg8-digits", "depth": range(3), "loss": 0.1, "low": 0.0, "high": 0.2})
     alone = alone.assign(n=3, images=100)
     figure = study.plot_explained(study.noise_gains(["vgg8-digits"]), alone, explained, 0.03, 0.1, "")

@@ -24,6 +24,7 @@ from memlib.points import Point
 from memlib.pruning import following_norms
 from memlib.statistics import crossed_interval, tolerance
 from memlib.studies.effects import (
+    NOTE,
     PLAIN,
     RECALIBRATIONS,
     Chips,
@@ -152,8 +153,8 @@ class Pair:
 def pairs(families: Families, finetuned: Sequence[str]) -> list[Pair]:
     """What is compared at equal parameters and at equal accuracy; networks without an equal are left out.
 
-    At equal accuracy, ordinary networks and fine-tuned ones stand in for others, too: they are controls, of which a
-    loss other than that of their neighbours says how far to trust the comparison.
+    At equal accuracy, ordinary networks and fine-tuned ones stand in for others, too: they are controls, and whatever
+    they seem to lose more than their neighbours is an error of the comparison.
 
     Args:
         finetuned: ordinary networks that were trained on as pruned ones were, which are compared with these.
@@ -211,8 +212,8 @@ def comparisons(
 ) -> list[Comparison]:
     """The claims, in every setting, and controls.
 
-    In the first one, connectivities are also compared with conductances scaled to the largest weight of each column
-    rather than of the layer.
+    In the first one, connectivities of equal parameters are also compared with conductances scaled to the largest
+    weight of each column rather than of the layer.
     """
     found = []
     for setting in chosen:
@@ -220,7 +221,7 @@ def comparisons(
         found += _layout_claims(layout_checkpoints, *at)
         for pair in pairs(families, finetuned):
             found.append(pair_comparison(pair, *at))
-            if setting == PLAIN and pair.family != "ordinary" and not pair.family.endswith("pruned"):
+            if setting == PLAIN and pair.equal == "parameters" and not pair.family.endswith("pruned"):
                 found.append(pair_comparison(pair, *at, w_max="column"))
         found += _width_claims(families, *at)
     return sorted(found, key=lambda comparison: comparison.statement)
@@ -520,7 +521,7 @@ def plot(frame: pd.DataFrame, tolerances: pd.DataFrame, claim_severity: float, o
     for recalibration, row in zip(ROWS, axes, strict=True):
         tolerated = tolerances[tolerances["recalibration"] == recalibration]
         lost = frame[(frame["recalibration"] == recalibration) & (frame["severity"] == claim_severity)]
-        lost = lost.merge(tolerances[["checkpoint", "recalibration", "float_accuracy"]])
+        lost = lost.merge(tolerances[["family", "checkpoint", "recalibration", "float_accuracy"]])
         for family, look in _looks().items():
             part = tolerated[tolerated["family"] == family].sort_values("parameters")
             _tolerances(row[0], part, frame["severity"].max(), look)
@@ -591,7 +592,8 @@ def plot_explained(
         handles, names = axis.get_legend_handles_labels()
         place = {"bbox_to_anchor": (x, 1.0), "ncols": 3}
         figure.legend(handles, names, loc="upper left", **place, frameon=False, fontsize="small")
-    add_note(figure, losses, origin, "bars: 95 % intervals")
+    chips = f"{losses['n'].max()} chips for single layers, {table['n'].max()} for networks"
+    figure.text(0.01, 0.006, f"{origin}: {losses['images'].max()} test images; {chips}; bars: 95 % intervals", **NOTE)
     figure.tight_layout(rect=(0, 0.04, 1, 0.87))
     return figure
 
@@ -612,7 +614,7 @@ def plot_differences(frame: pd.DataFrame, claim_severity: float, origin: str) ->
             _forest(axis, here, names, 0.18 * (number - (len(chosen) - 1) / 2), setting)
         axis.axvline(0, color="0.4", linewidth=0.8)
         _margins(axis, part[part["control"]])
-        axis.set_xlabel(f"points lost at {claim_severity:g}, more than ordinary networks")
+        axis.set_xlabel(f"points lost at a programming error of {claim_severity:g},\nmore than ordinary networks")
         axis.set_title(f"equal {kind}")
     axes[0, 0].set_yticks(range(len(names)), [_network(*name) for name in names], fontsize="small")
     axes[0, 0].set_ylim(len(names) - 0.5, -0.5)
@@ -629,8 +631,8 @@ def plot_differences(frame: pd.DataFrame, claim_severity: float, origin: str) ->
 
 
 def _margins(axis: Axes, controls: pd.DataFrame) -> None:
-    """Dotted lines at the largest difference of controls, for each recalibration."""
-    for recalibration, part in controls.groupby("recalibration"):
+    """Dotted lines at the largest difference of controls, for each setting."""
+    for (recalibration, _), part in controls.groupby(["recalibration", "adc_calibration"]):
         color = sns.color_palette("colorblind")[list(RECALIBRATIONS).index(str(recalibration))]
         for x in (-1, 1):
             axis.axvline(x * part["effect"].abs().max(), color=color, linewidth=0.9, linestyle=":")

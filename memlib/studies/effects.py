@@ -31,6 +31,8 @@ CHANCE = 0.1
 FLOOR = 2 * CHANCE
 #: Fields of a point that say what its hardware is.
 HARDWARE = {"device"}.union(f.name for kind in (Device, Tile, Mapping) for f in fields(kind))
+#: How the line below a figure is set.
+NOTE: dict[str, Any] = {"fontsize": "small", "color": "0.3"}
 #: Resistances of wires take the sparse layout minutes a chip, see 08_parasitics.
 DENSE_ONLY = ("wires",)
 
@@ -217,7 +219,7 @@ def add_note(figure: Figure, frame: pd.DataFrame, origin: str, more: str) -> Non
     """Write below a figure where its images come from, and how many of everything there are."""
     chips = f", {frame['n'].max()} chips where anything is random" if frame["n"].max() > 1 else ""
     note = f"{origin}: {frame['images'].max()} test images{chips}; {more}"
-    figure.text(0.01, 0.006, note, fontsize="small", color="0.3")
+    figure.text(0.01, 0.006, note, **NOTE)
 
 
 def errorbars(axis: Axes, x: Any, part: pd.DataFrame, name: str = "accuracy", **look: Any) -> None:
