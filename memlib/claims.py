@@ -59,6 +59,11 @@ def above(statement: str, difference: Interval, threshold: float = 0.0) -> Claim
     return _claim(statement, difference, confirmed, refuted)
 
 
+def below(statement: str, difference: Interval, threshold: float) -> Claim:
+    """The claim that a difference of accuracies, or an error, is below `threshold` (a fraction), decided likewise."""
+    return _claim(statement, difference, difference.high < threshold, difference.low > threshold)
+
+
 def within(statement: str, difference: Interval, margin: float) -> Claim:
     """The claim that a difference lies within +-`margin` (a fraction): equivalence, decided by the whole interval."""
     confirmed = -margin < difference.low and difference.high < margin

@@ -111,7 +111,7 @@ HEADLINES = (
     ),
     (
         "search", "09_design_space",
-        "after 48 of 360 designs, search dominates more than random search in at least 9 of 10 repeats",
+        "after 48 of 360 designs, search dominates more of the front's volume than random search",
     ),
     (
         "retention", "10_retention",
@@ -158,7 +158,7 @@ def headlines() -> str:
         stem = _notebook(figure)
         shown = PICTURES.get(subject, figure)
         links = f"[{shown}](figures/paper/{shown}.png), [notebook](notebooks/{stem}.ipynb)"
-        cost = f"`--only {stem[:2]}`, {measured[stem]['core_minutes']}"
+        cost = f"`--preset paper --only {stem[:2]}`, {measured[stem]['core_minutes']}"
         lines.append(f"| {subject} | {statement} | {verdict} | {effect_text(claim)} | {links} | {cost} |")
     return "\n".join(lines)
 

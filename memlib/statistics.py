@@ -97,6 +97,11 @@ def _variance_of_mean(values: np.ndarray) -> tuple[float, float, float]:
     return total / (n * m), max(freedom, 1), max(images - both, 0) / (n * m)
 
 
+def standard_error(values: np.ndarray) -> float:
+    """Of the mean of (seeds, images), both drawn at random and crossed, as `crossed_interval` estimates it."""
+    return math.sqrt(_variance_of_mean(values)[0])
+
+
 def difference_interval(first: np.ndarray, second: np.ndarray) -> Interval:
     """Interval of the difference of two accuracies, first minus second, measured on the same device seeds and images.
 

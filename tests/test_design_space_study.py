@@ -328,7 +328,7 @@ def test_searches_are_compared_by_what_they_dominate():
     curves = pd.DataFrame(rows)
     (claim,) = searching.search_claims(curves)
     assert isinstance(claim, Claim)
-    assert (claim.verdict, claim.effect, claim.unit) == ("confirmed", 10, "of 10")
+    assert (claim.verdict, round(claim.effect, 9), claim.n) == ("confirmed", 10, 10)
     swapped = curves.assign(sampler=curves["sampler"].map({"tpe": "random", "random": "tpe"}))
     assert searching.search_claims(swapped)[0].verdict == "refuted"
     assert len(searching.plot_searches(curves).axes) == 1

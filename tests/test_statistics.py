@@ -8,9 +8,18 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from memlib.claims import above, within
+from memlib.claims import above, below, within
 from memlib.seeds import AdaptiveSeeds
-from memlib.statistics import Interval, crossed_interval, difference_interval, pack, seed_interval, tolerance, unpack
+from memlib.statistics import (
+    Interval,
+    crossed_interval,
+    difference_interval,
+    pack,
+    seed_interval,
+    standard_error,
+    tolerance,
+    unpack,
+)
 
 
 def margins(rng, seeds, images, chips):
@@ -406,3 +415,14 @@ def test_few_seeds_or_images_are_exploratory():
     assert not above("x", Interval(0, 0, 0, 10, 5000)).exploratory
     assert above("x", Interval(0, 0, 0, 9, 5000)).exploratory
     assert above("x", Interval(0, 0, 0, 10, 4999)).exploratory
+
+
+def test_standard_error_is_that_of_means_over_chips_and_images():
+    """Of 400 made-up experiments with every part of the variance: what their means differ by."""
+    rng = np.random.default_rng(5)
+    values = 0.1 * rng.standard_normal((400, 4, 1)) + 0.4 * rng.standard_normal((400, 1, 60))
+    values += 0.6 * rng.standard_normal((400, 4, 60))
+    expected = values.mean((1, 2)).std(ddof=1)
+    assert expected == pytest.approx(np.sqrt(0.1**2 / 4 + 0.4**2 / 60 + 0.6**2 / 240), rel=0.1)
+    found = [standard_error(v) for v in values]
+    assert np.sqrt(np.mean(np.square(found))) == pytest.approx(expected, rel=0.1)

@@ -15,11 +15,11 @@ from scipy import stats
 
 from memlib import formula, sensitivity
 from memlib.accuracy import correct
-from memlib.claims import Claim
+from memlib.claims import Claim, below
 from memlib.device import Device
 from memlib.points import Point
 from memlib.space import Axis
-from memlib.statistics import Interval, difference_interval
+from memlib.statistics import Interval, difference_interval, standard_error
 from memlib.studies.designs import cell_error, costs, device_of, make_point, share_per_ohm
 from memlib.studies.effects import CHANCE
 from memlib.studies.trained import hits_of, label, prepared, shared_fields, split
@@ -85,12 +85,11 @@ def losses(results: pd.DataFrame) -> pd.DataFrame:
     for (checkpoint, layout, error, height, bits, ohms), group in results.groupby(keys, sort=False):
         lost = float_hits(checkpoint, int(group["images"].iloc[0])) - hits_of(group).astype(float)
         chips, images = lost.shape
-        variance = lost.mean(0).var(ddof=1) / images + lost.mean(1).var(ddof=1) / chips
         severity = cell_error(checkpoint, device_of(DEVICE).replace(program_error=error))
         found = {"checkpoint": checkpoint, "layout": layout, "severity": severity, "rows": height, "adc_bits": bits}
         found |= {"program_error": error}
         found |= {"r_wire": ohms, "wire_share": _share(checkpoint, layout, device_of(DEVICE), height, ohms)}
-        rows.append({**found, "loss": lost.mean(), "error": np.sqrt(variance), "n": chips, "images": images})
+        rows.append({**found, "loss": lost.mean(), "error": standard_error(lost), "n": chips, "images": images})
     return pd.DataFrame(rows)
 
 
@@ -331,12 +330,6 @@ def rule_claims(found: pd.DataFrame) -> list[Claim]:
 def points_text(loss: float) -> str:
     """A fraction of all images in words."""
     return f"{100 * loss:g} point" + ("" if loss == 0.01 else "s")
-
-
-def below(statement: str, loss: Interval, target: float) -> Claim:
-    """The claim that a loss of accuracy is below a target, both fractions: decided if the interval clears it."""
-    verdict = "confirmed" if loss.high < target else "refuted" if loss.low > target else "undecided"
-    return Claim(statement, verdict, 100 * loss.mean, 100 * loss.low, 100 * loss.high, loss.n, loss.images)
 
 
 def plot_formula(predicted: pd.DataFrame, origin: str) -> Figure:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from memlib import train
-from memlib.claims import Claim, above, below_times
+from memlib.claims import Claim, above, below, below_times
 from memlib.figures import Drawing
 from memlib.pareto import mean_draws
 from memlib.points import Point
@@ -23,7 +23,6 @@ from memlib.statistics import Interval, crossed_interval, difference_interval
 from memlib.studies.design_rules import (
     COLORS,
     MARKERS,
-    below,
     by_design,
     float_hits,
     formula_points,

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from memlib import analog_netlist, native_digits
 from memlib.analog_circuit import Amplifier, AnalogChip, Circuit, OperatingPoints, build
 from memlib.analog_model import AnalogModel
-from memlib.claims import Claim, above, exactly, within
+from memlib.claims import Claim, below, exactly, within
 from memlib.device import Device
 from memlib.figures import Drawing
 from memlib.points import Point, text_of
@@ -422,14 +422,8 @@ def claims(results: Results, **counts: int) -> list[Claim]:
     nominal = results.hits("model", *n)
     for statement, changes in compared().items():
         interval = difference_interval(nominal, results.hits("model", *n, **changes))
-        found.append(_at_most(statement, above("", interval, MARGIN)))
+        found.append(below(statement, interval, MARGIN))
     return found
-
-
-def _at_most(statement: str, more: Claim) -> Claim:
-    """The opposite of the claim that a loss exceeds the margin."""
-    verdict = {"confirmed": "refuted", "refuted": "confirmed", "undecided": "undecided"}[more.verdict]
-    return Claim(statement, verdict, more.effect, more.low, more.high, more.n, more.images)
 
 
 def inputs() -> dict[str, Any]:
