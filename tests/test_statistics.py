@@ -407,6 +407,8 @@ def test_verdicts(low, high, greater, equal):
     interval = Interval((low + high) / 2, low, high, 10, 5000)
     assert above("x", interval, 0.01).verdict == greater
     assert within("x", interval, 0.01).verdict == equal
+    opposite = {"confirmed": "refuted", "refuted": "confirmed", "undecided": "undecided"}
+    assert below("x", interval, 0.01).verdict == opposite[greater]
     assert above("x", interval).effect == pytest.approx(50 * (low + high))
 
 
