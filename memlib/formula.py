@@ -1,7 +1,7 @@
 """A small formula for the accuracy that a design loses, fitted to simulated chips.
 
 The device, the converters and the wires are taken for independent sources of error, whose squares add up (fitted to
-ResNet-20 and VGG-8, the exponent comes out at 1.9 to 2.5; a sum of wires and the other errors fits half as well):
+ResNet-20 and VGG-8, the exponent comes out at 2.0 to 2.5; a sum of wires and the other errors fits half as well):
 
     error^2 = (severity/half)^2 + 4^(bits + growth log2(rows/128) - adc_bits) + (wire_share/wires)^2 + rest^2
     loss    = most / (1 + error^-slope)

@@ -160,3 +160,17 @@ def test_which_effects_differ_from_chip_to_chip(effect):
     hardware = _hardware(**{name: value for name, value in point.items() if name not in SHARED})
     first, second = (map_network(model, hardware, x, seed)(x) for seed in (0, 1))
     assert torch.equal(first, second) != hardware.varies
+
+
+@pytest.mark.parametrize("effect", sorted(set(EFFECTS) - {"wires"}))  # these all cells load
+def test_which_effects_unused_cells_have(effect):
+    """Pairs of cells at HRS between groups, against none there: results differ where `of_unused_cells` says so."""
+    severity = {"states": 4, "dac_bits": 2, "adc_bits": 2, "endurance": 1e6, "retention": 1e5, "transistors": 1e4}
+    model = torch.nn.Sequential(torch.nn.Conv1d(8, 4, 1, groups=4, bias=False)).double()
+    x = torch.linspace(-1, 1, 40, dtype=torch.float64).view(5, 8, 1)
+    found = []
+    for unused in ("hrs", "unformed"):
+        point = make_point(NETWORK, 10, effect, severity.get(effect, 0.4), unused=unused)
+        hardware = _hardware(**{name: value for name, value in point.items() if name not in SHARED})
+        found.append(map_network(model, hardware, x, 0)(x))
+    assert torch.allclose(*found, rtol=0, atol=1e-9) != EFFECTS[effect].of_unused_cells

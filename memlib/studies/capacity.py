@@ -24,7 +24,6 @@ from memlib.points import Point
 from memlib.pruning import following_norms
 from memlib.statistics import crossed_interval, tolerance
 from memlib.studies.effects import (
-    NOTE,
     PLAIN,
     RECALIBRATIONS,
     Chips,
@@ -592,8 +591,7 @@ def plot_explained(
         handles, names = axis.get_legend_handles_labels()
         place = {"bbox_to_anchor": (x, 1.0), "ncols": 3}
         figure.legend(handles, names, loc="upper left", **place, frameon=False, fontsize="small")
-    chips = f"{losses['n'].max()} chips for single layers, {table['n'].max()} for networks"
-    figure.text(0.01, 0.006, f"{origin}: {losses['images'].max()} test images; {chips}; bars: 95 % intervals", **NOTE)
+    add_note(figure, losses, origin, f"right: {table['n'].max()} chips; bars: 95 % intervals")
     figure.tight_layout(rect=(0, 0.04, 1, 0.87))
     return figure
 

@@ -31,8 +31,6 @@ CHANCE = 0.1
 FLOOR = 2 * CHANCE
 #: Fields of a point that say what its hardware is.
 HARDWARE = {"device"}.union(f.name for kind in (Device, Tile, Mapping) for f in fields(kind))
-#: How the line below a figure is set.
-NOTE: dict[str, Any] = {"fontsize": "small", "color": "0.3"}
 #: Resistances of wires take the sparse layout minutes a chip, see 08_parasitics.
 DENSE_ONLY = ("wires",)
 
@@ -45,7 +43,7 @@ class Effect:
     unit: str  #: of the severity, for axes
     names: tuple[str, ...]  #: fields of device or tile that are set to the severity
     constants: dict[str, float] = field(default_factory=dict)  #: fields that go with it
-    of_unused_cells: bool = False  #: whether cells at HRS that hold no weight, in pairs, change results by it
+    of_unused_cells: bool = False  #: whether it makes the cells of a pair that holds no weight, both at HRS, differ
 
 
 def _published(preset: str, *names: str) -> dict[str, float]:
@@ -219,7 +217,7 @@ def add_note(figure: Figure, frame: pd.DataFrame, origin: str, more: str) -> Non
     """Write below a figure where its images come from, and how many of everything there are."""
     chips = f", {frame['n'].max()} chips where anything is random" if frame["n"].max() > 1 else ""
     note = f"{origin}: {frame['images'].max()} test images{chips}; {more}"
-    figure.text(0.01, 0.006, note, **NOTE)
+    figure.text(0.01, 0.006, note, fontsize="small", color="0.3")
 
 
 def errorbars(axis: Axes, x: Any, part: pd.DataFrame, name: str = "accuracy", **look: Any) -> None:

@@ -1,7 +1,7 @@
 """The case study 05_tile_size: CIFAR-10 accuracy over ADC bits, severity of a non-ideality, and tile rows."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,9 @@ from memlib.hardware import Hardware
 from memlib.points import Point
 from memlib.statistics import crossed_interval, difference_interval, tolerance
 from memlib.studies import trained
-from memlib.studies.effects import interval_columns
+from memlib.studies.effects import interval_columns, seeds_of
 from memlib.studies.trained import answers, hits_of, label, shared_fields, split
 from memlib.tile import Tile
-from memlib.validate import whole
 
 #: The panels: the device fields that a severity sets, and the title of its legend. Severity 0 switches an effect off.
 EFFECTS: dict[str, tuple[tuple[str, ...], str]] = {
@@ -98,22 +97,6 @@ def points(
         for rows in tile_rows
         for bits in adc_bits
     ]
-
-
-def seeds_of(n: int) -> Callable[[Point], range]:
-    """Device seeds of a point: n of them, but one where nothing is random, neither of the device nor added to it.
-
-    Raises:
-        ValueError: if n is below 2, of which no interval over chips can be made.
-    """
-    whole("device_seeds", n, 2)
-
-    def seeds(point: Point) -> range:
-        """All, or the first."""
-        _, fields = split(point)
-        return range(n if _hardware(fields).varies else 1)
-
-    return seeds
 
 
 def sweeps(
