@@ -24,6 +24,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import nbformat
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor
+
 from memlib.claims import effect_text
 from memlib.cluster import what_fits
 from memlib.figures import provenance
@@ -259,9 +262,14 @@ def _plain(text: str) -> str:
 
 
 def keep_outputs(path: Path) -> None:
-    """Copy the outputs of a notebook's last smoke run into the notebook itself, where nbval compares with them."""
-    executed = json.loads((project_root() / "results" / "smoke" / path.name).read_text())
-    by_id = {cell["id"]: cell for cell in executed["cells"]}
+    """Copy the outputs of a notebook's last smoke run into the notebook itself, where nbval compares with them.
+
+    What differs from run to run, addresses in memory and where printed text was cut, does not stay.
+    """
+    text = (project_root() / "results" / "smoke" / path.name).read_text()
+    executed = nbformat.reads(re.sub(r" at 0x[0-9a-f]+>", ">", text), nbformat.current_nbformat)
+    executed, _ = CoalesceStreamsPreprocessor().preprocess(executed, {})
+    by_id = {cell["id"]: cell for cell in json.loads(nbformat.writes(executed))["cells"]}
     notebook = json.loads(path.read_text())
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":  # nbval takes a cell without a count for one that never ran

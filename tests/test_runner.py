@@ -75,6 +75,21 @@ def test_says_what_notebooks_took(project, capsys):
     assert f"{taken['cpu_seconds']:>12.1f} {taken['memory'] / 1e9:>13.2f} GB" in capsys.readouterr().out
 
 
+def test_kept_outputs_are_the_same_each_time(project):
+    """Text in one piece, however it was cut when it came, and without addresses in memory."""
+    root, write = project
+    write(f"{BODY}\nimport time\nprint('first', flush=True)\ntime.sleep(0.5)\nprint('last')\nobject()")
+    path, kept = root / "notebooks/07_example.ipynb", []
+    for _ in range(2):
+        assert runner.main(["--keep-outputs"]) == 0
+        cells = json.loads(path.read_text())["cells"]
+        kept.append(cells[1]["outputs"])
+        path.write_text(path.read_text().replace("scale: float = 1.0", "scale: float = 1.5"))  # run again
+    assert kept[0] == kept[1]
+    assert [output.get("text") for output in kept[0]] == [["ran\n", "first\n", "last\n"], None]
+    assert kept[0][1]["data"]["text/plain"] == ["<object>"]
+
+
 def test_claims_are_those_of_what_ran(project, capsys):
     """Of the notebooks asked for, whether they ran now or are up to date; the report holds all."""
     root, _ = project
