@@ -1,6 +1,6 @@
 """How much slower is a simulated chip than plain torch? ResNet-20, 3x32x32, in torch.inference_mode.
 
-    python benchmarks/inference.py [--rounds 30] [--batch 64] [--threads 1 2] [--profile]
+    python benchmarks/inference.py [--rounds 30] [--batch 64] [--threads 1 2] [--device cuda] [--profile]
 
 All variants run in one process, in turn (A B C D, A B C D, ...), so that whatever disturbs the machine disturbs them
 alike: trust the ratios, not the seconds. Peak memory is that of a fresh process per variant, in which torch alone takes
@@ -64,10 +64,15 @@ def create(label, calibration):
     return memlib.map_network(model, hardware, calibration, seed=0)
 
 
-def timed(function, *inputs):
-    """(seconds, result) of one call."""
+def timed(device, function, *inputs):
+    """(seconds, result) of one call, whose work on a GPU is waited for."""
+    import torch
+
+    wait = torch.cuda.synchronize if device.startswith("cuda") else lambda: None
+    wait()
     start = time.perf_counter()
     result = function(*inputs)
+    wait()
     return time.perf_counter() - start, result
 
 
@@ -80,15 +85,17 @@ def measure(arguments, labels):
     torch.set_num_threads(arguments.threads[0])
     generator = torch.Generator().manual_seed(0)
     calibration = torch.rand(128, 3, 32, 32, generator=generator)
-    x = torch.rand(arguments.batch, 3, 32, 32, generator=generator)
+    device = arguments.device
+    x = torch.rand(arguments.batch, 3, 32, 32, generator=generator).to(device)
     networks, set_up, rounds = {}, {label: [] for label in labels}, {label: [] for label in labels}
     for label in labels * (1 if arguments.only else 3):
-        seconds, networks[label] = timed(create, label, calibration)
+        seconds, network = timed(device, create, label, calibration)
+        networks[label] = network.to(device)
         set_up[label].append(seconds)
     with torch.inference_mode():
         for i in range(arguments.rounds + 3):  # three to warm up
             for label, network in networks.items():
-                seconds, _ = timed(network, x)
+                seconds, _ = timed(device, network, x)
                 if i >= 3:
                     rounds[label].append(seconds)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
@@ -139,12 +146,20 @@ def cpu_model():
     return names[0] if names else platform.processor()
 
 
+def gpu_model():
+    """As CUDA names it."""
+    import torch
+
+    return torch.cuda.get_device_name()
+
+
 def main():
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda: a chip is set up on the CPU and moved there")
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--only", default="", help=argparse.SUPPRESS)
@@ -157,7 +172,8 @@ def main():
     runs = {threads: in_fresh_process(threads) for threads in arguments.threads}
     malloc = ", ".join(f"{k}={v}" for k, v in sorted(os.environ.items()) if k.startswith("MALLOC_")) or "default"
     version = runs[arguments.threads[0]]["torch"]
-    print(f"ResNet-20, batch {arguments.batch}, {arguments.rounds} rounds; {cpu_model()}, {os.cpu_count()} cores,")
+    gpu = f", on {gpu_model()}" if arguments.device != "cpu" else ""
+    print(f"ResNet-20, batch {arguments.batch}, {arguments.rounds} rounds; {cpu_model()}, {os.cpu_count()} cores{gpu},")
     print(f"torch {version}, malloc: {malloc}, load at the end {os.getloadavg()[0]:.1f}\n")
     print("| threads | variant | ms, median | ratio, median | ratio of minima | goal | set-up s, median | peak MB |")
     print("|---|---|---|---|---|---|---|---|")

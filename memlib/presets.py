@@ -110,6 +110,7 @@ PAPER: dict[str, dict[str, Any]] = {
         "claim_ranges": ["design", "chip"],
         "claim_images": 5000,
         "claim_seeds": 10,
+        "training_seeds": [0, 1, 2],
     },
     "08_parasitics": {  # lists in an order of which smoke takes what is quick
         "checkpoints": ["resnet20-cifar10", "vgg8-cifar10"],
@@ -294,7 +295,7 @@ SMOKE_LIMITS = {
     "claim_ranges": 1,
 }
 #: Lists that smoke size keeps whole.
-SMOKE_WHOLE = ("recalibrations",)
+SMOKE_WHOLE = ("recalibrations", "training_seeds")
 #: The same limits for single notebooks: 04 keeps one severity of each effect.
 SMOKE_LIMITS_OF: dict[str, dict[str, int]] = {
     "04_non_idealities": {name: 1 for name, value in PAPER["04_non_idealities"].items() if isinstance(value, list)}

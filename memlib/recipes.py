@@ -13,6 +13,8 @@ from memlib.validate import fail, in_range, one_of, positive, whole, yes_or_no
 
 #: Whose cells hold the weights in noise-aware training, but for the fields that the recipe names.
 PRESET = "10k_100k"
+#: Seeds of networks that are trained again; all others have seed 0.
+AGAIN = (1, 2)
 #: Acts at every read: an array's inputs decide what of it reaches a result, so it is no change of a weight.
 AT_READS = ("read_noise", "read_noise_to", "v0", "v0_off")
 
@@ -106,14 +108,25 @@ class Recipe(Config):
         return "; ".join([*parts, *([f"from {self.start}"] if self.start else [])])
 
 
+def again(name: str, seed: int) -> str:
+    """The name of the recipe that differs from `name`, which has seed 0, in the seed."""
+    stem, images = name.rsplit("-", 1)
+    return f"{stem}-seed{seed}-{images}" if seed else name
+
+
 def _ladder() -> dict[str, Recipe]:
-    """ResNet-20 of three connectivities, each at three numbers of parameters, about the same; and a larger one."""
+    """ResNet-20 of three connectivities, each at three numbers of parameters, about the same; and a larger one.
+
+    All but the larger are there again with other seeds, to see what a training's chance decides.
+    """
     widths = {
         "resnet20": (0.25, 0.5, 1.0, 1.41),
         "resnet20_grouped": (0.5, 1.0, 2.0),
         "resnet20_separable": (0.65, 1.4, 2.9),
     }
-    return {f"{n}-{w:g}-cifar10": Recipe("cifar10", n, w, epochs=12) for n in widths for w in widths[n]}
+    recipes = {f"{n}-{w:g}-cifar10": Recipe("cifar10", n, w, epochs=12) for n in widths for w in widths[n]}
+    repeated = {again(name, i): r.replace(seed=i) for name, r in recipes.items() for i in AGAIN if r.width != 1.41}
+    return recipes | repeated
 
 
 def _tuned(recipes: dict[str, Recipe]) -> dict[str, Recipe]:

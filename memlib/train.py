@@ -1,7 +1,8 @@
-"""Training of the networks of `memlib.recipes` on two CPU cores; checkpoints with their recipe and checksum.
+"""Training of the networks of `memlib.recipes`; checkpoints with their recipe and checksum.
 
     python -m memlib.train resnet20-cifar10     # train, or resume a killed training, and write the checkpoint
     python -m memlib.train --list               # all recipes
+    python -m memlib.train NAME --device cuda   # on a GPU: another order of sums, so another network of that recipe
 
 A checkpoint is `memlib/checkpoints/<name>.safetensors`, its weights in half precision; `manifest.json` beside it holds
 SHA-256, recipe and accuracy.
@@ -108,35 +109,39 @@ def digital_accuracy(model: nn.Module, images: data.Images, batch: int = 500) ->
     return correct(model, *images.head(len(images.labels)), batch=batch).double().mean().item()
 
 
-def train(name: str, checkpoints: Path = CHECKPOINTS, states: Path | None = None) -> dict:
+def train(name: str, checkpoints: Path = CHECKPOINTS, states: Path | None = None, device: str = "cpu") -> dict:
     """Train recipe `name`, resuming a killed run after its last finished epoch; return its manifest entry.
+
+    Args:
+        device: of torch, where it trains; what is published is measured on the CPU.
 
     A resumed run computes the same weights as an undisturbed one: an epoch's randomness depends on seed and epoch only.
 
     Raises:
         CheckpointError: if the checkpoint that it starts from is missing or damaged.
-        ValueError: if that is of another network or width, or pruned.
+        ValueError: if that is of another network or width, or pruned; if torch cannot compute on `device`.
         DataError: if the images are missing or damaged.
     """
     recipe = _recipe(name)
-    model = _initial(recipe, checkpoints).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    _check_device(device)
+    model = _initial(recipe, checkpoints).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.SGD(
         model.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, nesterov=True
     )
     states = states or project_root() / "results" / ".training"
     states.mkdir(parents=True, exist_ok=True)
     train_set = data.load(recipe.data, "train")
-    images = data.normalise(train_set.pixels[:RANGE_IMAGES])
+    images = data.normalise(train_set.pixels[:RANGE_IMAGES]).to(device)
     state_file = states / f"{name}-{_digest(recipe, train_set.sha256, checkpoints)}.safetensors"
     first, seconds = _restore(state_file, model, optimizer)
     for epoch in range(first, recipe.epochs):
         start = time.perf_counter()
         with on_hardware(model, recipe.cells(), recipe.dac_bits, images, "training", recipe.seed, epoch):
-            loss = _train_epoch(model, optimizer, recipe, train_set, epoch)
+            loss = _train_epoch(model, optimizer, recipe, train_set, epoch, torch.device(device))
         seconds += time.perf_counter() - start
         print(f"{name}: epoch {epoch + 1} of {recipe.epochs}, loss {loss:.4f}, {seconds:.0f} s", flush=True)
         _store(state_file, model, optimizer, epoch + 1, seconds)
-    entry = _publish(name, recipe, model.eval(), seconds, checkpoints, train_set.sha256)
+    entry = _publish(name, recipe, model.eval(), seconds, checkpoints, train_set.sha256, device)
     state_file.unlink(missing_ok=True)
     return entry
 
@@ -145,6 +150,13 @@ def _recipe(name: str) -> Recipe:
     if name not in RECIPES:
         fail("recipe", name, f"a name that `python -m memlib.train --list` shows, such as {next(iter(RECIPES))!r}")
     return RECIPES[name]
+
+
+def _check_device(device: str) -> None:
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        fail("device", device, f"where torch can compute, as cpu or cuda ({str(error).splitlines()[0]})")
 
 
 def _initial(recipe: Recipe, checkpoints: Path) -> nn.Module:
@@ -173,7 +185,12 @@ def _digest(recipe: Recipe, images: str, checkpoints: Path) -> str:
 
 
 def _train_epoch(
-    model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, train_set: data.Images, epoch: int
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    recipe: Recipe,
+    train_set: data.Images,
+    epoch: int,
+    device: torch.device,
 ) -> float:
     """One pass over the training images in bfloat16; returns the mean loss."""
     model.train()
@@ -186,21 +203,20 @@ def _train_epoch(
     generator = torch.Generator().manual_seed(recipe.seed * 10_000 + epoch)
     order = torch.randperm(n, generator=generator)[: steps * recipe.batch].view(steps, recipe.batch)
     mirrored = _mirrored(recipe, n, epoch)
-    total = 0.0
-    for step, chosen in enumerate(progress(order, label=f"epoch {epoch + 1} of {recipe.epochs}")):
+    pixels, labels, mirrored = (x.to(device) for x in (train_set.pixels, train_set.labels, mirrored))
+    total = torch.zeros((), dtype=torch.float64, device=device)
+    for step, chosen in enumerate(progress(order.to(device), label=f"epoch {epoch + 1} of {recipe.epochs}")):
         for group in optimizer.param_groups:
             group["lr"] = recipe.lr * _triangle((epoch * steps + step) / (recipe.epochs * steps))
-        x = _augment(train_set.pixels[chosen], mirrored[chosen], recipe.shift, generator)
-        with torch.autocast("cpu", torch.bfloat16):
+        x = _augment(pixels[chosen], mirrored[chosen], recipe.shift, generator)
+        with torch.autocast(device.type, torch.bfloat16):
             logits = model(x)
-        loss = nn.functional.cross_entropy(
-            logits.float(), train_set.labels[chosen], label_smoothing=recipe.label_smoothing
-        )
+        loss = nn.functional.cross_entropy(logits.float(), labels[chosen], label_smoothing=recipe.label_smoothing)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        total += float(loss.detach())
-    return total / steps
+        total += loss.detach()
+    return float(total) / steps
 
 
 def _triangle(progress: float, peak: float = 0.2) -> float:
@@ -218,10 +234,11 @@ def _augment(pixels: Tensor, mirrored: Tensor, shift: int, generator: torch.Gene
     """Mirror and shift (n, 3, h, w) uint8 images each by its own offset; normalised float32, channels last."""
     n, _, h, w = pixels.shape
     x = nn.functional.pad(data.normalise(pixels), (shift,) * 4, mode="reflect")
-    dy, dx = torch.randint(2 * shift + 1, (2, n, 1), generator=generator)
-    rows, columns = torch.arange(h) + dy, torch.arange(w) + dx
+    dy, dx = torch.randint(2 * shift + 1, (2, n, 1), generator=generator).to(pixels.device)
+    first, y_range, x_range = (torch.arange(size, device=pixels.device) for size in (n, h, w))
+    rows, columns = y_range + dy, x_range + dx
     columns = torch.where(mirrored[:, None], columns.flip(1), columns)
-    x = x.permute(0, 2, 3, 1)[torch.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    x = x.permute(0, 2, 3, 1)[first[:, None, None], rows[:, :, None], columns[:, None, :]]
     return x.permute(0, 3, 1, 2)
 
 
@@ -242,12 +259,15 @@ def _restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> 
     epoch, seconds = tensors.pop("progress").tolist()
     model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
     for i, parameter in enumerate(model.parameters()):
-        optimizer.state[parameter]["momentum_buffer"] = tensors[f"momentum.{i}"]
+        optimizer.state[parameter]["momentum_buffer"] = tensors[f"momentum.{i}"].to(parameter.device)
     return int(epoch), seconds
 
 
-def _publish(name: str, recipe: Recipe, model: nn.Module, seconds: float, folder: Path, images: str) -> dict:
+def _publish(
+    name: str, recipe: Recipe, model: nn.Module, seconds: float, folder: Path, images: str, device: str = "cpu"
+) -> dict:
     """Write the checkpoint and its manifest entry; `images` is the checksum of the training set."""
+    model.cpu()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.safetensors"
     make_permanent(model)
@@ -264,6 +284,7 @@ def _publish(name: str, recipe: Recipe, model: nn.Module, seconds: float, folder
         "recipe": asdict(recipe),
         "images": images,
         "seconds": round(seconds),
+        "device": device,
         "threads": torch.get_num_threads(),
         "accuracy": _accuracies(contiguous, recipe.data),
     }
@@ -315,6 +336,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m memlib.train", description="Train networks and write checkpoints.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="recipes, as --list shows them")
     parser.add_argument("--list", action="store_true", help="show all recipes: name, epochs, whether trained, what")
+    parser.add_argument("--device", default="cpu", help="where to train, as torch names it: cpu, cuda (default: cpu)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads (default: all cores)")
     arguments = parser.parse_args()
     if bool(arguments.names) == arguments.list:
@@ -322,12 +344,13 @@ def main() -> int:
     try:
         for name in arguments.names:
             _recipe(name)
+        _check_device(arguments.device)
     except ValueError as error:
         parser.error(str(error))
     torch.set_num_threads(arguments.threads)
     try:
         for name in arguments.names:
-            print(json.dumps({name: train(name)}, indent=1))
+            print(json.dumps({name: train(name, device=arguments.device)}, indent=1))
         if arguments.list:
             _list()
     except (data.DataError, CheckpointError) as error:

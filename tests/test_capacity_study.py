@@ -1,6 +1,7 @@
 """The study of capacity: its matches, claims and explanations, on made-up and on small results."""
 
 import itertools
+import math
 
 import matplotlib as mpl
 import numpy as np
@@ -16,7 +17,7 @@ from memlib.device import Device
 from memlib.hardware import Hardware
 from memlib.mapping import Mapping
 from memlib.presets import PRESETS
-from memlib.studies import capacity as study
+from memlib.studies import capacity as study, capacity_trainings as trained, connectivities
 from memlib.studies.effects import seeds_of
 from memlib.tile import Tile
 
@@ -32,8 +33,8 @@ def test_pairs(monkeypatch):
     """By hand: the nearest in the logarithm of parameters, and the two other ordinary networks around an accuracy."""
     sizes = {"a": 10, "b": 100, "c": 1000, "tuned": 95, "few": 40, "many": 90, "pruned": 92}
     accuracies = {"a": 0.6, "b": 0.8, "c": 0.9, "tuned": 0.85, "few": 0.5, "many": 0.825, "pruned": 0.95}
-    monkeypatch.setattr(study, "parameters", sizes.get)
-    monkeypatch.setattr(study, "accuracy_of", accuracies.get)
+    monkeypatch.setattr(connectivities, "parameters", sizes.get)
+    monkeypatch.setattr(connectivities, "accuracy_of", accuracies.get)
     families = {"ordinary": ["c", "a", "b"], "grouped": ["few", "many"], "weights pruned": ["pruned"]}
     found = {(p.equal, p.family, p.checkpoint): p.others for p in study.pairs(families, ["tuned"])}
     assert found == {  # few has 2.5 times less than b, and is less accurate than all; pruned is more accurate
@@ -73,9 +74,10 @@ LOST = {"ordinary-1": 0.1, "ordinary-2": 0.3, "grouped-1": 0.2, "grouped-2": 0.2
 
 def test_verdicts_follow_the_measurements(monkeypatch):
     """Sizes that differ in sign stand each for itself; what is at chance decides one side only."""
-    monkeypatch.setattr(study, "label", str)
-    monkeypatch.setattr(study, "parameters", lambda name: 10 ** int(name[-1]))
-    monkeypatch.setattr(study, "accuracy_of", lambda name: {"1": 0.8, "2": 0.9}[name[-1]])
+    for module in (study, connectivities):
+        monkeypatch.setattr(module, "label", str)
+        monkeypatch.setattr(module, "parameters", lambda name: 10 ** int(name[-1]))
+    monkeypatch.setattr(connectivities, "accuracy_of", lambda name: {"1": 0.8, "2": 0.9}[name[-1]])
     monkeypatch.setattr(study, "has_unused", lambda name: not name.startswith("ordinary"))
 
     def made(checkpoint, images, effect, severity, setting, **choices):
@@ -128,9 +130,9 @@ def test_verdicts_follow_the_measurements(monkeypatch):
 
 def test_controls_bound_what_equal_accuracy_says(monkeypatch):
     """An ordinary network loses 6 points more than its neighbours: only what clears 6 points is a finding."""
-    monkeypatch.setattr(study, "label", str)
-    monkeypatch.setattr(study, "parameters", lambda name: ord(name[0]) ** 3)
-    monkeypatch.setattr(study, "accuracy_of", lambda name: {"a": 0.7, "b": 0.8, "c": 0.9}.get(name, 0.85))
+    monkeypatch.setattr(connectivities, "label", str)
+    monkeypatch.setattr(connectivities, "parameters", lambda name: ord(name[0]) ** 3)
+    monkeypatch.setattr(connectivities, "accuracy_of", lambda name: {"a": 0.7, "b": 0.8, "c": 0.9}.get(name, 0.85))
 
     def made(checkpoint, images, effect, severity, setting, **choices):
         point = dict(checkpoint=checkpoint, images=images) | choices
@@ -211,3 +213,64 @@ def test_tables_and_figures():
     figure = study.plot_explained(study.noise_gains(["vgg8-digits"]), alone, explained, 0.03, 0.1, "")
     assert [axis.get_xlabel()[:5] for axis in figure.axes] == ["layer", "layer", "root ", "root "]
     mpl.pyplot.close("all")
+
+
+def test_trained_again(monkeypatch):
+    """By hand: losses of three trainings of two sizes; a mean over sizes is surer than one size.
+
+    At equal parameters grouped networks lose 2 points more at both sizes; their trainings differ by 0.5 to 1 point.
+    """
+    monkeypatch.setattr(trained, "label", str)
+    for module in (trained, connectivities):
+        monkeypatch.setattr(module, "parameters", lambda name: 10 ** int(name.split("-")[1]))
+        monkeypatch.setattr(module, "accuracy_of", lambda name: 0.9)
+
+    def made(checkpoint, images, effect, severity, setting, **choices):
+        point = dict(checkpoint=checkpoint, images=images) | choices
+        return study.Loss(point | {"program_error": severity}, point)
+
+    def accuracy(point):
+        kind, size, *again = point["checkpoint"].removesuffix("-data").split("-")
+        training = {"": 0.0, "seed1": 0.01, "seed2": -0.01}["".join(again)]
+        lost = {"1": 0.1, "2": 0.05}[size] + (training if kind == "ordinary" else 0.02 - training / 2)
+        return 0.9 - bool(point.get("program_error")) * lost
+
+    monkeypatch.setattr(study.Loss, "of", made)
+    kinds = ["ordinary-1-data", "ordinary-2-data"], ["grouped-1-data", "grouped-2-data"], [], [], []
+    families = study.families_of(*kinds)
+    at = [0, 1, 2], 5000, 0.03, [study.PLAIN]
+    compared = trained.comparisons(families, *at)
+    points = list({str(p): p for comparison in compared for p in comparison.points}.values())
+    assert len(points) == 2 * len(trained.checkpoints(families, at[0])) == 2 * 2 * 2 * 3
+    results = made_up(points, lambda p: range(10 if p.get("program_error") else 1), accuracy)
+    one, two, mean = trained.claims(compared, study.Chips(results))
+    assert [claim.statement.split("each: ")[1] for claim in (one, mean)] == [
+        "grouped-1-data loses more than ordinary-1-data", "grouped networks lose more, mean of 2 sizes"
+    ]  # fmt: skip
+    assert [c.effect for c in (one, two, mean)] == pytest.approx([2, 2, 2])
+    # Welch: standard deviations of 1 and 0.5 points in 3 trainings, Student's t of 2.94 degrees of freedom is 3.22
+    assert one.high - one.low == pytest.approx(2 * 3.22 * math.sqrt((1 + 0.25) / 3), rel=0.05)
+    assert mean.high - mean.low < 0.6 * (one.high - one.low)
+    assert [c.verdict for c in (one, two, mean)] == ["undecided", "undecided", "confirmed"]
+    losses, averages = trained.tables(results, families, *at)
+    assert losses["loss"].round(6).tolist() == [
+        0.1,
+        0.11,
+        0.09,
+        0.05,
+        0.06,
+        0.04,
+        0.12,
+        0.115,
+        0.125,
+        0.07,
+        0.065,
+        0.075,
+    ]
+    assert averages["loss"].round(6).tolist() == [0.1, 0.05, 0.12, 0.07]
+    assert averages["trainings"].round(6).tolist() == [0.01, 0.01, 0.005, 0.005]
+    figure = trained.plot(losses, averages, 0.03, "")
+    assert [len(axis.containers) for axis in figure.axes] == [2]
+    mpl.pyplot.close(figure)
+    with pytest.raises(ValueError, match=r"training_seeds=\[1\]: must be at least two different seeds"):
+        trained.comparisons(families, [1], *at[1:])

@@ -18,6 +18,7 @@ from memlib.statistics import (
     seed_interval,
     standard_error,
     tolerance,
+    trainings_interval,
     unpack,
 )
 
@@ -428,3 +429,27 @@ def test_standard_error_is_that_of_means_over_chips_and_images():
     assert expected == pytest.approx(np.sqrt(0.1**2 / 4 + 0.4**2 / 60 + 0.6**2 / 240), rel=0.1)
     found = [standard_error(v) for v in values]
     assert np.sqrt(np.mean(np.square(found))) == pytest.approx(expected, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    "spread", [(2.0, 0.3), (0.3, 2.0), (1.0, 1.0), (0.0, 0.0)], ids=["trainings", "chips", "both", "images"]
+)
+def test_coverage_over_trainings(spread):
+    """A difference of two networks of 3 trainings each: 95 % of intervals hold the truth, or a few more."""
+    rng, truth, repeats = np.random.default_rng(6), 0.4, 500
+    trained, chips = spread
+    found = []
+    for _ in range(repeats):
+        values = truth * np.array([1.0, 0.0])[:, None, None, None]
+        values = values + trained * rng.normal(size=(2, 3, 1, 1)) + chips * rng.normal(size=(2, 3, 10, 1))
+        values = values + rng.normal(size=(1, 1, 1, 50)) * np.array([1.5, -1.0])[:, None, None, None]
+        found.append(trainings_interval(values + rng.normal(size=(2, 3, 10, 50))))
+    share = np.mean([interval.low < truth < interval.high for interval in found])
+    assert share >= 0.93, share
+    if trained > chips:
+        assert share <= 0.985
+
+
+def test_trainings_without_any_variation():
+    """They are a point."""
+    assert trainings_interval(np.full((1, 2, 3, 4), 0.5)) == Interval(0.5, 0.5, 0.5, 3, 4, 0.0)

@@ -369,15 +369,17 @@ def test_published_at_the_same_time(tmp_path, monkeypatch):
 
 
 def test_recipes():
-    """25 for CIFAR-10 beside ResNet-20 and VGG-8, with a twin each.
+    """27 for CIFAR-10, 9 of them with two more seeds, and a twin for the digits of each.
 
     What they start from is a recipe for the same network and images.
     """
     named = recipes.RECIPES
     cifar10 = {name.removesuffix("-cifar10") for name in named if name.endswith("-cifar10")}
-    assert len(cifar10) == 25 + 2
+    assert len(cifar10) == 27 + 2 * 9
     assert {name.removesuffix("-digits") for name in named if name.endswith("-digits")} == cifar10
-    assert len(named) == 54
+    assert len(named) == 90
+    for name, recipe in named.items():
+        assert recipe.seed == (int(name.rsplit("seed", 1)[1][0]) if "seed" in name else 0)
     for name, recipe in named.items():
         assert name.endswith(f"-{recipe.data}")
         if recipe.start:
@@ -536,3 +538,28 @@ def test_learning_rate_of_every_step(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.optim.SGD, "step", step)
     run(tmp_path)
     np.testing.assert_allclose(rates, [TINY.lr * train._triangle(i / 12) for i in range(12)])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", ["tiny", "aware"])
+def test_cuda(tmp_path, monkeypatch, capsys, undisturbed, name):
+    """On a GPU a killed training resumes, and its losses are about those on the CPU, while steps are small."""
+    monkeypatch.setitem(TINIES, name, TINIES[name].replace(lr=0.001))  # larger ones soon lead elsewhere
+    shutil.copytree(undisturbed / "checkpoints", tmp_path / "checkpoints")
+    capsys.readouterr()
+    train.train(name, tmp_path / "checkpoints", tmp_path / "here")
+    arguments = name, tmp_path / "checkpoints", tmp_path / "states", "cuda"
+    with monkeypatch.context() as patch:
+        kill_after(patch, "_augment", 5)
+        with pytest.raises(Killed):
+            train.train(*arguments)
+    assert train.train(*arguments)["device"] == "cuda"
+    losses = [float(text) for text in re.findall(r"loss (\S+),", capsys.readouterr().out)]
+    here, there = losses[: len(losses) // 2], losses[len(losses) // 2 :]
+    assert there == pytest.approx(here, abs=0.05)
+
+
+def test_unusable_device(tmp_path):
+    """It is named before anything is read."""
+    with pytest.raises(ValueError, match=r"device='abacus': must be where torch can compute"):
+        train.train("tiny", tmp_path / "checkpoints", tmp_path / "states", "abacus")

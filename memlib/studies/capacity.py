@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator, NullLocator
 from scipy import stats
 from torch import Tensor
 
@@ -23,6 +23,21 @@ from memlib.layers import Geometry, matrix_layers
 from memlib.points import Point
 from memlib.pruning import following_norms
 from memlib.statistics import crossed_interval, tolerance
+from memlib.studies import capacity_trainings
+from memlib.studies.connectivities import (
+    EFFECT,
+    FAMILIES,
+    HRS,
+    Families,
+    Pair,
+    accuracy_of,
+    count_axis,
+    families_of,
+    looks,
+    pairs,
+    parameters,
+    unused_of,
+)
 from memlib.studies.effects import (
     PLAIN,
     RECALIBRATIONS,
@@ -42,26 +57,10 @@ from memlib.studies.effects import (
 from memlib.studies.trained import label, prepared, shared_fields, split
 from memlib.validate import one_of
 
-__all__ = ["Chips", "evaluate", "settings"]
+__all__ = ["Chips", "evaluate", "pairs", "settings"]
 
-#: The noise: a normal error of every cell's conductance, relative to the range between HRS and LRS.
-EFFECT = "program_error"
-HRS = ", unused cells at HRS"
-#: Kinds of networks, and markers of figures. Grouped layers leave cells of the dense layout unused; these are unformed
-#: but in the kinds that say so. In the other kinds every cell holds a weight, those that are pruned one of 0.
-FAMILIES = {
-    "ordinary": "o",
-    "grouped": "s",
-    f"grouped{HRS}": "s",
-    "separable": "D",
-    f"separable{HRS}": "D",
-    "weights pruned": "^",
-    "channels pruned": "v",
-}
 #: Recalibrations of the ladders.
 ROWS = ("none", "batch_norm")
-#: Numbers of parameters that differ by no more than this factor are called equal.
-EQUAL = 1.2
 #: How layouts are drawn, and what they choose.
 LAYOUTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "dense": ({"color": "0.2", "marker": "s"}, {}),
@@ -72,33 +71,6 @@ LAYOUTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"layout": "sparse", "unused": "hrs"},
     ),
 }
-Families = dict[str, Sequence[str]]
-
-
-def parameters(checkpoint: str) -> int:
-    """How many parameters a network has, less those that are pruned."""
-    return train.manifest_entry(checkpoint)["nonzero"]
-
-
-def accuracy_of(checkpoint: str) -> float:
-    """Of the float network on the whole test set."""
-    return train.manifest_entry(checkpoint)["accuracy"]["test"]
-
-
-def families_of(
-    ordinary: Sequence[str],
-    grouped: Sequence[str],
-    separable: Sequence[str],
-    weights: Sequence[str],
-    channels: Sequence[str],
-) -> Families:
-    """The checkpoints of each of `FAMILIES`."""
-    listed = ordinary, grouped, grouped, separable, separable, weights, channels
-    return dict(zip(FAMILIES, listed, strict=True))
-
-
-def _unused(family: str) -> dict[str, Any]:
-    return {"unused": "hrs"} if family.endswith(HRS) else {}
 
 
 # Points
@@ -111,7 +83,7 @@ def points(families: Families, images: int, severities: Sequence[float]) -> Labe
         for checkpoint, recalibration, severity in itertools.product(checkpoints, ROWS, (0, *severities)):
             labels = {"family": family, "checkpoint": checkpoint, "recalibration": recalibration, "severity": severity}
             how = recalibration
-            point = make_point(checkpoint, images, EFFECT, severity, recalibration=how, **_unused(family))
+            point = make_point(checkpoint, images, EFFECT, severity, recalibration=how, **unused_of(family))
             found.append((labels, point))
     return found
 
@@ -125,67 +97,6 @@ def layer_points(checkpoints: Sequence[str], images: int, severity: float) -> li
             point = make_point(checkpoint, images, EFFECT, severity, layer=layer)
             found.append(({"checkpoint": checkpoint, "layer": layer, "depth": depth}, Loss(point, baseline)))
     return found
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A network, and the ordinary one or two that it is compared with."""
-
-    equal: str  #: "parameters" or "accuracy"
-    family: str  #: of the network, one of `FAMILIES`
-    checkpoint: str
-    others: tuple[tuple[float, str], ...]  #: weights that add up to 1, and checkpoints
-
-    @property
-    def statement(self) -> str:
-        """The claim about it."""
-        unused = HRS if self.family.endswith(HRS) else ""
-        others = label(self.others[0][1]) if self.equal == "parameters" else "ordinary networks"
-        return f"equal {self.equal}: {label(self.checkpoint)}{unused} loses more than {others}"
-
-    def terms(self, loss: Callable[..., Loss]) -> tuple[tuple[float, Loss], ...]:
-        """Its loss less theirs."""
-        theirs = ((-share, loss(other)) for share, other in self.others)
-        return (1.0, loss(self.checkpoint, **_unused(self.family))), *theirs
-
-
-def pairs(families: Families, finetuned: Sequence[str]) -> list[Pair]:
-    """What is compared at equal parameters and at equal accuracy; networks without an equal are left out.
-
-    At equal accuracy, ordinary networks and fine-tuned ones stand in for others, too: they are controls, and whatever
-    they seem to lose more than their neighbours is an error of the comparison.
-
-    Args:
-        finetuned: ordinary networks that were trained on as pruned ones were, which are compared with these.
-    """
-    found = []
-    for family in [name for name in families if name != "ordinary"]:
-        twins = finetuned if family.endswith("pruned") else families["ordinary"]
-        matches = [(checkpoint, twin(checkpoint, twins)) for checkpoint in families[family]]
-        found += [Pair("parameters", family, checkpoint, ((1.0, other),)) for checkpoint, other in matches if other]
-    chosen = [(family, checkpoint) for family in families for checkpoint in families[family]]
-    for family, checkpoint in [*chosen, *(("ordinary", name) for name in finetuned)]:
-        ladder = between(families["ordinary"], checkpoint)
-        if ladder:
-            found.append(Pair("accuracy", family, checkpoint, ladder))
-    return found
-
-
-def twin(checkpoint: str, others: Sequence[str]) -> str | None:
-    """The nearest of other networks in the number of parameters, if it has about as many."""
-    ratios = {other: parameters(checkpoint) / parameters(other) for other in others}
-    nearest = min(ratios, key=lambda other: abs(math.log(ratios[other])), default=None)
-    return nearest if nearest and 1 / EQUAL <= ratios[nearest] <= EQUAL else None
-
-
-def between(ladder: Sequence[str], checkpoint: str) -> tuple[tuple[float, str], ...]:
-    """Two other networks, with weights that add up to 1, whose mean accuracy is that of a network; none if none are."""
-    for low, high in itertools.pairwise(sorted(set(ladder) - {checkpoint}, key=accuracy_of)):
-        a, b, wanted = accuracy_of(low), accuracy_of(high), accuracy_of(checkpoint)
-        if a <= wanted <= b and a < b:
-            share = (wanted - a) / (b - a)
-            return (1 - share, low), (share, high)
-    return ()
 
 
 @dataclass(frozen=True)
@@ -272,7 +183,7 @@ def _width_claims(families: Families, images: int, severity: float, setting: Set
     found = []
     for family in [name for name in families if not name.endswith("pruned") and len(families[name]) > 1]:
         ends = (f(families[family], key=parameters) for f in (min, max))
-        narrow, wide = (Loss.of(c, images, EFFECT, severity, setting, **_unused(family)) for c in ends)
+        narrow, wide = (Loss.of(c, images, EFFECT, severity, setting, **unused_of(family)) for c in ends)
         statement = f"dense, width: {family}: the narrowest network loses more than the widest{setting}"
         found.append(Comparison(f"programming error {severity:g}, {statement}", ((1.0, narrow), (-1.0, wide))))
     return found
@@ -322,8 +233,9 @@ def sweeps(
     claim_ranges: Sequence[str],
     claim_images: int,
     claim_seeds: int,
+    training_seeds: Sequence[int],
 ) -> list[tuple[list[Point], Any]]:
-    """Points and seeds of the ladders, of single layers, and of the claims, from the notebook's parameters.
+    """Points and seeds of the ladders, single layers, claims and other trainings, from the notebook's parameters.
 
     Raises:
         ValueError: for a claim_severity that is none of severities.
@@ -338,6 +250,8 @@ def sweeps(
     ]
     chosen = settings(claim_recalibrations, claim_ranges)
     compared = comparisons(families, finetuned_checkpoints, layout_checkpoints, claim_images, claim_severity, chosen)
+    chosen = settings(claim_recalibrations, claim_ranges[:1])
+    compared += capacity_trainings.comparisons(families, training_seeds, claim_images, claim_severity, chosen)
     claims = [point for comparison in compared for point in comparison.points]
     return [(ladders, seeds_of(device_seeds)), (layers, seeds_of(layer_seeds)), (claims, seeds_of(claim_seeds))]
 
@@ -500,19 +414,6 @@ def layout_losses(
 # Figures
 
 
-def _looks() -> dict[str, dict[str, Any]]:
-    """Color, marker, line and name of each family."""
-    kinds = [family for family in FAMILIES if not family.endswith(HRS)]
-    colors = dict(zip(kinds, sns.color_palette("colorblind", len(kinds)), strict=True))
-    looks = {}
-    for family, marker in FAMILIES.items():
-        color = colors[family.removesuffix(HRS)]
-        looks[family] = {"color": color, "marker": marker, "label": family, "linestyle": "-"}
-        if family.endswith(HRS):
-            looks[family] |= {"markerfacecolor": "white", "linestyle": ":"}
-    return looks
-
-
 def plot(frame: pd.DataFrame, tolerances: pd.DataFrame, claim_severity: float, origin: str) -> Figure:
     """Rows: without and with recalibration. Columns: tolerance and loss over parameters, loss over accuracy."""
     one_of("claim_severity", claim_severity, frame["severity"].unique())
@@ -521,7 +422,7 @@ def plot(frame: pd.DataFrame, tolerances: pd.DataFrame, claim_severity: float, o
         tolerated = tolerances[tolerances["recalibration"] == recalibration]
         lost = frame[(frame["recalibration"] == recalibration) & (frame["severity"] == claim_severity)]
         lost = lost.merge(tolerances[["family", "checkpoint", "recalibration", "float_accuracy"]])
-        for family, look in _looks().items():
+        for family, look in looks().items():
             part = tolerated[tolerated["family"] == family].sort_values("parameters")
             _tolerances(row[0], part, frame["severity"].max(), look)
             part = lost[lost["family"] == family].sort_values("parameters")
@@ -532,10 +433,7 @@ def plot(frame: pd.DataFrame, tolerances: pd.DataFrame, claim_severity: float, o
         row[1].set_ylabel(f"points lost at {claim_severity:g}")
         row[2].set_ylabel(f"points lost at {claim_severity:g}")
     for axis in axes[:, :2].flat:
-        axis.set_xscale("log")
-        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.xaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count / 1e3:g} k"))
-        axis.xaxis.set_minor_locator(NullLocator())
+        count_axis(axis)
     for axis, name in zip(axes[-1], ("parameters that are not pruned",) * 2 + ("float accuracy (%)",), strict=True):
         axis.set_xlabel(name)
     handles, names = axes[0, 1].get_legend_handles_labels()
@@ -581,7 +479,7 @@ def plot_explained(
         for family in table["family"].unique():
             part = table[(table["family"] == family) & (table["recalibration"] == recalibration)]
             bars = [100 * part[name] for name in ("loss", "loss_low", "loss_high")]
-            _errors(axis, part["noise"], *bars, **_looks()[family] | {"linestyle": ""})
+            _errors(axis, part["noise"], *bars, **looks()[family] | {"linestyle": ""})
         which = "both gains" if recalibration == "none" else "varying gains"
         axis.set(title=RECALIBRATIONS[recalibration], ylabel=f"points lost at {claim_severity:g}")
         axis.set_xlabel(f"root sum of squares of {claim_severity:g} x {which}")

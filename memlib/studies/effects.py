@@ -299,10 +299,14 @@ class Comparison:
         What is at chance cannot lose any more. So the sum is no more than a bound from one side, if such a loss is in
         it, and what the other side would decide is undecided.
         """
-        bound = sum(abs(weight) for weight, _ in self.terms)
-        total = sum((weight * chips.loss(loss) for weight, loss in self.terms), np.zeros(1))
-        claim = above(self.statement, crossed_interval(total / bound, low=-1, extra=1).scaled(bound))
+        claim = above(self.statement, self.interval(chips))
         floored = [weight for weight, loss in self.terms if chips.hits(loss.point).mean() < FLOOR]
         hidden = {"confirmed": min(floored, default=0) < 0, "refuted": max(floored, default=0) > 0}
         verdict = "undecided" if hidden.get(claim.verdict) else claim.verdict
         return replace(claim, verdict=verdict, statement=self.statement + ("; at chance" if floored else ""))
+
+    def interval(self, chips: Chips) -> Interval:
+        """Of the sum, over device seeds and images."""
+        bound = sum(abs(weight) for weight, _ in self.terms)
+        total = sum((weight * chips.loss(loss) for weight, loss in self.terms), np.zeros(1))
+        return crossed_interval(total / bound, low=-1, extra=1).scaled(bound)

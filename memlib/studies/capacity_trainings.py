@@ -1,0 +1,193 @@
+"""The study 07_capacity, with networks trained again: how much of what a connectivity costs is a training's chance?"""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from memlib.claims import Claim
+from memlib.figures import Drawing
+from memlib.recipes import again
+from memlib.statistics import Interval, trainings_interval
+from memlib.studies.connectivities import (
+    EFFECT,
+    FAMILIES,
+    HRS,
+    Families,
+    accuracy_of,
+    count_axis,
+    looks,
+    pairs,
+    parameters,
+)
+from memlib.studies.effects import RECALIBRATIONS, Chips, Comparison, Loss, Setting, add_note, interval_columns
+from memlib.studies.trained import label
+from memlib.validate import fail
+
+
+@dataclass(frozen=True)
+class TrainedAgain:
+    """A network, and how it stands in comparisons."""
+
+    family: str
+    checkpoint: str  #: of seed 0
+
+    def losses(self, seeds: Sequence[int], images: int, severity: float, setting: Setting) -> list[Loss]:
+        """What the severity costs each training of it."""
+        return [Loss.of(again(self.checkpoint, seed), images, EFFECT, severity, setting) for seed in seeds]
+
+
+@dataclass(frozen=True)
+class TrainingsComparison(Comparison):
+    """A claim about several trainings of each of several networks: its terms, a network's after another's."""
+
+    trainings: int
+
+    def interval(self, chips: Chips) -> Interval:
+        """Of the sum, over trainings, device seeds and images."""
+        losses = np.stack([weight * self.trainings * chips.loss(loss) for weight, loss in self.terms])
+        return trainings_interval(losses.reshape(-1, self.trainings, *losses.shape[1:]))
+
+
+def networks(families: Families) -> list[TrainedAgain]:
+    """Grouped and separable networks that have an ordinary one of equal parameters, and these; no unused cells."""
+    chosen = dict.fromkeys(member for pair in _compared(families) for member in pair)
+    order = list(FAMILIES)
+    return sorted(chosen, key=lambda network: (order.index(network.family), parameters(network.checkpoint)))
+
+
+def checkpoints(families: Families, seeds: Sequence[int]) -> list[str]:
+    """All trainings of all of them."""
+    return [again(network.checkpoint, seed) for network in networks(families) for seed in seeds]
+
+
+def _compared(families: Families) -> list[tuple[TrainedAgain, TrainedAgain]]:
+    """Each network with the ordinary one of equal parameters."""
+    found = [pair for pair in pairs(families, []) if pair.equal == "parameters"]
+    return [
+        (TrainedAgain(pair.family, pair.checkpoint), TrainedAgain("ordinary", pair.others[0][1]))
+        for pair in found
+        if not pair.family.endswith((HRS, "pruned"))
+    ]
+
+
+def comparisons(
+    families: Families, seeds: Sequence[int], images: int, severity: float, chosen: Sequence[Setting]
+) -> list[Comparison]:
+    """In every setting, each network against its ordinary equal, and each family against theirs.
+
+    Raises:
+        ValueError: for fewer than two seeds, of which no interval over trainings can be made.
+    """
+    if len(set(seeds)) < 2:
+        fail("training_seeds", list(seeds), "at least two different seeds")
+    found: list[Comparison] = []
+    for setting in chosen:
+        at = seeds, images, severity, setting
+        by_family: dict[str, list[tuple[TrainedAgain, TrainedAgain]]] = {}
+        for pair in _compared(families):
+            by_family.setdefault(pair[0].family, []).append(pair)
+            network, other = (label(member.checkpoint) for member in pair)
+            found.append(_comparison(f"{network} loses more than {other}", [pair], *at))
+        for family, members in by_family.items():
+            if len(members) > 1:
+                found.append(_comparison(f"{family} networks lose more, mean of {len(members)} sizes", members, *at))
+    return found
+
+
+def _comparison(
+    statement: str,
+    compared: Sequence[tuple[TrainedAgain, TrainedAgain]],
+    seeds: Sequence[int],
+    images: int,
+    severity: float,
+    setting: Setting,
+) -> TrainingsComparison:
+    """That networks lose more than their equals, in the mean over pairs and trainings."""
+    terms = [
+        (sign / len(compared) / len(seeds), loss)
+        for pair in compared
+        for sign, network in zip((1, -1), pair, strict=True)
+        for loss in network.losses(seeds, images, severity, setting)
+    ]
+    text = f"programming error {severity:g}, dense, equal parameters, {len(seeds)} trainings each: {statement}{setting}"
+    return TrainingsComparison(text, tuple(terms), len(seeds))
+
+
+def claims(compared: Sequence[Comparison], chips: Chips) -> list[Claim]:
+    """All, decided."""
+    return [comparison.claim(chips) for comparison in compared]
+
+
+# Tables
+
+
+def tables(
+    results: pd.DataFrame,
+    families: Families,
+    seeds: Sequence[int],
+    images: int,
+    severity: float,
+    chosen: Sequence[Setting],
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What the severity costs each training, and each network in the mean of its trainings, in every setting.
+
+    Returns:
+        A row per training: loss with its interval over chips and images. A row per network: loss with its interval over
+        trainings, chips and images; trainings, the standard deviation between them, in which are the errors of chips.
+    """
+    chips, single, averages = Chips(results), [], []
+    for setting, network in itertools.product(chosen, networks(families)):
+        labels: dict[str, Any] = {**asdict(network), **asdict(setting)}
+        losses = network.losses(seeds, images, severity, setting)
+        for seed, loss in zip(seeds, losses, strict=True):
+            name = again(network.checkpoint, seed)
+            row = labels | {"seed": seed, "parameters": parameters(name), "float_accuracy": accuracy_of(name)}
+            single.append(row | interval_columns(chips.lost(loss), "loss"))
+        lost = np.stack([chips.loss(loss) for loss in losses])
+        row = labels | {"parameters": parameters(network.checkpoint)}
+        row |= interval_columns(trainings_interval(lost[None]), "loss")
+        averages.append(row | {"trainings": float(lost.mean((1, 2)).std(ddof=1))})
+    return pd.DataFrame(single), pd.DataFrame(averages)
+
+
+# Figures
+
+
+def plot(frame: pd.DataFrame, averages: pd.DataFrame, claim_severity: float, origin: str) -> Figure:
+    """A panel per recalibration: losses of all trainings over parameters, and the mean of each network's."""
+    names = list(averages["recalibration"].unique())
+    figure, axes = plt.subplots(1, len(names), figsize=(4.2 * len(names) + 0.8, 3.9), squeeze=False)
+    families = list(averages["family"].unique())
+    for name, axis in zip(names, axes[0], strict=True):
+        for number, family in enumerate(families):
+            dodge = 1.06 ** (number - (len(families) - 1) / 2)  # so that intervals do not hide each other
+            look = looks()[family]
+            mean, single = (t[(t["family"] == family) & (t["recalibration"] == name)] for t in (averages, frame))
+            loss, low, high = (100 * mean[column] for column in ("loss", "low", "high"))
+            x = dodge * mean["parameters"]
+            axis.errorbar(x, loss, (loss - low, high - loss), markersize=5, linewidth=1, capsize=2.5, **look)
+            where, what = dodge * 1.03 * single["parameters"], 100 * single["loss"]
+            axis.plot(where, what, linestyle="", marker="_", markersize=7, color=look["color"])
+        axis.axhline(0, color="0.6", linewidth=0.7)
+        axis.set(title=RECALIBRATIONS[name], xlabel="parameters", ylabel=f"points lost at {claim_severity:g}")
+        count_axis(axis)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="upper center", ncols=len(labels), frameon=False)
+    bars = "95 % intervals of their means over all of that"
+    note = f"\ndashes: {frame['seed'].nunique()} trainings of each; bars: {bars}"
+    add_note(figure, frame, origin, note)
+    figure.tight_layout(rect=(0, 0.09, 1, 0.93))
+    return figure
+
+
+FIGURES = {
+    "07_capacity_trainings": Drawing(
+        plot, ("07_capacity_trainings", "07_capacity_trainings_means"), ("claim_severity", "origin")
+    )
+}
