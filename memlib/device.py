@@ -216,9 +216,11 @@ class Device(Config):
     @property
     def varies(self) -> bool:
         """Whether chips of it differ: anything is drawn, at programming, by age, or at a read."""
-        always = ("program_error", "d2d_on", "d2d_off", "stuck_on", "stuck_off", "unformed", "read_noise")
-        aged = ("retention_nu_sigma", "retention_spread", "recombination_between", "recombination_tail")
-        names = (*always, *aged) if self.retention_time else always
+        names = ["program_error", "d2d_on", "d2d_off", "stuck_on", "stuck_off", "unformed", "read_noise"]
+        if self.age > 1:
+            names += ["retention_nu_sigma", "retention_spread"]
+        if self.recombination_energy and self.retention_time:
+            names += ["recombination_between", "recombination_tail"]
         return any(getattr(self, name) for name in names)
 
     def ideal(self) -> "Device":

@@ -64,6 +64,7 @@ def test_varies_tells_whether_chips_differ():
     devices += [BASE.replace(states=4), BASE.replace(retention_nu=0.1, **aged), BASE.replace(**recombining, **aged)]
     devices += [BASE.replace(retention_nu_sigma=0.1), BASE.replace(retention_nu_sigma=0.1, **aged)]
     devices += [BASE.replace(**recombining, recombination_between=0.1, **aged)]
+    devices += [BASE.replace(retention_spread=0.1, retention_time=0.5)]  # younger than t0
     for device in devices:
         one, other = (seen_weights(device, seed=seed)["a"] for seed in (0, 1))
         assert device.varies == bool((one != other).any()), device

@@ -29,7 +29,8 @@ def test_what_is_off_leaves_no_trace():
     points = [make_point(NETWORK, 10, effect, severities.get(effect, 0.1)) for effect in EFFECTS]
     alike = {"states", "endurance", "iv", "transistors", "wires", "dac_bits", "adc_bits"}
     assert len(tasks(points, evaluate, seeds_of(3))) == len(alike) + 3 * (len(EFFECTS) - len(alike))
-    assert make_point(NETWORK, 10, recalibration="none", layer=None) == make_point(NETWORK, 10)
+    defaults = make_point(NETWORK, 10, recalibration="none", own_images=True, layer=None)
+    assert not {"recalibration", "own_images", "layer", "layout", "program_error"} & set(defaults)
 
 
 def test_a_point_is_a_chip():

@@ -184,7 +184,7 @@ def cell_error(checkpoint: str, device: Device, seed: int = 0) -> float:
 
 @lru_cache(maxsize=1024)
 def share_per_ohm(checkpoint: str, layout: str, device: Device, rows: int) -> float:
-    """The share of the current that wires of 1 ohm a segment would cost, to first order: see `parasitics.lost_share`.
+    """The share of the current that wires of 1 ohm a segment would cost, to first order: see `wire_loss.lost_share`.
 
     Of ideal cells, unused ones unformed; the mean over layers, of each over at most `SAMPLED_TILES` of its tiles.
     """

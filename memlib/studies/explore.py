@@ -91,7 +91,7 @@ class Design(Config):
     @property
     def seeds(self) -> range:
         """Device seeds: one where all chips are the same."""
-        return range(self.first_seed, self.first_seed + (self.chips if differs(self.hardware.device) else 1))
+        return range(self.first_seed, self.first_seed + (self.chips if self.hardware.varies else 1))
 
     @property
     def machine(self) -> "Design":
@@ -116,19 +116,6 @@ def ages(device: str) -> dict[str, bool]:
         "retention_time": any(name in known for name in ("retention_nu", "retention_nu_sigma", "retention_spread")),
         "endurance_cycles": any(name in known for name in ("endurance_on", "endurance_off")),
     }
-
-
-def differs(device: Device) -> bool:
-    """Whether chips of this device do."""
-    drawn = ["read_noise"] if device.read_noise else []
-
-    def draw(effect: str) -> torch.Tensor:
-        """Note that the effect is active."""
-        drawn.append(effect)
-        return torch.zeros(1, dtype=torch.float64)
-
-    device.program(torch.tensor([device.g_on], dtype=torch.float64), draw, device.states)
-    return bool(drawn)
 
 
 # What is shown

@@ -25,6 +25,7 @@ from memlib.hardware import Hardware
 from memlib.mapping import Mapping
 from memlib.points import Point
 from memlib.statistics import Interval, crossed_interval
+from memlib.studies import designs
 from memlib.studies.trained import label, mapped, seeds_of, shared_fields, split
 from memlib.technology import TECHNOLOGIES
 from memlib.tile import Tile
@@ -46,15 +47,9 @@ GROUPS = dict.fromkeys(("eDRAM", "bus", "input register", "output register"), "b
 
 
 def mapping_of(layout: str) -> Mapping:
-    """The mapping that a study's layout names: "dense", "2x4", "sparse", or "sparse, unformed".
-
-    Windows are in the order hwc, which needs fewer tiles; the sparse layout is packed.
-    """
+    """The mapping that a study's layout names, as for `designs.mapping_of`, or such as "sparse, unformed"."""
     name, _, unused = layout.partition(", ")
-    if name in ("dense", "sparse"):
-        return Mapping(layout=name, unused=unused or "hrs")
-    height, width = (int(n) for n in name.split("x"))
-    return Mapping(layout=(height, width), order="hwc", unused=unused or "hrs")
+    return designs.mapping_of(name, unused or "hrs")
 
 
 @lru_cache
@@ -99,7 +94,9 @@ def points(
     found = []
     for checkpoint, layout in itertools.product(checkpoints, layouts):
         windows = {"windows": windows_of(checkpoint, rows)} if layout == BEST else {}
-        found.append({**shared_fields(checkpoint, images), **fields, "layout": layout, **windows})
+        choices = {**fields, "layout": layout, **windows}
+        _hardware(choices)  # raises for what cannot be
+        found.append({**shared_fields(checkpoint, images), **choices})
     return found
 
 

@@ -37,6 +37,7 @@ from memlib.studies.effects import (
     tidy,
 )
 from memlib.studies.retention_cells import LAYER_ENERGY, PLAIN, STACKS, celsius, seconds, time_axis, with_layer
+from memlib.validate import fail
 
 __all__ = ["Chips", "evaluate", "seconds", "seeds_of", "tidy"]
 
@@ -51,7 +52,14 @@ Networks = dict[str, str]
 
 
 def networks_of(binary: Sequence[str], multilevel: Sequence[str]) -> Networks:
-    """A checkpoint for each kind of weight."""
+    """The checkpoint of each kind of weight.
+
+    Raises:
+        ValueError: if there is not exactly one of each.
+    """
+    for name, found in (("binary_checkpoints", binary), ("multilevel_checkpoints", multilevel)):
+        if len(found) != 1:
+            fail(name, list(found), "one checkpoint")
     return {"binary": binary[0], "multi-level": multilevel[0]}
 
 
