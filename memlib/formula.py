@@ -160,7 +160,7 @@ def _folds(designs: pd.DataFrame, folds: int, seed: int) -> np.ndarray:
     return fold
 
 
-def error_interval(residuals: np.ndarray, images: int = 0) -> Interval:
+def error_interval(residuals: np.ndarray) -> Interval:
     """Root mean square of residuals of held-out designs, with a 95 % interval (of the mean square, by Student's t).
 
     The interval is over designs. Where these share chips and images, it does not cover the luck of those.
@@ -171,7 +171,7 @@ def error_interval(residuals: np.ndarray, images: int = 0) -> Interval:
     half = stats.t.ppf(0.975, len(squares) - 1) * squares.std(ddof=1) / math.sqrt(len(squares))
     mean, low, high = squares.mean(), max(0.0, squares.mean() - half), squares.mean() + half
     mean, low, high = (float(math.sqrt(value)) for value in (mean, low, high))
-    return Interval(mean, low, high, len(squares), images)
+    return Interval(mean, low, high, len(squares), 0)
 
 
 def _check(designs: pd.DataFrame, most: float) -> tuple[str, ...]:

@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from memlib import data
+from memlib.checkpoint import CHECKPOINTS, CheckpointError, read_manifest
 from memlib.paths import replacing, write_whole
-from memlib.train import CHECKPOINTS, CheckpointError, read_manifest
 from memlib.validate import one_of
 
 #: Neurons of the hidden layer.

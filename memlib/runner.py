@@ -27,6 +27,7 @@ from typing import Any
 import nbformat
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
+from memlib.checkpoint import CHECKPOINTS
 from memlib.claims import effect_text
 from memlib.cluster import what_fits
 from memlib.figures import provenance
@@ -34,7 +35,6 @@ from memlib.paths import project_root, write_whole
 from memlib.presets import PRESETS
 from memlib.progress import note, progress
 from memlib.report import claims, write_report
-from memlib.train import CHECKPOINTS
 from memlib.usage import Usage, measured
 from memlib.validate import whole
 

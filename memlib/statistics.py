@@ -21,6 +21,10 @@ class Interval:
     #: The part of high - low that more device seeds cannot take away, because the images stay the same.
     floor: float = 0.0
 
+    def __str__(self) -> str:
+        """Such as "0.9412 [0.9391, 0.9433]"."""
+        return f"{self.mean:.4g} [{self.low:.4g}, {self.high:.4g}]"
+
     def scaled(self, factor: float) -> "Interval":
         """The interval of a positive multiple of the mean."""
         m, low, high, floor = (factor * value for value in (self.mean, self.low, self.high, self.floor))

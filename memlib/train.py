@@ -10,7 +10,6 @@ SHA-256, recipe and accuracy.
 
 import argparse
 import contextlib
-import difflib
 import fcntl
 import hashlib
 import json
@@ -20,7 +19,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -30,6 +28,7 @@ from memlib import data, networks
 from memlib.accuracy import correct
 from memlib.aware import on_hardware
 from memlib.binary import binarise, settle
+from memlib.checkpoint import CHECKPOINTS, CheckpointError, load_checkpoint, manifest_entry, read_manifest
 from memlib.layers import NORMALISATIONS
 from memlib.paths import project_root, replacing, write_whole
 from memlib.progress import progress
@@ -37,71 +36,8 @@ from memlib.pruning import make_permanent, nonzero_count, prune_model
 from memlib.recipes import RECIPES, Recipe
 from memlib.validate import fail
 
-CHECKPOINTS = Path(__file__).parent / "checkpoints"
 #: Training images that set the ranges of inputs in quantisation-aware training.
 RANGE_IMAGES = 256
-
-
-class CheckpointError(RuntimeError):
-    """A checkpoint is missing or damaged; the message says what to do."""
-
-
-def load_checkpoint(name: str, folder: Path = CHECKPOINTS) -> nn.Module:
-    """Return the trained network `name`, in float32 and eval mode, after checking its SHA-256.
-
-    Raises:
-        CheckpointError: if the checkpoint is unknown, missing, or does not match the manifest.
-    """
-    entry = manifest_entry(name, folder)
-    path = folder / f"{name}.safetensors"
-    try:
-        expected, model = entry["sha256"], networks.build(entry["recipe"]["network"], entry["recipe"]["width"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{folder / 'manifest.json'}: damaged at {name!r} ({error}); restore it") from error
-    if not path.exists() or data.checksum(path) != expected:
-        raise CheckpointError(
-            f"{path}: missing, or does not match its SHA-256 in manifest.json; restore it, or train it anew with: "
-            f"python -m memlib.train {name}"
-        )
-    try:
-        model.load_state_dict(load_file(path))
-    except RuntimeError as error:
-        message = f"{path}: of another network than manifest.json says ({str(error).splitlines()[0]}); restore both"
-        raise CheckpointError(message) from error
-    return model.eval()
-
-
-def manifest_entry(name: str, folder: Path = CHECKPOINTS) -> dict:
-    """What the manifest says of checkpoint `name`: see `_publish`; older entries lack some of it.
-
-    Raises:
-        CheckpointError: if there is no such checkpoint.
-    """
-    manifest = read_manifest(folder)
-    if name not in manifest:
-        close = sorted(difflib.get_close_matches(name, manifest, n=6, cutoff=0))
-        more = f" and {len(manifest) - len(close)} more" if len(manifest) > len(close) else ""
-        raise CheckpointError(
-            f"checkpoint={name!r}: unknown; there are {close}{more}, and `python -m memlib.train NAME` makes one; "
-            "`python -m memlib.train --list` shows all names"
-        )
-    return manifest[name]
-
-
-def read_manifest(folder: Path = CHECKPOINTS, file: str = "manifest.json") -> dict[str, dict[str, Any]]:
-    """The entries of all checkpoints in `folder`, by name.
-
-    Raises:
-        CheckpointError: if the file is damaged.
-    """
-    path = folder / file
-    try:
-        entries = json.loads(path.read_text()) if path.exists() else {}
-        if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
-            raise ValueError("no entries by name")
-    except ValueError as error:
-        raise CheckpointError(f"{path}: damaged ({error}); restore it") from error
-    return entries
 
 
 def digital_accuracy(model: nn.Module, images: data.Images, batch: int = 500) -> float:
@@ -219,9 +155,9 @@ def _train_epoch(
     return float(total) / steps
 
 
-def _triangle(progress: float, peak: float = 0.2) -> float:
+def _triangle(progress: float) -> float:
     """Learning rate as a fraction of its peak, at a fraction of the training."""
-    return min(progress / peak, (1 - progress) / (1 - peak))
+    return min(progress / 0.2, (1 - progress) / 0.8)
 
 
 def _mirrored(recipe: Recipe, n: int, epoch: int) -> Tensor:

@@ -22,6 +22,7 @@ from torch import nn
 
 from memlib import Device, Hardware, Mapping, Tile, data, load_network, map_network, networks, save_network, train
 from memlib.archive import pack, unpack
+from memlib.checkpoint import CheckpointError, load_checkpoint
 from memlib.plans import file_plan
 from memlib.points import Task, dumps
 from memlib.runner import RunError, declared_parameters
@@ -160,11 +161,11 @@ def test_damaged_checkpoint(checkpoints, name, damage):
     """The weights, or what the manifest says of them."""
 
     def read() -> dict[str, bytes]:
-        state = train.load_checkpoint("tiny", checkpoints).state_dict()
+        state = load_checkpoint("tiny", checkpoints).state_dict()
         return {key: tensor.numpy().tobytes() for key, tensor in state.items()}
 
     # where the damage is in the name of the entry, there is no such checkpoint
-    refused_or_same(checkpoints / name, damage, read, train.CheckpointError, name="" if "tiny" in name else "t")
+    refused_or_same(checkpoints / name, damage, read, CheckpointError, name="" if "tiny" in name else "t")
 
 
 @pytest.fixture(scope="module")

@@ -118,7 +118,7 @@ def test_share_per_ohm_is_what_wires_cost_all_tiles(layout, monkeypatch):
     monkeypatch.setattr(designs, "SAMPLED_TILES", 10**4)
     found = designs.share_per_ohm.__wrapped__(NETWORK, layout, device, rows)
     assert sampled == pytest.approx(found, rel=0.1)
-    model, shares = designs.train.load_checkpoint(NETWORK), []
+    model, shares = designs.load_checkpoint(NETWORK), []
     hardware = Hardware(device, Tile(rows, rows, r_row=ohms, r_col=ohms), designs.mapping_of(layout, "unformed"))
     layers = matrix_layers(model, ())
     calls = call_sizes(model, layers, designs.INPUT_SHAPE)

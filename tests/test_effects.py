@@ -5,9 +5,10 @@ import pytest
 import torch
 from made_up import made_up
 
-from memlib import data, train
+from memlib import data
 from memlib.accuracy import correct
 from memlib.calibration import record_inputs
+from memlib.checkpoint import load_checkpoint
 from memlib.chip import map_network
 from memlib.device import Device
 from memlib.hardware import Hardware
@@ -35,7 +36,7 @@ def test_what_is_off_leaves_no_trace():
 
 def test_a_point_is_a_chip():
     """Layout, effect in one layer, ADC ranges of the chip and recalibration, as by hand with `map_network`."""
-    model, (images, labels) = train.load_checkpoint(NETWORK), data.load("digits", "test").head(100)
+    model, (images, labels) = load_checkpoint(NETWORK), data.load("digits", "test").head(100)
     calibration = data.load("digits", "train").head(256)[0]
     point = make_point(NETWORK, 100, "program_error", 1.0, recalibration="gain", layer="0", adc_calibration="chip")
     noisy = Hardware(Device(program_error=1.0), Tile(adc_calibration="chip"))

@@ -26,6 +26,7 @@ from memlib import (
     record_inputs,
     train,
 )
+from memlib.checkpoint import CheckpointError, load_checkpoint
 from memlib.cost import cost_of
 
 NAN, INF = float("nan"), float("inf")
@@ -497,7 +498,7 @@ def checkpoints(monkeypatch, tmp_path) -> Path:
 
 def load_fails(folder: Path, *parts: str, name: str = "tiny") -> None:
     """Loading a checkpoint says what to do."""
-    raises(train.CheckpointError, lambda: train.load_checkpoint(name, folder), *parts)
+    raises(CheckpointError, lambda: load_checkpoint(name, folder), *parts)
 
 
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "empty"])

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import memlib
-from memlib import data, train
+from memlib import data
 from memlib.accuracy import correct
+from memlib.checkpoint import load_checkpoint, manifest_entry
 from memlib.runner import declared_parameters
 from memlib.statistics import difference_interval
 from memlib.studies import explore, explore_page
@@ -40,7 +41,7 @@ def test_what_is_shown_is_what_memlib_says(design):
     layout = {"layout": (4, 4), "order": "hwc"} if design.layout == "4x4" else {}
     mapping = memlib.Mapping(unused=design.unused, **layout)
     hardware = memlib.Hardware(device, memlib.Tile(design.rows, design.cols, 8, 8), mapping)
-    model, (images, labels) = train.load_checkpoint(design.checkpoint), data.load("digits", "test").head(50)
+    model, (images, labels) = load_checkpoint(design.checkpoint), data.load("digits", "test").head(50)
     calibration, _ = data.load("digits", "train").head(256)
     view = explore.shown(design)
     seeds = range(design.first_seed, design.first_seed + 2)
@@ -107,7 +108,7 @@ def test_compared_pair_by_pair():
 
 def test_tile_map():
     """The weights' signs by hand, and the chip's conductances; nothing in lines that are not selected."""
-    weight = train.load_checkpoint("mlp-digits").get_submodule(explore.default_layer("mlp-digits")).weight.detach()
+    weight = load_checkpoint("mlp-digits").get_submodule(explore.default_layer("mlp-digits")).weight.detach()
     drawn = explore.tile_map(SMALL.replace(tile=1))
     rows = slice(drawn.cut * 64, drawn.cut * 64 + 64)
     expected = weight.T[rows, drawn.group * 32 : drawn.group * 32 + 32]
@@ -288,7 +289,7 @@ def test_all_layouts_can_be():
 def test_notebook():
     """Its networks exist and are small; its cells are short, and no picture of a page is committed with it."""
     parameters = declared_parameters(NOTEBOOK)
-    assert all(train.manifest_entry(name)["recipe"]["data"] == "digits" for name in parameters["checkpoints"])
+    assert all(manifest_entry(name)["recipe"]["data"] == "digits" for name in parameters["checkpoints"])
     for cell in nbformat.read(NOTEBOOK, 4).cells:
         if cell.cell_type == "code" and "parameters" not in cell.metadata.get("tags", []):
             assert len(cell.source.splitlines()) <= 8

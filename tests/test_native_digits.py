@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from memlib import data, native_digits
-from memlib.train import CHECKPOINTS, CheckpointError
+from memlib.checkpoint import CHECKPOINTS, CheckpointError
 
 
 @pytest.mark.parametrize("split", ["train", "test"])

@@ -6,6 +6,7 @@ import pytest
 from torch import nn
 
 from memlib import data, train
+from memlib.checkpoint import load_checkpoint, manifest_entry
 from memlib.studies import networks as study
 
 mpl.use("agg")
@@ -25,12 +26,12 @@ def test_table_weights_and_figure():
     table, hits = study.zoo(names, 200)
     images = data.load("digits", "test")
     few = data.Images(images.pixels[:200], images.labels[:200], "")
-    expected = [train.digital_accuracy(train.load_checkpoint(name), few) for name in names]
+    expected = [train.digital_accuracy(load_checkpoint(name), few) for name in names]
     assert table["accuracy"].tolist() == pytest.approx(expected)
     assert [hits[name].mean() for name in names] == pytest.approx(expected)
-    all_of_them = [train.manifest_entry(name)["parameters"] for name in names]
+    all_of_them = [manifest_entry(name)["parameters"] for name in names]
     assert table["parameters"].tolist() == pytest.approx(all_of_them, abs=2)  # a weight may have become 0
-    assert study.connections(train.load_checkpoint("vgg8-digits")) == 1
+    assert study.connections(load_checkpoint("vgg8-digits")) == 1
     histograms = study.weight_histograms(names, bins=50)
     assert np.allclose(histograms.groupby("checkpoint")["density"].sum() * 2 / 50, 1)
     figure = study.plot(table, histograms, "")

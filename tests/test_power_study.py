@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 
 from memlib import Device, Hardware, Mapping, Tile, best_windows, footprint, totals
+from memlib.checkpoint import load_checkpoint
 from memlib.claims import below_times, effect_text, exactly
 from memlib.cost import measure
 from memlib.statistics import Interval
 from memlib.studies import power as study
 from memlib.studies.trained import mapped, split
-from memlib.train import load_checkpoint
 
 CHECKPOINT = "vgg8-digits"
 

@@ -8,6 +8,7 @@ import pytest
 from made_up import made_up
 
 from memlib import data, identity, train
+from memlib.checkpoint import load_checkpoint
 from memlib.figures import save, save_table
 from memlib.points import tasks
 from memlib.statistics import pack
@@ -73,7 +74,7 @@ def test_a_point_is_near_the_float_network_when_nothing_is_wrong():
     result = study.evaluate(study.make_point("resnet20-digits", 100, "10k_100k", 64, 10), seed=0)
     digits = data.load("digits", "test")
     first = data.Images(digits.pixels[:100], digits.labels[:100], "")
-    expected = train.digital_accuracy(train.load_checkpoint("resnet20-digits"), first)
+    expected = train.digital_accuracy(load_checkpoint("resnet20-digits"), first)
     assert result["accuracy"] == pytest.approx(expected, abs=0.021)
     assert result["accuracy"] < 1 or result["correct"] == pack(np.ones(100))
 

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from memlib import binary, data, networks, recipes, train
+from memlib.checkpoint import CHECKPOINTS, CheckpointError, load_checkpoint, manifest_entry, read_manifest
 from memlib.layers import matrix_layers
 
 TINY = train.Recipe("digits", "resnet20", 0.25, epochs=3, batch=16, label_smoothing=0.1)
@@ -107,7 +108,7 @@ def test_killed_training_resumes(tmp_path, monkeypatch, capsys, undisturbed, nam
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(",")[0] for line in lines] == [f"tiny: epoch {epoch} of 3" for epoch in resumed]
     assert weights(tmp_path) == weights(undisturbed)
-    assert train.load_checkpoint("tiny", tmp_path / "checkpoints")
+    assert load_checkpoint("tiny", tmp_path / "checkpoints")
 
 
 @pytest.mark.parametrize("name", ["weights", "channels", "aware", "binary"])
@@ -128,7 +129,7 @@ def test_killed_tuning_resumes(tmp_path, monkeypatch, undisturbed, name):
     assert run(tmp_path, name) | {"seconds": 0} == entry | {"seconds": 0}
     assert weights(tmp_path, name) == weights(undisturbed, name) != start
     assert weights(undisturbed) == start
-    model = train.load_checkpoint(name, tmp_path / "checkpoints")
+    model = load_checkpoint(name, tmp_path / "checkpoints")
     zeros = sum(int((layer.weight == 0).sum()) for layer in matrix_layers(model).values())
     pruned = sum(layer.weight.numel() for layer in list(matrix_layers(model).values())[1:-1])
     assert zeros >= TINIES[name].sparsity * pruned
@@ -141,7 +142,7 @@ def test_binary_weights(tmp_path, undisturbed):
     """Each layer has two weights, of one magnitude, in half precision too; signs move in training, from the start's."""
     shutil.copytree(undisturbed / "checkpoints", tmp_path / "checkpoints")
     run(tmp_path, "binary")
-    start, end = (matrix_layers(train.load_checkpoint(name, tmp_path / "checkpoints")) for name in ("tiny", "binary"))
+    start, end = (matrix_layers(load_checkpoint(name, tmp_path / "checkpoints")) for name in ("tiny", "binary"))
     flipped = 0
     for name, layer in end.items():
         values = layer.weight.unique()
@@ -191,7 +192,7 @@ def test_frozen_statistics(tmp_path, undisturbed):
     """Batch norm keeps the start's running statistics, to the bit, while everything that is trained moves."""
     shutil.copytree(undisturbed / "checkpoints", tmp_path / "checkpoints")
     run(tmp_path, "frozen")
-    start, end = (train.load_checkpoint(name, tmp_path / "checkpoints").state_dict() for name in ("tiny", "frozen"))
+    start, end = (load_checkpoint(name, tmp_path / "checkpoints").state_dict() for name in ("tiny", "frozen"))
     kept = {name for name in start if torch.equal(start[name], end[name])}
     assert kept == {name for name in start if "running_" in name or "num_batches" in name}
 
@@ -217,14 +218,14 @@ def test_starts_from_a_checkpoint(tmp_path, monkeypatch, undisturbed):
     shutil.copytree(undisturbed / "checkpoints", tmp_path / "checkpoints")
     monkeypatch.setattr(train, "RECIPES", {"still": TUNED.replace(epochs=1, lr=1e-12)})
     run(tmp_path, "still")
-    models = [train.load_checkpoint(name, tmp_path / "checkpoints") for name in ("tiny", "still")]
+    models = [load_checkpoint(name, tmp_path / "checkpoints") for name in ("tiny", "still")]
     for start, end in zip(*(model.parameters() for model in models), strict=True):
         torch.testing.assert_close(end, start, rtol=1e-7, atol=1e-7)
 
 
 def test_missing_start(tmp_path):
     """Is an error before anything is trained or written."""
-    with pytest.raises(train.CheckpointError, match="checkpoint='tiny': unknown"):
+    with pytest.raises(CheckpointError, match="checkpoint='tiny': unknown"):
         run(tmp_path, "aware")
     assert not (tmp_path / "checkpoints").exists()
 
@@ -243,7 +244,7 @@ def test_another_recipe_starts_anew(tmp_path, monkeypatch, capsys):
 def test_training_learns(tmp_path):
     """The loss falls and the weights move away from their initial values, in every layer."""
     entry = run(tmp_path)
-    model, start = train.load_checkpoint("tiny", tmp_path / "checkpoints"), networks.build("resnet20", 0.25)
+    model, start = load_checkpoint("tiny", tmp_path / "checkpoints"), networks.build("resnet20", 0.25)
     assert all(not torch.equal(a, b) for a, b in zip(model.parameters(), start.parameters(), strict=True))
     images = data.load("digits", "train")
     losses = [float(nn.functional.cross_entropy(m(data.normalise(images.pixels)), images.labels).detach())
@@ -280,7 +281,7 @@ def test_checkpoint_round_trip(tmp_path, monkeypatch):
     monkeypatch.setattr(train, "_publish", publish)
     monkeypatch.setattr(train, "_accuracies", accuracies)
     entry = run(tmp_path)
-    model = train.load_checkpoint("tiny", tmp_path / "checkpoints")
+    model = load_checkpoint("tiny", tmp_path / "checkpoints")
     assert not model.training
     saved = load_file(tmp_path / "checkpoints" / "tiny.safetensors")
     trained = {name: value.clone() for name, value in published.state_dict().items()}
@@ -341,7 +342,7 @@ def test_every_epoch_has_an_order_of_its_own(tmp_path, monkeypatch):
 
 def test_published_at_the_same_time(tmp_path, monkeypatch):
     """Of two processes that change the manifest at once, neither loses its entry."""
-    read = train.read_manifest
+    read = read_manifest
 
     def slow(folder) -> dict:
         manifest = read(folder)
@@ -397,15 +398,15 @@ def test_recipes():
     assert named["resnet20-0.5-noise-digits"] == noisy
 
 
-@pytest.mark.parametrize("name", sorted(train.read_manifest()))
+@pytest.mark.parametrize("name", sorted(read_manifest()))
 def test_published_checkpoints(name):
     """Each is of its recipe in the list, as far as its entry tells, and loads in float32, whatever it is kept in."""
-    entry, model = train.manifest_entry(name), train.load_checkpoint(name)
+    entry, model = manifest_entry(name), load_checkpoint(name)
     listed = json.loads(json.dumps(asdict(recipes.RECIPES[name])))
     assert entry["recipe"].items() <= listed.items()
     assert entry["parameters"] == networks.parameter_count(model)
     assert {p.dtype for p in model.parameters()} == {torch.float32}
-    kept = load_file(train.CHECKPOINTS / f"{name}.safetensors")
+    kept = load_file(CHECKPOINTS / f"{name}.safetensors")
     assert all(torch.equal(value, kept[key].to(value.dtype)) for key, value in model.state_dict().items())
 
 

@@ -16,7 +16,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from scipy import stats
 from torch import Tensor
 
-from memlib import train
+from memlib.checkpoint import load_checkpoint
 from memlib.claims import Claim, beyond
 from memlib.figures import Drawing
 from memlib.layers import Geometry, matrix_layers
@@ -93,7 +93,7 @@ def layer_points(checkpoints: Sequence[str], images: int, severity: float) -> li
     found = []
     for checkpoint in checkpoints:
         baseline = make_point(checkpoint, images)
-        for depth, layer in enumerate(matrix_layers(train.load_checkpoint(checkpoint))):
+        for depth, layer in enumerate(matrix_layers(load_checkpoint(checkpoint))):
             point = make_point(checkpoint, images, EFFECT, severity, layer=layer)
             found.append(({"checkpoint": checkpoint, "layer": layer, "depth": depth}, Loss(point, baseline)))
     return found
@@ -204,7 +204,7 @@ def _layout_claims(checkpoints: Sequence[str], images: int, severity: float, set
 
 def has_unused(checkpoint: str) -> bool:
     """Whether the dense layout leaves cells unused, between the groups of a layer."""
-    return any(Geometry.of(layer).groups > 1 for layer in matrix_layers(train.load_checkpoint(checkpoint)).values())
+    return any(Geometry.of(layer).groups > 1 for layer in matrix_layers(load_checkpoint(checkpoint)).values())
 
 
 def _layout_loss(checkpoint: str, images: int, severity: float, setting: Setting, layout: str) -> Loss:

@@ -10,7 +10,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from memlib import train
+from memlib.checkpoint import manifest_entry
 from memlib.studies.effects import Loss
 from memlib.studies.trained import label
 
@@ -35,12 +35,12 @@ Families = dict[str, Sequence[str]]
 
 def parameters(checkpoint: str) -> int:
     """How many parameters a network has, less those that are pruned."""
-    return train.manifest_entry(checkpoint)["nonzero"]
+    return manifest_entry(checkpoint)["nonzero"]
 
 
 def accuracy_of(checkpoint: str) -> float:
     """Of the float network on the whole test set."""
-    return train.manifest_entry(checkpoint)["accuracy"]["test"]
+    return manifest_entry(checkpoint)["accuracy"]["test"]
 
 
 def families_of(

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from memlib import train
+from memlib.checkpoint import read_manifest
 from memlib.claims import Claim, above
 from memlib.pareto import hypervolume, nondominated
 from memlib.points import Point
@@ -51,7 +51,7 @@ def search_space(checkpoints: Sequence[str], devices: Sequence[str], layouts: Se
 
 def _trainings(checkpoints: Sequence[str]) -> dict[str, list[str]]:
     """The trainings there are of each network that has several."""
-    found = {c: [kind for kind in TRAININGS if trained_as(c, kind) in train.read_manifest()] for c in checkpoints}
+    found = {c: [kind for kind in TRAININGS if trained_as(c, kind) in read_manifest()] for c in checkpoints}
     return {c: kinds for c, kinds in found.items() if len(kinds) > 1}
 
 
@@ -137,7 +137,6 @@ def compare_searches(
     fidelity: Fidelity,
     budget: int,
     repeats: int,
-    samplers: Sequence[str] = ("tpe", "random"),
 ) -> pd.DataFrame:
     """How much of what the true front dominates each search has found after so many designs.
 
@@ -163,7 +162,7 @@ def compare_searches(
     whole = hypervolume(everything, senses, reference)
     front = {tuple(row) for row in everything[nondominated(everything, senses)]}
     rows = []
-    for sampler, repeat in itertools.product(samplers, range(repeats)):
+    for sampler, repeat in itertools.product(("tpe", "random"), range(repeats)):
         known = explore(space, evaluate_all, Budget(points=budget), fidelity, repeat, sampler=sampler)
         tried = _qualities(known)[:, differ]
         for n in range(1, len(tried) + 1):

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from memlib import train
+from memlib.checkpoint import manifest_entry, read_manifest
 from memlib.claims import Claim, above, below, below_times
 from memlib.figures import Drawing
 from memlib.pareto import mean_draws
@@ -128,7 +128,7 @@ def all_best_networks(studied: Studied, accuracies: Sequence[float]) -> pd.DataF
 
 def float_accuracy(checkpoint: str) -> float:
     """Of the float network, on the whole test set."""
-    return train.manifest_entry(checkpoint)["accuracy"]["test"]
+    return manifest_entry(checkpoint)["accuracy"]["test"]
 
 
 def _wanted(known: Sequence[Known], targets: Sequence[float]) -> np.ndarray:
@@ -374,7 +374,7 @@ def sweeps(
 def inputs(checkpoints: Sequence[str]) -> dict[str, Any]:
     """What is fixed beside the parameters, for the provenance file."""
     trained = [trained_as(c, kind) for c, kind in itertools.product(dict.fromkeys(checkpoints), TRAININGS)]
-    there = [name for name in trained if name in train.read_manifest()]
+    there = [name for name in trained if name in read_manifest()]
     return trained_inputs(there) | {"sure": SURE, "fresh_chips": FRESH_CHIPS}
 
 

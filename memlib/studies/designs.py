@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from memlib import train
 from memlib.accuracy import correct
+from memlib.checkpoint import load_checkpoint
 from memlib.cost import cost_of, measure, totals
 from memlib.device import PRESETS, Device
 from memlib.hardware import Hardware
@@ -112,7 +112,7 @@ def mapping_of(layout: str, unused: str) -> Mapping:
 @lru_cache(maxsize=16)
 def output_sizes(checkpoint: str) -> dict[str, tuple[int, int]]:
     """The output map (h, w) of every convolution."""
-    model = train.load_checkpoint(checkpoint)
+    model = load_checkpoint(checkpoint)
     layers = matrix_layers(model, ())
     calls = call_sizes(model, layers, INPUT_SHAPE)
     geometries = {name: Geometry.of(layer) for name, layer in layers.items()}
@@ -158,7 +158,7 @@ def costs(point: Point, technology: str, array_power: dict[str, Any] | None = No
 
 @lru_cache(maxsize=8)
 def _model(checkpoint: str) -> torch.nn.Module:
-    return train.load_checkpoint(checkpoint)
+    return load_checkpoint(checkpoint)
 
 
 def device_of(name: str) -> Device:
@@ -168,7 +168,7 @@ def device_of(name: str) -> Device:
 
 
 @lru_cache(maxsize=256)
-def cell_error(checkpoint: str, device: Device, seed: int = 0) -> float:
+def cell_error(checkpoint: str, device: Device) -> float:
     """The root mean square error of a network's cells, relative to g_on - g_off: the severity of all effects together.
 
     Of all cells that hold a weight, each layer with equal weight; static errors and read noise are added in quadrature.
@@ -177,7 +177,7 @@ def cell_error(checkpoint: str, device: Device, seed: int = 0) -> float:
     squares = []
     for name, layer in matrix_layers(_model(checkpoint), ()).items():
         (target,), _ = target_conductances(layer.weight.detach().double(), device, Mapping())
-        g = device.program(target, _draw(target, seed, name), usable_states(device.states, "differential"))
+        g = device.program(target, _draw(target, 0, name), usable_states(device.states, "differential"))
         squares.append(float(((g - target) ** 2 + device.noise_variance(g)).mean()) / device.g_range**2)
     return math.sqrt(sum(squares) / len(squares))
 

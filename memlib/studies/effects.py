@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from memlib import train
+from memlib.checkpoint import load_checkpoint
 from memlib.claims import Claim, above
 from memlib.device import PRESETS, Device
 from memlib.hardware import Hardware
@@ -149,7 +149,7 @@ def make_point(
 
 
 def _check_layer(layer: str, checkpoint: str, effect: Effect) -> None:
-    one_of("layer", layer, matrix_layers(train.load_checkpoint(checkpoint)))
+    one_of("layer", layer, matrix_layers(load_checkpoint(checkpoint)))
     if not all(hasattr(Device, name) for name in effect.names):
         fail("layer", layer, f"None for {effect.title}, which is no effect of the device")
 

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from memlib import train
 from memlib.accuracy import correct
+from memlib.checkpoint import load_checkpoint
 from memlib.chip import tile_cells, wire_seconds
 from memlib.config import Config, config
 from memlib.cost import Measured, Totals, cost_of, measure, totals
@@ -266,7 +266,7 @@ def _constant(found: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=64)
 def _model(checkpoint: str) -> torch.nn.Module:
-    return train.load_checkpoint(checkpoint)
+    return load_checkpoint(checkpoint)
 
 
 @lru_cache(maxsize=64)

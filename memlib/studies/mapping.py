@@ -14,7 +14,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch, Rectangle
 from torch import nn
 
-from memlib import train
+from memlib.checkpoint import load_checkpoint, manifest_entry
 from memlib.claims import Claim, exactly
 from memlib.figures import Drawing, fix_layout, severity_colors
 from memlib.footprint import best_windows, footprint, layer_activity, layer_footprint
@@ -209,7 +209,7 @@ def counts(checkpoints: Sequence[str], tile_sizes: Sequence[int]) -> pd.DataFram
     """A row per network, layout, size of square tiles, and layer: the columns of `memlib.footprint`."""
     found = []
     for checkpoint in checkpoints:
-        model = train.load_checkpoint(checkpoint)
+        model = load_checkpoint(checkpoint)
         for name, mapping in LAYOUTS.items():
             for size in tile_sizes:
                 hardware = Hardware(tile=Tile(rows=size, cols=size), mapping=mapping)
@@ -222,7 +222,7 @@ def best(checkpoints: Sequence[str], tile_size: int) -> pd.DataFrame:
     """As `counts`, with the window of the fewest tile reads for each convolution, and linear layers as they are."""
     found = []
     for checkpoint in checkpoints:
-        model, hardware = train.load_checkpoint(checkpoint), Hardware(tile=Tile(rows=tile_size, cols=tile_size))
+        model, hardware = load_checkpoint(checkpoint), Hardware(tile=Tile(rows=tile_size, cols=tile_size))
         windows = best_windows(model, INPUT_SHAPE, hardware).set_index("layer")["window"]
         by_layer = {name: hardware.replace(mapping=Mapping(layout=window)) for name, window in windows.items()}
         table = footprint(model, INPUT_SHAPE, {"*": hardware, **by_layer})
@@ -246,11 +246,11 @@ def totals(layers: pd.DataFrame) -> pd.DataFrame:
     return total
 
 
-def side_by_side(layers: pd.DataFrame, layouts: Sequence[str] = ("dense", "sparse, packed", BEST)) -> pd.DataFrame:
-    """The layers of one network, with some columns for each of some layouts beside each other."""
+def side_by_side(layers: pd.DataFrame) -> pd.DataFrame:
+    """The layers of one network, with some columns for each of three layouts beside each other."""
     columns = ["cells_used", "tiles", "utilisation", "passes", "tile_reads"]
     parts = {}
-    for name in layouts:
+    for name in ("dense", "sparse, packed", BEST):
         part = layers[layers["layout"] == name].set_index("layer")
         parts[name] = part[["window"] * (name == BEST) + columns].rename(columns={"cells_used": "cells"})
     return pd.concat(parts, axis=1)
@@ -334,7 +334,7 @@ def claims(total: pd.DataFrame) -> list[Claim]:
 
 def inputs(checkpoints: Sequence[str]) -> dict[str, Any]:
     """Networks and widths, and what else is fixed, for the provenance file."""
-    recipes = {checkpoint: train.manifest_entry(checkpoint)["recipe"] for checkpoint in checkpoints}
+    recipes = {checkpoint: manifest_entry(checkpoint)["recipe"] for checkpoint in checkpoints}
     networks = {
         checkpoint: {key: recipe[key] for key in ("network", "width")} for checkpoint, recipe in recipes.items()
     }

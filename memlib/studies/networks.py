@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import nn
 
-from memlib import data, train
+from memlib import data
 from memlib.accuracy import correct
+from memlib.checkpoint import load_checkpoint, manifest_entry
 from memlib.claims import Claim, above, exactly
 from memlib.figures import Drawing
 from memlib.layers import Geometry, matrix_layers
@@ -37,7 +38,7 @@ def zoo(checkpoints: Sequence[str], images: int) -> tuple[pd.DataFrame, dict[str
     """
     rows, hits = [], {}
     for name in progress(checkpoints, unit="networks"):
-        model, entry = train.load_checkpoint(name), train.manifest_entry(name)
+        model, entry = load_checkpoint(name), manifest_entry(name)
         x, y = data.load(data_of(name), "test").head(images)
         hits[name] = correct(model, x, y)[None].numpy().astype(float)
         i = crossed_interval(hits[name])
@@ -76,7 +77,7 @@ def weight_histograms(checkpoints: Sequence[str], bins: int = 80) -> pd.DataFram
     edges = np.linspace(-1, 1, bins + 1)
     rows = []
     for name in checkpoints:
-        layers = matrix_layers(train.load_checkpoint(name)).values()
+        layers = matrix_layers(load_checkpoint(name)).values()
         weights = np.concatenate([(w / w.abs().max()).flatten().numpy() for w in (x.weight.detach() for x in layers)])
         density, _ = np.histogram(weights, edges, density=True)
         rows += [
@@ -91,7 +92,7 @@ def claims(hits: dict[str, np.ndarray], checkpoints: Sequence[str]) -> list[Clai
     found = []
     for name, wanted in WANTED.items():
         if name in hits:
-            reached = train.manifest_entry(name)["accuracy"]["test"]
+            reached = manifest_entry(name)["accuracy"]["test"]
             statement = f"{label(name)} reaches {100 * wanted:g} % on the test set"
             found.append(exactly(statement, 100 * reached, reached >= wanted, "%"))
     ordinary, *others = checkpoints

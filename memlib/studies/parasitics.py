@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from scipy import stats
 from torch import Tensor, nn
 
-from memlib import spice, train
+from memlib import spice
+from memlib.checkpoint import load_checkpoint
 from memlib.claims import Claim, above
 from memlib.device import Device
 from memlib.figures import Drawing, severity_colors
@@ -82,7 +83,7 @@ def _by_layer(checkpoint: str, sparse_layers: int = 0, **fields: Any) -> dict[st
 @lru_cache
 def convolutions(checkpoint: str) -> tuple[str, ...]:
     """Names of a network's convolutions, from its input on."""
-    layers = matrix_layers(train.load_checkpoint(checkpoint))
+    layers = matrix_layers(load_checkpoint(checkpoint))
     return tuple(name for name, layer in layers.items() if not isinstance(layer, nn.Linear))
 
 
@@ -220,14 +221,14 @@ def tolerances(results: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def sparse_estimate(checkpoints: Sequence[str], tile_sizes: Sequence[int], tiles: int = 32) -> pd.DataFrame:
-    """Minutes that the wires of one chip take on this computer, by layout, from the time of so many tiles."""
+def sparse_estimate(checkpoints: Sequence[str], tile_sizes: Sequence[int]) -> pd.DataFrame:
+    """Minutes that the wires of one chip take on this computer, by layout, from the time of 32 tiles."""
     rows = []
     for checkpoint, size in itertools.product(checkpoints, sorted(tile_sizes)):
-        seconds = _seconds_per_tile(size, tiles)
+        seconds = _seconds_per_tile(size, 32)
         for layout in ("dense", "sparse"):
             hardware = Hardware(tile=Tile(size, size), mapping=Mapping(layout=layout))
-            count = int(footprint(train.load_checkpoint(checkpoint), (3, 32, 32), hardware)["tiles"].sum())
+            count = int(footprint(load_checkpoint(checkpoint), (3, 32, 32), hardware)["tiles"].sum())
             labels = {"checkpoint": checkpoint, "tile_size": size, "layout": layout, "tiles": count}
             rows.append(labels | {"minutes": count * seconds / 60})
     return pd.DataFrame(rows)

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from memlib import train
+from memlib.checkpoint import load_checkpoint
 from memlib.claims import Claim, below_times, exactly
 from memlib.cost import FETCHES, balanced_copies, cost_of, measure, totals
 from memlib.device import Device
@@ -150,14 +150,14 @@ def table(
 
 @lru_cache(maxsize=4)
 def _model(checkpoint: str) -> Any:
-    return train.load_checkpoint(checkpoint)
+    return load_checkpoint(checkpoint)
 
 
-def components(results: pd.DataFrame, technologies: Sequence[str], converters: str = "serial") -> pd.DataFrame:
+def components(results: pd.DataFrame, technologies: Sequence[str]) -> pd.DataFrame:
     """Energy (J), latency (s) and area (m2) of one inference by network, layout, technology and component."""
     rows = []
     for (checkpoint, layout), technology in itertools.product(_machines(results), technologies):
-        t = table(results, checkpoint, layout, technology, converters)
+        t = table(results, checkpoint, layout, technology)
         sums = t.groupby(t["component"].map(_group))[["energy", "latency", "area"]].sum().reindex(COMPONENTS)
         for component, part in sums.iterrows():
             labels = {"checkpoint": checkpoint, "layout": layout, "technology": technology, "component": component}
@@ -245,12 +245,12 @@ def comparison(results: pd.DataFrame, technologies: Sequence[str]) -> pd.DataFra
     return pd.DataFrame(rows)
 
 
-def copies_curve(results: pd.DataFrame, checkpoint: str, technology: str, n: int = 40) -> pd.DataFrame:
+def copies_curve(results: pd.DataFrame, checkpoint: str, technology: str) -> pd.DataFrame:
     """Area (m2) and interval (s) of the dense layout from single copies to a thousand times their speed."""
     single = table(results, checkpoint, "dense", technology)
     layers = single.groupby("layer")[["busy", "area"]].sum()
     rows = []
-    for goal in layers["busy"].max() * np.geomspace(1, 1e-3, n):
+    for goal in layers["busy"].max() * np.geomspace(1, 1e-3, 40):
         copies = pd.Series(balanced_copies(single, interval=goal))
         rows.append({"area": (layers["area"] * copies).sum(), "interval": (layers["busy"] / copies).max()})
     return pd.DataFrame(rows)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from memlib import train
+from memlib.checkpoint import load_checkpoint
 from memlib.claims import Claim, below_times
 from memlib.device import Device
 from memlib.layers import matrix_layers
@@ -46,7 +46,7 @@ def positions(checkpoint: str) -> np.ndarray:
     """Where in their window the cells of all weights should be, 0 for HRS and 1 for LRS: both cells of each pair."""
     device = Device(r_on=PLAIN["r_on"], r_off=PLAIN["r_off"])
     found = []
-    for layer in matrix_layers(train.load_checkpoint(checkpoint)).values():
+    for layer in matrix_layers(load_checkpoint(checkpoint)).values():
         (targets,), _ = target_conductances(layer.weight.detach().double(), device, Mapping())
         found.append(((targets - device.g_off) / device.g_range).flatten())
     return torch.cat(found).numpy()

@@ -384,9 +384,9 @@ def settling(results: Results, widths: Sequence[int]) -> pd.DataFrame:
     return found[["hidden", "image", "settled", "decided"]].sort_values(["hidden", "image"]).reset_index(drop=True)
 
 
-def waveform(image: int = 0) -> pd.DataFrame:
+def waveform() -> pd.DataFrame:
     """Step response of a nominal chip: a row per time, s, and digit, V."""
-    chip, volts, _ = chip_of(make_point("step", image, 1), 0)
+    chip, volts, _ = chip_of(make_point("step", 0, 1), 0)
     step = analog_netlist.step_response(chip, volts[0], DURATION / 2, 100)
     parts = [pd.DataFrame({"time": step.times, "digit": d, "output": step.outputs[:, d]}) for d in range(10)]
     return pd.concat(parts, ignore_index=True)

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from memlib import train
+from memlib.checkpoint import load_checkpoint
 from memlib.claims import Claim, above, within
 from memlib.device import Device
 from memlib.figures import Drawing, severity_colors
@@ -202,7 +202,7 @@ def footprint_table(checkpoints: Sequence[str], shapes: Sequence[Sequence[int]])
     """Tiles, cells, utilisation and conversions per inference of each network on each tile shape."""
     rows = []
     for checkpoint in checkpoints:
-        model = train.load_checkpoint(checkpoint)
+        model = load_checkpoint(checkpoint)
         for height, width in shapes:
             table = footprint(model, (3, 32, 32), Hardware(tile=Tile(rows=height, cols=width)))
             total = table[["tiles", "cells_used", "cells_allocated", "conversions"]].sum()

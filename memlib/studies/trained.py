@@ -11,9 +11,10 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from memlib import data, train
+from memlib import data
 from memlib.accuracy import correct
 from memlib.calibration import Record, record_inputs
+from memlib.checkpoint import load_checkpoint, manifest_entry
 from memlib.chip import AnalogNetwork, design_ranges, map_network
 from memlib.hardware import Hardware
 from memlib.networks import LABELS
@@ -31,7 +32,7 @@ Shared = tuple[str, str, str, int, int]
 
 def shared_fields(checkpoint: str, images: int) -> Point:
     """The fields of a point that runs a checkpoint on so many test images."""
-    entry = train.manifest_entry(checkpoint)
+    entry = manifest_entry(checkpoint)
     pixels = _pixels(entry["recipe"]["data"])
     values = (checkpoint, entry["sha256"], pixels, images, CALIBRATION_IMAGES)
     return dict(zip(SHARED, values, strict=True))
@@ -111,10 +112,10 @@ def prepared(checkpoint: str, weights: str, pixels: str, images: int, calibratio
     """What all chips of a network share, once per process."""
     name = data_of(checkpoint)
     train_set, test_set = _training_set(name, os.environ.get("MEMLIB_DATA")), data.load(name, "test")
-    found = train.manifest_entry(checkpoint)["sha256"], f"{train_set.sha256}-{test_set.sha256}"
+    found = manifest_entry(checkpoint)["sha256"], f"{train_set.sha256}-{test_set.sha256}"
     if found != (weights, pixels):
         raise ValueError(f"checkpoint={checkpoint!r}: it, or its images, changed since the sweep began; start it again")
-    model = train.load_checkpoint(checkpoint)
+    model = load_checkpoint(checkpoint)
     calibration = train_set.head(calibration_images)[0]
     return Prepared(model, train_set.pixels, calibration, record_inputs(model, calibration), *test_set.head(images))
 
@@ -140,7 +141,7 @@ def _ranges(shared: Shared, design: tuple[tuple[str, Hardware], ...]) -> dict[st
 
 def data_of(checkpoint: str) -> str:
     """The data set a checkpoint was trained on."""
-    return train.manifest_entry(checkpoint)["recipe"]["data"]
+    return manifest_entry(checkpoint)["recipe"]["data"]
 
 
 def _identity(name: str, split: str) -> tuple[str, str]:
@@ -161,7 +162,7 @@ def _pixels(name: str) -> str:
 
 def label(checkpoint: str) -> str:
     """What figures and claims call a checkpoint's network, such as "ResNet-20 (width 0.5), noise-aware"."""
-    recipe = train.manifest_entry(checkpoint)["recipe"]
+    recipe = manifest_entry(checkpoint)["recipe"]
     width = "" if recipe["width"] == 1 else f" (width {recipe['width']:g})"
     how = treatment(recipe)
     if recipe.get("prune"):
@@ -188,7 +189,7 @@ def inputs(checkpoints: Sequence[str]) -> dict[str, Any]:
     """Checksums of the checkpoints and images, and where these are from, for the provenance file."""
     sets = {data_of(checkpoint) for checkpoint in checkpoints}
     return {
-        "weights": {checkpoint: train.manifest_entry(checkpoint)["sha256"] for checkpoint in checkpoints},
+        "weights": {checkpoint: manifest_entry(checkpoint)["sha256"] for checkpoint in checkpoints},
         "pixels": {
             f"{name} {split}": _identity(name, split)[0] for name in sorted(sets) for split in ("train", "test")
         },

@@ -11,7 +11,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from memlib import train
+from memlib.checkpoint import manifest_entry
 from memlib.claims import Claim, above
 from memlib.figures import Drawing
 from memlib.points import Point
@@ -56,7 +56,7 @@ def networks_of(plain: Sequence[str], longer: Sequence[str], aware: Sequence[str
         ValueError: if one does not start from the plain one of the same number.
     """
     for field, chosen in (("longer_checkpoints", longer), ("aware_checkpoints", aware)):
-        if [train.manifest_entry(name)["recipe"]["start"] for name in chosen] != list(plain):
+        if [manifest_entry(name)["recipe"]["start"] for name in chosen] != list(plain):
             fail(field, list(chosen), f"one that starts from each of {list(plain)}")
     return {row[0]: dict(zip(TRAININGS, row, strict=True)) for row in zip(plain, longer, aware, strict=True)}
 
@@ -74,7 +74,7 @@ def points(networks: Networks, images: int, severities: Sequence[float]) -> Labe
 
 def trained_for(aware: str) -> dict[str, Any]:
     """The states and DAC bits that a quantisation-aware network was trained with, as fields of a point."""
-    recipe = train.manifest_entry(aware)["recipe"]
+    recipe = manifest_entry(aware)["recipe"]
     return {"states": dict(recipe["device"])["states"], "dac_bits": recipe["dac_bits"]}
 
 
@@ -107,7 +107,7 @@ def quantised_claim(pair: Sequence[str], images: int, chips: Chips) -> Claim:
     trained = trained_for(pair[1])
     control, aware = (chips.hits(make_point(name, images, **trained)) for name in pair)
     where = f"{trained['states']} states and {trained['dac_bits']}-bit inputs"
-    network = label(train.manifest_entry(pair[1])["recipe"]["start"])
+    network = label(manifest_entry(pair[1])["recipe"]["start"])
     what = f"{network}, {where}: quantisation-aware training is more accurate than as long a plain one"
     return replace(above(what, difference_interval(aware, control)), n=0)
 
