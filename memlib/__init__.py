@@ -2,7 +2,7 @@
 
 from memlib.accuracy import accuracy
 from memlib.calibration import record_inputs
-from memlib.chip import AnalogNetwork, load_network, map_network, save_network, tile_cells
+from memlib.chip import AnalogNetwork, map_network, tile_cells
 from memlib.cost import cost, totals
 from memlib.device import Device
 from memlib.footprint import best_windows, footprint
@@ -10,6 +10,7 @@ from memlib.hardware import Hardware
 from memlib.mapping import Mapping
 from memlib.parasitics import effective_conductance
 from memlib.recalibration import recalibrate
+from memlib.saved import load_network, save_network
 from memlib.seeds import AdaptiveSeeds
 from memlib.sweep import sweep
 from memlib.tile import Tile

@@ -1,46 +1,32 @@
-"""A whole network on one simulated chip: `map_network`, and saving and loading it."""
+"""A whole network on one simulated chip: `map_network`."""
 
 import contextlib
-import hashlib
-import json
 from collections.abc import Iterator, Mapping as MappingType
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 
 from memlib.analog import AnalogLayer
-from memlib.calibration import LayerInputs, Record, record_inputs
-from memlib.device import Device
+from memlib.calibration import Record, record_inputs
 from memlib.footprint import layer_footprint
 from memlib.hardware import Hardware, per_layer
 from memlib.layers import (
     Geometry,
     MatrixLayer,
     call_sizes,
-    first_line,
     float_copy,
-    is_matrix_layer,
     map_sizes,
     matrix_layers,
     put_in_place,
 )
-from memlib.mapping import Mapping
 from memlib.memory import check_memory
 from memlib.parasitics import estimated_seconds
-from memlib.paths import replacing
 from memlib.placement import Size
 from memlib.programming import program_slices
 from memlib.progress import note
 from memlib.ranges import adc_range
-from memlib.recurrent import modes
-from memlib.tile import Tile
 from memlib.validate import fail, one_of, whole
 
 
@@ -156,7 +142,7 @@ def map_network(
             )
         full_scale = (ranges or {}).get(name) if tile.adc_calibration == "design" else None
         layers[name] = AnalogLayer(module, name, by_layer[name], seed, inputs, sizes[name], full_scale)
-    return _assemble(network, layers, seed)
+    return assemble(network, layers, seed)
 
 
 def wire_seconds(
@@ -262,97 +248,9 @@ def tile_cells(
     return programmer.block(np.array([tile])).array(0)
 
 
-def _assemble(network: nn.Module, layers: dict[str, AnalogLayer], seed: int) -> AnalogNetwork:
+def assemble(network: nn.Module, layers: dict[str, AnalogLayer], seed: int) -> AnalogNetwork:
     """Put the layers in the place of the modules they stand for, under every name these are known by."""
     analog = AnalogNetwork(put_in_place(network, layers), layers, seed)
     for parameter in analog.parameters():
         parameter.requires_grad_(False)
     return analog.eval()
-
-
-def save_network(analog: AnalogNetwork, path: str | Path) -> None:
-    """Write a mapped network to a safetensors file (no pickle): devices, converters' ranges, and any recalibration.
-
-    Raises:
-        ValueError: if the folder does not exist.
-    """
-    if not Path(path).parent.is_dir():
-        raise ValueError(f"path={str(path)!r}: must be in a folder that exists")
-    layers = {
-        name: {
-            "device": asdict(layer.hardware.device),
-            "tile": asdict(layer.hardware.tile),
-            "mapping": asdict(layer.hardware.mapping),
-            "inputs": layer.inputs and [layer.inputs.x_max, layer.inputs.signed],
-            "full_scale": layer.full_scale,
-            "sizes": layer.sizes,
-            "geometry": repr(layer.geometry),
-            "gain": layer.gain is not None,
-        }
-        for name, layer in analog.layers.items()
-    }
-    content = {"seed": analog.seed, "layers": layers, "modes": modes(analog.network), "sha256": _checksum(analog)}
-    content = json.loads(json.dumps(content, default=lambda number: number.item()))
-    text = json.dumps(content | {"settings_sha256": _settings_checksum(content)})
-    with replacing(Path(path)) as part:
-        save_model(analog, str(part), metadata={"memlib": text})  # one key: safetensors writes several in any order
-
-
-def _settings_checksum(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
-
-
-def _checksum(analog: AnalogNetwork) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(analog.state_dict().items()):
-        digest.update(name.encode() + b"\0" + tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
-
-
-def load_network(model: nn.Module, path: str | Path) -> AnalogNetwork:
-    """Read a network that `save_network` wrote; read noise starts from its beginning.
-
-    Args:
-        model: a float network of the same architecture; its weights do not matter.
-
-    Raises:
-        ValueError: if the file is damaged, of another program, or of another architecture.
-    """
-    try:
-        with safe_open(path, "pt") as file:
-            saved = json.loads(file.metadata()["memlib"])
-        digest = saved.pop("settings_sha256", None)  # older files have none
-        if digest is not None and _settings_checksum(saved) != digest:  # before anything is built from it
-            raise RuntimeError("the checksum of its hardware does not match")
-        network = float_copy(model, saved["layers"])
-        for name, mode in saved.get("modes", {}).items():
-            if network.get_submodule(name).mode != mode:
-                raise RuntimeError(f"layer {name!r} is {network.get_submodule(name).mode}, not {mode}")
-        layers = {name: _saved_layer(network, name, entry, saved["seed"]) for name, entry in saved["layers"].items()}
-        analog = _assemble(network, layers, saved["seed"])
-        load_model(analog, path)
-        if _checksum(analog) != saved["sha256"]:
-            raise RuntimeError("the checksum does not match")
-    except FileNotFoundError:
-        raise
-    except (SafetensorError, json.JSONDecodeError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-        why = "damaged, not saved by memlib, or of another network than `model`"
-        raise ValueError(f"{path}: {why} ({first_line(error)})") from error
-    return analog
-
-
-def _saved_layer(network: nn.Module, name: str, entry: dict, seed: int) -> AnalogLayer:
-    module = network.get_submodule(name)
-    if not is_matrix_layer(module) or repr(Geometry.of(module)) != entry["geometry"]:
-        raise RuntimeError(f"layer {name!r} differs")
-    hardware = Hardware(Device(**entry["device"]), Tile(**entry["tile"]), Mapping(**entry["mapping"]))
-    inputs = None
-    if entry["inputs"]:
-        x_max, signed = entry["inputs"]
-        inputs = LayerInputs(x_max, signed, passes=torch.empty(0))
-    sizes = tuple(tuple(size) for size in entry["sizes"])
-    layer = AnalogLayer(module, name, hardware, seed, inputs, sizes, entry["full_scale"])
-    if entry.get("gain"):  # of a recalibrated chip; its value is read with all others
-        window = layer.placement.window
-        layer.gain = layer.scale.new_ones(window.geometry.outputs, *window.shape)
-    return layer

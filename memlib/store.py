@@ -29,7 +29,7 @@ SCHEMA_VERSION = 2
 SCHEMA = """
 CREATE TABLE results (
     key TEXT PRIMARY KEY,
-    evaluate TEXT,            -- "module.function"; NULL in points of version 1
+    evaluate TEXT,            -- "module.function"
     point TEXT NOT NULL,      -- JSON
     seed INTEGER NOT NULL,
     result TEXT,              -- JSON; NULL if the point failed
@@ -46,17 +46,6 @@ CREATE TABLE runs (
     ended REAL                -- NULL if running, or killed
 );
 """
-#: The scripts that turn nothing, and each older schema, into this one.
-UPGRADES = {
-    0: SCHEMA,
-    1: f"""
-ALTER TABLE results RENAME TO old;
-{SCHEMA}
-INSERT INTO results (key, point, seed, result)
-    SELECT key, json_remove(point, '$.seed'), json_extract(point, '$.seed'), result FROM old;
-DROP TABLE old;
-""",
-}
 ADVICE = "name another file, or move this one away"
 PUT = """
 INSERT INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET
@@ -88,26 +77,18 @@ class Outcome:
 class Store:
     """Results by key. Opens `path`; a file that is not there, or has no tables, is an empty store; a writer makes it.
 
-    A store of an older version is brought up to date, in one transaction.
-
     Raises:
-        StoreError: if the file is damaged, of another program, of a newer version, or cannot be read.
+        StoreError: if the file is damaged, of another program or version, or cannot be read.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._connection: sqlite3.Connection | None = None
-        older = False
         with self._errors("cannot be used as a store"):
             if self.path.exists():
                 self._connect("rw")
-                version = self._version()
-                older = 0 < version < SCHEMA_VERSION
-                if not version:  # no tables yet: its first writer may just be making them
+                if not self._version():  # no tables yet: its first writer may just be making them
                     self.close()
-        if older:
-            with self._errors("of an older version, and cannot be upgraded", "make it writable"), self._lock():
-                self._upgrade()
 
     def __enter__(self) -> Self:
         return self
@@ -135,7 +116,7 @@ class Store:
                 if not self._connection:
                     self._connect("rwc")
                 self._check_pages()
-                self._upgrade()
+                self._create()
             yield
 
     @contextlib.contextmanager
@@ -203,13 +184,11 @@ class Store:
         """All that is finished, in the order of the keys.
 
         Raises:
-            StoreError: if the file is damaged, or older than functions' names in it.
+            StoreError: if the file is damaged.
         """
         query = "SELECT evaluate, point, seed, result, seconds FROM results WHERE error IS NULL ORDER BY key"
         with self._errors("damaged"):
             rows = self._execute(query).fetchall() if self._connection else []
-        if any(row[0] is None for row in rows):
-            raise StoreError(f"{self.path}: holds points of version 1, which do not say what evaluated them; {ADVICE}")
         return [Outcome(Task(*row[:3]), row[3], None, row[4]) for row in rows]
 
     def table(self, failed: bool = False) -> pd.DataFrame:
@@ -280,8 +259,8 @@ class Store:
         )
         if not tables and not mark:
             return 0
-        if mark != APPLICATION_ID or not 0 < version <= SCHEMA_VERSION:
-            raise StoreError(f"{self.path}: not a memlib store of version {SCHEMA_VERSION} or older; {ADVICE}")
+        if mark != APPLICATION_ID or version != SCHEMA_VERSION:
+            raise StoreError(f"{self.path}: not a memlib store of version {SCHEMA_VERSION}; {ADVICE}")
         return version
 
     def _check_pages(self) -> None:
@@ -289,14 +268,13 @@ class Store:
         if damage != "ok":
             raise StoreError(f"{self.path}: damaged ({' '.join(damage.split())}); {ADVICE}")
 
-    def _upgrade(self) -> None:
-        """Bring the schema to this version, in one transaction; the caller holds the lock."""
-        version = self._version()
-        if version == SCHEMA_VERSION:
+    def _create(self) -> None:
+        """Make the tables of an empty file, in one transaction; the caller holds the lock."""
+        if self._version():
             return
         marks = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
         try:
-            self._database.executescript(f"BEGIN IMMEDIATE; {UPGRADES[version]} {marks} COMMIT;")
+            self._database.executescript(f"BEGIN IMMEDIATE; {SCHEMA} {marks} COMMIT;")
         except sqlite3.Error:
             if self._database.in_transaction:
                 self._execute("ROLLBACK")

@@ -2,13 +2,10 @@
 
 import copy
 import itertools
-import json
 
 import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from memlib import Device, Hardware, Mapping, Tile, accuracy, cost, load_network, map_network, recalibrate, save_network
@@ -196,20 +193,6 @@ def test_save_and_load(tmp_path, hardware):
     assert torch.equal(loaded(x), analog(x))
     recalibrate(loaded, model, x, "gain")
     assert state_of(loaded) == state_of(analog)
-
-
-def test_file_from_before_recalibration(tmp_path):
-    """A file that does not say whether there are factors has none."""
-    path, model, x = tmp_path / "chip.safetensors", network(), images(30, 3, 5, 5)
-    analog = map_network(model, Hardware(WORN, OFF))
-    save_network(analog, path)
-    with safe_open(path, "pt") as file:
-        content = json.loads(file.metadata()["memlib"])
-    del content["settings_sha256"]
-    for entry in content["layers"].values():
-        del entry["gain"]
-    save_file(load_file(path), path, metadata={"memlib": json.dumps(content)})
-    assert torch.equal(load_network(model, path)(x), analog(x))
 
 
 @pytest.mark.parametrize("method", ["gain", "batch_norm"])

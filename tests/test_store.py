@@ -1,4 +1,4 @@
-"""The store: files that are not ours, full disks, read-only folders, two writers, older versions."""
+"""The store: files that are not ours, full disks, read-only folders, two writers."""
 
 import contextlib
 import json
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from memlib.points import Task
-from memlib.store import SCHEMA_VERSION, Outcome, Store, StoreError
+from memlib.store import Outcome, Store, StoreError
 from memlib.sweep import sweep
 
 AXES = {"a": [1, 2, 3], "b": [10, 20]}
@@ -115,23 +115,6 @@ def test_a_store_damaged_in_the_middle_is_refused(tmp_path):
         with pytest.raises(StoreError, match=r"store\.sqlite: .*(damaged|malformed).*name another"), damaged.writing():
             pass
     assert path.read_bytes() == content
-
-
-def test_an_older_store_is_upgraded_and_keeps_its_points(tmp_path):
-    """A file of version 1, as it was written then: its points are found, by a reader too, and not evaluated again."""
-    path = tmp_path / "old.sqlite"
-    key = Task("test_store.add", '{"a": 1, "b": 10}', 0).key
-    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("CREATE TABLE results (key TEXT PRIMARY KEY, point TEXT NOT NULL, result TEXT NOT NULL)")
-        connection.execute("INSERT INTO results VALUES (?, ?, ?)", (key, '{"a": 1, "b": 10, "seed": 0}', '{"sum": -1}'))
-        connection.execute(f"PRAGMA application_id = {0x6D656D6C}")
-        connection.execute("PRAGMA user_version = 1")
-    with Store(path) as store:
-        table = store.table()
-    assert table.drop(columns="evaluate").to_dict("records") == [{"a": 1, "b": 10, "seed": 0, "sum": -1}]
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
-        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 def test_a_second_writer_is_refused_while_the_first_writes(tmp_path):
