@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib as mpl
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from memlib.claims import Claim
@@ -28,6 +29,13 @@ def set_style() -> None:
 def severity_colors(n: int) -> list[Any]:
     """Dark to light, in an order that survives greyscale and colour blindness."""
     return sns.color_palette("viridis", n)
+
+
+def errorbars(axis: Axes, x: Any, part: pd.DataFrame, name: str = "accuracy", **look: Any) -> None:
+    """Draw a column of shares, in %, with the intervals that `low` and `high` beside it tell."""
+    y, low, high = (100 * part[column] for column in (name, "low", "high"))
+    style = {"markersize": 3.5, "linewidth": 1, "capsize": 1.5, "elinewidth": 0.8}
+    axis.errorbar(x, y, (y - low, high - y), **style | look)
 
 
 def fix_layout(figure: Figure) -> Figure:

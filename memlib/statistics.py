@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -24,6 +25,10 @@ class Interval:
     def __str__(self) -> str:
         """Such as "0.9412 [0.9391, 0.9433]"."""
         return f"{self.mean:.4g} [{self.low:.4g}, {self.high:.4g}]"
+
+    def columns(self, name: str = "accuracy") -> dict[str, Any]:
+        """As columns of a table, the mean under `name`."""
+        return {name: self.mean, "low": self.low, "high": self.high, "n": self.n, "images": self.images}
 
     def scaled(self, factor: float) -> "Interval":
         """The interval of a positive multiple of the mean."""

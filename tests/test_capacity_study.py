@@ -34,7 +34,7 @@ def test_pairs(monkeypatch):
     sizes = {"a": 10, "b": 100, "c": 1000, "tuned": 95, "few": 40, "many": 90, "pruned": 92}
     accuracies = {"a": 0.6, "b": 0.8, "c": 0.9, "tuned": 0.85, "few": 0.5, "many": 0.825, "pruned": 0.95}
     monkeypatch.setattr(connectivities, "parameters", sizes.get)
-    monkeypatch.setattr(connectivities, "accuracy_of", accuracies.get)
+    monkeypatch.setattr(connectivities, "float_accuracy", accuracies.get)
     families = {"ordinary": ["c", "a", "b"], "grouped": ["few", "many"], "weights pruned": ["pruned"]}
     found = {(p.equal, p.family, p.checkpoint): p.others for p in study.pairs(families, ["tuned"])}
     assert found == {  # few has 2.5 times less than b, and is less accurate than all; pruned is more accurate
@@ -77,7 +77,7 @@ def test_verdicts_follow_the_measurements(monkeypatch):
     for module in (study, connectivities):
         monkeypatch.setattr(module, "label", str)
         monkeypatch.setattr(module, "parameters", lambda name: 10 ** int(name[-1]))
-    monkeypatch.setattr(connectivities, "accuracy_of", lambda name: {"1": 0.8, "2": 0.9}[name[-1]])
+    monkeypatch.setattr(connectivities, "float_accuracy", lambda name: {"1": 0.8, "2": 0.9}[name[-1]])
     monkeypatch.setattr(study, "has_unused", lambda name: not name.startswith("ordinary"))
 
     def made(checkpoint, images, effect, severity, setting, **choices):
@@ -132,7 +132,7 @@ def test_controls_bound_what_equal_accuracy_says(monkeypatch):
     """An ordinary network loses 6 points more than its neighbours: only what clears 6 points is a finding."""
     monkeypatch.setattr(connectivities, "label", str)
     monkeypatch.setattr(connectivities, "parameters", lambda name: ord(name[0]) ** 3)
-    monkeypatch.setattr(connectivities, "accuracy_of", lambda name: {"a": 0.7, "b": 0.8, "c": 0.9}.get(name, 0.85))
+    monkeypatch.setattr(connectivities, "float_accuracy", lambda name: {"a": 0.7, "b": 0.8, "c": 0.9}.get(name, 0.85))
 
     def made(checkpoint, images, effect, severity, setting, **choices):
         point = dict(checkpoint=checkpoint, images=images) | choices
@@ -223,7 +223,7 @@ def test_trained_again(monkeypatch):
     monkeypatch.setattr(trained, "label", str)
     for module in (trained, connectivities):
         monkeypatch.setattr(module, "parameters", lambda name: 10 ** int(name.split("-")[1]))
-        monkeypatch.setattr(module, "accuracy_of", lambda name: 0.9)
+        monkeypatch.setattr(module, "float_accuracy", lambda name: 0.9)
 
     def made(checkpoint, images, effect, severity, setting, **choices):
         point = dict(checkpoint=checkpoint, images=images) | choices

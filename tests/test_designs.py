@@ -12,7 +12,7 @@ from memlib.hardware import Hardware
 from memlib.layers import Geometry, call_sizes, map_sizes, matrix_layers
 from memlib.programming import program_slices
 from memlib.studies import designs
-from memlib.studies.trained import prepared, shared_fields, split
+from memlib.studies.trained import INPUT_SHAPE, model_of, prepared, shared_fields, split
 from memlib.tile import Tile
 
 NETWORK = "resnet20-0.5-digits"
@@ -118,10 +118,10 @@ def test_share_per_ohm_is_what_wires_cost_all_tiles(layout, monkeypatch):
     monkeypatch.setattr(designs, "SAMPLED_TILES", 10**4)
     found = designs.share_per_ohm.__wrapped__(NETWORK, layout, device, rows)
     assert sampled == pytest.approx(found, rel=0.1)
-    model, shares = designs.load_checkpoint(NETWORK), []
+    model, shares = model_of(NETWORK), []
     hardware = Hardware(device, Tile(rows, rows, r_row=ohms, r_col=ohms), designs.mapping_of(layout, "unformed"))
     layers = matrix_layers(model, ())
-    calls = call_sizes(model, layers, designs.INPUT_SHAPE)
+    calls = call_sizes(model, layers, INPUT_SHAPE)
     for name, layer in layers.items():
         placement = hardware.place(Geometry.of(layer), map_sizes(layer, calls[name]))
         (programmer,) = program_slices(layer.weight.detach(), placement, hardware, layer=name)

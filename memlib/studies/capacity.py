@@ -18,7 +18,7 @@ from torch import Tensor
 
 from memlib.checkpoint import load_checkpoint
 from memlib.claims import Claim, beyond
-from memlib.figures import Drawing
+from memlib.figures import Drawing, errorbars
 from memlib.layers import Geometry, matrix_layers
 from memlib.points import Point
 from memlib.pruning import following_norms
@@ -30,9 +30,9 @@ from memlib.studies.connectivities import (
     HRS,
     Families,
     Pair,
-    accuracy_of,
     count_axis,
     families_of,
+    float_accuracy,
     looks,
     pairs,
     parameters,
@@ -47,9 +47,7 @@ from memlib.studies.effects import (
     Loss,
     Setting,
     add_note,
-    errorbars,
     evaluate,
-    interval_columns,
     make_point,
     seeds_of,
     settings,
@@ -267,7 +265,7 @@ def tidy(results: pd.DataFrame, labelled: Labelled) -> pd.DataFrame:
     for labels, point in labelled:
         loss = Loss(point, baselines[tuple(labels[name] for name in names)])
         i, lost = crossed_interval(chips.hits(point)), chips.lost(loss)
-        row = {**labels, "parameters": parameters(labels["checkpoint"]), **interval_columns(i)}
+        row = {**labels, "parameters": parameters(labels["checkpoint"]), **i.columns()}
         rows.append(row | {"loss": lost.mean, "loss_low": lost.low, "loss_high": lost.high})
     return pd.DataFrame(rows)
 
@@ -283,7 +281,7 @@ def tolerances(results: pd.DataFrame, labelled: Labelled) -> pd.DataFrame:
     for (family, checkpoint, recalibration), hits in curves.items():
         t = tolerance(list(hits), list(hits.values()))
         labels = {"family": family, "checkpoint": checkpoint, "recalibration": recalibration}
-        labels |= {"parameters": parameters(checkpoint), "float_accuracy": accuracy_of(checkpoint)}
+        labels |= {"parameters": parameters(checkpoint), "float_accuracy": float_accuracy(checkpoint)}
         rows.append(labels | {"tolerance": t.severity, "low": t.low, "high": t.high, "n": t.n, "images": t.images})
     return pd.DataFrame(rows)
 
@@ -293,7 +291,7 @@ def matches(compared: Sequence[Pair]) -> pd.DataFrame:
     rows = []
     for pair in [pair for pair in compared if not pair.family.endswith(HRS)]:
         row: dict[str, Any] = {"equal": pair.equal, "family": pair.family, "checkpoint": pair.checkpoint}
-        row |= {"parameters": parameters(pair.checkpoint), "float accuracy": accuracy_of(pair.checkpoint)}
+        row |= {"parameters": parameters(pair.checkpoint), "float accuracy": float_accuracy(pair.checkpoint)}
         names = [name if share == 1 else f"{share:.3f} {name}" for share, name in pair.others]
         rows.append(row | {"compared with": " + ".join(names)})
     return pd.DataFrame(rows)
@@ -362,7 +360,7 @@ def layer_losses(results: pd.DataFrame, labelled: Sequence[tuple[dict[str, Any],
     """A row per layer: what noise in it alone costs."""
     chips, rows = Chips(results), []
     for labels, loss in labelled:
-        rows.append(labels | interval_columns(chips.lost(loss), "loss"))
+        rows.append(labels | chips.lost(loss).columns("loss"))
     return pd.DataFrame(rows)
 
 
@@ -407,7 +405,7 @@ def layout_losses(
             continue
         lost = chips.lost(_layout_loss(checkpoint, images, severity, setting, layout))
         labels = {"checkpoint": checkpoint, "layout": layout, **asdict(setting)}
-        rows.append(labels | interval_columns(lost, "loss"))
+        rows.append(labels | lost.columns("loss"))
     return pd.DataFrame(rows)
 
 

@@ -11,7 +11,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from memlib.claims import Claim
-from memlib.figures import Drawing
+from memlib.figures import Drawing, errorbars
 from memlib.recipes import again
 from memlib.statistics import Interval, trainings_interval
 from memlib.studies.connectivities import (
@@ -19,13 +19,13 @@ from memlib.studies.connectivities import (
     FAMILIES,
     HRS,
     Families,
-    accuracy_of,
     count_axis,
+    float_accuracy,
     looks,
     pairs,
     parameters,
 )
-from memlib.studies.effects import RECALIBRATIONS, Chips, Comparison, Loss, Setting, add_note, interval_columns
+from memlib.studies.effects import RECALIBRATIONS, Chips, Comparison, Loss, Setting, add_note
 from memlib.studies.trained import label
 from memlib.validate import fail
 
@@ -147,11 +147,11 @@ def tables(
         losses = network.losses(seeds, images, severity, setting)
         for seed, loss in zip(seeds, losses, strict=True):
             name = again(network.checkpoint, seed)
-            row = labels | {"seed": seed, "parameters": parameters(name), "float_accuracy": accuracy_of(name)}
-            single.append(row | interval_columns(chips.lost(loss), "loss"))
+            row = labels | {"seed": seed, "parameters": parameters(name), "float_accuracy": float_accuracy(name)}
+            single.append(row | chips.lost(loss).columns("loss"))
         lost = np.stack([chips.loss(loss) for loss in losses])
         row = labels | {"parameters": parameters(network.checkpoint)}
-        row |= interval_columns(trainings_interval(lost[None]), "loss")
+        row |= trainings_interval(lost[None]).columns("loss")
         averages.append(row | {"trainings": float(lost.mean((1, 2)).std(ddof=1))})
     return pd.DataFrame(single), pd.DataFrame(averages)
 
@@ -169,9 +169,7 @@ def plot(frame: pd.DataFrame, averages: pd.DataFrame, claim_severity: float, ori
             dodge = 1.06 ** (number - (len(families) - 1) / 2)  # so that intervals do not hide each other
             look = looks()[family]
             mean, single = (t[(t["family"] == family) & (t["recalibration"] == name)] for t in (averages, frame))
-            loss, low, high = (100 * mean[column] for column in ("loss", "low", "high"))
-            x = dodge * mean["parameters"]
-            axis.errorbar(x, loss, (loss - low, high - loss), markersize=5, linewidth=1, capsize=2.5, **look)
+            errorbars(axis, dodge * mean["parameters"], mean, "loss", markersize=5, capsize=2.5, **look)
             where, what = dodge * 1.03 * single["parameters"], 100 * single["loss"]
             axis.plot(where, what, linestyle="", marker="_", markersize=7, color=look["color"])
         axis.axhline(0, color="0.6", linewidth=0.7)

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from memlib.checkpoint import manifest_entry
 from memlib.studies.effects import Loss
-from memlib.studies.trained import label
+from memlib.studies.trained import float_accuracy, label
 
 #: The noise: a normal error of every cell's conductance, relative to the range between HRS and LRS.
 EFFECT = "program_error"
@@ -36,11 +36,6 @@ Families = dict[str, Sequence[str]]
 def parameters(checkpoint: str) -> int:
     """How many parameters a network has, less those that are pruned."""
     return manifest_entry(checkpoint)["nonzero"]
-
-
-def accuracy_of(checkpoint: str) -> float:
-    """Of the float network on the whole test set."""
-    return manifest_entry(checkpoint)["accuracy"]["test"]
 
 
 def families_of(
@@ -113,8 +108,8 @@ def twin(checkpoint: str, others: Sequence[str]) -> str | None:
 
 def between(ladder: Sequence[str], checkpoint: str) -> tuple[tuple[float, str], ...]:
     """Two other networks, with weights that add up to 1, whose mean accuracy is that of a network; none if none are."""
-    for low, high in itertools.pairwise(sorted(set(ladder) - {checkpoint}, key=accuracy_of)):
-        a, b, wanted = accuracy_of(low), accuracy_of(high), accuracy_of(checkpoint)
+    for low, high in itertools.pairwise(sorted(set(ladder) - {checkpoint}, key=float_accuracy)):
+        a, b, wanted = float_accuracy(low), float_accuracy(high), float_accuracy(checkpoint)
         if a <= wanted <= b and a < b:
             share = (wanted - a) / (b - a)
             return (1 - share, low), (share, high)

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from memlib.checkpoint import manifest_entry, read_manifest
+from memlib.checkpoint import read_manifest
 from memlib.claims import Claim, above, below, below_times
 from memlib.figures import Drawing
 from memlib.pareto import mean_draws
@@ -34,7 +34,7 @@ from memlib.studies.design_rules import (
 )
 from memlib.studies.design_search import TRAININGS, evaluator, plot_front, plot_searches, trained_as
 from memlib.studies.designs import QUANTITIES, evaluate, output_sizes
-from memlib.studies.trained import inputs as trained_inputs, label
+from memlib.studies.trained import float_accuracy, inputs as trained_inputs, label
 
 __all__ = ["evaluate"]
 
@@ -124,11 +124,6 @@ def all_best_networks(studied: Studied, accuracies: Sequence[float]) -> pd.DataF
     """`best_networks` for all tiles and both technologies, one below another."""
     sizes = [[k for known in networks for k in known] for networks in studied.values()]
     return pd.concat([best_networks(known, accuracies, t) for known in sizes for t in TITLES], ignore_index=True)
-
-
-def float_accuracy(checkpoint: str) -> float:
-    """Of the float network, on the whole test set."""
-    return manifest_entry(checkpoint)["accuracy"]["test"]
 
 
 def _wanted(known: Sequence[Known], targets: Sequence[float]) -> np.ndarray:

@@ -22,13 +22,12 @@ from memlib.points import Point
 from memlib.programming import UNIFORM_EFFECTS, program_slices
 from memlib.statistics import pack
 from memlib.streams import normals, uniforms
-from memlib.studies.trained import mapped, shared_fields, split
+from memlib.studies.trained import INPUT_SHAPE, mapped, model_of, shared_fields, split
 from memlib.technology import TECHNOLOGIES
 from memlib.tile import Tile
 from memlib.validate import fail, one_of
 from memlib.wire_loss import lost_share
 
-INPUT_SHAPE = (3, 32, 32)
 #: Tiles of a layer that say what wires cost.
 SAMPLED_TILES = 8
 #: Test images that the arrays' power is measured on: some percent of the energy at most, but most of an MLP's.
@@ -150,15 +149,10 @@ def evaluate(point: Point, seed: int) -> dict[str, Any]:
 def costs(point: Point, technology: str, array_power: dict[str, Any] | None = None) -> dict[str, float]:
     """Energy (J), latency (s) and area (m2); without the arrays' power, see `cost_of`, all but what they draw."""
     shared, _ = split(point)
-    model = _model(shared[0])
+    model = model_of(shared[0])
     array_power = array_power or dict.fromkeys(matrix_layers(model, ()), 0.0)
     whole = totals(cost_of(model, INPUT_SHAPE, hardware_of(point), array_power, technology))
     return {quantity: getattr(whole, quantity) for quantity in QUANTITIES}
-
-
-@lru_cache(maxsize=8)
-def _model(checkpoint: str) -> torch.nn.Module:
-    return load_checkpoint(checkpoint)
 
 
 def device_of(name: str) -> Device:
@@ -175,7 +169,7 @@ def cell_error(checkpoint: str, device: Device) -> float:
     What all cells have in common, such as drift, counts like what each has of its own.
     """
     squares = []
-    for name, layer in matrix_layers(_model(checkpoint), ()).items():
+    for name, layer in matrix_layers(model_of(checkpoint), ()).items():
         (target,), _ = target_conductances(layer.weight.detach().double(), device, Mapping())
         g = device.program(target, _draw(target, 0, name), usable_states(device.states, "differential"))
         squares.append(float(((g - target) ** 2 + device.noise_variance(g)).mean()) / device.g_range**2)
@@ -188,7 +182,7 @@ def share_per_ohm(checkpoint: str, layout: str, device: Device, rows: int) -> fl
 
     Of ideal cells, unused ones unformed; the mean over layers, of each over at most `SAMPLED_TILES` of its tiles.
     """
-    model, mapping, tile = _model(checkpoint), mapping_of(layout, "unformed"), Tile(rows, rows)
+    model, mapping, tile = model_of(checkpoint), mapping_of(layout, "unformed"), Tile(rows, rows)
     layers, hardware = matrix_layers(model, ()), Hardware(device.ideal(), tile, mapping)
     calls, shares = call_sizes(model, layers, INPUT_SHAPE), []
     for name, layer in layers.items():

@@ -210,7 +210,7 @@ Labelled = Sequence[tuple[dict[str, Any], Point]]
 def tidy(results: pd.DataFrame, labelled: Labelled) -> pd.DataFrame:
     """A row per labelled point: its labels, and mean accuracy over chips with its 95 % interval."""
     chips = Chips(results)
-    return pd.DataFrame([labels | interval_columns(crossed_interval(chips.hits(point))) for labels, point in labelled])
+    return pd.DataFrame([labels | crossed_interval(chips.hits(point)).columns() for labels, point in labelled])
 
 
 def add_note(figure: Figure, frame: pd.DataFrame, origin: str, more: str) -> None:
@@ -220,20 +220,9 @@ def add_note(figure: Figure, frame: pd.DataFrame, origin: str, more: str) -> Non
     figure.text(0.01, 0.006, note, fontsize="small", color="0.3")
 
 
-def errorbars(axis: Axes, x: Any, part: pd.DataFrame, name: str = "accuracy", **look: Any) -> None:
-    """Draw a column of shares, in %, with the intervals that `low` and `high` beside it tell."""
-    y, low, high = (100 * part[column] for column in (name, "low", "high"))
-    axis.errorbar(x, y, (y - low, high - y), **{"linewidth": 1, "capsize": 1.5, "elinewidth": 0.8} | look)
-
-
 def chance_line(axis: Axes) -> None:
     """Draw the accuracy of guessing."""
     axis.axhline(100 * CHANCE, color="0.6", linewidth=0.7, linestyle=":")
-
-
-def interval_columns(i: Interval, name: str = "accuracy") -> dict[str, Any]:
-    """An interval of accuracies, or of what is lost of them, as columns of a table, the mean under `name`."""
-    return {name: i.mean, "low": i.low, "high": i.high, "n": i.n, "images": i.images}
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from memlib.accuracy import correct
-from memlib.checkpoint import load_checkpoint
 from memlib.chip import tile_cells, wire_seconds
 from memlib.config import Config, config
 from memlib.cost import Measured, Totals, cost_of, measure, totals
@@ -26,7 +24,7 @@ from memlib.placement import Placement
 from memlib.statistics import Interval, crossed_interval, difference_interval
 from memlib.studies.designs import INPUT_SHAPE, POWER_IMAGES, mapping_of
 from memlib.studies.power import COMPONENTS, GROUPS
-from memlib.studies.trained import Shared, data_of, mapped, prepared, shared_fields, split
+from memlib.studies.trained import Shared, data_of, mapped, model_of, prepared, shared_fields, split
 from memlib.technology import TECHNOLOGIES
 from memlib.tile import Tile
 from memlib.validate import fail, one_of, whole
@@ -239,7 +237,7 @@ def _reference(shared: Shared) -> np.ndarray:
 
 @lru_cache(maxsize=512)
 def _footprint(checkpoint: str, hardware: Hardware) -> pd.DataFrame:
-    return footprint(_model(checkpoint), INPUT_SHAPE, hardware)
+    return footprint(model_of(checkpoint), INPUT_SHAPE, hardware)
 
 
 @lru_cache(maxsize=4096)
@@ -253,7 +251,7 @@ def _chip(shared: Shared, hardware: Hardware, seed: int, powered: bool) -> tuple
 @lru_cache(maxsize=512)
 def _cost(shared: Shared, hardware: Hardware, seed: int, technology: str) -> pd.DataFrame:
     power = _chip(shared, hardware, seed, True)[1]
-    return cost_of(_model(shared[0]), INPUT_SHAPE, hardware, power, technology)
+    return cost_of(model_of(shared[0]), INPUT_SHAPE, hardware, power, technology)
 
 
 def _constant(found: np.ndarray) -> np.ndarray:
@@ -265,31 +263,26 @@ def _constant(found: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=64)
-def _model(checkpoint: str) -> torch.nn.Module:
-    return load_checkpoint(checkpoint)
-
-
-@lru_cache(maxsize=64)
 def _calls(checkpoint: str) -> dict[str, list[tuple[int, ...]]]:
-    model = _model(checkpoint)
+    model = model_of(checkpoint)
     return call_sizes(model, matrix_layers(model), INPUT_SHAPE)
 
 
 def layer_names(checkpoint: str) -> list[str]:
     """The layers on tiles, in order."""
-    return list(matrix_layers(_model(checkpoint)))
+    return list(matrix_layers(model_of(checkpoint)))
 
 
 def default_layer(checkpoint: str) -> str:
     """The first of those with the most weights."""
-    layers = matrix_layers(_model(checkpoint))
+    layers = matrix_layers(model_of(checkpoint))
     return max(layers, key=lambda name: layers[name].weight.numel())
 
 
 def placement_of(design: Design) -> Placement:
     """Of the layer whose tile is drawn."""
     name = design.layer or default_layer(design.checkpoint)
-    module = matrix_layers(_model(design.checkpoint))[name]
+    module = matrix_layers(model_of(design.checkpoint))[name]
     return design.hardware.place(Geometry.of(module), map_sizes(module, _calls(design.checkpoint)[name]))
 
 
@@ -303,7 +296,7 @@ def tile_map(design: Design) -> TileMap:
 
 @lru_cache(maxsize=64)
 def _tile_map(checkpoint: str, hardware: Hardware, layer: str, number: int, seed: int) -> TileMap:
-    model = _model(checkpoint)
+    model = model_of(checkpoint)
     module, tile = matrix_layers(model)[layer], hardware.tile
     placement = hardware.place(Geometry.of(module), map_sizes(module, _calls(checkpoint)[layer]))
     placed, weights = placement[number], module.weight.detach().flatten().numpy()
@@ -320,7 +313,7 @@ def _tile_map(checkpoint: str, hardware: Hardware, layer: str, number: int, seed
 
 def _check_wires(design: Design) -> None:
     """Raise where exact wires would take too long."""
-    layers, calls = matrix_layers(_model(design.checkpoint)), _calls(design.checkpoint)
+    layers, calls = matrix_layers(model_of(design.checkpoint)), _calls(design.checkpoint)
     sizes = {name: map_sizes(module, calls[name]) for name, module in layers.items()}
     _, seconds = wire_seconds(layers, dict.fromkeys(layers, design.hardware), sizes)
     if seconds > LONGEST_WIRES:

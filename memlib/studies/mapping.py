@@ -22,10 +22,9 @@ from memlib.hardware import Hardware
 from memlib.layers import Geometry
 from memlib.mapping import Mapping
 from memlib.placement import place
-from memlib.studies.trained import label
+from memlib.studies.trained import INPUT_SHAPE, label
 from memlib.tile import Tile
 
-INPUT_SHAPE = (3, 32, 32)
 #: The layouts that are compared, by the name that figures and tables give them.
 LAYOUTS: dict[str, Mapping] = {
     "dense": Mapping(layout="dense"),

@@ -23,14 +23,14 @@ from memlib.calibration import Record, record_inputs
 from memlib.chip import design_ranges, map_network
 from memlib.claims import Claim, above, exactly, within
 from memlib.device import Device
-from memlib.figures import Drawing, severity_colors
+from memlib.figures import Drawing, errorbars, severity_colors
 from memlib.hardware import Hardware
 from memlib.mapping import Mapping
 from memlib.points import Point
 from memlib.recalibration import recalibrate
 from memlib.statistics import crossed_interval, difference_interval, pack
 from memlib.studies import effects
-from memlib.studies.effects import CHANCE, EFFECTS, Chips, Labelled, add_note, make_point, seeds_of, tidy
+from memlib.studies.effects import EFFECTS, Chips, Labelled, add_note, chance_line, make_point, seeds_of, tidy
 from memlib.studies.trained import label
 from memlib.tile import Tile
 
@@ -90,7 +90,7 @@ def plot_exemplar(frame: pd.DataFrame, device: str, origin: str) -> Figure:
     for (row, tile), (column, effect) in itertools.product(enumerate(tiles), enumerate(names)):
         axis = axes[row, column]
         _bit_lines(axis, frame[(frame["effect"] == effect) & (frame["tile"] == tile)])
-        axis.axhline(100 * CHANCE, color="0.6", linewidth=0.7, linestyle=":")
+        chance_line(axis)
         if column == 0:
             axis.set_ylabel(f"tiles of {tile}\naccuracy (%)")
         if row == 0:
@@ -111,11 +111,9 @@ def _bit_lines(axis: Any, part: pd.DataFrame) -> None:
     levels = part["severity"].unique()
     for i, (severity, color) in enumerate(zip(levels, severity_colors(len(levels) + 1), strict=False)):
         line = part[part["severity"] == severity].sort_values("adc_bits")
-        mean, low, high = (100 * line[name] for name in ("accuracy", "low", "high"))
-        look = {"markersize": 3.5, "linewidth": 1, "capsize": 1.5, "elinewidth": 0.8, "marker": "osD^v"[i % 5]}
+        look = {"color": color, "marker": "osD^v"[i % 5], "label": f"{severity:g}" if severity else "off"}
         dodge = 0.1 * (i - (len(levels) - 1) / 2)
-        name = f"{severity:g}" if severity else "off"
-        axis.errorbar(line["adc_bits"] + dodge, mean, (mean - low, high - mean), color=color, label=name, **look)
+        errorbars(axis, line["adc_bits"] + dodge, line, **look)
 
 
 def claim_points(checkpoint: str, device: str, images: int, severity: float) -> dict[str, Point]:
@@ -212,9 +210,7 @@ def case_tidy(results: pd.DataFrame, labelled: Labelled) -> pd.DataFrame:
     chips, rows = Chips(results), []
     for labels, point in labelled:
         for measure, values in _rates(chips, point).items():
-            i = crossed_interval(values)
-            interval = {"rate": i.mean, "low": i.low, "high": i.high, "n": i.n, "images": i.images}
-            rows.append({**labels, "measure": measure, **interval})
+            rows.append({**labels, "measure": measure, **crossed_interval(values).columns("rate")})
     return pd.DataFrame(rows)
 
 
@@ -241,10 +237,7 @@ def plot_case(frame: pd.DataFrame) -> Figure:
         levels = list(part["severity"].unique())
         for i, (method, look) in enumerate(LOOKS.items()):
             line = part[part["recalibration"] == method]
-            mean, low, high = (100 * line[name] for name in ("rate", "low", "high"))
-            place = np.arange(len(line)) + 0.08 * (i - 1)
-            style = {"markersize": 3.5, "linewidth": 1, "capsize": 1.5, "elinewidth": 0.8}
-            axis.errorbar(place, mean, (mean - low, high - mean), **look, **style)
+            errorbars(axis, np.arange(len(line)) + 0.08 * (i - 1), line, "rate", **look)
         axis.set_xticks(range(len(levels)), [f"{level:g}" if level else "off" for level in levels])
         if column == 0:
             axis.set_ylabel(f"{measure} (%)")

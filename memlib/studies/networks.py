@@ -15,13 +15,12 @@ from memlib import data
 from memlib.accuracy import correct
 from memlib.checkpoint import load_checkpoint, manifest_entry
 from memlib.claims import Claim, above, exactly
-from memlib.figures import Drawing
+from memlib.figures import Drawing, errorbars
 from memlib.layers import Geometry, matrix_layers
 from memlib.networks import LABELS, mac_count
 from memlib.progress import progress
 from memlib.pruning import nonzero_count
 from memlib.statistics import crossed_interval, difference_interval
-from memlib.studies.effects import errorbars
 from memlib.studies.trained import data_of, label, treatment
 
 #: Points of accuracy on the whole test set that the networks for CIFAR-10 should reach.

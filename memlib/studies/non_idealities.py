@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from memlib.figures import Drawing
+from memlib.figures import Drawing, errorbars
 from memlib.points import Point
 from memlib.studies.effects import (
     DENSE_ONLY,
@@ -22,7 +22,6 @@ from memlib.studies.effects import (
     Loss,
     add_note,
     chance_line,
-    errorbars,
     evaluate,
     make_point,
     seeds_of,

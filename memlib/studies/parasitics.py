@@ -20,7 +20,7 @@ from memlib import spice
 from memlib.checkpoint import load_checkpoint
 from memlib.claims import Claim, above
 from memlib.device import Device
-from memlib.figures import Drawing, severity_colors
+from memlib.figures import Drawing, errorbars, severity_colors
 from memlib.footprint import footprint
 from memlib.hardware import Hardware
 from memlib.layers import matrix_layers
@@ -31,7 +31,7 @@ from memlib.points import Point
 from memlib.recalibration import METHODS
 from memlib.statistics import crossed_interval, crossing, difference_interval, seed_interval
 from memlib.studies.effects import RECALIBRATIONS, Setting
-from memlib.studies.trained import answers, data_of, hits_of, label, seeds_of, shared_fields, split
+from memlib.studies.trained import INPUT_SHAPE, answers, data_of, hits_of, label, seeds_of, shared_fields, split
 from memlib.tile import Tile
 from memlib.validate import one_of, whole
 
@@ -182,9 +182,7 @@ def tidy(results: pd.DataFrame) -> pd.DataFrame:
     """A row per point of `named` results: mean accuracy over chips, with its 95 % interval."""
     rows = []
     for key, group in results.groupby(KEYS, sort=False):
-        i = crossed_interval(hits_of(group))
-        values = {"accuracy": i.mean, "low": i.low, "high": i.high, "n": i.n, "images": i.images}
-        rows.append(dict(zip(KEYS, key, strict=True)) | values)
+        rows.append(dict(zip(KEYS, key, strict=True)) | crossed_interval(hits_of(group)).columns())
     return pd.DataFrame(rows)
 
 
@@ -228,7 +226,7 @@ def sparse_estimate(checkpoints: Sequence[str], tile_sizes: Sequence[int]) -> pd
         seconds = _seconds_per_tile(size, 32)
         for layout in ("dense", "sparse"):
             hardware = Hardware(tile=Tile(size, size), mapping=Mapping(layout=layout))
-            count = int(footprint(load_checkpoint(checkpoint), (3, 32, 32), hardware)["tiles"].sum())
+            count = int(footprint(load_checkpoint(checkpoint), INPUT_SHAPE, hardware)["tiles"].sum())
             labels = {"checkpoint": checkpoint, "tile_size": size, "layout": layout, "tiles": count}
             rows.append(labels | {"minutes": count * seconds / 60})
     return pd.DataFrame(rows)
@@ -479,10 +477,8 @@ def _accuracy_lines(axis: Axes, frame: pd.DataFrame, x: str, line: str, name: An
     values = list(dict.fromkeys(frame[line]))
     for i, (value, color, marker) in enumerate(zip(values, severity_colors(len(values)), MARKERS, strict=False)):
         part = frame[frame[line] == value]
-        mean, low, high = (100 * part[c] for c in ("accuracy", "low", "high"))
-        style = {"linewidth": 1, "capsize": 1.5, "elinewidth": 0.8, "color": color, "marker": marker}
-        style |= {"markersize": 3 if i else 4.5, "label": name(value)}
-        axis.errorbar(part[x], mean, (mean - low, high - mean), **style)
+        look = {"color": color, "marker": marker, "markersize": 3 if i else 4.5}
+        errorbars(axis, part[x], part, label=name(value), **look)
 
 
 def _layout_text(sparse: int) -> str:
@@ -533,9 +529,7 @@ def _error_lines(axis: Axes, frame: pd.DataFrame, line: str, name: Any) -> None:
     values = list(dict.fromkeys(frame[line]))
     for value, color, marker in zip(values, severity_colors(len(values)), MARKERS, strict=False):
         part = frame[frame[line] == value]
-        mean, low, high = (100 * part[c] for c in ("error", "low", "high"))
-        style = {"color": color, "marker": marker, "markersize": 3, "linewidth": 1, "capsize": 1.5}
-        axis.errorbar(part["r_wire"], mean, (mean - low, high - mean), label=name(value), **style)
+        errorbars(axis, part["r_wire"], part, "error", label=name(value), color=color, marker=marker, markersize=3)
         axis.plot(part["r_wire"], 100 * part["residual"], "--", color=color, linewidth=1)
     axis.set(xscale="log", yscale="log", xlabel="ohm per segment")
 

@@ -15,7 +15,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from memlib.checkpoint import load_checkpoint
 from memlib.claims import Claim, below_times, exactly
 from memlib.cost import FETCHES, balanced_copies, cost_of, measure, totals
 from memlib.device import Device
@@ -26,11 +25,10 @@ from memlib.mapping import Mapping
 from memlib.points import Point
 from memlib.statistics import Interval, crossed_interval
 from memlib.studies import designs
-from memlib.studies.trained import label, mapped, seeds_of, shared_fields, split
+from memlib.studies.trained import INPUT_SHAPE, label, mapped, model_of, seeds_of, shared_fields, split
 from memlib.technology import TECHNOLOGIES
 from memlib.tile import Tile
 
-INPUT_SHAPE = (3, 32, 32)
 #: Relative sigma of device-to-device variation, so that chips differ.
 D2D = 0.2
 #: Parts of the images, whose energies tell how much it varies from image to image.
@@ -56,7 +54,7 @@ def mapping_of(layout: str) -> Mapping:
 def windows_of(checkpoint: str, rows: int) -> str:
     """The best window of every convolution on tiles of rows x rows cells, as "conv1=2x2 conv2=4x4"."""
     hardware = Hardware(tile=Tile(rows, rows), mapping=Mapping(order="hwc"))
-    found = best_windows(_model(checkpoint), INPUT_SHAPE, hardware)
+    found = best_windows(model_of(checkpoint), INPUT_SHAPE, hardware)
     return " ".join(f"{name}={h}x{w}" for name, (h, w) in zip(found["layer"], found["window"], strict=True))
 
 
@@ -145,12 +143,7 @@ def table(
     """The cost of a network in one layout, by layer and component, with the mean array power of its chips."""
     hardware = _hardware(_fields(results, checkpoint, layout))
     power = _chips(results, checkpoint, layout).mean().to_dict()
-    return cost_of(_model(checkpoint), INPUT_SHAPE, hardware, power, technology, converters, **more)
-
-
-@lru_cache(maxsize=4)
-def _model(checkpoint: str) -> Any:
-    return load_checkpoint(checkpoint)
+    return cost_of(model_of(checkpoint), INPUT_SHAPE, hardware, power, technology, converters, **more)
 
 
 def components(results: pd.DataFrame, technologies: Sequence[str]) -> pd.DataFrame:
@@ -287,7 +280,7 @@ def dac_curve(results: pd.DataFrame, checkpoint: str, technology: str, fetch: st
     for name in ("dense", "sparse"):
         t = table(results, checkpoint, name, technology, fetch=fetch)
         hardware = _hardware(_fields(results, checkpoint, name))
-        rows = footprint(_model(checkpoint), INPUT_SHAPE, hardware)["row_activations"].sum()
+        rows = footprint(model_of(checkpoint), INPUT_SHAPE, hardware)["row_activations"].sum()
         sums[name] = t[t["component"] != "DAC"]["energy"].sum() + rows * energy
     return pd.DataFrame({"dac_energy": energy, "ratio": sums["sparse"] / sums["dense"]})
 
@@ -455,7 +448,7 @@ def _counted(results: pd.DataFrame, checkpoint: str, name: str) -> list[Claim]:
     """Claims about how often circuits are used."""
     sums = {}
     for layout in ("dense", "sparse"):
-        t = footprint(_model(checkpoint), INPUT_SHAPE, _hardware(_fields(results, checkpoint, layout)))
+        t = footprint(model_of(checkpoint), INPUT_SHAPE, _hardware(_fields(results, checkpoint, layout)))
         sums[layout] = t[["row_activations", "conversions"]].sum()
     rows, conversions = (float(ratio) for ratio in sums["sparse"] / sums["dense"])
     return [

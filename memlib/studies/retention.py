@@ -19,18 +19,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from memlib.claims import Claim, above
-from memlib.figures import Drawing
+from memlib.figures import Drawing, errorbars
 from memlib.points import Point
 from memlib.recombination import BOLTZMANN
 from memlib.statistics import Interval, crossed_interval
 from memlib.studies import retention_array
 from memlib.studies.effects import (
-    CHANCE,
     Chips,
     Comparison,
     Labelled,
     Loss,
     add_note,
+    chance_line,
     evaluate,
     make_point,
     seeds_of,
@@ -265,7 +265,7 @@ def plot(frame: pd.DataFrame, origin: str) -> Figure:
         part = frame[(frame["weights"] == kind) & (frame["temperature"] == temperature)]
         _lines(axis, part, COLORS[kind])
         time_axis(axis)
-        axis.axhline(100 * CHANCE, color="0.6", linewidth=0.7, linestyle=":")
+        chance_line(axis)
         axis.axvline(THEIR_TIME, color="0.8", linewidth=0.8, zorder=0)
         if row == 0:
             axis.set_title(celsius(temperature))
@@ -284,10 +284,7 @@ def _lines(axis: Axes, part: pd.DataFrame, color: Any) -> None:
     """Accuracy over time; what was measured at 0 stands at the first second."""
     for (stack, way), look in LOOKS.items():
         line = part[(part["stack"] == stack) & (part["recalibration"] == way) & (part["time"] > 0)]
-        mean, low, high = (100 * line[name] for name in ("accuracy", "low", "high"))
-        style = {"markersize": 3.5, "linewidth": 1, "capsize": 1.5, "elinewidth": 0.8, "color": color}
-        label = stack + WAYS[way]
-        axis.errorbar(line["time"], mean, (mean - low, high - mean), label=label, **style, **look)
+        errorbars(axis, line["time"], line, label=stack + WAYS[way], color=color, **look)
 
 
 def plot_layers(frame: pd.DataFrame, origin: str) -> Figure:
@@ -296,9 +293,7 @@ def plot_layers(frame: pd.DataFrame, origin: str) -> Figure:
     times = sorted(frame["time"].unique())
     for color, time, marker in zip(sns.color_palette("viridis", len(times)), times, "osD^v<>", strict=False):
         line = frame[frame["time"] == time]
-        mean, low, high = (100 * line[name] for name in ("gain", "low", "high"))
-        style = {"marker": marker, "markersize": 4, "linewidth": 1, "capsize": 2, "color": color}
-        axis.errorbar(line["energy"], mean, (mean - low, high - mean), label=f"{seconds(time)}", **style)
+        errorbars(axis, line["energy"], line, "gain", label=f"{seconds(time)}", marker=marker, color=color)
     axis.axhline(100 * THEIR_GAIN, color="black", linewidth=0.9, linestyle="--")
     axis.annotate(
         "24 %: Yu et al., abstract, beyond 1e5 s", (0.01, 100 * THEIR_GAIN), (0, 3), axis.get_yaxis_transform(),
@@ -317,8 +312,7 @@ def layer_gains(results: pd.DataFrame, labelled: Labelled) -> pd.DataFrame:
     plain = {labels["time"]: point for labels, point in labelled if not labels["energy"]}
     for labels, point in labelled:
         if labels["energy"]:
-            i = Gain((plain[labels["time"]],), (point,)).interval(chips)
-            rows.append(labels | {"gain": i.mean, "low": i.low, "high": i.high, "n": i.n, "images": i.images})
+            rows.append(labels | Gain((plain[labels["time"]],), (point,)).interval(chips).columns("gain"))
     return pd.DataFrame(rows)
 
 

@@ -12,9 +12,9 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from memlib.device import Device
-from memlib.figures import Drawing, severity_colors
+from memlib.figures import Drawing, errorbars, severity_colors
 from memlib.points import Point
-from memlib.studies.effects import CHANCE, Chips, Labelled, add_note, make_point, tidy
+from memlib.studies.effects import Chips, Labelled, add_note, chance_line, make_point, tidy
 from memlib.studies.retention_cells import PLAIN
 from memlib.vertical import Stack, write_leakage
 
@@ -78,10 +78,8 @@ def plot(frame: pd.DataFrame, table: pd.DataFrame, origin: str) -> Figure:
     colors = [*severity_colors(len(resistances)), "black"]
     for color, r_on, marker in zip(colors[-len(resistances) :], resistances, "osD^v<", strict=False):
         line = frame[frame["r_on"] == r_on]
-        mean, low, high = (100 * line[name] for name in ("accuracy", "low", "high"))
-        look = {"marker": marker, "markersize": 4, "capsize": 2, "linewidth": 1, "color": color}
-        left.errorbar(line["planes"], mean, (mean - low, high - mean), label=_named(r_on), **look)
-    left.axhline(100 * CHANCE, color="0.6", linewidth=0.7, linestyle=":")
+        errorbars(left, line["planes"], line, label=_named(r_on), marker=marker, color=color)
+    chance_line(left)
     left.set(ylabel="accuracy (%)", ylim=(0, 102), title="a pillar's cells share its transistor")
     left.legend(frameon=False, title="LRS", loc="center right", bbox_to_anchor=(1, 0.4))
     for color, law, marker in zip(severity_colors(len(LAWS) + 1), LAWS, "osD", strict=False):

@@ -20,6 +20,7 @@ from scipy import stats
 from memlib.claims import Claim, within
 from memlib.device import Device
 from memlib.figures import Drawing, severity_colors
+from memlib.programming import UNIFORM_EFFECTS
 from memlib.recombination import BOLTZMANN, demarcation_energy
 from memlib.statistics import seed_interval
 from memlib.streams import normals, uniforms
@@ -65,7 +66,7 @@ def cells(stack: dict[str, Any], temperature: float, time: float, n: int, seed: 
 
     def draw(effect: str) -> torch.Tensor:
         """What decides the cells' own barriers."""
-        return (uniforms if effect == "recombination_tail" else normals)((n,), seed, "10_retention", effect)
+        return (uniforms if effect in UNIFORM_EFFECTS else normals)((n,), seed, "10_retention", effect)
 
     g = device.program(torch.full((n,), device.g_on, dtype=torch.float64), draw, None)
     return ((g - device.g_off) / device.g_range).numpy()

@@ -20,7 +20,7 @@ from memlib.analog_circuit import Amplifier, AnalogChip, Circuit, OperatingPoint
 from memlib.analog_model import AnalogModel
 from memlib.claims import Claim, below, exactly, within
 from memlib.device import Device
-from memlib.figures import Drawing
+from memlib.figures import Drawing, errorbars
 from memlib.points import Point, text_of
 from memlib.statistics import crossed_interval, difference_interval, pack, unpack
 from memlib.validate import fail, one_of, whole
@@ -304,10 +304,10 @@ def cases(results: Results, **counts: int) -> pd.DataFrame:
     rows = []
     for (name, case), method in itertools.product(cases_of(**counts).items(), METHODS[:2]):
         i = crossed_interval(results.hits(method, case.images, case.seeds, **case.changes))
-        row = {"case": name, "method": method, "accuracy": i.mean, "low": i.low, "high": i.high}
+        row = {"case": name, "method": method, **i.columns()}
         found = results.rows(method, case.images, case.seeds, **case.changes)
         worst = found["difference"].max() if method == "circuit" else 0.0
-        rows.append(row | {"n": i.n, "images": i.images, "difference": worst})
+        rows.append(row | {"difference": worst})
     return pd.DataFrame(rows)
 
 
@@ -335,8 +335,7 @@ def design(
                 continue
             hits = results.hits(method, images, device_seeds, **{effect: value})
             labels = {"effect": effect, "value": value, "method": method}
-            i = crossed_interval(hits)
-            rows.append(labels | {"accuracy": i.mean, "low": i.low, "high": i.high, "n": i.n, "images": i.images})
+            rows.append(labels | crossed_interval(hits).columns())
             chips += [
                 labels | {"seed": seed, "accuracy": accuracy, "images": images}
                 for seed, accuracy in enumerate(hits.mean(1))
@@ -480,9 +479,8 @@ def plot(cases: pd.DataFrame, outputs: pd.DataFrame, wired_hidden: int) -> Figur
 def _accuracies(axis: Axes, cases: pd.DataFrame, names: Sequence[str]) -> None:
     for shift, (method, (marker, label)) in zip((-0.1, 0.1), LOOKS.items(), strict=True):
         part = cases[cases["method"] == method].set_index("case").loc[names]
-        mean, low, high = (100 * part[name] for name in ("accuracy", "low", "high"))
-        style = {"marker": marker, "markersize": 4, "linestyle": "", "capsize": 2, "color": _color(shift > 0)}
-        axis.errorbar(np.arange(len(names)) + shift, mean, (mean - low, high - mean), label=label, **style)
+        look = {"marker": marker, "linestyle": "", "color": _color(shift > 0), "label": label}
+        errorbars(axis, np.arange(len(names)) + shift, part, **look)
     axis.set(ylabel="accuracy (%)", ylim=(0, 102), title="bars: 95 % intervals")
     axis.legend(frameon=False, loc="lower left")
 
@@ -533,10 +531,7 @@ def _design_panel(axis: Axes, summary: pd.DataFrame, chips: pd.DataFrame) -> Non
     title, unit, factor = EFFECTS[effect]
     values = sorted(summary["value"].unique(), key=_rank(effect))
     line = summary[summary["method"] == "model"]
-    mean, low, high = (100 * line[name] for name in ("accuracy", "low", "high"))
-    where = line["value"].map(values.index)
-    look = {"color": _color(0), "linewidth": 1, "capsize": 2, "elinewidth": 0.8, "label": "model, mean"}
-    axis.errorbar(where, mean, (mean - low, high - mean), **look)
+    errorbars(axis, line["value"].map(values.index), line, color=_color(0), label="model, mean")
     for method, style in CHIP_LOOKS.items():
         part = chips[chips["method"] == method]
         axis.plot(part["value"].map(values.index), 100 * part["accuracy"], linestyle="", **style)

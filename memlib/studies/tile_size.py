@@ -12,14 +12,14 @@ from matplotlib.figure import Figure
 from memlib.checkpoint import load_checkpoint
 from memlib.claims import Claim, above, within
 from memlib.device import Device
-from memlib.figures import Drawing, severity_colors
+from memlib.figures import Drawing, errorbars, severity_colors
 from memlib.footprint import footprint
 from memlib.hardware import Hardware
 from memlib.points import Point
 from memlib.statistics import crossed_interval, difference_interval, tolerance
 from memlib.studies import trained
-from memlib.studies.effects import interval_columns, seeds_of
-from memlib.studies.trained import answers, hits_of, label, shared_fields, split
+from memlib.studies.effects import chance_line, seeds_of
+from memlib.studies.trained import INPUT_SHAPE, answers, hits_of, label, shared_fields, split
 from memlib.tile import Tile
 
 #: The panels: the device fields that a severity sets, and the title of its legend. Severity 0 switches an effect off.
@@ -125,7 +125,7 @@ def tidy(results: pd.DataFrame, severities: dict[str, Sequence[float]]) -> pd.Da
             ):
                 i = crossed_interval(hits_of(group))
                 labels = dict(zip(("checkpoint", "rows", "adc_bits"), key, strict=True))
-                rows.append({**labels, "effect": effect, "severity": severity, **interval_columns(i)})
+                rows.append({**labels, "effect": effect, "severity": severity, **i.columns()})
     return pd.DataFrame(rows)
 
 
@@ -158,7 +158,7 @@ def _select(results: pd.DataFrame, effect: str, severity: float) -> pd.DataFrame
     return results[chosen]
 
 
-def plot(frame: pd.DataFrame, origin: str, chance: float = 0.1) -> Figure:
+def plot(frame: pd.DataFrame, origin: str) -> Figure:
     """A row per non-ideality, a column per network and tile rows: accuracy over ADC bits, a line per severity."""
     checkpoints, tile_rows = frame["checkpoint"].unique(), sorted(frame["rows"].unique())
     columns = [(c, r) for c in checkpoints for r in tile_rows]
@@ -168,7 +168,7 @@ def plot(frame: pd.DataFrame, origin: str, chance: float = 0.1) -> Figure:
         for (checkpoint, rows), axis in zip(columns, row, strict=True):
             chosen = (frame["effect"] == effect) & (frame["checkpoint"] == checkpoint) & (frame["rows"] == rows)
             _lines(axis, frame[chosen])
-            axis.axhline(100 * chance, color="0.6", linewidth=0.7, linestyle=":")
+            chance_line(axis)
         row[0].set_ylabel("accuracy (%)")
         row[-1].legend(title=title, loc="center left", bbox_to_anchor=(1.03, 0.5), frameon=False, alignment="left")
     for (checkpoint, rows), top, bottom in zip(columns, axes[0], axes[-1], strict=True):
@@ -190,12 +190,8 @@ def _lines(axis: Any, part: pd.DataFrame) -> None:
     for i, (severity, color) in enumerate(zip(levels, severity_colors(len(levels)), strict=True)):
         line = part[part["severity"] == severity].sort_values("adc_bits")
         dodge = 0.1 * (i - (len(levels) - 1) / 2)  # so that intervals do not hide each other
-        mean, low, high = (100 * line[name] for name in ("accuracy", "low", "high"))
-        name = f"{severity:g}" if severity else "off"
-        axis.errorbar(
-            line["adc_bits"] + dodge, mean, (mean - low, high - mean), color=color, marker=markers[i % 5], markersize=3,
-            linewidth=1, capsize=1.5, elinewidth=0.8, label=name,
-        )  # fmt: skip
+        look = {"color": color, "marker": markers[i % 5], "markersize": 3}
+        errorbars(axis, line["adc_bits"] + dodge, line, label=f"{severity:g}" if severity else "off", **look)
 
 
 def footprint_table(checkpoints: Sequence[str], shapes: Sequence[Sequence[int]]) -> pd.DataFrame:
@@ -204,7 +200,7 @@ def footprint_table(checkpoints: Sequence[str], shapes: Sequence[Sequence[int]])
     for checkpoint in checkpoints:
         model = load_checkpoint(checkpoint)
         for height, width in shapes:
-            table = footprint(model, (3, 32, 32), Hardware(tile=Tile(rows=height, cols=width)))
+            table = footprint(model, INPUT_SHAPE, Hardware(tile=Tile(rows=height, cols=width)))
             total = table[["tiles", "cells_used", "cells_allocated", "conversions"]].sum()
             utilisation = total["cells_used"] / total["cells_allocated"]
             rows.append({"checkpoint": checkpoint, "tile": f"{height}x{width}", **total, "utilisation": utilisation})

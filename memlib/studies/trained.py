@@ -25,9 +25,22 @@ from memlib.streams import generator
 from memlib.validate import whole
 
 CALIBRATION_IMAGES = 256
+#: Of every image.
+INPUT_SHAPE = (3, 32, 32)
 #: The fields of a point that say which network runs on which images.
 SHARED = ("checkpoint", "weights", "pixels", "images", "calibration_images")
 Shared = tuple[str, str, str, int, int]
+
+
+@lru_cache(maxsize=64)
+def model_of(checkpoint: str) -> nn.Module:
+    """The float network, shared by all who ask: to look at, not to change."""
+    return load_checkpoint(checkpoint)
+
+
+def float_accuracy(checkpoint: str) -> float:
+    """Of the float network, on the whole test set."""
+    return manifest_entry(checkpoint)["accuracy"]["test"]
 
 
 def shared_fields(checkpoint: str, images: int) -> Point:

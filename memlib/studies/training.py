@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from memlib.checkpoint import manifest_entry
 from memlib.claims import Claim, above
-from memlib.figures import Drawing
+from memlib.figures import Drawing, errorbars
 from memlib.points import Point
 from memlib.recalibration import METHODS
 from memlib.statistics import difference_interval
@@ -27,7 +27,6 @@ from memlib.studies.effects import (
     Setting,
     add_note,
     chance_line,
-    errorbars,
     evaluate,
     make_point,
     seeds_of,
