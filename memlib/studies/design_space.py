@@ -315,8 +315,8 @@ def plot_answer(table: pd.DataFrame, origin: str) -> Figure:
     )
     looks = f"{origin}, up to {table['n'].max():g} chips and {table['images'].max():g} images. "
     note = (
-        looks
-        + "%: probability that the cheapest\nof all is of this layout. No mark: no design of it surely loses so little"
+        looks + "%: probability that the cheapest\nof all is of this layout. "
+        "No filled mark: no design of it surely loses so little; open ones may be the cheapest all the same"
     )
     figure.text(0.01, 0.1 / size[1], note, fontsize="x-small", color="0.3")
     figure.tight_layout(rect=(0, 0.75 / size[1], 1, 1))
@@ -328,13 +328,18 @@ def _answers(axis: Axes, part: pd.DataFrame, place: int) -> None:
     axis.axhline(place + 0.5, color="0.85", linewidth=0.6)
     for k, row in enumerate(part.itertuples()):
         y = place + (k - (len(part) - 1) / 2) * 0.22
-        if not np.isnan(row.energy):
-            axis.plot(1e6 * row.energy, y, MARKERS[row.layout], color=COLORS[row.layout], markersize=5)
-            share = f"{100 * row.cheapest:.0f} %" if row.cheapest >= 0.005 else ""
-            axis.annotate(share, (1e6 * row.energy, y), (5, 0), textcoords="offset points", va="center", fontsize=6.5)
+        known = not np.isnan(row.energy)
+        share = f"{100 * row.cheapest:.0f} %" if row.cheapest >= 0.005 else ""
+        where = axis.transData if known else axis.get_yaxis_transform()  # at the left, if there is no energy
+        x, fill = (1e6 * row.energy, COLORS[row.layout]) if known else (0.03, "white")
+        if known or share:
+            look = {"color": COLORS[row.layout], "markerfacecolor": fill, "markersize": 5}
+            axis.plot(x, y, MARKERS[row.layout], transform=where, **look)
+            offset: dict[str, Any] = {"xycoords": where, "textcoords": "offset points"}
+            axis.annotate(share, (x, y), (5, 0), va="center", fontsize=6.5, **offset)
     if part["energy"].isna().all():
-        look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": "small", "color": "0.4"}
-        axis.annotate("none surely", (0.5, place), xycoords=("axes fraction", "data"), **look)
+        grey: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": "small", "color": "0.4"}
+        axis.annotate("none surely", (0.5, place), xycoords=("axes fraction", "data"), **grey)
 
 
 # Sweeps

@@ -481,17 +481,21 @@ def _accuracy_lines(axis: Axes, frame: pd.DataFrame, x: str, line: str, name: An
         errorbars(axis, part[x], part, label=name(value), **look)
 
 
-def _layout_text(sparse: int) -> str:
-    last = "last convolution" if sparse == 1 else f"last {sparse} convolutions"
-    return f"{last}\nsparse, others dense" if sparse else "all dense"
+def _layout_text(sparse: int, of: int) -> str:
+    if not sparse:
+        return "all dense"
+    last = f"all {of}" if sparse == of else "last" if sparse == 1 else f"last {sparse}"
+    return f"{last} convolution{'s' * (sparse > 1)}\nsparse, others dense"
 
 
 def plot_layouts(frame: pd.DataFrame) -> Figure:
     """A panel per tile size: accuracy over wire resistance, a line per layout."""
     sizes, checkpoint = sorted(set(frame["tile_size"])), frame["checkpoint"].iloc[0]
     figure, axes = plt.subplots(1, len(sizes), figsize=(2.6 * len(sizes) + 2.4, 2.5), sharey=True, squeeze=False)
+    of = len(convolutions(checkpoint))
     for size, axis in zip(sizes, axes[0], strict=True):
-        _accuracy_lines(axis, frame[frame["tile_size"] == size], "r_wire", "sparse_layers", _layout_text)
+        part = frame[frame["tile_size"] == size]
+        _accuracy_lines(axis, part, "r_wire", "sparse_layers", lambda n: _layout_text(n, of))
         axis.set(title=f"{size}x{size} tiles", xlabel="wire resistance per segment (Ω)")
     axes[0, 0].set(ylabel=f"{_where(checkpoint)}\naccuracy (%)", ylim=(0, 102))
     axes[0, -1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
