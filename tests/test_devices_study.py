@@ -10,7 +10,13 @@ from scipy import stats
 
 from memlib import Device
 from memlib.figures import save
-from memlib.studies import devices as study
+from memlib.studies import (
+    devices as study,
+    devices_ageing,
+    devices_currents,
+    devices_switching,
+    devices_write_verify,
+)
 from memlib.writing import WriteResult
 
 mpl.use("agg")
@@ -81,7 +87,7 @@ def test_distance():
 
 def test_currents_by_hand():
     """0.25 V: sinh(1.2)/1.2 = 1.2579 at 0.3 V; v0 of the middle state is half-way between 2 and 0.4 V."""
-    table = study.iv()
+    table = devices_currents.iv()
     at = table[np.isclose(table["voltage"], 0.3)].set_index(["law", "state"])
     ratio = at["current"] / at["ohmic"]
     assert ratio["linear"].tolist() == [1] * 3
@@ -93,7 +99,7 @@ def test_currents_by_hand():
 
 def test_reads():
     """The column's noise from its definition: 1 % of the range of 39 uS times the root of the sum of v^2."""
-    reads = study.read_columns(4000, 3)
+    reads = devices_currents.read_columns(4000, 3)
     name = "neurram, 1 % of the range"
     for seed in range(3):
         v = np.random.default_rng([seed, 1]).uniform(0, 0.3, 128)
@@ -101,11 +107,11 @@ def test_reads():
         assert reads[name].sigma[seed] == pytest.approx(0.39e-6 * math.sqrt((v**2).sum()), rel=0.05)
         assert reads[name].sigma[seed] <= 0.39e-6 * math.sqrt((v**2).sum()) * (1 + 1e-9)
     assert reads[name].current.shape == (3, 4000)
-    summary = study.read_summary(reads)
+    summary = devices_currents.read_summary(reads)
     assert summary["ratio"].to_numpy() == pytest.approx(1, abs=0.03)
     step = 128 * 0.3 * 40e-6 / 255
     assert summary["sigma_in_8_bit_steps"][1] == pytest.approx(reads[name].sigma.mean() / step)
-    noise = study.read_histograms(reads)
+    noise = devices_currents.read_histograms(reads)
     assert np.abs(noise["share"] - noise["expected"]).max() < 0.006
 
 
@@ -114,7 +120,7 @@ def test_reads():
 
 def test_ageing_by_hand():
     """Decay of 50 uS cells by t^-0.0018; Arrhenius at 125 C; a window closed at n0 (65/4.4)^(1/0.281) cycles."""
-    table = study.retention(cells=2000, seeds=2)
+    table = devices_ageing.retention(cells=2000, seeds=2)
     cmo = table[table["device"] == "cmo_hfox"]
     last = cmo[cmo["time"] == cmo["time"].max()].set_index("target")
     years = 10 * 365.25 * 86400
@@ -126,9 +132,9 @@ def test_ageing_by_hand():
     assert neurram["time"].max() == pytest.approx(2 * 86400)
     assert neurram["rms"].max() == pytest.approx(math.hypot(0.046, 0.0145 * math.log10(172800)), rel=0.06)
     t0 = 4.7e4 * math.exp(1.65 / 8.617333e-5 * (1 / 398 - 1 / 473))
-    assert study._kept(1.65, 398.0) == pytest.approx((years / t0) ** -0.67, rel=1e-5)
-    assert study._kept(1.65, 358.0) == 1
-    worn = study.endurance().pivot(index="cycles", columns="target", values="mean")
+    assert devices_ageing._kept(1.65, 398.0) == pytest.approx((years / t0) ** -0.67, rel=1e-5)
+    assert devices_ageing._kept(1.65, 358.0) == 1
+    worn = devices_ageing.endurance().pivot(index="cycles", columns="target", values="mean")
     closed = 1e4 * (65 / 4.4) ** (1 / (0.122 + 0.159))
     assert (np.ptp(worn, axis=1)[worn.index > closed] < 1e-9).all()
     assert (np.ptp(worn, axis=1)[worn.index < closed] > 0.1).all()
@@ -137,14 +143,14 @@ def test_ageing_by_hand():
 def test_wrong_levels():
     """Nothing is wrong without errors; two levels and a pure spread by hand; simulation against theory."""
     ideal = Device(r_on=10e3, r_off=100e3)
-    assert study.wrong_level(ideal, 8, 0.0, 800, 0) == study.wrong_level(ideal, 2, 0.0, 801, 0) == 0
+    assert devices_ageing.wrong_level(ideal, 8, 0.0, 800, 0) == devices_ageing.wrong_level(ideal, 2, 0.0, 801, 0) == 0
     spread = ideal.replace(retention_spread=0.1)
     by_hand = stats.norm.sf(0.5 / (0.1 * 4))  # of the range, after 10^4 s
-    assert study.wrong_level_theory(spread, 2, 1e4) == pytest.approx(by_hand)
-    assert study.wrong_level(spread, 2, 1e4, 20_000, 0) == pytest.approx(by_hand, abs=0.007)
+    assert devices_ageing.wrong_level_theory(spread, 2, 1e4) == pytest.approx(by_hand)
+    assert devices_ageing.wrong_level(spread, 2, 1e4, 20_000, 0) == pytest.approx(by_hand, abs=0.007)
     for device, levels, time in ((Device.preset("cmo_hfox"), 32, 3600.0), (Device.preset("cmo_hfox"), 16, 3e8)):
-        theory = study.wrong_level_theory(device, levels, time)
-        assert study.wrong_level(device, levels, time, 20_000, 1) == pytest.approx(theory, abs=0.01)
+        theory = devices_ageing.wrong_level_theory(device, levels, time)
+        assert devices_ageing.wrong_level(device, levels, time, 20_000, 1) == pytest.approx(theory, abs=0.01)
 
 
 # Writing
@@ -158,22 +164,22 @@ def test_writing_table(monkeypatch):
         pulses, converged = np.array([10, 20, 100]), np.array([True, True, False])
         return WriteResult(np.zeros(3), np.array(errors[seed]), pulses, np.zeros(3), converged, 1.0, 0.0)
 
-    monkeypatch.setattr(study, "written", written)
-    row = study.write_table([0.05], [0.0], 3, 100, 2).iloc[0]
+    monkeypatch.setattr(devices_write_verify, "written", written)
+    row = devices_write_verify.write_table([0.05], [0.0], 3, 100, 2).iloc[0]
     rms = 0.01, math.sqrt(0.0005)
     assert row["rms"] == pytest.approx(sum(rms) / 2)
     half = stats.t.ppf(0.975, 1) * abs(rms[0] - rms[1]) / 2
     assert row["rms_high"] - row["rms"] == pytest.approx(half)
     assert (row["mean"], row["failed"], row["pulses"]) == pytest.approx((0.01, 1 / 3, 130 / 3))
-    table = study.program_errors(study.write_table([0.05], [0.0], 3, 100, 2))
+    table = devices_write_verify.program_errors(devices_write_verify.write_table([0.05], [0.0], 3, 100, 2))
     assert table["source"].tolist()[::3] == ["cmo_hfox, after 1 s", "neurram, after 1 s"]
     assert table["program_error"].is_monotonic_increasing
 
 
 def test_noiseless_writing_stays_within_the_tolerance():
     """And its rms is nearly that of the uniform distribution."""
-    table = study.write_table([0.01], [0.0, 0.01], 400, 100, 2)
-    errors = study.write_histograms(0.01, [0.0, 0.01], 400, 100, 2)
+    table = devices_write_verify.write_table([0.01], [0.0, 0.01], 400, 100, 2)
+    errors = devices_write_verify.write_histograms(0.01, [0.0, 0.01], 400, 100, 2)
     outside = errors[(errors["left"] > 0.999) | (errors["right"] < -0.999)].groupby("read_noise")["share"].sum()
     assert outside[0.0] == 0 < outside[0.01]
     assert table["rms"][0] == pytest.approx(0.01 / math.sqrt(3), rel=0.1)
@@ -183,8 +189,8 @@ def test_noiseless_writing_stays_within_the_tolerance():
 def test_distances():
     """Uniform errors are nearer to uniform, normal ones to normal."""
     n = (np.arange(2000) + 0.5) / 2000
-    assert study._distances(0.02 * n - 0.01, 0.01) < 0.02
-    assert study._distances(stats.norm.ppf(n, 0, 0.005), 0.01) > 10
+    assert devices_write_verify._distances(0.02 * n - 0.01, 0.01) < 0.02
+    assert devices_write_verify._distances(stats.norm.ppf(n, 0, 0.005), 0.01) > 10
 
 
 # Claims
@@ -192,18 +198,18 @@ def test_distances():
 
 def test_claims_follow_the_numbers(monkeypatch):
     """As they are, but for the exploratory number of chips; and with devices for which the opposite is true."""
-    claims = study.ageing_claims(2000, 3) + study.write_claims(0.01, 0.01, 400, 100, 3)
+    claims = devices_ageing.ageing_claims(2000, 3) + devices_write_verify.write_claims(0.01, 0.01, 400, 100, 3)
     verdicts = ["confirmed", "confirmed", "undecided", "confirmed", "refuted", "confirmed"]
     assert [claim.verdict for claim in claims] == verdicts
     assert [claim.n for claim in claims] == [3, 3, 0, 3, 3, 3]
     assert claims[0].effect == pytest.approx(0.046 / (0.0145 * math.log10(86400)), rel=0.05)
-    assert (claims[2].low, claims[2].high) == (study._kept(1.62, 398.0), study._kept(1.69, 398.0))
+    assert (claims[2].low, claims[2].high) == (devices_ageing._kept(1.62, 398.0), devices_ageing._kept(1.69, 398.0))
     assert len({claim.statement for claim in claims}) == 6
     steady = Device.preset("cmo_hfox").replace(program_error=0.001, retention_nu=0.0, retention_spread=1e-4)
     monkeypatch.setattr(study.Device, "preset", lambda name: steady)
-    monkeypatch.setattr(study, "ENERGIES", (1.70, 1.75))
-    monkeypatch.setattr(study, "BAKED", study.BAKED.replace(retention_energy=1.72))
-    claims = study.ageing_claims(2000, 3) + study.write_claims(0.01, 0.0, 400, 100, 3)
+    monkeypatch.setattr(devices_ageing, "ENERGIES", (1.70, 1.75))
+    monkeypatch.setattr(devices_ageing, "BAKED", devices_ageing.BAKED.replace(retention_energy=1.72))
+    claims = devices_ageing.ageing_claims(2000, 3) + devices_write_verify.write_claims(0.01, 0.0, 400, 100, 3)
     assert [claim.verdict for claim in claims] == ["refuted"] * 3 + ["confirmed", "confirmed", "refuted"]
 
 
@@ -214,21 +220,24 @@ def test_figures_and_tables():
     """Every panel has labelled axes; the numbers are the same each time."""
     contents = []
     for _ in range(2):
-        study.written.cache_clear()
-        programmed, reads = study.histograms(study.programmed(100, 2)), study.read_histograms(study.read_columns(50, 2))
-        aged, curves = study.ageing(100, 2), study.switching(cycles=1, count=5)
+        devices_write_verify.written.cache_clear()
+        programmed, reads = (
+            study.histograms(study.programmed(100, 2)),
+            devices_currents.read_histograms(devices_currents.read_columns(50, 2)),
+        )
+        aged, curves = devices_ageing.ageing(100, 2), devices_switching.switching(cycles=1, count=5)
         table, errors = (
-            study.write_table([0.02, 0.05], [0.0], 20, 50, 2),
-            study.write_histograms(0.02, [0.0], 20, 50, 2),
+            devices_write_verify.write_table([0.02, 0.05], [0.0], 20, 50, 2),
+            devices_write_verify.write_histograms(0.02, [0.0], 20, 50, 2),
         )
         frames = programmed, reads, aged, curves, table, errors
         contents.append([study.rounded(frame).to_csv() for frame in frames])
     assert contents[0] == contents[1]
     figures = {
-        8: [study.plot_programmed(programmed), study.plot_switching(curves)],
-        3: [study.plot_reads(study.iv(), reads)],
-        6: [study.plot_ageing(aged)],
-        4: [study.plot_writing(table, errors, 0.02)],
+        8: [study.plot_programmed(programmed), devices_switching.plot_switching(curves)],
+        3: [devices_currents.plot_reads(devices_currents.iv(), reads)],
+        6: [devices_ageing.plot_ageing(aged)],
+        4: [devices_write_verify.plot_writing(table, errors, 0.02)],
     }
     for panels, drawn in figures.items():
         for figure in drawn:
@@ -240,9 +249,14 @@ def test_figures_and_tables():
 def test_saved_twice(tmp_path, monkeypatch):
     """The same bytes."""
     monkeypatch.setenv("MEMLIB_ROOT", str(tmp_path))
-    reads, contents = study.read_histograms(study.read_columns(50, 2)), []
+    reads, contents = devices_currents.read_histograms(devices_currents.read_columns(50, 2)), []
     for _ in range(2):
-        save(study.plot_reads(study.iv(), reads), "reads", "test", study.drives() | study.scheme())
+        save(
+            devices_currents.plot_reads(devices_currents.iv(), reads),
+            "reads",
+            "test",
+            devices_switching.drives() | devices_write_verify.scheme(),
+        )
         contents.append({path.name: path.read_bytes() for path in (tmp_path / "figures/test").iterdir()})
     mpl.pyplot.close("all")
     assert contents[0] == contents[1]
@@ -251,8 +265,8 @@ def test_saved_twice(tmp_path, monkeypatch):
 
 def test_switching_curves():
     """Every loop opens and every train moves the cell up when it sets and down when it resets."""
-    curves = study.switching(cycles=1)
-    for name, drive in study.DRIVES.items():
+    curves = devices_switching.switching(cycles=1)
+    for name, drive in devices_switching.DRIVES.items():
         part = curves[curves["model"] == name]
         train = part[part["part"] == "pulses"].set_index("pulse")["conductance"]
         assert train[50] > 1.02 * train[0]

@@ -61,7 +61,7 @@ def test_the_hash_changes_with_what_is_reached_and_with_nothing_else(tmp_path):
 def test_every_figure_belongs_to_a_study():
     found = {path.stem: study_of(path.stem) for path in (project_root() / "figures" / "smoke").glob("[0-9]*.json")}
     assert found["06_power_trade"] == "memlib.studies.power"
-    assert found["01_devices_currents"] == "memlib.studies.devices"
+    assert found["01_devices_currents"] == "memlib.studies.devices_currents"
     assert None not in found.values()
     assert study_of("mine") is None
 

@@ -20,7 +20,7 @@ from memlib.device import Device
 from memlib.layers import matrix_layers
 from memlib.mapping import Mapping, target_conductances
 from memlib.statistics import Interval, seed_interval
-from memlib.studies.devices import CELL_SPREAD, CYCLE_SPREAD, MODEL, SCHEME
+from memlib.studies.devices_write_verify import CELL_SPREAD, CYCLE_SPREAD, MODEL, SCHEME
 from memlib.studies.retention_cells import PLAIN
 from memlib.switching import preset
 from memlib.writing import PulseScheme, WriteResult, programming_error, write_verify
