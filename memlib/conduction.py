@@ -26,10 +26,10 @@ class ProgrammedTiles:
     tile: Tile
     offset: bool  #: whether the last column of each tile is its reference
     numbers: np.ndarray  #: (tiles, 2) column group and row cut, which name their streams
-    inputs: Tensor  #: (tiles, n) which input of a pass drives a row; the number of inputs for a row that is none
-    outputs: Tensor  #: (tiles, m) which output a column adds to; the number of outputs for a column that is none
-    rows: Tensor  #: (tiles, n) positions in the tile; `Tile.rows` for a row that is none
-    columns: Tensor  #: (tiles, m or m + 1) the same of columns and the reference; that of the last for one that is none
+    inputs: Tensor  #: (tiles, n) which input of a pass drives a row; the number of inputs for a row of padding
+    outputs: Tensor  #: (tiles, m) which output a column adds to; the number of outputs for one of padding
+    rows: Tensor  #: (tiles, n) positions in the tile; `Tile.rows` for a row of padding
+    columns: Tensor  #: (tiles, m or m + 1) the same of columns and the reference; that of the last for padding
     cells: Tensor  #: (polarity, tiles, m or m + 1, n) S, float64, bare
 
     def array(self, i: int) -> Tensor:

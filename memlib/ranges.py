@@ -107,7 +107,7 @@ def _currents(chip: Programmer, tile: Tile, inputs: LayerInputs) -> tuple[int, I
         converted.append(torch.from_numpy(window.converted(size))[:, passes].to(x.device))
         count += int(per_pass[passes.numpy()].sum())
     on_map = torch.cat(converted, 1)
-    on_map = torch.cat((on_map, torch.zeros_like(on_map[:1])))  # the last for a column that is none
+    on_map = torch.cat((on_map, torch.zeros_like(on_map[:1])))  # the last for a column of padding
     return count, _blocks_currents(chip, tile, torch.cat(volts, 1), on_map)
 
 

@@ -208,7 +208,7 @@ class Cut:
     first: int  #: its first input channel
     channels: int  #: how many input channels it reads
     per_channel: int  #: inputs of a pass for each of them
-    inputs: Tensor  #: (tiles, n) of each row, counted from its first channel's; one too many for a row that is none
+    inputs: Tensor  #: (tiles, n) of each row, counted from its first channel's; one too many for a row of padding
     width: int  #: columns of each tile, real or not
     outputs: Tensor  #: (columns,) the output channels that its columns add to, ascending
     lines: tuple[Tensor, Tensor]  #: (columns,) tile, and column there, of each

@@ -15,7 +15,17 @@ from memlib.hardware import Hardware
 from memlib.points import tasks
 from memlib.recalibration import recalibrate
 from memlib.statistics import difference_interval, pack
-from memlib.studies.effects import EFFECTS, Chips, Comparison, Loss, _hardware, evaluate, make_point, seeds_of, settings
+from memlib.studies.effects import (
+    EFFECTS,
+    Chips,
+    Comparison,
+    Loss,
+    evaluate,
+    hardware_of,
+    make_point,
+    seeds_of,
+    settings,
+)
 from memlib.studies.trained import SHARED, _drawn, prepared, shared_fields, split
 from memlib.tile import Tile
 
@@ -159,7 +169,7 @@ def test_which_effects_differ_from_chip_to_chip(effect):
     model = torch.nn.Sequential(torch.nn.Linear(4, 3, bias=False))
     x = torch.linspace(-1, 1, 20).view(5, 4)
     point = make_point(NETWORK, 10, effect, strong.get(effect, 0.4))
-    hardware = _hardware(**{name: value for name, value in point.items() if name not in SHARED})
+    hardware = hardware_of(**{name: value for name, value in point.items() if name not in SHARED})
     first, second = (map_network(model, hardware, x, seed)(x) for seed in (0, 1))
     assert torch.equal(first, second) != hardware.varies
 
@@ -173,6 +183,6 @@ def test_which_effects_unused_cells_have(effect):
     found = []
     for unused in ("hrs", "unformed"):
         point = make_point(NETWORK, 10, effect, severity.get(effect, 0.4), unused=unused)
-        hardware = _hardware(**{name: value for name, value in point.items() if name not in SHARED})
+        hardware = hardware_of(**{name: value for name, value in point.items() if name not in SHARED})
         found.append(map_network(model, hardware, x, 0)(x))
     assert torch.allclose(*found, rtol=0, atol=1e-9) != EFFECTS[effect].of_unused_cells

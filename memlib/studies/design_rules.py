@@ -163,14 +163,14 @@ def error_claims(predicted: pd.DataFrame) -> list[Claim]:
 # The designer's table
 
 
-#: A prediction is relied on if so many of so many held-out designs with the next lower ones kept to the target.
+#: So many of so many held-out designs with neighbouring predictions must have kept to a target.
 KEPT, NEIGHBOURS = 9, 10
 
 
 def threshold(predicted: pd.DataFrame, target: float) -> float:
-    """The largest prediction that is relied on: up to there, of any `NEIGHBOURS` in a row `KEPT` lost up to `target`.
+    """The largest prediction, up to the target, that is relied on.
 
-    It is at most the target itself.
+    Of any `NEIGHBOURS` held-out designs in a row, by prediction, up to there, at least `KEPT` lost up to `target`.
 
     Args:
         predicted: held-out designs of one network, see `held_out`.

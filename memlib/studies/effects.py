@@ -90,14 +90,14 @@ def evaluate(point: Point, seed: int) -> dict[str, Any]:
     shared, others = split(point)
     recalibration, own_images = others.pop("recalibration", "none"), others.pop("own_images", False)
     layer = others.pop("layer", None)
-    hardware = _hardware(**others)
+    hardware = hardware_of(**others)
     by_layer = {"*": hardware}
     if layer:
         by_layer = {"*": hardware.replace(device=hardware.device.ideal()), layer: hardware}
     return answers(shared, by_layer, seed, recalibration, own_images)
 
 
-def _hardware(device: str, **choices: Any) -> Hardware:
+def hardware_of(device: str, **choices: Any) -> Hardware:
     """From a device preset's name and fields of device, tile and mapping."""
     changes, tile, mapping = (
         {f.name: choices.pop(f.name) for f in fields(kind) if f.name in choices} for kind in (Device, Tile, Mapping)
@@ -136,7 +136,7 @@ def make_point(
     hardware: dict[str, Any] = {**BASE, **switched, **choices}
     if layout != "dense":
         hardware["layout"] = layout
-    _hardware(**hardware)
+    hardware_of(**hardware)
     switches: dict[str, Any] = {}
     if recalibration != "none":
         switches["recalibration"] = recalibration
@@ -166,7 +166,7 @@ def seeds_of(n: int) -> Callable[[Point], range]:
 
     def seeds(point: Point) -> range:
         """All, or the first."""
-        hardware = _hardware(**{name: value for name, value in point.items() if name in HARDWARE})
+        hardware = hardware_of(**{name: value for name, value in point.items() if name in HARDWARE})
         return range(n if "own_images" in point or hardware.varies else 1)
 
     return seeds
@@ -285,8 +285,8 @@ class Comparison:
     def claim(self, chips: Chips) -> Claim:
         """The claim, decided on the results of a sweep.
 
-        What is at chance cannot lose any more. So the sum is no more than a bound from one side, if such a loss is in
-        it, and what the other side would decide is undecided.
+        A network at chance cannot lose any more, so its loss is too small: a sum that adds it is too low, and one that
+        subtracts it too high. A verdict that a larger loss could turn around is undecided.
         """
         claim = above(self.statement, self.interval(chips))
         floored = [weight for weight, loss in self.terms if chips.hits(loss.point).mean() < FLOOR]

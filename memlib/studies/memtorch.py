@@ -22,17 +22,14 @@ from memlib.accuracy import correct
 from memlib.calibration import Record, record_inputs
 from memlib.chip import design_ranges, map_network
 from memlib.claims import Claim, above, exactly, within
-from memlib.device import Device
 from memlib.figures import Drawing, errorbars, severity_colors
 from memlib.hardware import Hardware
-from memlib.mapping import Mapping
 from memlib.points import Point
 from memlib.recalibration import recalibrate
 from memlib.statistics import crossed_interval, difference_interval, pack
 from memlib.studies import effects
 from memlib.studies.effects import EFFECTS, Chips, Labelled, add_note, chance_line, make_point, seeds_of, tidy
 from memlib.studies.trained import label
-from memlib.tile import Tile
 
 __all__ = ["Chips", "seeds_of", "tidy"]
 
@@ -180,9 +177,7 @@ def _evaluate_case(point: Point, seed: int) -> dict[str, Any]:
     fields = dict(point)
     detector, windows = fields.pop("detector"), fields.pop("images")
     method = fields.pop("recalibration", "none")
-    tile = Tile(**{name: fields.pop(name) for name in ("rows", "cols", "dac_bits", "adc_bits")})
-    mapping = Mapping(unused=fields.pop("unused"))
-    hardware = Hardware(Device.preset(fields.pop("device")).replace(**fields), tile, mapping)
+    hardware = effects.hardware_of(**fields)
     model, calibration, record, ranges = _prepared_case(detector, hardware.design())
     x, labels = _test_windows(windows)
     chip = map_network(model, hardware, record, seed, ranges=ranges)
