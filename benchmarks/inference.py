@@ -167,6 +167,8 @@ def main():
     if arguments.worker:
         print(json.dumps(measure(arguments, [arguments.only] if arguments.only else list(VARIANTS))))
         return
+    if arguments.profile and arguments.device != "cpu":
+        parser.error("--profile: of the CPU only")
     if arguments.profile:
         return print_profile(arguments)
     runs = {threads: in_fresh_process(threads) for threads in arguments.threads}

@@ -46,7 +46,7 @@ def load_checkpoint(name: str, folder: Path = CHECKPOINTS) -> nn.Module:
 
 
 def manifest_entry(name: str, folder: Path = CHECKPOINTS) -> dict:
-    """What the manifest says of checkpoint `name`: see `_publish`; older entries lack some of it.
+    """What the manifest says of checkpoint `name`: see `train._publish`; older entries lack some of it.
 
     Raises:
         CheckpointError: if there is no such checkpoint.

@@ -105,6 +105,8 @@ class Recipe(Config):
             parts.append("statistics of batch norm frozen")
         if self.dac_bits:
             parts.append(f"inputs of {self.dac_bits} bits")
+        if self.seed:
+            parts.append(f"seed {self.seed}")
         return "; ".join([*parts, *([f"from {self.start}"] if self.start else [])])
 
 

@@ -114,23 +114,23 @@ def standard_error(values: np.ndarray) -> float:
 def trainings_interval(values: np.ndarray) -> Interval:
     """Interval of a sum over networks, each the mean of several trainings, on chips and images that all share.
 
-    The variance of the sum is that between a network's trainings, in their number, added up over networks, and that
-    over chips and images of what all of them lose together, as in `crossed_interval`. What chance errors of chips add
-    to the differences between trainings counts in both, so the interval is rather too wide.
+    The variance of the sum is that between a network's trainings, by their number, added up over networks, and that
+    over chips and images of what all of them lose together, as in `crossed_interval`. What chips and images add to the
+    differences between trainings counts in both, so that the interval is rather too wide.
 
     Args:
         values: (networks, trainings, seeds, images), at least 2 trainings; each network's by its weight in the sum.
     """
     networks, trainings = values.shape[:2]
     together = values.mean(1).sum(0)
-    variance, freedom, by_images = _variance_of_mean(together)
+    variance, freedom, _ = _variance_of_mean(together)
     variances = np.array([variance, *(values.mean((2, 3)).var(1, ddof=1) / trainings)])
     freedoms = np.array([freedom, *[trainings - 1] * networks])
     total = variances.sum()
     t = special.stdtrit(total**2 / (variances**2 / freedoms).sum() if total else 1, 0.975)
     mean, half = float(together.mean()), float(t * math.sqrt(total))
     n, m = together.shape
-    return Interval(mean, mean - half, mean + half, n, m, float(2 * t * math.sqrt(by_images)))
+    return Interval(mean, mean - half, mean + half, n, m)
 
 
 def difference_interval(first: np.ndarray, second: np.ndarray) -> Interval:

@@ -14,6 +14,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -48,14 +49,15 @@ def digital_accuracy(model: nn.Module, images: data.Images, batch: int = 500) ->
 def train(name: str, checkpoints: Path = CHECKPOINTS, states: Path | None = None, device: str = "cpu") -> dict:
     """Train recipe `name`, resuming a killed run after its last finished epoch; return its manifest entry.
 
-    Args:
-        device: of torch, where it trains; what is published is measured on the CPU.
+    A resumed run computes what an undisturbed one does, on the CPU the same weights: an epoch's randomness depends on
+    seed and epoch only.
 
-    A resumed run computes the same weights as an undisturbed one: an epoch's randomness depends on seed and epoch only.
+    Args:
+        device: where it trains, "cpu" or "cuda"; what is published is measured on the CPU.
 
     Raises:
         CheckpointError: if the checkpoint that it starts from is missing or damaged.
-        ValueError: if that is of another network or width, or pruned; if torch cannot compute on `device`.
+        ValueError: if that is of another network or width, or pruned; if torch has no such `device`.
         DataError: if the images are missing or damaged.
     """
     recipe = _recipe(name)
@@ -68,7 +70,7 @@ def train(name: str, checkpoints: Path = CHECKPOINTS, states: Path | None = None
     states.mkdir(parents=True, exist_ok=True)
     train_set = data.load(recipe.data, "train")
     images = data.normalise(train_set.pixels[:RANGE_IMAGES]).to(device)
-    state_file = states / f"{name}-{_digest(recipe, train_set.sha256, checkpoints)}.safetensors"
+    state_file = states / f"{name}-{_digest(recipe, train_set.sha256, checkpoints, device)}.safetensors"
     first, seconds = _restore(state_file, model, optimizer)
     for epoch in range(first, recipe.epochs):
         start = time.perf_counter()
@@ -89,10 +91,13 @@ def _recipe(name: str) -> Recipe:
 
 
 def _check_device(device: str) -> None:
-    try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        fail("device", device, f"where torch can compute, as cpu or cuda ({str(error).splitlines()[0]})")
+    if device != "cpu" and not (re.fullmatch(r"cuda(:\d+)?", device) and torch.cuda.is_available()):
+        here = (
+            f", of {torch.cuda.device_count()} that torch sees"
+            if torch.cuda.is_available()
+            else ", but torch sees none"
+        )
+        fail("device", device, f"'cpu', or a GPU such as 'cuda'{here}")
 
 
 def _initial(recipe: Recipe, checkpoints: Path) -> nn.Module:
@@ -113,10 +118,11 @@ def _initial(recipe: Recipe, checkpoints: Path) -> nn.Module:
     return model
 
 
-def _digest(recipe: Recipe, images: str, checkpoints: Path) -> str:
-    """Of all that decides a state: recipe, checksum of the training images, and weights that it starts from."""
-    start = [manifest_entry(recipe.start, checkpoints)["sha256"]] if recipe.start else []
-    content = json.dumps([recipe.settings(), images, *start], sort_keys=True)
+def _digest(recipe: Recipe, images: str, checkpoints: Path, device: str = "cpu") -> str:
+    """Of all that decides a state: recipe, checksum of the training images, weights that it starts from, and device."""
+    more = [manifest_entry(recipe.start, checkpoints)["sha256"]] if recipe.start else []
+    more += [device] if device != "cpu" else []
+    content = json.dumps([recipe.settings(), images, *more], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 

@@ -12,6 +12,7 @@ from made_up import made_up
 from torch import nn
 
 from memlib.calibration import record_inputs
+from memlib.checkpoint import read_manifest
 from memlib.chip import map_network
 from memlib.device import Device
 from memlib.hardware import Hardware
@@ -244,9 +245,8 @@ def test_trained_again(monkeypatch):
     assert len(points) == 2 * len(trained.checkpoints(families, at[0])) == 2 * 2 * 2 * 3
     results = made_up(points, lambda p: range(10 if p.get("program_error") else 1), accuracy)
     one, two, mean = trained.claims(compared, study.Chips(results))
-    assert [claim.statement.split("each: ")[1] for claim in (one, mean)] == [
-        "grouped-1-data loses more than ordinary-1-data", "grouped networks lose more, mean of 2 sizes"
-    ]  # fmt: skip
+    assert one.statement.endswith("3 trainings each: grouped-1-data loses more than ordinary-1-data")
+    assert mean.statement.endswith("3 trainings each: grouped networks lose more than ordinary ones, mean of 2 sizes")
     assert [c.effect for c in (one, two, mean)] == pytest.approx([2, 2, 2])
     # Welch: standard deviations of 1 and 0.5 points in 3 trainings, Student's t of 2.94 degrees of freedom is 3.22
     assert one.high - one.low == pytest.approx(2 * 3.22 * math.sqrt((1 + 0.25) / 3), rel=0.05)
@@ -268,9 +268,30 @@ def test_trained_again(monkeypatch):
         0.075,
     ]
     assert averages["loss"].round(6).tolist() == [0.1, 0.05, 0.12, 0.07]
-    assert averages["trainings"].round(6).tolist() == [0.01, 0.01, 0.005, 0.005]
+    assert averages["sd_trainings"].round(6).tolist() == [0.01, 0.01, 0.005, 0.005]
     figure = trained.plot(losses, averages, 0.03, "")
     assert [len(axis.containers) for axis in figure.axes] == [2]
     mpl.pyplot.close(figure)
-    with pytest.raises(ValueError, match=r"training_seeds=\[1\]: must be at least two different seeds"):
+    unlucky = made_up(
+        points, lambda p: range(10 if p.get("program_error") else 1),
+        lambda p: 0.15 if p.get("program_error") and "ordinary-1-seed1" in p["checkpoint"] else accuracy(p),
+    )  # fmt: skip
+    one, two, _ = trained.claims(compared, study.Chips(unlucky))
+    assert one.statement.endswith("; at chance")
+    assert two.statement.endswith("ordinary-2-data")
+    losses, averages = trained.tables(unlucky, families, *at)
+    assert losses["at chance"].tolist() == [False, True, *[False] * 10]
+    figure = trained.plot(losses, averages, 0.03, "")
+    assert "crosses: at chance" in figure.texts[-1].get_text()
+    mpl.pyplot.close(figure)
+    with pytest.raises(ValueError, match=r"training_seeds=\[1\]: must be at least two seeds, all different"):
         trained.comparisons(families, [1], *at[1:])
+
+
+def test_all_trainings_are_there():
+    """Of every preset."""
+    for preset, notebooks in PRESETS.items():
+        parameters = notebooks["07_capacity"]
+        families = study.families_of(*(parameters[f"{name}_checkpoints"] for name in KINDS))
+        names = trained.checkpoints(families, parameters["training_seeds"])
+        assert set(names) <= set(read_manifest()), preset

@@ -65,6 +65,7 @@ def test_varies_tells_whether_chips_differ():
     devices += [BASE.replace(retention_nu_sigma=0.1), BASE.replace(retention_nu_sigma=0.1, **aged)]
     devices += [BASE.replace(**recombining, recombination_between=0.1, **aged)]
     devices += [BASE.replace(retention_spread=0.1, retention_time=0.5)]  # younger than t0
+    devices += [BASE.replace(recombination_energy=1.0, recombination_between=0.1)]
     for device in devices:
         one, other = (seen_weights(device, seed=seed)["a"] for seed in (0, 1))
         assert device.varies == bool((one != other).any()), device

@@ -80,9 +80,9 @@ def test_a_store_that_is_just_being_made_is_an_empty_one(tmp_path):
         assert store.status()["finished"] == 1
 
 
-@pytest.mark.parametrize("content", ["text", "other", "newer", "truncated", "truncated at a page"])
+@pytest.mark.parametrize("content", ["text", "other", "newer", "older", "truncated", "truncated at a page"])
 def test_foreign_and_damaged_files_are_refused_and_left_alone(tmp_path, content):
-    """Not ours, newer, or damaged: a clear error, and not a byte changes."""
+    """Not ours, of another version, or damaged: a clear error, and not a byte changes."""
     path = tmp_path / "store.sqlite"
     if content == "text":
         path.write_text("dear diary " * 100)
@@ -91,9 +91,9 @@ def test_foreign_and_damaged_files_are_refused_and_left_alone(tmp_path, content)
             connection.execute("CREATE TABLE diary (day)")
     else:
         filled(path, 300)
-        if content == "newer":
+        if content in ("newer", "older"):
             with contextlib.closing(sqlite3.connect(path)) as connection:
-                connection.execute("PRAGMA user_version = 99")
+                connection.execute(f"PRAGMA user_version = {99 if content == 'newer' else 1}")
         else:
             path.write_bytes(path.read_bytes()[: 5000 if content == "truncated" else 16384])
     before = path.read_bytes()

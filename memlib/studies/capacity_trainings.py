@@ -25,7 +25,7 @@ from memlib.studies.connectivities import (
     pairs,
     parameters,
 )
-from memlib.studies.effects import RECALIBRATIONS, Chips, Comparison, Loss, Setting, add_note
+from memlib.studies.effects import FLOOR, RECALIBRATIONS, Chips, Comparison, Loss, Setting, add_note
 from memlib.studies.trained import label
 from memlib.validate import fail
 
@@ -55,7 +55,7 @@ class TrainingsComparison(Comparison):
 
 
 def networks(families: Families) -> list[TrainedAgain]:
-    """Grouped and separable networks that have an ordinary one of equal parameters, and these; no unused cells."""
+    """Grouped and separable networks with an ordinary equal in parameters, and these; unused cells are unformed."""
     chosen = dict.fromkeys(member for pair in _compared(families) for member in pair)
     order = list(FAMILIES)
     return sorted(chosen, key=lambda network: (order.index(network.family), parameters(network.checkpoint)))
@@ -84,8 +84,8 @@ def comparisons(
     Raises:
         ValueError: for fewer than two seeds, of which no interval over trainings can be made.
     """
-    if len(set(seeds)) < 2:
-        fail("training_seeds", list(seeds), "at least two different seeds")
+    if len(set(seeds)) < max(2, len(seeds)):
+        fail("training_seeds", list(seeds), "at least two seeds, all different")
     found: list[Comparison] = []
     for setting in chosen:
         at = seeds, images, severity, setting
@@ -96,7 +96,8 @@ def comparisons(
             found.append(_comparison(f"{network} loses more than {other}", [pair], *at))
         for family, members in by_family.items():
             if len(members) > 1:
-                found.append(_comparison(f"{family} networks lose more, mean of {len(members)} sizes", members, *at))
+                text = f"{family} networks lose more than ordinary ones, mean of {len(members)} sizes"
+                found.append(_comparison(text, members, *at))
     return found
 
 
@@ -139,7 +140,7 @@ def tables(
 
     Returns:
         A row per training: loss with its interval over chips and images. A row per network: loss with its interval over
-        trainings, chips and images; trainings, the standard deviation between them, in which are the errors of chips.
+        trainings, chips and images; sd_trainings, the standard deviation between them, with what chips and images add.
     """
     chips, single, averages = Chips(results), [], []
     for setting, network in itertools.product(chosen, networks(families)):
@@ -148,11 +149,12 @@ def tables(
         for seed, loss in zip(seeds, losses, strict=True):
             name = again(network.checkpoint, seed)
             row = labels | {"seed": seed, "parameters": parameters(name), "float_accuracy": float_accuracy(name)}
+            row |= {"at chance": bool(chips.hits(loss.point).mean() < FLOOR)}  # it may have lost any more
             single.append(row | chips.lost(loss).columns("loss"))
         lost = np.stack([chips.loss(loss) for loss in losses])
         row = labels | {"parameters": parameters(network.checkpoint)}
         row |= trainings_interval(lost[None]).columns("loss")
-        averages.append(row | {"trainings": float(lost.mean((1, 2)).std(ddof=1))})
+        averages.append(row | {"sd_trainings": float(lost.mean((1, 2)).std(ddof=1))})
     return pd.DataFrame(single), pd.DataFrame(averages)
 
 
@@ -166,21 +168,24 @@ def plot(frame: pd.DataFrame, averages: pd.DataFrame, claim_severity: float, ori
     families = list(averages["family"].unique())
     for name, axis in zip(names, axes[0], strict=True):
         for number, family in enumerate(families):
-            dodge = 1.06 ** (number - (len(families) - 1) / 2)  # so that intervals do not hide each other
+            dodge = 1.03 ** (number - (len(families) - 1) / 2)  # so that intervals do not hide each other
             look = looks()[family]
             mean, single = (t[(t["family"] == family) & (t["recalibration"] == name)] for t in (averages, frame))
             errorbars(axis, dodge * mean["parameters"], mean, "loss", markersize=5, capsize=2.5, **look)
-            where, what = dodge * 1.03 * single["parameters"], 100 * single["loss"]
-            axis.plot(where, what, linestyle="", marker="_", markersize=7, color=look["color"])
+            for floored, marker in ((False, "_"), (True, "x")):
+                part = single[single["at chance"] == floored]
+                where, lost = dodge * part["parameters"], 100 * part["loss"]
+                axis.plot(where, lost, linestyle="", marker=marker, markersize=9, color=look["color"])
         axis.axhline(0, color="0.6", linewidth=0.7)
         axis.set(title=RECALIBRATIONS[name], xlabel="parameters", ylabel=f"points lost at {claim_severity:g}")
         count_axis(axis)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="upper center", ncols=len(labels), frameon=False)
-    bars = "95 % intervals of their means over all of that"
-    note = f"\ndashes: {frame['seed'].nunique()} trainings of each; bars: {bars}"
+    bars = "95 % intervals of their means over trainings, chips and images"
+    chance = "; crosses: at chance" if frame["at chance"].any() else ""
+    note = f"\ndashes: {frame['seed'].nunique()} trainings of each{chance}; families are moved apart;\nbars: {bars}"
     add_note(figure, frame, origin, note)
-    figure.tight_layout(rect=(0, 0.09, 1, 0.93))
+    figure.tight_layout(rect=(0, 0.12, 1, 0.93))
     return figure
 
 
