@@ -127,8 +127,8 @@ def _ladder() -> dict[str, Recipe]:
         "resnet20_separable": (0.65, 1.4, 2.9),
     }
     recipes = {f"{n}-{w:g}-cifar10": Recipe("cifar10", n, w, epochs=12) for n in widths for w in widths[n]}
-    repeated = {again(name, i): r.replace(seed=i) for name, r in recipes.items() for i in AGAIN if r.width != 1.41}
-    return recipes | repeated
+    equals = [f"{n}-{w:g}-cifar10" for n in widths for w in widths[n][:3]]
+    return recipes | {again(name, seed): recipes[name].replace(seed=seed) for name in equals for seed in AGAIN}
 
 
 def _tuned(recipes: dict[str, Recipe]) -> dict[str, Recipe]:

@@ -14,7 +14,6 @@ import fcntl
 import hashlib
 import json
 import os
-import re
 import sys
 import time
 from collections.abc import Iterator
@@ -35,7 +34,7 @@ from memlib.paths import project_root, replacing, write_whole
 from memlib.progress import progress
 from memlib.pruning import make_permanent, nonzero_count, prune_model
 from memlib.recipes import RECIPES, Recipe
-from memlib.validate import fail
+from memlib.validate import fail, one_of
 
 #: Training images that set the ranges of inputs in quantisation-aware training.
 RANGE_IMAGES = 256
@@ -91,13 +90,8 @@ def _recipe(name: str) -> Recipe:
 
 
 def _check_device(device: str) -> None:
-    if device != "cpu" and not (re.fullmatch(r"cuda(:\d+)?", device) and torch.cuda.is_available()):
-        here = (
-            f", of {torch.cuda.device_count()} that torch sees"
-            if torch.cuda.is_available()
-            else ", but torch sees none"
-        )
-        fail("device", device, f"'cpu', or a GPU such as 'cuda'{here}")
+    gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    one_of("device", device, ["cpu", *(["cuda"] if gpus else []), *gpus])
 
 
 def _initial(recipe: Recipe, checkpoints: Path) -> nn.Module:

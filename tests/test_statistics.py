@@ -450,5 +450,8 @@ def test_coverage_over_trainings(spread):
 
 
 def test_trainings_without_any_variation():
-    """They are a point."""
+    """They are a point, in a table and for people, too."""
+    interval = trainings_interval(np.full((1, 2, 3, 4), 0.5))
+    assert interval.columns("loss") == {"loss": 0.5, "low": 0.5, "high": 0.5, "n": 3, "images": 4}
+    assert str(interval) == "0.5 [0.5, 0.5]"
     assert trainings_interval(np.full((1, 2, 3, 4), 0.5)) == Interval(0.5, 0.5, 0.5, 3, 4, 0.0)
