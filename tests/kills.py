@@ -144,7 +144,7 @@ def cluster(folder, workers=2, threads=1):
 
 def kill_scheduler(folder, times, rng):
     """Kill the scheduler `times` times; each time the driver ends with an error, and a new cluster goes on."""
-    stage = Stage(folder, points=10 * times)
+    stage = Stage(folder, points=10 * times, sleep=0.2)  # so long that it cannot end before the kill
     for kills in itertools.count():
         with cluster(folder) as (scheduler, address), stage.driver("--scheduler", address) as driver:
             if kills == times:
