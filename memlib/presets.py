@@ -38,6 +38,7 @@ PAPER: dict[str, dict[str, Any]] = {
         "checkpoints": [*LARGEST, *ORDINARY, *GROUPED, *SEPARABLE, *PRUNED, FINETUNED, *LONGER, *AWARE, QUANTISED],
         "weight_checkpoints": [*EQUALS, PRUNED[0], "vgg8-cifar10", "mobilenetv2-cifar10"],
         "claim_checkpoints": EQUALS,
+        "training_seeds": [0, 1, 2],
         "images": 10_000,
     },
     "04_non_idealities": {

@@ -3,6 +3,7 @@
 A checkpoint is named after its recipe. Each recipe for CIFAR-10 has a twin for the digits, half as wide, by one rule.
 """
 
+from collections.abc import Sequence
 from dataclasses import MISSING, fields
 from typing import Any
 
@@ -114,6 +115,17 @@ def again(name: str, seed: int) -> str:
     """The name of the recipe that differs from `name`, which has seed 0, in the seed."""
     stem, images = name.rsplit("-", 1)
     return f"{stem}-seed{seed}-{images}" if seed else name
+
+
+def trainings(name: str, seeds: Sequence[int]) -> list[str]:
+    """The names of the recipe with each of the seeds.
+
+    Raises:
+        ValueError: for fewer than two seeds, of which no interval over trainings can be made, or for one twice.
+    """
+    if len(set(seeds)) < max(2, len(seeds)):
+        fail("training_seeds", list(seeds), "at least two seeds, all different")
+    return [again(name, seed) for seed in seeds]
 
 
 def _ladder() -> dict[str, Recipe]:

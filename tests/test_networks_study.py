@@ -23,12 +23,11 @@ def test_connections_by_hand():
 def test_table_weights_and_figure():
     """Accuracies are those of torch, densities add up to 1, markers have intervals."""
     names = ["vgg8-digits", "mlp-digits"]
-    table, hits = study.zoo(names, 200)
+    table = study.zoo(names, 200)
     images = data.load("digits", "test")
     few = data.Images(images.pixels[:200], images.labels[:200], "")
     expected = [train.digital_accuracy(load_checkpoint(name), few) for name in names]
     assert table["accuracy"].tolist() == pytest.approx(expected)
-    assert [hits[name].mean() for name in names] == pytest.approx(expected)
     all_of_them = [manifest_entry(name)["parameters"] for name in names]
     assert table["parameters"].tolist() == pytest.approx(all_of_them, abs=2)  # a weight may have become 0
     assert study.connections(load_checkpoint("vgg8-digits")) == 1
@@ -39,11 +38,22 @@ def test_table_weights_and_figure():
     mpl.pyplot.close(figure)
 
 
+def test_trained_again():
+    """Rows are trainings, in the order of seeds, and columns the first images."""
+    hits = study.trained_again(["resnet20-0.25-digits"], [2, 0], 150)["resnet20-0.25-digits"]
+    images, labels = data.load("digits", "test").head(150)
+    for row, name in zip(hits, ["resnet20-0.25-seed2-digits", "resnet20-0.25-digits"], strict=True):
+        assert np.array_equal(row[0], load_checkpoint(name)(images).argmax(1) == labels)
+    with pytest.raises(ValueError, match=r"training_seeds=\[0, 0\]: must be at least two seeds, all different"):
+        study.trained_again(["resnet20-0.25-digits"], [0, 0], 150)
+
+
 def test_claims(monkeypatch):
     """A network that reaches what it should, and one that is 20 points worse than another."""
     monkeypatch.setattr(study, "WANTED", {"vgg8-digits": 0.99, "mlp-digits": 1.01})
-    hits = {"vgg8-digits": np.ones((1, 500)), "mlp-digits": (np.arange(500) < 400)[None].astype(float)}
-    found = study.claims(hits, ["vgg8-digits", "mlp-digits"])
+    right = [np.arange(500) < count for count in (400, 405, 395)]
+    hits = {"vgg8-digits": np.ones((3, 1, 500)), "mlp-digits": np.array(right)[:, None].astype(float)}
+    found = study.claims(list(hits), hits)
     assert [(claim.verdict, claim.unit, claim.exploratory) for claim in found] == [
         ("confirmed", "%", False),
         ("refuted", "%", False),

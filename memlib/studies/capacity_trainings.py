@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from memlib.claims import Claim
 from memlib.figures import Drawing, errorbars
-from memlib.recipes import again
+from memlib.recipes import trainings
 from memlib.statistics import Interval, trainings_interval
 from memlib.studies.connectivities import (
     EFFECT,
@@ -27,7 +27,6 @@ from memlib.studies.connectivities import (
 )
 from memlib.studies.effects import FLOOR, RECALIBRATIONS, Chips, Comparison, Loss, Setting, add_note
 from memlib.studies.trained import label
-from memlib.validate import fail
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class TrainedAgain:
 
     def losses(self, seeds: Sequence[int], images: int, severity: float, setting: Setting) -> list[Loss]:
         """What the severity costs each training of it."""
-        return [Loss.of(again(self.checkpoint, seed), images, EFFECT, severity, setting) for seed in seeds]
+        return [Loss.of(name, images, EFFECT, severity, setting) for name in trainings(self.checkpoint, seeds)]
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def networks(families: Families) -> list[TrainedAgain]:
 
 def checkpoints(families: Families, seeds: Sequence[int]) -> list[str]:
     """All trainings of all of them."""
-    return [again(network.checkpoint, seed) for network in networks(families) for seed in seeds]
+    return [name for network in networks(families) for name in trainings(network.checkpoint, seeds)]
 
 
 def _compared(families: Families) -> list[tuple[TrainedAgain, TrainedAgain]]:
@@ -79,13 +78,7 @@ def _compared(families: Families) -> list[tuple[TrainedAgain, TrainedAgain]]:
 def comparisons(
     families: Families, seeds: Sequence[int], images: int, severity: float, chosen: Sequence[Setting]
 ) -> list[Comparison]:
-    """In every setting, each network against its ordinary equal, and each family against theirs.
-
-    Raises:
-        ValueError: for fewer than two seeds, of which no interval over trainings can be made.
-    """
-    if len(set(seeds)) < max(2, len(seeds)):
-        fail("training_seeds", list(seeds), "at least two seeds, all different")
+    """In every setting, each network against its ordinary equal, and each family against theirs."""
     found: list[Comparison] = []
     for setting in chosen:
         at = seeds, images, severity, setting
@@ -146,8 +139,7 @@ def tables(
     for setting, network in itertools.product(chosen, networks(families)):
         labels: dict[str, Any] = {**asdict(network), **asdict(setting)}
         losses = network.losses(seeds, images, severity, setting)
-        for seed, loss in zip(seeds, losses, strict=True):
-            name = again(network.checkpoint, seed)
+        for seed, name, loss in zip(seeds, trainings(network.checkpoint, seeds), losses, strict=True):
             row = labels | {"seed": seed, "parameters": parameters(name), "float_accuracy": float_accuracy(name)}
             row |= {"at chance": bool(chips.hits(loss.point).mean() < FLOOR)}  # it may have lost any more
             single.append(row | chips.lost(loss).columns("loss"))

@@ -20,27 +20,26 @@ from memlib.layers import Geometry, matrix_layers
 from memlib.networks import LABELS, mac_count
 from memlib.progress import progress
 from memlib.pruning import nonzero_count
-from memlib.statistics import crossed_interval, difference_interval
+from memlib.recipes import trainings
+from memlib.statistics import crossed_interval, trainings_interval
 from memlib.studies.trained import data_of, label, treatment
 
 #: Points of accuracy on the whole test set that the networks for CIFAR-10 should reach.
 WANTED = {"resnet20-cifar10": 0.88, "vgg8-0.375-cifar10": 0.89, "mobilenetv2-cifar10": 0.89}
 
 
-def zoo(checkpoints: Sequence[str], images: int) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-    """A row per network, and which test images each gets right, (1, images).
+def zoo(checkpoints: Sequence[str], images: int) -> pd.DataFrame:
+    """A row per network.
 
     Returns:
         parameters (less pruned ones), MACs (with pruned weights), connections (the share of those that ordinary layers
         between the same channels would have), accuracy on the first `images` test images with its interval, and from
         the training: accuracy on lossless originals and the same images as tested, epochs, seconds on one core.
     """
-    rows, hits = [], {}
+    rows = []
     for name in progress(checkpoints, unit="networks"):
         model, entry = load_checkpoint(name), manifest_entry(name)
-        x, y = data.load(data_of(name), "test").head(images)
-        hits[name] = correct(model, x, y)[None].numpy().astype(float)
-        i = crossed_interval(hits[name])
+        i = crossed_interval(_hits(name, images))
         kept = {key.partition("_")[0]: value for key, value in entry["accuracy"].items() if "_" in key}
         rows.append(
             {
@@ -61,7 +60,21 @@ def zoo(checkpoints: Sequence[str], images: int) -> tuple[pd.DataFrame, dict[str
                 "seconds": entry["seconds"],
             }
         )
-    return pd.DataFrame(rows), hits
+    return pd.DataFrame(rows)
+
+
+def _hits(name: str, images: int) -> np.ndarray:
+    """Which of the first `images` test images a network gets right, (1, images)."""
+    x, y = data.load(data_of(name), "test").head(images)
+    return correct(load_checkpoint(name), x, y)[None].numpy().astype(float)
+
+
+def trained_again(checkpoints: Sequence[str], seeds: Sequence[int], images: int) -> dict[str, np.ndarray]:
+    """Which of the first `images` test images each training of each network gets right, (trainings, 1, images)."""
+    names = {checkpoint: trainings(checkpoint, seeds) for checkpoint in checkpoints}
+    every = [name for of in names.values() for name in of]
+    found = {name: _hits(name, images) for name in progress(every, unit="networks")}
+    return {checkpoint: np.stack([found[name] for name in names[checkpoint]]) for checkpoint in checkpoints}
 
 
 def connections(model: nn.Module) -> float:
@@ -86,18 +99,24 @@ def weight_histograms(checkpoints: Sequence[str], bins: int = 80) -> pd.DataFram
     return pd.DataFrame(rows)
 
 
-def claims(hits: dict[str, np.ndarray], checkpoints: Sequence[str]) -> list[Claim]:
-    """Whether networks reach what they should; and whether, at equal parameters, fewer connections cost accuracy."""
+def claims(checkpoints: Sequence[str], hits: dict[str, np.ndarray]) -> list[Claim]:
+    """Whether networks reach what they should; and whether, at equal parameters, fewer connections cost accuracy.
+
+    Args:
+        checkpoints: those that should reach it, where they are wanted to.
+        hits: of several trainings of each network compared, as from `trained_again`; the first is the ordinary one.
+    """
     found = []
     for name, wanted in WANTED.items():
-        if name in hits:
+        if name in checkpoints:
             reached = manifest_entry(name)["accuracy"]["test"]
             statement = f"{label(name)} reaches {100 * wanted:g} % on the test set"
             found.append(exactly(statement, 100 * reached, reached >= wanted, "%"))
-    ordinary, *others = checkpoints
+    ordinary, *others = hits
     for other in others:
-        statement = f"one training each: {label(other)} is less accurate than {label(ordinary)}"
-        found.append(above(statement, difference_interval(hits[ordinary], hits[other])))
+        difference = trainings_interval(np.stack([hits[ordinary], -hits[other]]))
+        statement = f"{label(other)} is less accurate than {label(ordinary)}"
+        found.append(above(f"{len(hits[other])} trainings each: {statement}", difference))
     return found
 
 
