@@ -53,6 +53,14 @@ HEADLINES = (
         f"{AT_3}equal parameters: ResNet-20, grouped, unused cells at HRS loses more than ResNet-20 (width 0.5)",
     ),
     (
+        "noise, trainings", "07_capacity_trainings",
+        f"{AT_3}equal parameters, 3 trainings each: grouped networks lose more than ordinary ones, mean of 3 sizes",
+    ),
+    (
+        "noise, trainings", "07_capacity_trainings",
+        f"{AT_3}equal parameters, 3 trainings each: separable networks lose more than ordinary ones, mean of 3 sizes",
+    ),
+    (
         "noise, pruning", "07_capacity",
         f"{AT_3}equal parameters: ResNet-20, 75 % of its weights pruned loses more than ResNet-20 (width 0.5), "
         "fine-tuned",

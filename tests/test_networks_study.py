@@ -51,7 +51,7 @@ def test_trained_again():
 def test_claims(monkeypatch):
     """A network that reaches what it should, and one that is 20 points worse than another."""
     monkeypatch.setattr(study, "WANTED", {"vgg8-digits": 0.99, "mlp-digits": 1.01})
-    right = [np.arange(500) < count for count in (400, 405, 395)]
+    right = [np.arange(500) < count for count in (390, 405, 405)]
     hits = {"vgg8-digits": np.ones((3, 1, 500)), "mlp-digits": np.array(right)[:, None].astype(float)}
     found = study.claims(list(hits), hits)
     assert [(claim.verdict, claim.unit, claim.exploratory) for claim in found] == [
@@ -59,4 +59,9 @@ def test_claims(monkeypatch):
         ("refuted", "%", False),
         ("confirmed", "points", True),
     ]
+    assert found[2].statement.startswith("3 trainings each: ")
     assert found[2].effect == pytest.approx(20)
+    of_images = np.mean(right, 0).std(ddof=1) / np.sqrt(500)
+    of_trainings = np.std([0.78, 0.81, 0.81], ddof=1) / np.sqrt(3)
+    normal = 2 * 196 * np.hypot(of_images, of_trainings)  # with few degrees of freedom a little more
+    assert normal < found[2].high - found[2].low < 1.5 * normal

@@ -78,7 +78,11 @@ def _compared(families: Families) -> list[tuple[TrainedAgain, TrainedAgain]]:
 def comparisons(
     families: Families, seeds: Sequence[int], images: int, severity: float, chosen: Sequence[Setting]
 ) -> list[Comparison]:
-    """In every setting, each network against its ordinary equal, and each family against theirs."""
+    """In every setting, each network against its ordinary equal, and each family against theirs.
+
+    Raises:
+        ValueError: if there are fewer than two seeds, or one twice.
+    """
     found: list[Comparison] = []
     for setting in chosen:
         at = seeds, images, severity, setting
@@ -160,14 +164,14 @@ def plot(frame: pd.DataFrame, averages: pd.DataFrame, claim_severity: float, ori
     families = list(averages["family"].unique())
     for name, axis in zip(names, axes[0], strict=True):
         for number, family in enumerate(families):
-            dodge = 1.03 ** (number - (len(families) - 1) / 2)  # so that intervals do not hide each other
+            dodge = 1.06 ** (number - (len(families) - 1) / 2)  # so that intervals do not hide each other
             look = looks()[family]
             mean, single = (t[(t["family"] == family) & (t["recalibration"] == name)] for t in (averages, frame))
             errorbars(axis, dodge * mean["parameters"], mean, "loss", markersize=5, capsize=2.5, **look)
-            for floored, marker in ((False, "_"), (True, "x")):
+            for floored, marker in ((False, "."), (True, "x")):
                 part = single[single["at chance"] == floored]
-                where, lost = dodge * part["parameters"], 100 * part["loss"]
-                axis.plot(where, lost, linestyle="", marker=marker, markersize=9, color=look["color"])
+                beside, lost = 1.025 * dodge * part["parameters"], 100 * part["loss"]
+                axis.plot(beside, lost, linestyle="", marker=marker, markersize=5, color=look["color"])
         axis.axhline(0, color="0.6", linewidth=0.7)
         axis.set(title=RECALIBRATIONS[name], xlabel="parameters", ylabel=f"points lost at {claim_severity:g}")
         count_axis(axis)
@@ -175,7 +179,7 @@ def plot(frame: pd.DataFrame, averages: pd.DataFrame, claim_severity: float, ori
     figure.legend(handles, labels, loc="upper center", ncols=len(labels), frameon=False)
     bars = "95 % intervals of their means over trainings, chips and images"
     chance = "; crosses: at chance" if frame["at chance"].any() else ""
-    note = f"\ndashes: {frame['seed'].nunique()} trainings of each{chance}; families are moved apart;\nbars: {bars}"
+    note = f"\ndots: {frame['seed'].nunique()} trainings of each{chance}; families are moved apart;\nbars: {bars}"
     add_note(figure, frame, origin, note)
     figure.tight_layout(rect=(0, 0.12, 1, 0.93))
     return figure

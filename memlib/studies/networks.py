@@ -70,11 +70,16 @@ def _hits(name: str, images: int) -> np.ndarray:
 
 
 def trained_again(checkpoints: Sequence[str], seeds: Sequence[int], images: int) -> dict[str, np.ndarray]:
-    """Which of the first `images` test images each training of each network gets right, (trainings, 1, images)."""
+    """Which of the first `images` test images each training of each network gets right, (trainings, 1, images).
+
+    Raises:
+        ValueError: if there are fewer than two seeds, or one twice.
+    """
     names = {checkpoint: trainings(checkpoint, seeds) for checkpoint in checkpoints}
-    every = [name for of in names.values() for name in of]
-    found = {name: _hits(name, images) for name in progress(every, unit="networks")}
-    return {checkpoint: np.stack([found[name] for name in names[checkpoint]]) for checkpoint in checkpoints}
+    return {
+        checkpoint: np.stack([_hits(name, images) for name in names[checkpoint]])
+        for checkpoint in progress(checkpoints, unit="networks")
+    }
 
 
 def connections(model: nn.Module) -> float:
@@ -103,7 +108,7 @@ def claims(checkpoints: Sequence[str], hits: dict[str, np.ndarray]) -> list[Clai
     """Whether networks reach what they should; and whether, at equal parameters, fewer connections cost accuracy.
 
     Args:
-        checkpoints: those that should reach it, where they are wanted to.
+        checkpoints: networks, of which those in WANTED should reach what stands there.
         hits: of several trainings of each network compared, as from `trained_again`; the first is the ordinary one.
     """
     found = []
@@ -113,10 +118,11 @@ def claims(checkpoints: Sequence[str], hits: dict[str, np.ndarray]) -> list[Clai
             statement = f"{label(name)} reaches {100 * wanted:g} % on the test set"
             found.append(exactly(statement, 100 * reached, reached >= wanted, "%"))
     ordinary, *others = hits
+    number = len(hits[ordinary])
     for other in others:
         difference = trainings_interval(np.stack([hits[ordinary], -hits[other]]))
         statement = f"{label(other)} is less accurate than {label(ordinary)}"
-        found.append(above(f"{len(hits[other])} trainings each: {statement}", difference))
+        found.append(above(f"{number} trainings each: {statement}", difference))
     return found
 
 
