@@ -18,6 +18,7 @@ from memlib.device import Device
 from memlib.hardware import Hardware
 from memlib.mapping import Mapping
 from memlib.presets import PRESETS
+from memlib.recipes import trainings
 from memlib.studies import capacity as study, capacity_trainings as trained, connectivities
 from memlib.studies.effects import seeds_of
 from memlib.tile import Tile
@@ -294,4 +295,6 @@ def test_all_trainings_are_there():
         parameters = notebooks["07_capacity"]
         families = study.families_of(*(parameters[f"{name}_checkpoints"] for name in KINDS))
         names = trained.checkpoints(families, parameters["training_seeds"])
+        more = notebooks["03_networks"]
+        names += [name for n in more["claim_checkpoints"] for name in trainings(n, more["training_seeds"])]
         assert set(names) <= set(read_manifest()), preset

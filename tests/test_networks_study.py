@@ -7,6 +7,7 @@ from torch import nn
 
 from memlib import data, train
 from memlib.checkpoint import load_checkpoint, manifest_entry
+from memlib.recipes import again
 from memlib.studies import networks as study
 
 mpl.use("agg")
@@ -23,11 +24,14 @@ def test_connections_by_hand():
 def test_table_weights_and_figure():
     """Accuracies are those of torch, densities add up to 1, markers have intervals."""
     names = ["vgg8-digits", "mlp-digits"]
-    table = study.zoo(names, 200)
+    hits = study.hits_of(names, 200)
+    table = study.zoo(names, hits)
     images = data.load("digits", "test")
     few = data.Images(images.pixels[:200], images.labels[:200], "")
     expected = [train.digital_accuracy(load_checkpoint(name), few) for name in names]
     assert table["accuracy"].tolist() == pytest.approx(expected)
+    assert [hits[name].mean() for name in names] == pytest.approx(expected)
+    assert table["images"].tolist() == [200, 200]
     all_of_them = [manifest_entry(name)["parameters"] for name in names]
     assert table["parameters"].tolist() == pytest.approx(all_of_them, abs=2)  # a weight may have become 0
     assert study.connections(load_checkpoint("vgg8-digits")) == 1
@@ -38,22 +42,13 @@ def test_table_weights_and_figure():
     mpl.pyplot.close(figure)
 
 
-def test_trained_again():
-    """Rows are trainings, in the order of seeds, and columns the first images."""
-    hits = study.trained_again(["resnet20-0.25-digits"], [2, 0], 150)["resnet20-0.25-digits"]
-    images, labels = data.load("digits", "test").head(150)
-    for row, name in zip(hits, ["resnet20-0.25-seed2-digits", "resnet20-0.25-digits"], strict=True):
-        assert np.array_equal(row[0], load_checkpoint(name)(images).argmax(1) == labels)
-    with pytest.raises(ValueError, match=r"training_seeds=\[0, 0\]: must be at least two seeds, all different"):
-        study.trained_again(["resnet20-0.25-digits"], [0, 0], 150)
-
-
 def test_claims(monkeypatch):
     """A network that reaches what it should, and one that is 20 points worse than another."""
     monkeypatch.setattr(study, "WANTED", {"vgg8-digits": 0.99, "mlp-digits": 1.01})
     right = [np.arange(500) < count for count in (390, 405, 405)]
-    hits = {"vgg8-digits": np.ones((3, 1, 500)), "mlp-digits": np.array(right)[:, None].astype(float)}
-    found = study.claims(list(hits), hits)
+    hits = {again("vgg8-digits", seed): np.ones((1, 500)) for seed in range(3)}
+    hits |= {again("mlp-digits", seed): right[seed][None].astype(float) for seed in range(3)}
+    found = study.claims(hits, ["vgg8-digits", "mlp-digits"], range(3))
     assert [(claim.verdict, claim.unit, claim.exploratory) for claim in found] == [
         ("confirmed", "%", False),
         ("refuted", "%", False),
@@ -65,3 +60,5 @@ def test_claims(monkeypatch):
     of_trainings = np.std([0.78, 0.81, 0.81], ddof=1) / np.sqrt(3)
     normal = 2 * 196 * np.hypot(of_images, of_trainings)  # with few degrees of freedom a little more
     assert normal < found[2].high - found[2].low < 1.5 * normal
+    with pytest.raises(ValueError, match=r"training_seeds=\[0, 0\]: must be at least two seeds, all different"):
+        study.claims(hits, ["vgg8-digits"], [0, 0])

@@ -454,4 +454,4 @@ def test_trainings_without_any_variation():
     interval = trainings_interval(np.full((1, 2, 3, 4), 0.5))
     assert interval.columns("loss") == {"loss": 0.5, "low": 0.5, "high": 0.5, "n": 3, "images": 4}
     assert str(interval) == "0.5 [0.5, 0.5]"
-    assert trainings_interval(np.full((1, 2, 3, 4), 0.5)) == Interval(0.5, 0.5, 0.5, 3, 4, 0.0)
+    assert interval == Interval(0.5, 0.5, 0.5, 3, 4, 0.0)

@@ -28,18 +28,27 @@ from memlib.studies.trained import data_of, label, treatment
 WANTED = {"resnet20-cifar10": 0.88, "vgg8-0.375-cifar10": 0.89, "mobilenetv2-cifar10": 0.89}
 
 
-def zoo(checkpoints: Sequence[str], images: int) -> pd.DataFrame:
-    """A row per network.
+def hits_of(checkpoints: Sequence[str], images: int) -> dict[str, np.ndarray]:
+    """Which of the first `images` test images each network gets right, (1, images) of 0 and 1."""
+    found = {}
+    for name in progress(checkpoints, unit="networks"):
+        x, y = data.load(data_of(name), "test").head(images)
+        found[name] = correct(load_checkpoint(name), x, y)[None].numpy().astype(float)
+    return found
+
+
+def zoo(checkpoints: Sequence[str], hits: dict[str, np.ndarray]) -> pd.DataFrame:
+    """A row per network, of whose hits intervals are made.
 
     Returns:
         parameters (less pruned ones), MACs (with pruned weights), connections (the share of those that ordinary layers
-        between the same channels would have), accuracy on the first `images` test images with its interval, and from
+        between the same channels would have), accuracy on the test images of `hits` with its interval, and from
         the training: accuracy on lossless originals and the same images as tested, epochs, seconds on one core.
     """
     rows = []
-    for name in progress(checkpoints, unit="networks"):
+    for name in checkpoints:
         model, entry = load_checkpoint(name), manifest_entry(name)
-        i = crossed_interval(_hits(name, images))
+        i = crossed_interval(hits[name])
         kept = {key.partition("_")[0]: value for key, value in entry["accuracy"].items() if "_" in key}
         rows.append(
             {
@@ -53,7 +62,7 @@ def zoo(checkpoints: Sequence[str], images: int) -> pd.DataFrame:
                 "accuracy": i.mean,
                 "low": i.low,
                 "high": i.high,
-                "images": images,
+                "images": i.images,
                 "originals": kept.get("lossless"),
                 "the same as tested": kept.get("test"),
                 "epochs": entry["recipe"]["epochs"],
@@ -61,25 +70,6 @@ def zoo(checkpoints: Sequence[str], images: int) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
-
-
-def _hits(name: str, images: int) -> np.ndarray:
-    """Which of the first `images` test images a network gets right, (1, images)."""
-    x, y = data.load(data_of(name), "test").head(images)
-    return correct(load_checkpoint(name), x, y)[None].numpy().astype(float)
-
-
-def trained_again(checkpoints: Sequence[str], seeds: Sequence[int], images: int) -> dict[str, np.ndarray]:
-    """Which of the first `images` test images each training of each network gets right, (trainings, 1, images).
-
-    Raises:
-        ValueError: if there are fewer than two seeds, or one twice.
-    """
-    names = {checkpoint: trainings(checkpoint, seeds) for checkpoint in checkpoints}
-    return {
-        checkpoint: np.stack([_hits(name, images) for name in names[checkpoint]])
-        for checkpoint in progress(checkpoints, unit="networks")
-    }
 
 
 def connections(model: nn.Module) -> float:
@@ -104,25 +94,27 @@ def weight_histograms(checkpoints: Sequence[str], bins: int = 80) -> pd.DataFram
     return pd.DataFrame(rows)
 
 
-def claims(checkpoints: Sequence[str], hits: dict[str, np.ndarray]) -> list[Claim]:
+def claims(hits: dict[str, np.ndarray], compared: Sequence[str], seeds: Sequence[int]) -> list[Claim]:
     """Whether networks reach what they should; and whether, at equal parameters, fewer connections cost accuracy.
 
     Args:
-        checkpoints: networks, of which those in WANTED should reach what stands there.
-        hits: of several trainings of each network compared, as from `trained_again`; the first is the ordinary one.
+        hits: of all trainings of those compared; and of whatever in WANTED should reach what stands there.
+        compared: networks of seed 0, the ordinary one first.
+        seeds: of their trainings.
+
+    Raises:
+        ValueError: if there are fewer than two seeds, or one twice.
     """
     found = []
     for name, wanted in WANTED.items():
-        if name in checkpoints:
+        if name in hits:
             reached = manifest_entry(name)["accuracy"]["test"]
             statement = f"{label(name)} reaches {100 * wanted:g} % on the test set"
             found.append(exactly(statement, 100 * reached, reached >= wanted, "%"))
-    ordinary, *others = hits
-    number = len(hits[ordinary])
-    for other in others:
-        difference = trainings_interval(np.stack([hits[ordinary], -hits[other]]))
-        statement = f"{label(other)} is less accurate than {label(ordinary)}"
-        found.append(above(f"{number} trainings each: {statement}", difference))
+    ordinary, *others = (np.stack([hits[training] for training in trainings(name, seeds)]) for name in compared)
+    for name, other in zip(compared[1:], others, strict=True):
+        statement = f"{len(seeds)} trainings each: {label(name)} is less accurate than {label(compared[0])}"
+        found.append(above(statement, trainings_interval(np.stack([ordinary, -other]))))
     return found
 
 
