@@ -162,15 +162,16 @@ def plot(frame: pd.DataFrame, averages: pd.DataFrame, claim_severity: float, ori
     names = list(averages["recalibration"].unique())
     figure, axes = plt.subplots(1, len(names), figsize=(4.2 * len(names) + 0.8, 3.9), squeeze=False)
     families = list(averages["family"].unique())
+    step = np.exp(0.022 * np.ptp(np.log(averages["parameters"])))  # this share of the axis, so that bars do not overlap
     for name, axis in zip(names, axes[0], strict=True):
         for number, family in enumerate(families):
-            dodge = 1.06 ** (number - (len(families) - 1) / 2)  # so that intervals do not hide each other
+            dodge = step ** (number - (len(families) - 1) / 2)
             look = looks()[family]
             mean, single = (t[(t["family"] == family) & (t["recalibration"] == name)] for t in (averages, frame))
             errorbars(axis, dodge * mean["parameters"], mean, "loss", markersize=5, capsize=2.5, **look)
             for floored, marker in ((False, "."), (True, "x")):
                 part = single[single["at chance"] == floored]
-                beside, lost = 1.025 * dodge * part["parameters"], 100 * part["loss"]
+                beside, lost = step**0.4 * dodge * part["parameters"], 100 * part["loss"]
                 axis.plot(beside, lost, linestyle="", marker=marker, markersize=5, color=look["color"])
         axis.axhline(0, color="0.6", linewidth=0.7)
         axis.set(title=RECALIBRATIONS[name], xlabel="parameters", ylabel=f"points lost at {claim_severity:g}")
