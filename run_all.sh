@@ -140,8 +140,8 @@ export PYDEVD_DISABLE_FILE_VALIDATION=1 # silences the debugger's warning at eve
 choose_python
 set_up
 case $command in
-    reproduce) exec "$python" -m memlib.runner "$@" ;;
-    redraw) exec "$python" -m memlib.redraw "$@" ;;
+    reproduce) exec "$python" -m memlib.artifact.runner "$@" ;;
+    redraw) exec "$python" -m memlib.artifact.redraw "$@" ;;
     test) run_tests ;;
     lab)
         [[ -d notebooks ]] || die 1 "there is no folder notebooks/ here"

@@ -1,4 +1,4 @@
-"""How often do 95 % intervals hold the truth? Those of memlib.statistics and two bootstraps, on simulated chips.
+"""How often do 95 % intervals hold the truth? Ours and two bootstraps, on simulated chips.
 
     python benchmarks/coverage.py [repeats]
 
@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from memlib.seeds import AdaptiveSeeds
-from memlib.statistics import crossed_interval, seed_interval
+from memlib.evidence.intervals import crossed_interval, seed_interval
+from memlib.sweeps.adaptive_seeds import AdaptiveSeeds
 
 SEEDS, IMAGES, RESAMPLES = (5, 10, 20), 1000, 400
 ACCURACY, HARD = 0.8, 0.12  # easy and hard images are right with probability 0.8 +- 0.12

@@ -18,13 +18,13 @@ import dask
 sys.path.insert(0, str(Path(__file__).parent))
 import engine as this  # under the name by which workers import it
 
-from memlib import cluster, workers
-from memlib.paths import project_root
-from memlib.plans import study_plan
-from memlib.points import tasks
-from memlib.presets import PRESETS
-from memlib.store import Outcome, Store
-from memlib.sweep import sweep
+from memlib.artifact.plans import study_plan
+from memlib.artifact.presets import PRESETS
+from memlib.base.files import project_root
+from memlib.sweeps import cluster, workers
+from memlib.sweeps.engine import sweep
+from memlib.sweeps.points import tasks
+from memlib.sweeps.store import Outcome, Store
 
 POINTS = 100_000
 RESULT = json.dumps({"accuracy": 0.8815, "correct": "5a" * 125})  # as large as that of 1,000 images
@@ -101,7 +101,7 @@ def scaling(folder):
     os.environ["MEMLIB_ROOT"] = str(folder)
     found = {}
     for jobs in (1, 2):
-        client = cluster._local_client(jobs, "memlib.studies.tile_size.evaluate")
+        client = cluster._local_client(jobs, "memlib.studies.s05_tile_size.evaluate")
         for name in ("cold", "warm"):
             plan = study_plan("05_tile_size", f"{jobs}{name}", PRESETS["smoke"]["05_tile_size"])
             wanted = [t for axes, seeds in plan.parts for t in tasks(axes, plan.evaluate, seeds).values()]

@@ -10,9 +10,9 @@ import argparse
 import os
 import time
 
-from memlib.figures import set_style
-from memlib.studies.explore import Design
-from memlib.studies.explore_page import Page
+from memlib.explorer.design import Design
+from memlib.explorer.page import Page
+from memlib.studies.drawing import set_style
 
 NETWORKS = ("resnet20-0.5-digits", "resnet20-digits", "vgg8-digits", "mlp-digits", "mobilenetv2-digits")
 #: Control and value; each is set back before the next, which takes what is kept.

@@ -52,7 +52,7 @@ PARTS = {  # what torch calls its operators
 def create(label, calibration):
     """The network of a variant, set up."""
     import memlib
-    from memlib.networks import build
+    from memlib.zoo.networks import build
 
     model = build("resnet20").eval()
     device, tile, mapping, _ = VARIANTS[label]

@@ -23,8 +23,8 @@ def measure(network, layout, batch, threads):
     import torch
 
     import memlib
-    from memlib.chip import design_ranges
-    from memlib.networks import build
+    from memlib.chip.network import design_ranges
+    from memlib.zoo.networks import build
 
     torch.set_num_threads(threads)
     name, _, width = network.partition(":")

@@ -17,14 +17,15 @@ import subprocess
 import torch
 from wires import cpu_model
 
-from memlib import analog_netlist, native_digits
-from memlib.analog_circuit import Circuit, build
-from memlib.analog_model import AnalogModel
+from memlib.circuits import netlist
+from memlib.circuits.circuit import Circuit, build
+from memlib.circuits.circuit_model import AnalogModel
+from memlib.zoo import digits_8x8
 
 
 def network(hidden):
     """Trained, or of random weights where no checkpoint has so many hidden neurons: its time is the same."""
-    return native_digits.load(hidden) if hidden in native_digits.HIDDEN else native_digits.network(hidden).double()
+    return digits_8x8.load(hidden) if hidden in digits_8x8.HIDDEN else digits_8x8.network(hidden).double()
 
 
 def seconds(function, *arguments):
@@ -49,17 +50,17 @@ def each(first, every, images):
 def measure(hidden, ohm, images, limit):
     """A row of the table, or None if ngspice took too long."""
     circuit = Circuit(r_row=ohm, r_col=ohm)
-    chip = build(network(hidden), circuit, native_digits.images("train")[0][:256])
-    volts = circuit.input_voltages(native_digits.images("test")[0][:images])
+    chip = build(network(hidden), circuit, digits_8x8.images("train")[0][:256])
+    volts = circuit.input_voltages(digits_8x8.images("test")[0][:images])
     try:
-        first, _ = seconds(analog_netlist.operating_points, chip, volts[:1], limit)
-        every, found = seconds(analog_netlist.operating_points, chip, volts, limit)
+        first, _ = seconds(netlist.operating_points, chip, volts[:1], limit)
+        every, found = seconds(netlist.operating_points, chip, volts, limit)
     except subprocess.TimeoutExpired:
         return None
     seconds(lambda: AnalogModel(chip).operating_points(volts))  # the first is slower
     fast, model = seconds(lambda: AnalogModel(chip).operating_points(volts))
     worst = float((found.outputs - model.outputs).abs().max() / found.outputs.abs().max())
-    resistors = sum(line.startswith("r_") for line in analog_netlist.netlist(chip, volts[:1]))
+    resistors = sum(line.startswith("r_") for line in netlist.netlist(chip, volts[:1]))
     print(
         f"| 64-{hidden}-10 | {ohm:g} | {chip.cells} | {chip.amplifiers} | {resistors} | {first:.2f} | "
         f"{each(first, every, images)} | {fast:.3f} | {every / fast:.0f} | {worst:.0e} |",

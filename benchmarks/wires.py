@@ -21,7 +21,7 @@ import torch
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
-from memlib.parasitics import effective_conductance, solve
+from memlib.wires.solver import effective_conductance, solve
 
 OHM = 1.0
 BATCH_CELLS = 2**17  # of the arrays in one call

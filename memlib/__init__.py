@@ -1,19 +1,19 @@
 """Design-space exploration of neural networks on tiled 1T1R RRAM crossbars."""
 
-from memlib.accuracy import accuracy
-from memlib.calibration import record_inputs
-from memlib.chip import AnalogNetwork, map_network, tile_cells
-from memlib.cost import cost, totals
-from memlib.device import Device
-from memlib.footprint import best_windows, footprint
-from memlib.hardware import Hardware
-from memlib.mapping import Mapping
-from memlib.parasitics import effective_conductance
-from memlib.recalibration import recalibrate
-from memlib.saved import load_network, save_network
-from memlib.seeds import AdaptiveSeeds
-from memlib.sweep import sweep
-from memlib.tile import Tile
+from memlib.cells.device import Device
+from memlib.chip.accuracies import accuracy
+from memlib.chip.chip_file import load_network, save_network
+from memlib.chip.network import AnalogNetwork, map_network, tile_cells
+from memlib.chip.recalibration import recalibrate
+from memlib.costs.cost_table import cost, totals
+from memlib.mapping.footprints import best_windows, footprint
+from memlib.mapping.hardware import Hardware
+from memlib.mapping.scheme import Mapping
+from memlib.mapping.tile import Tile
+from memlib.sweeps.adaptive_seeds import AdaptiveSeeds
+from memlib.sweeps.engine import sweep
+from memlib.tiles.input_record import record_inputs
+from memlib.wires.solver import effective_conductance
 
 __version__ = "0.1.0"
 __all__ = [

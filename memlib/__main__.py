@@ -9,14 +9,14 @@ from typing import Any
 
 import pandas as pd
 
-from memlib.archive import pack, unpack
-from memlib.paths import project_root, write_whole
-from memlib.plans import file_plan, store_of, study_plan, sweep_names
-from memlib.presets import PRESETS
-from memlib.runner import RunError, assignment, checked_parameters, notebooks, target_preset
-from memlib.statistics import seed_interval
-from memlib.store import Store
-from memlib.sweep import last_line
+from memlib.artifact.plans import file_plan, store_of, study_plan, sweep_names
+from memlib.artifact.presets import PRESETS
+from memlib.artifact.runner import RunError, assignment, checked_parameters, notebooks, target_preset
+from memlib.base.files import project_root, write_whole
+from memlib.evidence.intervals import seed_interval
+from memlib.sweeps.archive import pack, unpack
+from memlib.sweeps.engine import last_line
+from memlib.sweeps.store import Store
 
 EXAMPLES = """
 a session:

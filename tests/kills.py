@@ -17,8 +17,8 @@ from pathlib import Path
 
 import psutil
 
-from memlib.points import tasks
-from memlib.store import Store
+from memlib.sweeps.points import tasks
+from memlib.sweeps.store import Store
 
 sys.path.insert(0, str(Path(__file__).parent))
 import sweep_functions

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from memlib.statistics import pack
+from memlib.evidence.intervals import pack
 
 
 def made_up(points, seeds, accuracy):

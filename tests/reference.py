@@ -20,10 +20,10 @@ import torch
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from memlib.device import Device
-from memlib.mapping import Mapping
-from memlib.streams import normals, uniforms
-from memlib.tile import Tile
+from memlib.base.random_streams import normals, uniforms
+from memlib.cells.device import Device
+from memlib.mapping.scheme import Mapping
+from memlib.mapping.tile import Tile
 
 NORMAL_EFFECTS = ("program_error", "d2d_on", "d2d_off", "retention_nu", "retention_spread", "recombination_energy")
 UNIFORM_EFFECTS = ("stuck_on", "stuck_off", "unformed", "recombination_tail")

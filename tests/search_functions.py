@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from memlib.space import Axis, Space
-from memlib.statistics import pack
+from memlib.evidence.intervals import pack
+from memlib.exploration.space import Axis, Space
 
 BITS = [2, 3, 4, 5, 6, 7, 8]
 SPACE = Space(

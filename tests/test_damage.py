@@ -20,15 +20,17 @@ from hypothesis import given, settings, strategies as st
 from PIL import Image
 from torch import nn
 
-from memlib import Device, Hardware, Mapping, Tile, data, load_network, map_network, networks, save_network, train
-from memlib.archive import pack, unpack
-from memlib.checkpoint import CheckpointError, load_checkpoint
-from memlib.plans import file_plan
-from memlib.points import Task, dumps
-from memlib.runner import RunError, declared_parameters
-from memlib.seeds import AdaptiveSeeds
-from memlib.space import Axis
-from memlib.store import Outcome, Store, StoreError
+from memlib import Device, Hardware, Mapping, Tile, load_network, map_network, save_network
+from memlib.artifact.plans import file_plan
+from memlib.artifact.runner import RunError, declared_parameters
+from memlib.exploration.space import Axis
+from memlib.sweeps.adaptive_seeds import AdaptiveSeeds
+from memlib.sweeps.archive import pack, unpack
+from memlib.sweeps.points import Task, dumps
+from memlib.sweeps.store import Outcome, Store, StoreError
+from memlib.training import trainer
+from memlib.zoo import data_sets, networks
+from memlib.zoo.checkpoints import CheckpointError, load_checkpoint
 
 # Values
 
@@ -147,10 +149,10 @@ def test_damaged_chip(chip, damage):
 @pytest.fixture(scope="module")
 def checkpoints(folder) -> Path:
     """A published checkpoint, and its manifest."""
-    recipe = train.Recipe("digits", "vgg8", 0.0625, epochs=1)
+    recipe = trainer.Recipe("digits", "vgg8", 0.0625, epochs=1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "_accuracies", lambda *_: {"test": 0.1})
-        train._publish("tiny", recipe, networks.build(recipe.network, recipe.width), 0.0, folder / "checkpoints", "")
+        patch.setattr(trainer, "_accuracies", lambda *_: {"test": 0.1})
+        trainer._publish("tiny", recipe, networks.build(recipe.network, recipe.width), 0.0, folder / "checkpoints", "")
     return folder / "checkpoints"
 
 
@@ -248,7 +250,7 @@ class Trap:
 @pytest.fixture(autouse=True)
 def four_images(monkeypatch, tmp_path):
     """CIFAR-10 shrunk to four images, in a folder of its own, without a cache of another example."""
-    monkeypatch.setattr(data, "SIZES", {"train": 4, "test": 4})
+    monkeypatch.setattr(data_sets, "SIZES", {"train": 4, "test": 4})
     monkeypatch.setenv("MEMLIB_DATA", str(tmp_path / "files"))
     monkeypatch.setenv("MEMLIB_CACHE", str(tmp_path / "cache"))
     (tmp_path / "files").mkdir()
@@ -257,15 +259,15 @@ def four_images(monkeypatch, tmp_path):
 def write_images(root: Path, kind: str) -> None:
     """Class folders."""
     for i, pixels in enumerate(PIXELS):
-        (root / data.CLASSES[i]).mkdir(parents=True)
-        Image.fromarray(pixels).save(root / data.CLASSES[i] / f"{i}.{kind}")
+        (root / data_sets.CLASSES[i]).mkdir(parents=True)
+        Image.fromarray(pixels).save(root / data_sets.CLASSES[i] / f"{i}.{kind}")
 
 
 def loaded(tmp_path: Path, split: str = "test") -> str:
     """Checksum of the images, read anew."""
     for file in sorted((tmp_path / "cache").glob("*.safetensors")):
         file.unlink()
-    return data.load("cifar10", split).sha256
+    return data_sets.load("cifar10", split).sha256
 
 
 @settings(max_examples=80)
@@ -289,7 +291,7 @@ def test_damaged_images(tmp_path, form, damage):
         path = files / "test" / "bird" / "2.png"
         if not path.exists():
             write_images(files / "test", "png")
-    refused_or_same(path, damage, lambda: loaded(tmp_path, split), data.DataError)
+    refused_or_same(path, damage, lambda: loaded(tmp_path, split), data_sets.DataError)
 
 
 @settings(max_examples=30)
@@ -316,7 +318,7 @@ def test_damaged_official_files(tmp_path, form, damage):
     whole = path.read_bytes()
     for content in (whole, damage(whole)):
         path.write_bytes(content)
-        with pytest.raises(data.DataError, match=path.name if form in ("tar", "zip") else folder.name):
+        with pytest.raises(data_sets.DataError, match=path.name if form in ("tar", "zip") else folder.name):
             loaded(tmp_path)
     path.write_bytes(whole)
 
@@ -325,7 +327,7 @@ def test_wrong_arrays(tmp_path):
     """Whole files that hold something else."""
     for images in (PIXELS.astype(np.uint16), PIXELS[:3], PIXELS[..., 0], PIXELS[:, :16]):
         np.savez(tmp_path / "files" / "test_lossless.npz", images=images, labels=np.arange(4))
-        with pytest.raises(data.DataError, match=r"test_lossless.npz: damaged, or not an npz file with 'images'"):
+        with pytest.raises(data_sets.DataError, match=r"test_lossless.npz: damaged, or not an npz file with 'images'"):
             loaded(tmp_path, "lossless")
 
 
@@ -333,5 +335,5 @@ def test_index_that_is_no_number(tmp_path):
     """A digit that int() does not know."""
     write_images(tmp_path / "files" / "test", "png")
     (tmp_path / "files" / "test" / "bird" / "2.png").rename(tmp_path / "files" / "test" / "bird" / "².png")
-    with pytest.raises(data.DataError, match="its index in the official order"):
+    with pytest.raises(data_sets.DataError, match="its index in the official order"):
         loaded(tmp_path)

@@ -13,21 +13,11 @@ from PIL import Image
 from torch import nn
 from torch.nn.utils import prune
 
-from memlib import (
-    Device,
-    Hardware,
-    Mapping,
-    Tile,
-    accuracy,
-    data,
-    footprint,
-    map_network,
-    networks,
-    record_inputs,
-    train,
-)
-from memlib.checkpoint import CheckpointError, load_checkpoint
-from memlib.cost import cost_of
+from memlib import Device, Hardware, Mapping, Tile, accuracy, footprint, map_network, record_inputs
+from memlib.costs.cost_table import cost_of
+from memlib.training import trainer
+from memlib.zoo import data_sets, networks
+from memlib.zoo.checkpoints import CheckpointError, load_checkpoint
 
 NAN, INF = float("nan"), float("inf")
 
@@ -172,8 +162,8 @@ def test_layouts_need_the_size_of_the_map():
 
 def test_too_large_for_the_memory(monkeypatch):
     """Tiles that would not fit are refused before they are made, with the estimate and what to change."""
-    monkeypatch.setattr("memlib.memory.memory_limit", lambda: 50_000_000)
-    monkeypatch.setattr("memlib.memory.BLOCKS", 0)
+    monkeypatch.setattr("memlib.chip.memory_check.memory_limit", lambda: 50_000_000)
+    monkeypatch.setattr("memlib.chip.memory_check.BLOCKS", 0)
     layer, off = nn.Conv2d(16, 16, 3, padding=1), Tile(dac_bits=None, adc_bits=None)
     sparse = Hardware(tile=off, mapping=Mapping(layout="sparse"))
     raises(ValueError, lambda: map_network(layer, sparse, input_shape=(16, 32, 32)), "0.1 GB", "layout='dense'")
@@ -329,11 +319,11 @@ def test_labels(labels):
 @pytest.fixture
 def files(monkeypatch, tmp_path) -> Path:
     """The folder of a test set of four images as class folders, airplane/0.bmp to cat/3.bmp."""
-    monkeypatch.setattr(data, "SIZES", {"train": 4, "test": 4})
+    monkeypatch.setattr(data_sets, "SIZES", {"train": 4, "test": 4})
     monkeypatch.setenv("MEMLIB_DATA", str(tmp_path / "files"))
     monkeypatch.setenv("MEMLIB_CACHE", str(tmp_path / "cache"))
     for i in range(4):
-        write_image(tmp_path / "files" / "test" / data.CLASSES[i] / f"{i}.bmp")
+        write_image(tmp_path / "files" / "test" / data_sets.CLASSES[i] / f"{i}.bmp")
     return tmp_path / "files"
 
 
@@ -345,14 +335,14 @@ def write_image(path: Path, width: int = 32, height: int = 32) -> None:
 
 def refused(*parts: str, split: str = "test") -> None:
     """Loading says what to do."""
-    raises(data.DataError, lambda: data.load("cifar10", split), *parts)
+    raises(data_sets.DataError, lambda: data_sets.load("cifar10", split), *parts)
 
 
 def test_unknown_data():
     """Names of data sets and splits."""
-    raises(ValueError, lambda: data.load("mnist", "test"), "data='mnist'", "'digits', 'cifar10'")
-    raises(ValueError, lambda: data.load("digits", "lossless"), "split='lossless'", "'train', 'test'")
-    raises(data.DataError, lambda: data.load("digits", "test").head(501), "images=501", "500")
+    raises(ValueError, lambda: data_sets.load("mnist", "test"), "data='mnist'", "'digits', 'cifar10'")
+    raises(ValueError, lambda: data_sets.load("digits", "lossless"), "split='lossless'", "'train', 'test'")
+    raises(data_sets.DataError, lambda: data_sets.load("digits", "test").head(501), "images=501", "500")
 
 
 def test_missing_folder(files, monkeypatch):
@@ -440,7 +430,7 @@ def test_corrupt_zip(files, damage):
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "foreign"])
 def test_corrupt_cache(files, tmp_path, damage):
     """A damaged cache is not used; deleting it, as the message says, helps."""
-    data.load("cifar10", "test")
+    data_sets.load("cifar10", "test")
     (cache,) = (tmp_path / "cache").iterdir()
     content = bytearray(cache.read_bytes())
     if damage == "truncated":
@@ -452,7 +442,7 @@ def test_corrupt_cache(files, tmp_path, damage):
     cache.write_bytes(content)
     refused(str(cache), "the cache", "delete it")
     cache.unlink()
-    data.load("cifar10", "test")
+    data_sets.load("cifar10", "test")
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04hello"], ids=["empty", "text", "zip"])
@@ -481,7 +471,7 @@ def test_corrupt_official_files(files, name):
 def test_unknown_recipe_and_network(tmp_path):
     """Names of recipes and networks, before anything is written."""
     folders = tmp_path / "checkpoints", tmp_path / "states"
-    raises(ValueError, lambda: train.train("resnet50", *folders), "recipe='resnet50'", "'resnet20-cifar10'")
+    raises(ValueError, lambda: trainer.train("resnet50", *folders), "recipe='resnet50'", "'resnet20-cifar10'")
     assert not any(folder.exists() for folder in folders)
     raises(ValueError, lambda: networks.build("resnet50"), "network='resnet50'", "'resnet20'", "'vgg8'")
     raises(ValueError, lambda: networks.build("vgg8", width=0), "width=0", "above 0")
@@ -490,9 +480,9 @@ def test_unknown_recipe_and_network(tmp_path):
 @pytest.fixture
 def checkpoints(monkeypatch, tmp_path) -> Path:
     """A folder with a published checkpoint of an untrained network."""
-    recipe = train.Recipe("digits", "vgg8", 0.0625, epochs=1)
-    monkeypatch.setattr(train, "_accuracies", lambda *_: {"test": 0.1})
-    train._publish("tiny", recipe, networks.build(recipe.network, recipe.width), 0.0, tmp_path, "")
+    recipe = trainer.Recipe("digits", "vgg8", 0.0625, epochs=1)
+    monkeypatch.setattr(trainer, "_accuracies", lambda *_: {"test": 0.1})
+    trainer._publish("tiny", recipe, networks.build(recipe.network, recipe.width), 0.0, tmp_path, "")
     return tmp_path
 
 
@@ -520,7 +510,7 @@ def test_corrupt_manifest(checkpoints, content):
 
 def test_missing_checkpoint(checkpoints, tmp_path):
     """Unknown names, missing files and folders."""
-    load_fails(checkpoints, "checkpoint='huge'", "['tiny']", "python -m memlib.train", name="huge")
+    load_fails(checkpoints, "checkpoint='huge'", "['tiny']", "python -m memlib.training", name="huge")
     (checkpoints / "tiny.safetensors").unlink()
-    load_fails(checkpoints, "tiny.safetensors", "missing", "python -m memlib.train")
+    load_fails(checkpoints, "tiny.safetensors", "missing", "python -m memlib.training")
     load_fails(tmp_path / "absent", "checkpoint='tiny'", "there are []")

@@ -7,7 +7,7 @@ from graphlib import TopologicalSorter
 
 import pytest
 
-from memlib.identity import PACKAGE, reached
+from memlib.base.provenance import PACKAGE, reached
 
 MODULES = {
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): ast.parse(path.read_text())

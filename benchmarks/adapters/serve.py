@@ -33,7 +33,7 @@ def networks(adapter, row, batch):
     """Set-up seconds, settings, and a function of a number of images: seconds of plain torch and of the simulator."""
     import torch
 
-    from memlib.networks import build
+    from memlib.zoo.networks import build
 
     generator = torch.Generator().manual_seed(0)
     calibration = torch.rand(128, 3, 32, 32, generator=generator)

@@ -23,7 +23,7 @@ def network(row, model, calibration):
 def wires(g, ohm):
     import torch
 
-    from memlib.parasitics import effective_conductance  # younger than commits that history.py measures
+    from memlib.wires.solver import effective_conductance  # younger than commits that history.py measures
 
     def once():
         g_eff = effective_conductance(torch.from_numpy(g), ohm, ohm)

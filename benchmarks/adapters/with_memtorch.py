@@ -2,7 +2,7 @@
 
 import torch
 
-from memlib.vision import torchvision_module
+from memlib.zoo.torchvision_import import torchvision_module
 
 torchvision_module("datasets")  # MemTorch imports it, which fails beside a CPU build of torch without help
 import memtorch  # noqa: E402

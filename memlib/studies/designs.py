@@ -11,22 +11,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from memlib.accuracy import correct
-from memlib.checkpoint import load_checkpoint
-from memlib.cost import cost_of, measure, totals
-from memlib.device import PRESETS, Device
-from memlib.hardware import Hardware
-from memlib.layers import Geometry, call_sizes, map_sizes, matrix_layers
-from memlib.mapping import Mapping, target_conductances, usable_states
-from memlib.points import Point
-from memlib.programming import UNIFORM_EFFECTS, program_slices
-from memlib.statistics import pack
-from memlib.streams import normals, uniforms
-from memlib.studies.trained import INPUT_SHAPE, mapped, model_of, shared_fields, split
-from memlib.technology import TECHNOLOGIES
-from memlib.tile import Tile
-from memlib.validate import fail, one_of
-from memlib.wire_loss import lost_share
+from memlib.base.checks import fail, one_of
+from memlib.base.random_streams import normals, uniforms
+from memlib.cells.device import PRESETS, Device
+from memlib.chip.accuracies import correct
+from memlib.costs.cost_table import cost_of, measure, totals
+from memlib.costs.technology import TECHNOLOGIES
+from memlib.evidence.intervals import pack
+from memlib.layers.matrix_layers import Geometry, call_sizes, map_sizes, matrix_layers
+from memlib.mapping.hardware import Hardware
+from memlib.mapping.scheme import Mapping, target_conductances, usable_states
+from memlib.mapping.tile import Tile
+from memlib.studies.trained_networks import INPUT_SHAPE, mapped, model_of, shared_fields, split
+from memlib.sweeps.points import Point
+from memlib.tiles.programming import UNIFORM_EFFECTS, program_slices
+from memlib.wires.first_order import lost_share
+from memlib.zoo.checkpoints import load_checkpoint
 
 #: Tiles of a layer that say what wires cost.
 SAMPLED_TILES = 8

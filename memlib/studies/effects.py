@@ -9,18 +9,18 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from memlib.checkpoint import load_checkpoint
-from memlib.claims import Claim, above
-from memlib.device import PRESETS, Device
-from memlib.hardware import Hardware
-from memlib.layers import matrix_layers
-from memlib.mapping import Mapping
-from memlib.points import Point
-from memlib.recalibration import METHODS
-from memlib.statistics import Interval, crossed_interval, unpack
-from memlib.studies.trained import answers, shared_fields, split
-from memlib.tile import Tile
-from memlib.validate import fail, one_of, whole
+from memlib.base.checks import fail, one_of, whole
+from memlib.cells.device import PRESETS, Device
+from memlib.chip.recalibration import METHODS
+from memlib.evidence.claims import Claim, above
+from memlib.evidence.intervals import Interval, crossed_interval, unpack
+from memlib.layers.matrix_layers import matrix_layers
+from memlib.mapping.hardware import Hardware
+from memlib.mapping.scheme import Mapping
+from memlib.mapping.tile import Tile
+from memlib.studies.trained_networks import answers, shared_fields, split
+from memlib.sweeps.points import Point
+from memlib.zoo.checkpoints import load_checkpoint
 
 #: The hardware that effects are added to: an ideal device, 8-bit converters, and no cells but those that hold a weight.
 BASE = {"device": "10k_100k", "rows": 128, "cols": 128, "dac_bits": 8, "adc_bits": 8, "unused": "unformed"}

@@ -1,0 +1,115 @@
+"""Draws figures again from their committed tables, without a data set, a network or a simulation.
+
+    python -m memlib.artifact.redraw --preset paper [--only 05]
+
+A figure's json file stays as it is: it tells what computed the tables.
+"""
+
+import argparse
+import importlib
+import json
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+from matplotlib import pyplot as plt
+
+from memlib.artifact.figure_files import read_table, save_picture, study_of
+from memlib.base.files import project_root
+from memlib.base.progress_bar import progress
+from memlib.studies.drawing import Drawing, set_style
+from memlib.sweeps.cluster import what_fits
+
+#: Of a process that draws, B.
+DRAWING_MEMORY = 0.8e9
+
+
+def figures(preset: str, only: str = "") -> list[Path]:
+    """The json files of a preset's figures, or of those whose name starts with `only`.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    folder = project_root() / "figures" / preset
+    found = sorted(folder.glob("[0-9][0-9]_*.json"))
+    chosen = [path for path in found if path.stem.startswith(only)]
+    if not chosen:
+        there = ", ".join(path.stem for path in found) or "none"
+        raise ValueError(f"{folder}: has no figure whose name starts with {only!r}; there are: {there}")
+    return chosen
+
+
+def drawing(name: str) -> Drawing:
+    """How a figure is drawn.
+
+    Raises:
+        ValueError: if no study knows a figure of this name.
+    """
+    module = study_of(name)
+    known = importlib.import_module(module).FIGURES if module else {}
+    if name not in known:
+        raise ValueError(
+            f"figure={name!r}: unknown to {module or 'every study'}; it knows {', '.join(known) or 'none'}"
+        )
+    return known[name]
+
+
+def redraw(path: Path) -> None:
+    """Draw one figure again.
+
+    Args:
+        path: its json file; the tables lie beside it.
+
+    Raises:
+        ValueError: for a figure that no study knows, or a table, column or parameter that is missing.
+    """
+    how, preset = drawing(path.stem), path.parent.name
+    set_style()
+    try:
+        content = json.loads(path.read_text())
+        tables = [read_table(name, preset) for name in how.tables]
+        parameters = {name: content["parameters"][name] for name in how.parameters}
+        figure = how.plot(*tables, **parameters)
+    except FileNotFoundError as error:
+        raise ValueError(f"{path}: its table {error.filename} is missing; restore it, or run its notebook") from error
+    except (OSError, KeyError, ValueError) as error:
+        raise ValueError(f"{path}: it, or a table of {list(how.tables)}, is damaged or lacks {error}") from error
+    save_picture(figure, path.stem, preset)
+    plt.close(figure)
+
+
+def _failure(path: Path) -> str:
+    """Draw one figure again; why it could not be, or nothing."""
+    try:
+        redraw(path)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="run_all.sh redraw", description="Draw figures again from their tables.")
+    parser.add_argument("--preset", default="paper", help="folder in figures/ (default: paper)")
+    parser.add_argument("--only", metavar="05", default="", help="only figures whose name starts so")
+    arguments = parser.parse_args(argv)
+    try:
+        chosen = figures(arguments.preset, arguments.only)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    with ProcessPoolExecutor(min(what_fits(DRAWING_MEMORY), len(chosen)), get_context("spawn")) as pool:
+        failures = list(progress(pool.map(_failure, chosen), total=len(chosen), unit="figures"))
+    for failure in filter(None, failures):
+        print(f"error: {failure}", file=sys.stderr)
+    print(f"drew {failures.count('')} of {len(chosen)} figures in {chosen[0].parent}")
+    return 1 if any(failures) else 0
+
+
+if __name__ == "__main__":
+    from memlib.artifact.redraw import (
+        main as imported,  # under the name by which other processes know what it sends them
+    )
+
+    sys.exit(imported())

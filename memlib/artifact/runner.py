@@ -1,0 +1,448 @@
+"""The runner: executes the notebooks, strictly.
+
+    python -m memlib.artifact.runner --preset smoke --only 05
+
+Unknown or mistyped parameters are refused before anything runs; a failing or dying kernel ends the run with exit code 1
+and its cause; a notebook whose inputs and outputs are unchanged is skipped; claims and times close the run.
+"""
+
+import argparse
+import ast
+import difflib
+import functools
+import hashlib
+import itertools
+import json
+import multiprocessing
+import os
+import re
+import shutil
+import sys
+import threading
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor
+
+from memlib.artifact.figure_files import provenance
+from memlib.artifact.presets import PRESETS
+from memlib.artifact.report import claims, write_report
+from memlib.artifact.usage import Usage, measured
+from memlib.base.checks import whole
+from memlib.base.files import project_root, write_whole
+from memlib.base.progress_bar import note, progress
+from memlib.evidence.claims import effect_text
+from memlib.sweeps.cluster import what_fits
+from memlib.zoo.checkpoints import CHECKPOINTS
+
+#: Programs beyond the locked packages that a notebook may name in its metadata, {"memlib": {"programs": [...]}}, and
+#: how to get each. Without them it is left out.
+PROGRAMS = {"ngspice": "Debian, Ubuntu: apt-get install ngspice; conda: conda install -c conda-forge ngspice"}
+
+#: What a notebook of the smoke preset may need, with the process that runs it, B.
+NOTEBOOK_MEMORY = 2.4e9
+
+
+class RunError(RuntimeError):
+    """A run that cannot start or was ended; the message says why, on one line."""
+
+
+def notebooks(only: str | None) -> list[Path]:
+    """The notebooks to run: all numbered ones, or those whose name starts with one of the comma-separated `only`.
+
+    Raises:
+        RunError: if nothing matches.
+    """
+    found = sorted((project_root() / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    if not found:
+        raise RunError(f"there are no notebooks in {project_root() / 'notebooks'}; run this in the project's folder")
+    wanted = [part.strip() for part in only.split(",")] if only else [""]
+    chosen = [path for path in found if any(path.stem.startswith(part) for part in wanted)]
+    for part in wanted:
+        if not any(path.stem.startswith(part) for path in found):
+            raise RunError(
+                f"{part!r}: no notebook's name starts so; there are {', '.join(path.stem for path in found)}"
+            )
+    return chosen
+
+
+def left_out(path: Path) -> str:
+    """Why a notebook cannot run here, and what to install; empty if it can.
+
+    Raises:
+        RunError: if it needs a program that `PROGRAMS` does not know.
+    """
+    needed = json.loads(path.read_text())["metadata"].get("memlib", {}).get("programs", [])
+    for name in needed:
+        if name not in PROGRAMS:
+            raise RunError(f"{path.name}: needs {name!r}, which is not among {', '.join(PROGRAMS)} (memlib/runner.py)")
+    missing = [name for name in needed if shutil.which(name) is None]
+    ways = "; ".join(f"to install {name}: {PROGRAMS[name]}" for name in missing)
+    return f"{path.stem} is left out, as {' and '.join(missing)} was not found; {ways}" if missing else ""
+
+
+def declared_parameters(path: Path) -> dict[str, Any]:
+    """Name -> default of the notebook's cell tagged `parameters`.
+
+    Raises:
+        RunError: if there is no such cell, or it holds anything but typed assignments of literals.
+    """
+    try:
+        cells = json.loads(path.read_text())["cells"]
+        tagged = [cell for cell in cells if "parameters" in cell.get("metadata", {}).get("tags", [])]
+        sources = ["".join(cell["source"]) for cell in tagged]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{path.name}: damaged, or no notebook ({error!r}); restore it") from error
+    if len(tagged) != 1:
+        raise RunError(f"{path.name}: must have one cell tagged 'parameters', has {len(tagged)}")
+    defaults = {}
+    try:
+        for line in ast.parse(sources[0]).body:
+            if not isinstance(line, ast.AnnAssign) or not isinstance(line.target, ast.Name) or line.value is None:
+                raise ValueError
+            defaults[line.target.id] = ast.literal_eval(line.value)
+    except (ValueError, SyntaxError) as error:
+        raise RunError(f"{path.name}: the parameters cell must hold lines such as 'images: int = 100' only") from error
+    return defaults
+
+
+def checked_parameters(path: Path, given: dict[str, Any]) -> dict[str, Any]:
+    """The notebook's parameters with `given` ones in place; an int may stand for a float.
+
+    Raises:
+        RunError: for an unknown name or a value of another type than the default's.
+    """
+    defaults = declared_parameters(path)
+    for name, value in given.items():
+        if name not in defaults:
+            near = difflib.get_close_matches(name, defaults, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise RunError(f"{path.stem}: unknown parameter {name!r}{hint} (allowed: {', '.join(defaults)})")
+        _check_type(path, name, value, defaults[name])
+    return defaults | given
+
+
+def _check_type(path: Path, name: str, value: Any, default: Any) -> None:
+    if isinstance(default, list) and isinstance(value, list) and default:
+        for item in value:
+            _check_type(path, name, item, default[0])
+        return
+    allowed = (int, float) if isinstance(default, float) else (type(default),)
+    if not isinstance(value, allowed) or isinstance(value, bool) != isinstance(default, bool):
+        kind = type(default).__name__
+        raise RunError(f"{path.stem}: {name}={value!r}: must be of type {kind}, such as {default!r}")
+
+
+def run_notebook(path: Path, preset: str, given: dict[str, Any], fresh: bool) -> dict[str, Any]:
+    """Execute one notebook unless it is up to date; returns its row of the closing table, with its `Usage` if it ran.
+
+    Raises:
+        RunError: if a cell fails or the kernel dies.
+    """
+    parameters = checked_parameters(path, _preset(preset, path) | {"preset": preset} | given)
+    preset = parameters["preset"]
+    folder = project_root() / "results" / preset
+    folder.mkdir(parents=True, exist_ok=True)
+    stamp = folder / f"{path.stem}.stamp.json"
+    inputs = _inputs_hash(path, parameters)
+    if not fresh and _up_to_date(stamp, inputs):
+        return {"notebook": path.stem, "state": "up to date"}
+    stamp.unlink(missing_ok=True)
+    with measured() as usage:
+        _execute(path, folder / path.name, parameters)
+    outputs = {str(p.relative_to(project_root())): _hash(p) for p in sorted(_outputs(path.stem, preset))}
+    write_whole(stamp, json.dumps({"inputs": inputs, "outputs": outputs}, indent=1) + "\n")
+    return {"notebook": path.stem, "state": "done", "usage": usage}
+
+
+def _preset(preset: str, path: Path) -> dict[str, Any]:
+    if path.stem not in PRESETS[preset]:
+        raise RunError(f"{path.stem}: has no parameters for preset {preset!r}; add them to memlib/presets.py")
+    return PRESETS[preset][path.stem]
+
+
+def _outputs(name: str, preset: str) -> list[Path]:
+    return list((project_root() / "figures" / preset).glob(f"{name}*"))
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _inputs_hash(path: Path, parameters: dict[str, Any]) -> str:
+    """What a notebook depends on: itself, parameters, the package's sources, checkpoints, libraries, data files."""
+    checkpoints = {file.name: _hash(file) for file in sorted(CHECKPOINTS.iterdir())}
+    data = _data_files() if "cifar10" in str(parameters) else []
+    cells = [[cell["source"], cell.get("metadata")] for cell in json.loads(path.read_text())["cells"]]
+    content = [cells, parameters, provenance({}), checkpoints, data]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _data_files() -> list[list[Any]]:
+    """Name, size and time of the files at MEMLIB_DATA, or of those that torchvision downloaded."""
+    root = Path(os.environ.get("MEMLIB_DATA") or project_root() / "data" / "cifar-10-batches-py")
+    files = [file for file in sorted(root.rglob("*")) if file.is_file()]
+    return [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+
+
+def _up_to_date(stamp: Path, inputs: str) -> bool:
+    kept = _read_json(stamp)
+    if not kept:
+        return False
+    outputs = {project_root() / name: digest for name, digest in kept["outputs"].items()}
+    unchanged = all(path.exists() and _hash(path) == digest for path, digest in outputs.items())
+    return kept["inputs"] == inputs and bool(outputs) and unchanged
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """The content of a file that only saves time; empty if it is missing or damaged."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def _execute(source: Path, target: Path, parameters: dict[str, Any]) -> None:
+    """Run a notebook by papermill in its own folder, with one torch thread, and its progress bars on our stderr."""
+    import papermill
+    from jupyter_client.kernelspec import NoSuchKernel
+    from nbclient.exceptions import DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    bars = target.with_suffix(".progress")
+    bars.write_text("")
+    os.environ |= {"MEMLIB_PROGRESS": str(bars), "MEMLIB_ROOT": str(project_root())}
+    os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    done = threading.Event()
+    mirror = threading.Thread(target=_mirror, args=(bars, done))
+    mirror.start()
+    try:
+        papermill.execute_notebook(
+            source,
+            target,
+            parameters,
+            cwd=source.parent,
+            kernel_name="python3",
+            progress_bar=False,
+            extra_arguments=["--log-level=40"],
+        )
+    except PapermillExecutionError as error:
+        raise RunError(
+            f"{source.stem}: {error.ename}: {_plain(error.evalue)} (cell {error.exec_count}; see {target})"
+        ) from error
+    except DeadKernelError as error:
+        raise RunError(f"{source.stem}: the kernel died, out of memory or killed; finished points are kept") from error
+    except (NoSuchKernel, OSError) as error:
+        raise RunError(f"{source.stem}: {error}") from error
+    finally:
+        done.set()
+        mirror.join()
+        bars.unlink(missing_ok=True)
+
+
+def _mirror(path: Path, done: threading.Event) -> None:
+    """Copy what appears in a file to stderr until `done`."""
+    with path.open() as file:
+        while True:
+            text = file.read()
+            if text:
+                sys.stderr.write(text)
+                sys.stderr.flush()
+            elif done.wait(0.3):
+                if file.tell():
+                    sys.stderr.write("\n")  # a bar ends without one
+                return
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", str(text)).strip().replace("\n", " ")
+
+
+def keep_outputs(path: Path) -> None:
+    """Copy the outputs of a notebook's last smoke run into the notebook itself, where nbval compares with them.
+
+    What differs from run to run, addresses in memory and where printed text was cut, does not stay.
+    """
+    text = (project_root() / "results" / "smoke" / path.name).read_text()
+    executed = nbformat.reads(re.sub(r" at 0x[0-9a-f]+>", ">", text), nbformat.current_nbformat)
+    executed, _ = CoalesceStreamsPreprocessor().preprocess(executed, {})
+    by_id = {cell["id"]: cell for cell in json.loads(nbformat.writes(executed))["cells"]}
+    notebook = json.loads(path.read_text())
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":  # nbval takes a cell without a count for one that never ran
+            cell |= {key: by_id[cell["id"]][key] for key in ("outputs", "execution_count")}
+    write_whole(path, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
+
+
+def assignment(text: str) -> tuple[str, Any]:
+    """Name and value of an argument NAME=VALUE; a value that is no literal is a text."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be NAME=VALUE, such as images=200 or adc_bits=[4,8]")
+    try:
+        return name.strip(), ast.literal_eval(value.strip())
+    except (ValueError, SyntaxError):
+        return name.strip(), value.strip()
+
+
+def target_preset(preset: str, given: dict[str, Any]) -> str:
+    """Under which name results are kept: the preset's, or another that -p preset=NAME gives.
+
+    Raises:
+        RunError: for a name that is no folder's, or other parameters than a preset's under its name.
+    """
+    target = given.get("preset", preset)
+    if not isinstance(target, str) or not re.fullmatch(r"[\w-]+", target):
+        raise RunError(f"-p preset={target!r}: must be a name of letters, digits, '_' and '-'")
+    if given and target in PRESETS:
+        raise RunError("-p: would mix with the preset's own results; add -p preset=NAME, which keeps them apart")
+    return target
+
+
+def _arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="run_all.sh", description="Regenerate figures, tables and claims.")
+    parser.add_argument(
+        "--preset", choices=sorted(PRESETS), default="smoke", help="smoke: offline, small; paper: CIFAR-10"
+    )
+    parser.add_argument("--only", metavar="05", help="only notebooks that start so; several separated by commas")
+    parser.add_argument(
+        "--jobs", type=int, default=0, metavar="N", help="worker processes (default: what cores and memory allow)"
+    )
+    parser.add_argument(
+        "--together", type=int, default=0, metavar="N", help="notebooks at a time (default: 1; smoke: what fits)"
+    )
+    parser.add_argument(
+        "--scheduler", metavar="tcp://...", help="evaluate points on this Dask cluster instead of local processes"
+    )
+    parser.add_argument("--keep-outputs", action="store_true", help="smoke only: keep the outputs in notebooks/ too")
+    parser.add_argument(
+        "--fresh", action="store_true", help="run notebooks again though nothing changed (points are kept)"
+    )
+    parser.add_argument(
+        "-p", "--parameter", type=assignment, action="append", default=[], metavar="NAME=VALUE",
+        help="change a parameter of the notebooks run; the preset's name then must be changed too: -p preset=mine",
+    )  # fmt: skip
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    arguments = _arguments(argv)
+    given = dict(arguments.parameter)
+    try:
+        whole("jobs", arguments.jobs, 0)
+        whole("together", arguments.together, 0)
+        if arguments.jobs:
+            os.environ["MEMLIB_JOBS"] = str(arguments.jobs)
+        if arguments.scheduler:
+            os.environ["MEMLIB_SCHEDULER"] = arguments.scheduler
+        target = target_preset(arguments.preset, given)
+        if arguments.keep_outputs and target != "smoke":
+            raise RunError("--keep-outputs: only with the smoke preset, whose outputs the notebooks carry")
+        chosen = notebooks(arguments.only)
+        for path in chosen:  # all are checked before any runs
+            checked_parameters(path, _preset(arguments.preset, path) | {"preset": target} | given)
+        rows = _run_all(chosen, arguments, given)
+        report = write_report(target)
+    except (RunError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; finished points are kept, run again to go on", file=sys.stderr)
+        return 130
+    _keep_timings(rows, report.with_name("timings.json"))
+    _print_tables(rows, target, report)
+    return 0
+
+
+def _run_all(chosen: list[Path], arguments: argparse.Namespace, given: dict[str, Any]) -> list[dict[str, Any]]:
+    """The notebooks' rows of the closing table. Several run at a time, each in a process of its own, without workers.
+
+    Raises:
+        RunError: if one fails; those that run then are finished, and no other is started.
+    """
+    run = functools.partial(_run_or_leave_out, arguments=arguments, given=given)
+    together = min(_together(arguments), len(chosen))
+    if together == 1:
+        return [run(path) for path in chosen]
+    os.environ["MEMLIB_JOBS"] = "1"
+    waiting, running = iter(chosen), dict[Future[dict[str, Any]], str]()
+    rows: dict[str, dict[str, Any]] = {}
+    pool = ProcessPoolExecutor(together, multiprocessing.get_context("spawn"), _silence)
+    with pool, progress(total=len(chosen), unit="notebooks") as bar:
+        while len(rows) < len(chosen):
+            for path in itertools.islice(waiting, together - len(running)):
+                running[pool.submit(run, path)] = path.stem
+            done = next(iter(wait(running, return_when=FIRST_COMPLETED).done))
+            name = running.pop(done)
+            try:
+                rows[name] = done.result()
+            except BrokenExecutor as error:
+                names = " or ".join([name, *running.values()])
+                raise RunError(f"{names}: its process was killed, for memory? Finished points are kept") from error
+            except RunError:
+                note(f"{name} failed" + (f"; waiting for {', '.join(running.values())}" if running else ""))
+                raise
+            note(f"{name}: {rows[name]['state']}")
+            bar.update()
+    return [rows[path.stem] for path in chosen]
+
+
+def _together(arguments: argparse.Namespace) -> int:
+    """How many notebooks run at a time: those of the smoke preset have too few points to keep many workers busy."""
+    if arguments.together or arguments.preset != "smoke":
+        return arguments.together or 1
+    workers = arguments.jobs or arguments.scheduler or any(map(os.environ.get, ("MEMLIB_JOBS", "MEMLIB_SCHEDULER")))
+    return 1 if workers else what_fits(NOTEBOOK_MEMORY)
+
+
+def _silence() -> None:
+    """The bars of notebooks that run at a time would overwrite each other."""
+    sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+
+
+def _run_or_leave_out(path: Path, arguments: argparse.Namespace, given: dict[str, Any]) -> dict[str, Any]:
+    """The notebook's row of the closing table."""
+    if why := left_out(path):
+        print(f"note: {why}", file=sys.stderr, flush=True)
+        return {"notebook": path.stem, "state": "left out", "why": why}
+    print(f"{path.stem} ...", file=sys.stderr, flush=True)
+    row = run_notebook(path, arguments.preset, given, arguments.fresh)
+    if arguments.keep_outputs:
+        keep_outputs(path)
+    return row
+
+
+def _keep_timings(rows: list[dict[str, Any]], path: Path) -> None:
+    """Write what the notebooks took that ran now, beside what others took when they ran."""
+    found = {row["notebook"]: asdict(row["usage"]) for row in rows if row["state"] == "done"}
+    rounded = {name: {key: round(value, 1) for key, value in taken.items()} for name, taken in found.items()}
+    write_whole(path, json.dumps(_read_json(path) | rounded, indent=1, sort_keys=True) + "\n")
+
+
+def _print_tables(rows: list[dict[str, Any]], preset: str, report: Path) -> None:
+    print(f"\n{'notebook':<20} {'state':<12} {'seconds':>8} {'CPU seconds':>12} {'largest process':>16}")
+    for row in rows:
+        usage = row.get("usage", Usage())
+        taken = f"{usage.seconds:>8.1f} {usage.cpu_seconds:>12.1f} {usage.memory / 1e9:>13.2f} GB"
+        print(f"{row['notebook']:<20} {row['state']:<12} {taken if 'usage' in row else ''}".rstrip())
+    for row in rows:
+        if "why" in row:  # the note above may have scrolled away
+            print(f"note: {row['why']}")
+    print("\nclaims")
+    shown = tuple(row["notebook"] for row in rows if row["state"] != "left out")
+    for name, claim, verdict in claims(report.parent):
+        if name.startswith(shown):
+            print(f"  {verdict:<24} {effect_text(claim):>28}  {claim['statement']}")
+    print(f"\nfigures/{preset}/ holds the figures, their data, and {report.name}")
+
+
+if __name__ == "__main__":
+    from memlib.artifact.runner import (
+        main as imported,  # under the name by which other processes know what it sends them
+    )
+
+    sys.exit(imported())

@@ -1,0 +1,79 @@
+"""What computes here: the versions of the packages that decide results, and the package's own sources."""
+
+import ast
+import hashlib
+import platform
+from collections.abc import Iterator
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+
+from memlib.base.checks import fail
+
+PACKAGE = Path(__file__).parents[1]
+PACKAGES = ("torch", "numpy", "pandas", "scipy", "matplotlib", "seaborn")
+
+
+def versions() -> dict[str, str]:
+    """Version of each of `PACKAGES`, without build tags such as +cpu."""
+    return {name: version(name).split("+")[0] for name in PACKAGES}
+
+
+@lru_cache
+def source_hash(module: str | None = None, folder: Path = PACKAGE) -> str:
+    """SHA-256 over the package's modules: those that `module`, such as "memlib.studies.s06_power", reaches, or all.
+
+    Args:
+        module: None: all.
+        folder: of the package.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(reached(module, folder) if module else folder.rglob("*.py")):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def reached(module: str, folder: Path = PACKAGE) -> set[Path]:
+    """The files of the package that a module reaches by its imports, wherever in the file they stand; its own too.
+
+    Args:
+        module: its dotted name.
+        folder: of the package.
+
+    Raises:
+        ValueError: if the package has no such module.
+    """
+    start = _file_of(module, folder)
+    if start is None:
+        fail("module", module, f"one of those in {folder}")
+    found, left = {start}, [start]
+    while left:
+        for name in _imported(left.pop()):
+            file = _file_of(name, folder) or _file_of(name.rpartition(".")[0], folder)
+            if file and file not in found:
+                found.add(file)
+                left.append(file)
+    return found
+
+
+def _imported(file: Path) -> Iterator[str]:
+    """Dotted names of what a file imports: modules, or what stands in them."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            before = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+            yield from (before + alias.name for alias in node.names)
+
+
+def _file_of(module: str, folder: Path) -> Path | None:
+    package, *parts = module.split(".")
+    path = folder.joinpath(*parts)
+    candidates = (path / "__init__.py", path.with_name(path.name + ".py")) if package == folder.name else ()
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+
+@lru_cache
+def fingerprint() -> str:
+    """What two processes must have in common to compute the same: Python, torch, numpy, and this package's sources."""
+    found = versions()
+    python = ".".join(platform.python_version_tuple()[:2])
+    return f"Python {python}, torch {found['torch']}, numpy {found['numpy']}, memlib sources {source_hash()[:12]}"

@@ -1,0 +1,76 @@
+"""Accuracy of a network on simulated chips."""
+
+from collections.abc import Iterable, Mapping as MappingType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from memlib.base.checks import fail
+from memlib.base.progress_bar import progress
+from memlib.chip.network import design_ranges, map_network, needs_maps
+from memlib.chip.recalibration import check_method, recalibrate
+from memlib.layers.matrix_layers import matrix_layers
+from memlib.mapping.hardware import Hardware, per_layer
+from memlib.tiles.input_record import Record, record_inputs
+
+#: Images per forward pass. Read noise is drawn forward by forward, so results depend on it.
+BATCH = 100
+
+
+@torch.inference_mode()
+def correct(model: nn.Module, images: Tensor, labels: Tensor, batch: int = BATCH) -> Tensor:
+    """Which images are classified correctly: (n,) bool."""
+    hits = [model(x).argmax(1) == y for x, y in zip(images.split(batch), labels.split(batch), strict=True)]
+    return torch.cat(hits)
+
+
+def accuracy(
+    model: nn.Module,
+    hardware: Hardware | MappingType[str, Hardware],
+    images: Tensor,
+    labels: Tensor,
+    calibration: Tensor | Record | None = None,
+    seeds: Iterable[int] = range(10),
+    digital: Any = (),
+    recalibration: str = "none",
+) -> np.ndarray:
+    """Top-1 accuracy of `model` on one simulated chip per device seed.
+
+    Args:
+        images: (n, *input shape) as the model takes them; labels: (n,).
+        calibration: see `map_network`; images are run through the float network once for all seeds.
+        recalibration: how every chip is recalibrated on the calibration images, see `recalibrate`; the digital cost of
+            that is not modelled.
+
+    Returns:
+        (seeds,) fractions.
+
+    Raises:
+        ValueError: as `map_network` and `recalibrate`, and if there is not one label per image.
+    """
+    for name, value in (("images", images), ("labels", labels)):
+        if not isinstance(value, Tensor):
+            raise ValueError(f"{name}={type(value).__name__}: must be a torch tensor")
+    if not isinstance(seeds, Iterable):
+        raise ValueError(f"seeds={seeds!r}: must be device seeds, such as range(10)")
+    if len(images) != len(labels) or not len(images):
+        raise ValueError(f"labels={len(labels)}: must be one for each of the {len(images)} images, and at least one")
+    check_method("recalibration", recalibration, model)
+    if recalibration != "none" and not isinstance(calibration, Tensor):
+        what = "a record" if isinstance(calibration, dict) else calibration
+        fail("calibration", what, f"images, (n, *input shape), where recalibration={recalibration!r}")
+    to_recalibrate_on = calibration if isinstance(calibration, Tensor) else None
+    layers = per_layer(hardware, matrix_layers(model, digital))
+    if calibration is not None and not isinstance(calibration, dict):
+        calibration = record_inputs(model, calibration, digital, maps=needs_maps(layers))
+    ranges = design_ranges(model, hardware, calibration, digital) if calibration is not None else None
+    accuracies = []
+    seeds = list(seeds)
+    for seed in progress(seeds, unit="chips") if len(seeds) > 1 else seeds:
+        chip = map_network(model, hardware, calibration, seed, digital, ranges, tuple(images.shape[1:]))
+        if to_recalibrate_on is not None:
+            recalibrate(chip, model, to_recalibrate_on, recalibration)
+        accuracies.append(correct(chip, images, labels).double().mean().item())
+    return np.array(accuracies)

@@ -1,0 +1,312 @@
+"""Multi-objective search of a design space, by Optuna, with every evaluation in the project's own store.
+
+A search is a function of its arguments: designs are asked for, evaluated and told in batches of a fixed size and in a
+fixed order, whatever the number of workers. So it needs no memory of its own. One that was killed starts again from the
+beginning, asks the same questions, finds what was evaluated in the store, and goes on from there; the result is that of
+a search that was never killed. (Optuna's own database would not do: it does not keep its samplers' random state.) Only
+a budget of minutes is the clock's: each call has all of them, so that a search goes further each time it is called.
+"""
+
+import itertools
+import warnings
+from collections.abc import Callable, Iterable, Mapping as MappingType, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import optuna
+import pandas as pd
+
+from memlib.base.checks import fail, in_range, is_number, one_of, positive, whole
+from memlib.evidence.intervals import Interval, crossed_interval, seed_interval, unpack
+from memlib.exploration.pareto import SENSES, front_probability, mean_draws
+from memlib.exploration.space import Design, Space
+from memlib.sweeps.engine import SweepError, sweep
+from memlib.sweeps.points import Evaluate, Point, dumps, tasks
+from memlib.sweeps.store import Store
+
+SAMPLERS = ("tpe", "nsga2", "random")
+#: The objective that is uncertain, of which a result holds the right and wrong answers.
+ACCURACY = "accuracy"
+#: Batches without a new design, after which a space counts as searched through.
+EXHAUSTED = 20
+#: Designs looked at more closely before their neighbours' chances are reckoned again.
+STEP = 8
+#: Draws that probabilities are counted in.
+DRAWS = 1000
+
+MakePoint = Callable[..., Point]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When a search has tried enough designs: whichever comes first."""
+
+    points: int | None = None  #: different designs
+    minutes: float | None = None  #: of one call, looked at between batches
+
+    def __post_init__(self) -> None:
+        if self.points is None and self.minutes is None:
+            fail("budget", self, "a number of points, of minutes, or both")
+        whole("points", self.points, 1, none=True)
+        if self.minutes is not None:
+            positive("minutes", self.minutes)
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How closely designs are looked at."""
+
+    images: int
+    seeds: int  #: device seeds 0, 1, ...
+
+    def __post_init__(self) -> None:
+        whole("images", self.images, 1)
+        whole("seeds", self.seeds, 1)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of one design."""
+
+    design: Design
+    fidelity: int  #: number of it, 0 the first
+    hits: np.ndarray  #: (seeds, images) right and wrong
+    values: dict[str, float]  #: of each objective, mean over seeds
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """How designs are evaluated, and where results are kept; the arguments of `sweep` and `search`."""
+
+    evaluate: Evaluate
+    make_point: MakePoint
+    objectives: MappingType[str, str]
+    store: Path | str
+    options: MappingType[str, Any]
+
+    def __call__(self, designs: Sequence[Design], fidelity: Fidelity, number: int = 0) -> list[Known | None]:
+        """What is known of each design at this fidelity; None if a chip of it failed."""
+        points = [self.make_point(design, images=fidelity.images) for design in designs]
+        seeds = range(fidelity.seeds)
+        sweep(points, self.evaluate, self.store, seeds, errors="keep", **self.options)
+        found: list[Known | None] = []
+        with Store(self.store) as kept:
+            for design, point in zip(designs, points, strict=True):
+                wanted = tasks([point], self.evaluate, lambda _: seeds)
+                results, failed = kept.get(wanted)
+                rows = [results[key] for key in wanted if key in results]  # in the order of seeds, unlike the store's
+                found.append(None if failed else self._known(design, rows, fidelity, number))
+        return found
+
+    def _known(self, design: Design, rows: list[dict[str, Any]], fidelity: Fidelity, number: int) -> Known:
+        for name in self.objectives:
+            one_of("objective", name, [key for key, value in rows[0].items() if is_number(value)])
+        if fidelity.seeds < 2 and "correct" not in rows[0]:
+            fail("seeds", fidelity.seeds, "at least 2, where results hold no answers to single images, `correct`")
+        values = {name: float(np.mean([row[name] for row in rows])) for name in self.objectives}
+        # without answers to single images, chips alone vary
+        hits = [unpack(row["correct"], fidelity.images) if "correct" in row else [row[ACCURACY]] for row in rows]
+        return Known(design, number, np.array(hits, float), values)
+
+
+def search(
+    space: Space,
+    evaluate: Evaluate,
+    make_point: MakePoint,
+    objectives: MappingType[str, str],
+    store: str | Path,
+    budget: Budget,
+    fidelities: Sequence[Fidelity],
+    seed: int = 0,
+    batch: int = 8,
+    sampler: str = "tpe",
+    promote: float = 0.05,
+    scheduler: str | None = None,
+    jobs: int | None = None,
+) -> pd.DataFrame:
+    """Look for the designs of the Pareto front: many at a low fidelity first, then the likely ones more closely.
+
+    Args:
+        space: of all designs.
+        evaluate: as of `sweep`; returns the objectives, and `correct`, the answers to the first point["images"] test
+            images as `statistics.pack` has them. Without these the accuracies of chips alone say how sure things are.
+        make_point: make_point(design, images=...) is the point of a sweep that a design is.
+        objectives: "min" or "max" of the names of results; "accuracy", a fraction, must be among them, and is the one
+            that is uncertain. Others are means over seeds.
+        store: SQLite file of finished points; see `memlib.sweeps.store`.
+        budget: of different designs tried at the first fidelity.
+        fidelities: each closer than the one before. Designs whose probability to be on the front is at least
+            `promote` are evaluated at the next, until all of them are known at the last; see `climb`.
+        seed: of the search, not of devices.
+        batch: designs proposed at once; part of what decides the search, unlike `jobs`.
+        sampler: "tpe" (tree-structured Parzen estimator), "nsga2" (NSGA-II), or "random".
+        promote: a probability.
+        scheduler, jobs: see `sweep`.
+
+    Returns:
+        A row per design, in the order tried; see `table`. Designs that fail are left out, with a warning.
+
+    Raises:
+        SweepError: if every design of the first batch fails.
+        ValueError: for arguments that are not allowed.
+    """
+    if not isinstance(objectives, MappingType) or objectives.get(ACCURACY) != "max":
+        fail("objectives", objectives, f"names with senses, {ACCURACY!r}: 'max' among them")
+    if not isinstance(budget, Budget):
+        fail("budget", budget, "a Budget")
+    if not isinstance(fidelities, Sequence) or not all(isinstance(f, Fidelity) for f in fidelities):
+        fail("fidelities", fidelities, "a list of Fidelity")
+    for sense in objectives.values():
+        one_of("sense", sense, SENSES)
+    if not fidelities or any(b.images * b.seeds <= a.images * a.seeds for a, b in itertools.pairwise(fidelities)):
+        fail("fidelities", list(fidelities), "at least one, each closer than the one before")
+    in_range("promote", promote, 0, 1, "a probability")
+    whole("batch", batch, 1)
+    evaluator = Evaluator(evaluate, make_point, objectives, store, {"scheduler": scheduler, "jobs": jobs})
+    known = explore(space, evaluator, budget, fidelities[0], seed, batch, sampler)
+    return table(climb(known, evaluator, fidelities, promote), objectives)
+
+
+def explore(
+    space: Space,
+    evaluator: Evaluator,
+    budget: Budget,
+    fidelity: Fidelity,
+    seed: int = 0,
+    batch: int = 8,
+    sampler: str = "tpe",
+) -> list[Known]:
+    """The designs that a search tries, at one fidelity, in order; arguments are those of `search`.
+
+    Raises:
+        SweepError, ValueError: as `search`.
+    """
+    study = _study(evaluator.objectives, seed, batch, sampler)
+    known: dict[str, Known | None] = {}
+    began, idle = monotonic(), 0
+    while idle < EXHAUSTED and not _spent(budget, len(known), began):
+        trials = [study.ask() for _ in range(batch)]
+        proposed = [space.suggest(trial) for trial in trials]
+        keys = [dumps(evaluator.make_point(design, images=fidelity.images)) for design in proposed]
+        designs: dict[str, Design] = {}
+        for key, design in zip(keys, proposed, strict=True):
+            designs.setdefault(key, design)  # some are one point
+        left = None if budget.points is None else budget.points - len(known)
+        new = [key for key in designs if key not in known][:left]
+        idle = 0 if new else idle + 1
+        if new:
+            known |= zip(new, evaluator([designs[key] for key in new], fidelity), strict=True)
+            if not any(known.values()):
+                raise SweepError(f"all of the first {len(known)} designs failed; {_see(evaluator)}")
+        for trial, key in zip(trials, keys, strict=True):
+            _tell(study, trial, known.get(key), evaluator.objectives)
+    found = [design for design in known.values() if design]
+    if len(found) < len(known):
+        failed = f"{len(known) - len(found)} of {len(known)} designs failed, and are left out"
+        warnings.warn(f"{failed}; {_see(evaluator)}", stacklevel=2)
+    return found
+
+
+def _see(evaluator: Evaluator) -> str:
+    return f"to see what failed: python -m memlib status {evaluator.store}"
+
+
+def climb(
+    known: Sequence[Known],
+    evaluator: Evaluator,
+    fidelities: Sequence[Fidelity],
+    promote: float = 0.05,
+    wanted: Callable[[Sequence[Known]], np.ndarray] | None = None,
+) -> list[Known]:
+    """Look more closely at the likely designs, until each of them is known as well as can be.
+
+    Args:
+        known: of designs, at the first fidelity; others: see `search`.
+        promote: designs at least so likely are evaluated at their next fidelity, the least known first and of these the
+            likeliest, `STEP` at a time.
+        wanted: how likely designs are; None: to be on the front. Asked again after each step, as what is learnt of one
+            design says something of the others.
+
+    Returns:
+        What is then known of each, in the same order; a design that fails stays as it was.
+
+    Raises:
+        SweepError, ValueError: as `search`.
+    """
+    known, failed = list(known), set()
+    wanted = wanted or (lambda designs: probabilities(designs, evaluator.objectives))
+    while True:
+        likely = wanted(known)
+        further = [i for i in np.flatnonzero(likely >= promote) if i not in failed]
+        further = [i for i in further if known[i].fidelity + 1 < len(fidelities)]
+        if not further:
+            return known
+        number = min(known[i].fidelity for i in further) + 1
+        chosen = sorted((i for i in further if known[i].fidelity + 1 == number), key=lambda i: -likely[i])[:STEP]
+        again = evaluator([known[i].design for i in chosen], fidelities[number], number)
+        for i, better in zip(chosen, again, strict=True):
+            known[i] = better or known[i]
+            failed |= set() if better else {i}
+
+
+def probabilities(known: Sequence[Known], objectives: MappingType[str, str], seed: int = 0) -> np.ndarray:
+    """The probability of each design to be on the front, by what is known of all."""
+    if not known:
+        return np.zeros(0)
+    draws = np.tile([[*k.values.values()] for k in known], (DRAWS, 1, 1)).astype(float)
+    draws[..., list(objectives).index(ACCURACY)] = mean_draws([k.hits for k in known], DRAWS, seed)
+    return front_probability(draws, list(objectives.values()))
+
+
+def table(known: Sequence[Known], objectives: MappingType[str, str], seed: int = 0) -> pd.DataFrame:
+    """A row per design: its fields, the objectives, and of the accuracy `low` and `high` (95 %), `n` and `images`.
+
+    `fidelity` counts from 0; `on_front` is the probability to be on the front of all these designs.
+    """
+    if not known:
+        return pd.DataFrame()
+    intervals = [_interval(k.hits) for k in known]
+    sizes = [dict(zip(("n", "images"), k.hits.shape, strict=True)) for k in known]
+    rows = [{**k.design, **k.values, **size, "fidelity": k.fidelity} for k, size in zip(known, sizes, strict=True)]
+    found = pd.DataFrame(rows)
+    found.insert(found.columns.get_loc("n"), "low", [i.low for i in intervals])
+    found.insert(found.columns.get_loc("n"), "high", [i.high for i in intervals])
+    return found.assign(on_front=probabilities(known, objectives, seed))
+
+
+def _interval(hits: np.ndarray) -> Interval:
+    return crossed_interval(hits) if hits.shape[1] > 1 else seed_interval(hits[:, 0])
+
+
+def _study(objectives: MappingType[str, str], seed: int, batch: int, sampler: str) -> optuna.Study:
+    one_of("sampler", sampler, SAMPLERS)
+    whole("seed", seed, 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of how conditional axes are grouped
+        chosen = {
+            "tpe": lambda: optuna.samplers.TPESampler(multivariate=True, group=True, seed=seed),
+            "nsga2": lambda: optuna.samplers.NSGAIISampler(population_size=2 * batch, seed=seed),
+            "random": lambda: optuna.samplers.RandomSampler(seed=seed),
+        }[sampler]()
+    directions = [optuna.study.StudyDirection[f"{sense.upper()}IMIZE"] for sense in objectives.values()]
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would announce itself
+    try:
+        return optuna.create_study(sampler=chosen, directions=directions)
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+
+
+def _spent(budget: Budget, points: int, began: float) -> bool:
+    by_points = budget.points is not None and points >= budget.points
+    return by_points or (budget.minutes is not None and monotonic() - began >= 60 * budget.minutes)
+
+
+def _tell(study: optuna.Study, trial: optuna.Trial, known: Known | None, objectives: Iterable[str]) -> None:
+    if known is None:  # failed, or beyond the budget
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    else:
+        study.tell(trial, [known.values[name] for name in objectives])

@@ -1,0 +1,321 @@
+"""The study explore: a design as the page's controls choose it, and what is shown of it, stage by stage.
+
+Nothing here knows of widgets. Chips are those of all other studies: the same seed is the same chip. What takes long is
+kept, by the frozen configuration that decides it, so that a choice made before is shown at once.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from memlib.base.checks import fail, one_of, whole
+from memlib.base.configuration import Config, config
+from memlib.cells.device import PRESETS, Device
+from memlib.chip.accuracies import correct
+from memlib.chip.network import tile_cells, wire_seconds
+from memlib.costs.cost_table import Measured, Totals, cost_of, measure, totals
+from memlib.costs.technology import TECHNOLOGIES
+from memlib.evidence.intervals import Interval, crossed_interval, difference_interval
+from memlib.layers.matrix_layers import Geometry, call_sizes, map_sizes, matrix_layers
+from memlib.mapping.footprints import footprint
+from memlib.mapping.hardware import Hardware
+from memlib.mapping.placement import Placement
+from memlib.mapping.tile import Tile
+from memlib.studies.designs import INPUT_SHAPE, POWER_IMAGES, mapping_of
+from memlib.studies.s06_power import COMPONENTS, GROUPS
+from memlib.studies.trained_networks import Shared, data_of, mapped, model_of, prepared, shared_fields, split
+
+#: Fields of a design that a device preset has a value for.
+SEVERITIES = ("states", "program_error", "stuck_on", "stuck_off", "read_noise", "retention_time", "endurance_cycles")
+#: Fields that only say which tile is drawn.
+DRAWN = ("layer", "tile")
+#: Longest that the wires of a chip may take, s: nothing can stop a chip that has been begun.
+LONGEST_WIRES = 20
+#: Allocated cells from which on a chip takes a good part of a second.
+SLOW_CELLS = 4e6
+
+
+@config
+class Design(Config):
+    """What the controls say: network, device, tile and mapping, the circuits' costs, and the tile that is drawn."""
+
+    checkpoint: str = "resnet20-0.5-digits"
+    images: int = 100  #: test images
+    chips: int = 5  #: device seeds, from `first_seed` on; one where nothing is random
+    first_seed: int = 0
+    device: str = "ihp_hfo2"  #: a preset, whose other fields these replace
+    states: int | None = None
+    program_error: float = 0.0203
+    d2d: float = 0.0  #: of both r_on and r_off
+    stuck_on: float = 0.0
+    stuck_off: float = 0.0
+    read_noise: float = 0.0
+    retention_time: float = 0.0
+    endurance_cycles: float = 0.0
+    rows: int = 128
+    cols: int = 128
+    dac_bits: int = 8
+    adc_bits: int = 8
+    r_wire: float = 0.0  #: of every segment of rows and columns, ohm
+    layout: str = "dense"  #: "dense", a window such as "4x4", or "sparse"
+    scheme: str = "differential"
+    unused: str = "hrs"
+    technology: str = "isaac"
+    layer: str = ""  #: of the tile that is drawn; "": `default_layer`
+    tile: int = 0
+
+    def __post_init__(self) -> None:
+        whole("chips", self.chips, 2)
+        whole("first_seed", self.first_seed, 0)
+        one_of("technology", self.technology, TECHNOLOGIES)
+        for name in ("dac_bits", "adc_bits"):
+            whole(name, getattr(self, name), 1, 24)
+        _ = self.hardware
+        if self.layer:
+            one_of("layer", self.layer, layer_names(self.checkpoint))
+
+    @property
+    def hardware(self) -> Hardware:
+        """Of all layers."""
+        changed = {name: getattr(self, name) for name in SEVERITIES}
+        device = Device.preset(self.device).replace(d2d_on=self.d2d, d2d_off=self.d2d, **changed)
+        tile = Tile(self.rows, self.cols, self.dac_bits, self.adc_bits, r_row=self.r_wire, r_col=self.r_wire)
+        return Hardware(device, tile, mapping_of(self.layout, self.unused).replace(scheme=self.scheme))
+
+    @property
+    def seeds(self) -> range:
+        """Device seeds: one where all chips are the same."""
+        return range(self.first_seed, self.first_seed + (self.chips if self.hardware.varies else 1))
+
+    @property
+    def machine(self) -> "Design":
+        """The design, whichever tile is drawn."""
+        return self.replace(layer="", tile=0)
+
+
+def severities_of(device: str) -> dict[str, Any]:
+    """What a preset says of the fields `SEVERITIES`.
+
+    Raises:
+        ValueError: for an unknown preset.
+    """
+    preset = Device.preset(device)
+    return {name: getattr(preset, name) for name in SEVERITIES}
+
+
+def ages(device: str) -> dict[str, bool]:
+    """Whether a preset has a law for its time since programming, and for its switching cycles."""
+    known = PRESETS[device]
+    return {
+        "retention_time": any(name in known for name in ("retention_nu", "retention_nu_sigma", "retention_spread")),
+        "endurance_cycles": any(name in known for name in ("endurance_on", "endurance_off")),
+    }
+
+
+# What is shown
+
+
+@dataclass(frozen=True)
+class TileMap:
+    """The cells of one tile, or of the two of a pair, of the first chip."""
+
+    layer: str
+    number: int
+    count: int  #: tiles, or pairs, of the layer
+    group: int  #: number of its column group
+    cut: int  #: number of its row cut
+    roles: np.ndarray  #: (rows, cols) int8, in the order of `ROLES`
+    cells: np.ndarray  #: (polarity, rows, cols, and 1 more for an offset reference) S; not a number in deselected lines
+
+
+#: What a cell is.
+ROLES = ("not selected", "unused", "weight = 0", "weight > 0", "weight < 0")
+NOT_SELECTED, UNUSED, ZERO, POSITIVE, NEGATIVE = range(len(ROLES))
+
+
+@dataclass(frozen=True)
+class View:
+    """What is known of a design so far."""
+
+    design: Design
+    reference: np.ndarray  #: (images,) whether the float network is right
+    footprint: pd.DataFrame  #: as `memlib.footprint`
+    tile: TileMap
+    hits: np.ndarray  #: (chips, images) whether chips are right, of those that were tried so far
+    cost: pd.DataFrame | None  #: as `memlib.costs.cost_table.cost_of`; None before the first chip
+
+    @property
+    def complete(self) -> bool:
+        """Whether all chips were tried."""
+        return len(self.hits) == len(self.design.seeds)
+
+    @property
+    def accuracy(self) -> Interval | None:
+        """Mean over chips and its 95 % interval over chips and images; None where one chip stands for several."""
+        alone = len(self.hits) < 2 and len(self.design.seeds) > 1
+        return None if alone or not len(self.hits) else crossed_interval(self.hits)
+
+    @property
+    def totals(self) -> Totals | None:
+        """Energy, latency and area of the whole machine; layers are not pipelined, converters serial."""
+        return None if self.cost is None else totals(self.cost)
+
+    @property
+    def energy(self) -> pd.Series:
+        """Of an inference by component, J: those of 06_power."""
+        parts = pd.Series(0.0, index=list(COMPONENTS))
+        if self.cost is None:
+            return parts
+        names = [GROUPS.get(name, name if name in COMPONENTS else "other") for name in self.cost["component"]]
+        return parts.add(self.cost["energy"].groupby(names).sum(), fill_value=0).loc[list(COMPONENTS)]
+
+    def gain(self, before: "View") -> Interval | None:
+        """Accuracy less that of another design on the same images, chip by chip; None where they cannot be compared."""
+        same = data_of(self.design.checkpoint) == data_of(before.design.checkpoint)
+        paired = len({1, len(self.hits), len(before.hits)}) < 3
+        shared = self.design.first_seed == before.design.first_seed and self.design.images == before.design.images
+        if not (same and paired and shared) or self.accuracy is None or before.accuracy is None:
+            return None
+        return difference_interval(self.hits, before.hits)
+
+
+def stages(design: Design) -> Iterator[View]:
+    """What is shown, first without any chip, then again after each: more and more is known.
+
+    Raises:
+        ValueError: for a machine that cannot be, or would take too long.
+    """
+    shared, hardware = _shared(design.checkpoint, design.images), design.hardware
+    table = _footprint(design.checkpoint, _without_device(hardware)).copy()  # as what is kept must not change
+    _check_wires(design)
+    no_hits = np.zeros((0, design.images), bool)
+    view = View(design, _reference(shared), table, tile_map(design), no_hits, None)
+    yield view
+    for seed in design.seeds:
+        hits, _ = _chip(shared, hardware, seed, seed == design.first_seed)
+        view = replace(view, hits=np.vstack((view.hits, hits)))
+        if view.cost is None:
+            view = replace(view, cost=_cost(shared, hardware, seed, design.technology).copy())
+        yield view
+
+
+def slow(design: Design) -> bool:
+    """Whether a chip takes seconds: its wires, or millions of cells."""
+    hardware = design.hardware
+    cells = _footprint(design.checkpoint, _without_device(hardware))["cells_allocated"].sum()
+    return hardware.tile.wired or bool(cells > SLOW_CELLS)
+
+
+def shown(design: Design) -> View:
+    """The last of `stages`, when all is known."""
+    *_, last = stages(design)
+    return last
+
+
+# What takes long, each once
+
+
+@lru_cache(maxsize=64)
+def _shared(checkpoint: str, images: int) -> Shared:
+    return split(shared_fields(checkpoint, images))[0]
+
+
+def _without_device(hardware: Hardware) -> Hardware:
+    """What decides the footprint."""
+    return hardware.replace(device=Device())
+
+
+@lru_cache(maxsize=64)
+def _reference(shared: Shared) -> np.ndarray:
+    p = prepared(*shared)
+    return _constant(correct(p.model, p.images, p.labels).numpy())
+
+
+@lru_cache(maxsize=512)
+def _footprint(checkpoint: str, hardware: Hardware) -> pd.DataFrame:
+    return footprint(model_of(checkpoint), INPUT_SHAPE, hardware)
+
+
+@lru_cache(maxsize=4096)
+def _chip(shared: Shared, hardware: Hardware, seed: int, powered: bool) -> tuple[np.ndarray, dict[str, Measured]]:
+    """Which images a chip gets right, and, if asked for, what its arrays draw; the chip itself is not kept."""
+    chip, images, labels = mapped(shared, {"*": hardware}, seed)
+    hits = _constant(correct(chip, images, labels).numpy())
+    return hits, measure(chip, images[:POWER_IMAGES]) if powered else {}
+
+
+@lru_cache(maxsize=512)
+def _cost(shared: Shared, hardware: Hardware, seed: int, technology: str) -> pd.DataFrame:
+    power = _chip(shared, hardware, seed, True)[1]
+    return cost_of(model_of(shared[0]), INPUT_SHAPE, hardware, power, technology)
+
+
+def _constant(found: np.ndarray) -> np.ndarray:
+    found.setflags(write=False)  # it is kept for later
+    return found
+
+
+# The tile that is drawn
+
+
+@lru_cache(maxsize=64)
+def _calls(checkpoint: str) -> dict[str, list[tuple[int, ...]]]:
+    model = model_of(checkpoint)
+    return call_sizes(model, matrix_layers(model), INPUT_SHAPE)
+
+
+def layer_names(checkpoint: str) -> list[str]:
+    """The layers on tiles, in order."""
+    return list(matrix_layers(model_of(checkpoint)))
+
+
+def default_layer(checkpoint: str) -> str:
+    """The first of those with the most weights."""
+    layers = matrix_layers(model_of(checkpoint))
+    return max(layers, key=lambda name: layers[name].weight.numel())
+
+
+def placement_of(design: Design) -> Placement:
+    """Of the layer whose tile is drawn."""
+    name = design.layer or default_layer(design.checkpoint)
+    module = matrix_layers(model_of(design.checkpoint))[name]
+    return design.hardware.place(Geometry.of(module), map_sizes(module, _calls(design.checkpoint)[name]))
+
+
+def tile_map(design: Design) -> TileMap:
+    """The cells of the design's tile, on its first chip; the layer's last tile where it has fewer."""
+    name, placement = design.layer or default_layer(design.checkpoint), placement_of(design)
+    number, hardware = min(design.tile, len(placement) - 1), design.hardware
+    hardware = hardware.replace(tile=Tile(design.rows, design.cols))  # neither converters nor wires change a cell
+    return _tile_map(design.checkpoint, hardware, name, number, design.first_seed)
+
+
+@lru_cache(maxsize=64)
+def _tile_map(checkpoint: str, hardware: Hardware, layer: str, number: int, seed: int) -> TileMap:
+    model = model_of(checkpoint)
+    module, tile = matrix_layers(model)[layer], hardware.tile
+    placement = hardware.place(Geometry.of(module), map_sizes(module, _calls(checkpoint)[layer]))
+    placed, weights = placement[number], module.weight.detach().flatten().numpy()
+    signs = np.sign(weights[placed.weights % len(weights)])
+    kinds = np.where(signs > 0, POSITIVE, np.where(signs < 0, NEGATIVE, ZERO))
+    roles = np.full((tile.rows, tile.cols), NOT_SELECTED, np.int8)
+    roles[np.ix_(placed.rows, placed.columns)] = np.where(placed.weights < 0, UNUSED, kinds)
+    cells = tile_cells(model, hardware, layer, number, seed, INPUT_SHAPE).numpy().copy()
+    off = roles == NOT_SELECTED
+    cells[:, :, : tile.cols][:, off] = np.nan
+    cells[:, off.all(1), tile.cols :] = np.nan  # of a reference, only selected rows conduct
+    return TileMap(layer, number, len(placement), placed.group, placed.cut, _constant(roles), _constant(cells))
+
+
+def _check_wires(design: Design) -> None:
+    """Raise where exact wires would take too long."""
+    layers, calls = matrix_layers(model_of(design.checkpoint)), _calls(design.checkpoint)
+    sizes = {name: map_sizes(module, calls[name]) for name, module in layers.items()}
+    _, seconds = wire_seconds(layers, dict.fromkeys(layers, design.hardware), sizes)
+    if seconds > LONGEST_WIRES:
+        what = f"0 here: exact wires of this machine take about {seconds:.0f} s a chip"
+        fail("r_wire", design.r_wire, f"{what}; choose a smaller window, tile or network, or use memlib.accuracy")

@@ -1,0 +1,160 @@
+"""What a mapping occupies and how often it is used, from the placement that accuracy is computed with."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping as MappingType
+from typing import Any
+
+import pandas as pd
+from torch import nn
+
+from memlib.base.checks import one_of, whole
+from memlib.base.progress_bar import progress
+from memlib.layers.matrix_layers import Geometry, call_sizes, map_sizes, matrix_layers
+from memlib.mapping.hardware import Hardware, per_layer
+from memlib.mapping.placement import Placement, Size, place
+
+
+def layer_footprint(placement: Placement, hardware: Hardware) -> dict[str, Any]:
+    """Cells and tiles of one layer; both polarities, and every slice, sit in physical tiles of their own.
+
+    Returns:
+        kind, window (outputs of a pass), rows and columns of its matrix, cells_used (holding a weight),
+        cells_allocated (tiles x rows x cols, and `rows` more per tile for an offset reference), tiles, row_cuts,
+        utilisation (used by allocated).
+    """
+    tile, mapping, geometry = hardware.tile, hardware.mapping, placement.window.geometry
+    tiles = len(placement) * mapping.cells
+    used = placement.cells_used * mapping.cells
+    allocated = tiles * tile.rows * (tile.cols + (mapping.scheme == "offset"))
+    return {
+        "kind": f"conv{geometry.dims}d" if geometry.dims else "linear",
+        "window": "x".join(map(str, placement.window.shape)) or "1",
+        "rows": placement.matrix_rows,
+        "columns": placement.window.outputs,
+        "cells_used": used,
+        "cells_allocated": allocated,
+        "tiles": tiles,
+        "row_cuts": int(placement.cuts.max()) + 1,
+        "utilisation": used / allocated,
+    }
+
+
+def layer_activity(placement: Placement, hardware: Hardware, calls: list[Size], signed: bool = False) -> dict[str, int]:
+    """How often the parts of one layer are used for one input, whose calls have these sizes (see `call_sizes`).
+
+    Args:
+        signed: whether the layer's input is, which takes bit-serial reads two phases.
+
+    Returns:
+        passes; tile_reads, row_activations (rows driven) and column_activations (columns read, references too), of all
+        physical tiles in all passes; conversions of the ADCs.
+    """
+    window, mapping = placement.window, hardware.mapping
+    maps = [(size, 1) if window.geometry.dims else ((), math.prod(size)) for size in calls]
+    planes = hardware.tile.planes(signed)
+    passes = planes * sum(math.prod(window.passes(size)) * times for size, times in maps)
+    per_map = (placement.conversions(size, hardware.tile.converter, mapping.scheme).sum() for size, _ in maps)
+    conversions = sum(int(n) * times for n, (_, times) in zip(per_map, maps, strict=True))
+    references = len(placement) * mapping.slices if mapping.scheme == "offset" else 0
+    return {
+        "passes": passes,
+        "tile_reads": passes * len(placement) * mapping.cells,
+        "row_activations": passes * int(placement.selected_rows.sum()) * mapping.cells,
+        "column_activations": passes * (int(placement.selected_columns.sum()) * mapping.cells + references),
+        "conversions": conversions * planes * mapping.slices,
+    }
+
+
+def footprint(
+    model: nn.Module,
+    input_shape: tuple[int, ...],
+    hardware: Hardware | MappingType[str, Hardware],
+    digital: Any = (),
+    signed: Iterable[str] = (),
+) -> pd.DataFrame:
+    """Cells, tiles and activity of every layer, for one input of `input_shape`, without running the network.
+
+    Args:
+        signed: names of layers with signed inputs, which bit-serial reads take two phases for.
+
+    Returns:
+        A row per layer: `layer`, and the columns of `layer_footprint` and `layer_activity`.
+
+    Raises:
+        ValueError: for a layer that cannot be mapped, or an input that does not fit the model.
+    """
+    layers = matrix_layers(model, digital)
+    calls = call_sizes(model, layers, input_shape)
+    rows, signed = [], set(signed)
+    for name in signed:
+        one_of("signed: layer", name, layers)
+    for name, h in per_layer(hardware, layers).items():
+        placement = h.place(Geometry.of(layers[name]), map_sizes(layers[name], calls[name]))
+        activity = layer_activity(placement, h, calls[name], name in signed)
+        rows.append({"layer": name, **layer_footprint(placement, h), **activity})
+    return pd.DataFrame(rows)
+
+
+def best_windows(
+    model: nn.Module,
+    input_shape: tuple[int, ...],
+    hardware: Hardware | MappingType[str, Hardware],
+    objective: str | Callable[[dict[str, Any]], float] = "tile_reads",
+    largest: int = 64,
+    digital: Any = (),
+) -> pd.DataFrame:
+    """For each convolution, the window of outputs that makes an objective smallest, by trying all; orders as given.
+
+    Args:
+        objective: a column of `footprint`, or a function of a row of it (a dict).
+        largest: outputs of a window at most.
+
+    Returns:
+        A row per convolution: layer, window (h, w) that `Mapping(layout=...)` takes, value, and dense, the value of the
+        window (1, 1). Of equal windows the smallest.
+
+    Raises:
+        ValueError: for an unknown objective, and as `footprint`.
+    """
+    whole("largest", largest, 1)
+    layers = matrix_layers(model, digital)
+    calls = call_sizes(model, layers, input_shape)
+    tasks = [(name, h) for name, h in per_layer(hardware, layers).items() if Geometry.of(layers[name]).dims]
+    rows, known = [], {}
+    for name, h in progress(tasks, unit="layers"):
+        layer = Geometry.of(layers[name]), tuple(calls[name]), h
+        if layer not in known:
+            known[layer] = _values(*layer, objective, largest)
+        values = known[layer]
+        best = min(values, key=lambda window: (values[window], window[0] * window[1], window))
+        rows.append({"layer": name, "window": best, "value": values[best], "dense": values[1, 1]})
+    return pd.DataFrame(rows)
+
+
+def _values(
+    geometry: Geometry, calls: tuple[Size, ...], hardware: Hardware, objective: str | Callable, largest: int
+) -> dict[tuple[int, int], float]:
+    """The objective of one layer for every window."""
+    sizes, values = tuple(sorted(set(calls))), {}
+    for window in _windows(geometry, sizes, largest):
+        candidate = hardware.replace(mapping=hardware.mapping.replace(layout=window))
+        placement = _place(geometry, candidate, sizes)
+        row = {**layer_footprint(placement, candidate), **layer_activity(placement, candidate, list(calls))}
+        if isinstance(objective, str):
+            one_of("objective", objective, [key for key, value in row.items() if not isinstance(value, str)])
+        values[window] = row[objective] if isinstance(objective, str) else objective(row)
+    return values
+
+
+def _windows(geometry: Geometry, sizes: tuple[Size, ...], largest: int) -> list[tuple[int, int]]:
+    """All windows (h, w) of at most so many outputs that are not clipped by the smallest map."""
+    smallest = (1, *map(min, zip(*map(geometry.output_size, sizes), strict=True)))[-2:]
+    return [
+        (h, w) for h in range(1, min(smallest[0], largest) + 1) for w in range(1, min(smallest[1], largest // h) + 1)
+    ]
+
+
+def _place(geometry: Geometry, hardware: Hardware, sizes: tuple[Size, ...]) -> Placement:
+    """As `Hardware.place`, without keeping the placement for later."""
+    tile, mapping = hardware.tile, hardware.mapping
+    return place.__wrapped__(geometry, tile.rows, tile.cols, mapping.layout, mapping.order, sizes)

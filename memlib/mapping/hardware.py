@@ -1,0 +1,98 @@
+"""One hardware choice: device, tile and mapping together, for a whole network or layer by layer."""
+
+import math
+from collections.abc import Iterable, Mapping as MappingType
+
+from memlib.base.checks import fail
+from memlib.base.configuration import Config, config
+from memlib.cells.device import Device
+from memlib.layers.matrix_layers import Geometry
+from memlib.mapping.placement import Placement, Size, place
+from memlib.mapping.scheme import Mapping, usable_states
+from memlib.mapping.tile import Tile
+
+
+@config
+class Hardware(Config):
+    """Everything that decides how one layer runs, apart from its weights and inputs."""
+
+    device: Device = Device()
+    tile: Tile = Tile()
+    mapping: Mapping = Mapping()
+
+    def __post_init__(self) -> None:
+        for name, kind in (("device", Device), ("tile", Tile), ("mapping", Mapping)):
+            if not isinstance(getattr(self, name), kind):
+                raise TypeError(f"{name}={getattr(self, name)!r}: must be a memlib.{kind.__name__}")
+        usable_states(self.device.states, self.mapping.scheme)
+        if self.mapping.slices > 1:
+            self._check_slices()
+        if self.device.v0 is not None:
+            self._check_iv()
+
+    def _check_slices(self) -> None:
+        states, slices = self.device.states, self.mapping.slices
+        if states is None:
+            fail("states", None, f"a number of levels, for the digits of slices={slices}")
+        if slices * math.log2(states) > 50:
+            fail("slices", slices, f"few enough that states={states} to that power is below 2^50")
+
+    def _check_iv(self) -> None:
+        """A law so steep that nothing is left of small inputs, or that HRS conducts like LRS, is a mistake."""
+        d, v_read = self.device, self.tile.v_read
+        for name in ("v0", "v0_off"):
+            value = getattr(d, name)
+            if value is not None and v_read > 20 * value:
+                fail(name, value, f"at least a twentieth of v_read={v_read!r} (V)")
+        if d.full_response(v_read) * d.g_range < 0.5 * d.g_on * d.response(v_read):
+            fail("v0_off", d.v0_off, f"larger: at v_read={v_read!r} V the HRS conducts over half as much as the LRS")
+
+    @property
+    def varies(self) -> bool:
+        """Whether chips of it differ, by their cells or their converters."""
+        return self.device.varies or bool(self.tile.adc_gain_error or self.tile.adc_offset_error)
+
+    def design(self) -> "Hardware":
+        """The same machine with ideal devices; sliced weights keep the levels that they are digits of."""
+        states = self.device.states if self.mapping.slices > 1 else None
+        return self.replace(device=self.device.ideal().replace(states=states))
+
+    def place(self, geometry: Geometry, sizes: tuple[Size, ...]) -> Placement:
+        """The placement of a layer whose calls have input maps of these sizes; empty if they are not known.
+
+        Raises:
+            ValueError: if a layout needs to know them, or that they are the same.
+        """
+        tile, mapping = self.tile, self.mapping
+        return place(geometry, tile.rows, tile.cols, mapping.layout, mapping.order, sizes)
+
+
+def per_layer(hardware: Hardware | MappingType[str, Hardware], names: Iterable[str]) -> dict[str, Hardware]:
+    """The hardware of every layer in `names`; a dict may give one for each name and "*" for the rest.
+
+    A name is that of a layer or of a module around some: "lstm" and "lstm.l0" stand for "lstm.l0.input" and its like.
+    Of several, that of the innermost counts.
+
+    Raises:
+        TypeError: if `hardware` is neither a Hardware nor a dict of them.
+        ValueError: if the dict names an unknown layer, or leaves one out.
+    """
+    names = list(names)
+    if isinstance(hardware, Hardware):
+        return dict.fromkeys(names, hardware)
+    if not isinstance(hardware, MappingType) or not all(isinstance(h, Hardware) for h in hardware.values()):
+        raise TypeError(f"hardware={hardware!r}: must be a memlib.Hardware, or a dict of them by layer name")
+    around = {name: _innermost(name, hardware) for name in names}
+    unknown = sorted(k for k in hardware if k != "*" and not any(f"{n}.".startswith(f"{k}.") for n in names))
+    missing = [name for name, found in around.items() if found not in hardware]
+    if unknown or missing:
+        problem = f"unknown layers {unknown}" if unknown else f"layers {missing} missing, and no '*' for the rest"
+        raise ValueError(f"hardware: {problem}; the layers are {names}")
+    return {name: hardware[found] for name, found in around.items()}
+
+
+def _innermost(name: str, known: MappingType[str, Hardware]) -> str:
+    """The name, or that of the innermost module around it, that is known; else "*"."""
+    while name not in known and "." in name:
+        name = name.rpartition(".")[0]
+    return name if name in known else "*"

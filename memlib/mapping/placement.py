@@ -1,0 +1,412 @@
+"""Where every weight of a layer sits: the layout (layer to matrix) and the cut into tiles.
+
+One family of layouts, by the *window* of outputs that a pass computes: of one output (dense), of some (shifted copies
+of each kernel, SDK: Rhe et al., "VW-SDK", DATE 2022, arXiv 2112.11282), of all (sparse). The placement is the one
+description of the machine: accuracy, footprint and cost are all computed from it.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+
+from memlib.base.checks import fail
+from memlib.layers.matrix_layers import Geometry
+
+Size = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Window:
+    """The outputs that one pass computes, and the inputs that they read.
+
+    Windows start at multiples of their shape. An input of a pass is numbered (channel, *place), with the place counted
+    along `offsets`; an output (channel, *position in the window).
+    """
+
+    geometry: Geometry
+    shape: Size  #: outputs of a pass, per dimension
+
+    @cached_property
+    def offsets(self) -> tuple[np.ndarray, ...]:
+        """Per dimension, the distances from the window's origin, in the padded map, at which some output reads."""
+        return tuple(np.unique(reads) for reads in self._reads())
+
+    def _reads(self) -> list[np.ndarray]:
+        """Per dimension, (outputs, kernel): the distance from the origin that an output reads."""
+        g = self.geometry
+        sizes = zip(self.shape, g.kernel, g.stride, g.dilation, strict=True)
+        return [np.arange(h)[:, None] * step + np.arange(k) * gap for h, k, step, gap in sizes]
+
+    def taps(self, d: int, offset: np.ndarray, output: np.ndarray) -> np.ndarray:
+        """Which kernel position outputs use at numbered offsets of dimension `d`, -1 for none; both broadcast."""
+        g = self.geometry
+        distance = self.offsets[d].astype(np.int32)[offset] - (output * g.stride[d]).astype(np.int32)
+        tap = distance // g.dilation[d]
+        return np.where((distance >= 0) & (tap < g.kernel[d]) & (tap * g.dilation[d] == distance), tap, -1)
+
+    @cached_property
+    def places(self) -> np.ndarray:
+        """(copies, kernel positions): the place that each output of the window reads with each kernel position."""
+        grids = [np.searchsorted(o, reads) for o, reads in zip(self.offsets, self._reads(), strict=True)]
+        result = np.zeros((1, 1), np.int64)
+        for offsets, grid in zip(self.offsets, grids, strict=True):
+            result = result[:, None, :, None] * len(offsets) + grid[None, :, None, :]
+            result = result.reshape(result.shape[0] * result.shape[1], -1)
+        return result
+
+    @property
+    def copies(self) -> int:
+        """Outputs of a pass for each output channel: copies of each kernel."""
+        return math.prod(self.shape)
+
+    @property
+    def places_count(self) -> int:
+        """Inputs of a pass for each input channel."""
+        return math.prod(map(len, self.offsets))
+
+    @property
+    def inputs(self) -> int:
+        """Inputs of a pass."""
+        return self.geometry.inputs * self.places_count
+
+    @property
+    def outputs(self) -> int:
+        """Outputs of a pass."""
+        return self.geometry.outputs * self.copies
+
+    def passes(self, size: Size) -> Size:
+        """Passes per dimension over an input map of this size."""
+        return tuple(-(-n // h) for n, h in zip(self.geometry.output_size(size), self.shape, strict=True))
+
+    def alive(self, size: Size) -> np.ndarray:
+        """(places,) whether a place is anything but zero padding, or beyond the padded map, in some pass."""
+        alive = np.ones(1, bool)
+        for d, (n, count) in enumerate(zip(size, self.passes(size), strict=True)):
+            first = self.geometry.padding[d][0] if self.geometry.padding_mode == "zeros" else 0
+            last = first + n if self.geometry.padding_mode == "zeros" else n + sum(self.geometry.padding[d])
+            where = self.offsets[d][:, None] + np.arange(count) * (self.shape[d] * self.geometry.stride[d])
+            alive = np.logical_and.outer(alive, ((where >= first) & (where < last)).any(1)).ravel()
+        return alive
+
+    def converted(self, size: Size) -> np.ndarray:
+        """(copies, passes) whether an output lies on the map; the surplus outputs of the last windows do not."""
+        result = np.ones((1, 1), bool)
+        for h, n, count in zip(self.shape, self.geometry.output_size(size), self.passes(size), strict=True):
+            here = np.arange(h)[:, None] + np.arange(count) * h < n
+            result = (result[:, None, :, None] & here[None, :, None, :]).reshape(len(result) * h, -1)
+        return result
+
+
+@dataclass(frozen=True)
+class PlacedTile:
+    """One allocated tile, or the two of a differential pair; only selected rows and columns are listed."""
+
+    group: int  #: number of its column group
+    cut: int  #: number of its row cut
+    rows: np.ndarray  #: (n,) positions of the selected rows in the tile
+    columns: np.ndarray  #: (m,) positions of the selected columns in the tile
+    inputs: np.ndarray  #: (n,) which input of a pass drives each selected row
+    outputs: np.ndarray  #: (m,) which output of a pass each selected column adds to
+    weights: np.ndarray  #: (n, m) index into (copies, *weight.shape), flattened; -1 for an unused cell
+
+    @property
+    def cells_used(self) -> int:
+        """Cells that hold a weight, of one polarity."""
+        return int((self.weights >= 0).sum())
+
+
+@dataclass(frozen=True)
+class Placement:
+    """All tiles of one layer, by column group and then row cut; their lists stand one behind the other."""
+
+    window: Window
+    sizes: tuple[Size, ...]  #: of the input maps at each call of the layer; empty if not known
+    groups: np.ndarray  #: (tiles,) number of the column group
+    cuts: np.ndarray  #: (tiles,) number of the row cut
+    row_ends: np.ndarray  #: (tiles,) end of each tile's part of the next two
+    rows: np.ndarray  #: positions of the selected rows in their tiles
+    inputs: np.ndarray  #: which input of a pass drives each of them
+    column_ends: np.ndarray  #: (tiles,) end of each tile's part of the next two
+    columns: np.ndarray  #: positions of the selected columns in their tiles
+    outputs: np.ndarray  #: which output of a pass each of them adds to
+    matrix_rows: int  #: rows of the layer's matrix
+    sparse: bool  #: whether the window is the whole map by choice
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def __getitem__(self, i: int) -> PlacedTile:
+        """One tile."""
+        rows, columns = (slice(e[i - 1] if i else 0, e[i]) for e in (self.row_ends, self.column_ends))
+        inputs, outputs = self.inputs[rows], self.outputs[columns]
+        weights = self.weights(inputs[None], outputs[None])[0]
+        numbers = int(self.groups[i]), int(self.cuts[i])
+        return PlacedTile(*numbers, self.rows[rows], self.columns[columns], inputs, outputs, weights)
+
+    def __iter__(self) -> Iterator[PlacedTile]:
+        return (self[i] for i in range(len(self)))
+
+    @property
+    def selected_rows(self) -> np.ndarray:
+        """(tiles,) rows with a used cell."""
+        return np.diff(self.row_ends, prepend=0)
+
+    @property
+    def selected_columns(self) -> np.ndarray:
+        """(tiles,) columns with a used cell."""
+        return np.diff(self.column_ends, prepend=0)
+
+    @cached_property
+    def cells_used(self) -> int:
+        """Cells that hold a weight, of one polarity: each weight of each copy once, unless its input is always 0."""
+        g = self.window.geometry
+        return g.outputs * (g.inputs // g.groups) * int(self._alive[self.window.places].sum())
+
+    @cached_property
+    def _alive(self) -> np.ndarray:
+        return _alive(self.window, self.sizes)
+
+    @property
+    def fixed_size(self) -> bool:
+        """Whether another size of the input map would need another placement."""
+        return not self.by_convolution or not self._alive.all()
+
+    @property
+    def by_convolution(self) -> bool:
+        """Whether each row cut is a convolution of the layer's own kernel size: the dense layout, or a linear layer."""
+        return self.window.copies == 1 and not self.sparse
+
+    def conversions(self, size: Size, converter: str, scheme: str) -> np.ndarray:
+        """(passes,) ADC conversions in each pass over a map of this size, of columns (or pairs) that meet an output.
+
+        A converter for each column converts the references too, in every pass.
+        """
+        columns = np.bincount(self.outputs % self.window.copies, minlength=self.window.copies)
+        converted = columns @ self.window.converted(size)
+        if converter == "pair":
+            return converted
+        return 2 * converted if scheme == "differential" else converted + len(self)
+
+    def weights(self, inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+        """Which weights sit where rows and columns cross.
+
+        Args:
+            inputs: (tiles, n) of each row; outputs: (tiles, m) of each column; a number beyond the last is no line.
+
+        Returns:
+            (tiles, n, m) index into (copies, *weight.shape), flattened; -1 where no weight sits.
+        """
+        w, g = self.window, self.window.geometry
+        channel, place = np.divmod(inputs.astype(np.int64), w.places_count)
+        output, copy = np.divmod(outputs.astype(np.int64), w.copies)
+        per_group, of_group = g.inputs // g.groups, g.outputs // g.groups
+        used = (channel // per_group)[:, :, None] == (output // of_group)[:, None, :]
+        used &= ((inputs < w.inputs)[:, :, None]) & (outputs < w.outputs)[:, None, :]
+        kernel = np.zeros((1, 1, 1), np.int64)
+        strides = [math.prod(map(len, w.offsets[d + 1 :])) for d in range(g.dims)]
+        for d, offsets in enumerate(w.offsets):
+            here = place // strides[d] % len(offsets)
+            there = copy // math.prod(w.shape[d + 1 :]) % w.shape[d]
+            tap = w.taps(d, here[:, :, None], there[:, None, :])
+            used &= tap >= 0
+            kernel = kernel * g.kernel[d] + tap
+        row = (channel % per_group * g.positions)[:, :, None]
+        column = ((copy * g.outputs + output) * (per_group * g.positions))[:, None, :]
+        return np.where(used, column + row + kernel, -1)
+
+
+def _alive(window: Window, sizes: tuple[Size, ...]) -> np.ndarray:
+    """(places,) the inputs that are not zero in every pass over every map; all if the maps are not known."""
+    if not sizes:
+        return np.ones(window.places_count, bool)
+    return np.logical_or.reduce([window.alive(size) for size in sizes])
+
+
+def window_of(geometry: Geometry, layout: str | tuple[int, int], sizes: tuple[Size, ...]) -> Window:
+    """The window of a layout: of one output (dense), of the whole map (sparse), or (h, w), clipped to the map.
+
+    One-dimensional layers use w, three-dimensional ones a depth of 1.
+
+    Raises:
+        ValueError: if it depends on the input map, whose size is not known or changes from call to call.
+    """
+    if layout == "dense" or not geometry.dims:
+        return Window(geometry, (1,) * geometry.dims)
+    if not sizes:
+        fail("layout", layout, "'dense' where the size of the input map is not known; pass calibration or input_shape")
+    shapes = set()
+    for size in sizes:
+        whole = geometry.output_size(size)
+        wanted = whole if layout == "sparse" else ((1, *layout) if geometry.dims == 3 else layout)[-geometry.dims :]
+        shapes.add(tuple(map(min, wanted, whole)))
+    if len(shapes) > 1 or (layout == "sparse" and len(sizes) > 1):
+        fail("layout", layout, f"'dense' for a layer that is called with maps of different sizes {sorted(sizes)}")
+    return Window(geometry, shapes.pop())
+
+
+@lru_cache(maxsize=64)
+def place(
+    geometry: Geometry,
+    rows: int,
+    cols: int,
+    layout: str | tuple[int, int] = "dense",
+    order: str = "packed",
+    sizes: tuple[Size, ...] = (),
+) -> Placement:
+    """Place a layer on tiles of `rows` x `cols` cells.
+
+    The matrix has a row per input of a pass, unless that is zero in every pass, and a column per output, block-diagonal
+    for groups. It is cut every `rows` rows and `cols` columns, except in the packed sparse layout, where each column
+    group is a rectangle of outputs and has just the rows that these need.
+
+    Args:
+        layout, order: as in `Mapping`.
+        sizes: distinct sizes of the input maps; may be left out in the dense layout, which then keeps all rows.
+
+    Raises:
+        ValueError: as `window_of`.
+    """
+    window = window_of(geometry, layout, sizes)
+    alive = _alive(window, sizes)
+    packed = order == "packed" and layout == "sparse" and geometry.dims > 0
+    groups = _rectangles(window, alive, rows, cols) if packed else _cut_columns(window, order, cols)
+    found = []
+    for group, columns in enumerate(groups):
+        inputs, rank = _needed(window, alive, columns, order)
+        if packed:
+            rank = np.arange(len(inputs))
+        cuts = rank // rows
+        edges = [*np.flatnonzero(np.diff(cuts, prepend=-1)), len(inputs)]  # of no inputs: one edge, and no tile
+        for start, end in itertools.pairwise(edges):
+            chosen = _selected_columns(window, inputs[start:end], columns)
+            here = rank[start:end] % rows, inputs[start:end], chosen, columns[chosen]
+            found.append((group, cuts[start], *(part.astype(np.int32) for part in here)))
+    if not found:
+        fail("layer", geometry, "one of which some output reads more than padding")
+    numbers, row_cuts, *parts = zip(*found, strict=True)
+    row_ends, column_ends = (np.cumsum([len(p) for p in part], dtype=np.int64) for part in (parts[1], parts[3]))
+    positions, inputs, columns, outputs = (np.concatenate(part) for part in parts)
+    return Placement(
+        window,
+        sizes,
+        groups=np.array(numbers, np.int64),
+        cuts=np.array(row_cuts, np.int64),
+        row_ends=row_ends,
+        rows=positions,
+        inputs=inputs,
+        column_ends=column_ends,
+        columns=columns,
+        outputs=outputs,
+        matrix_rows=geometry.inputs * int(alive.sum()),
+        sparse=layout == "sparse" and geometry.dims > 0,
+    )
+
+
+def _cut_columns(window: Window, order: str, cols: int) -> Iterator[np.ndarray]:
+    """The outputs of each column group: (channel, *position), or in hwc (*position, channel), every `cols`."""
+    numbers = np.arange(window.outputs)
+    if order == "hwc":
+        numbers = numbers.reshape(-1, window.copies).T.ravel()
+    return (numbers[left : left + cols] for left in range(0, len(numbers), cols))
+
+
+def _needed(window: Window, alive: np.ndarray, outputs: np.ndarray, order: str) -> tuple[np.ndarray, np.ndarray]:
+    """The inputs that some outputs read, in the order of rows, and which rows of the whole matrix they are."""
+    g = window.geometry
+    output, copy = np.divmod(outputs, window.copies)
+    group = output // (g.outputs // g.groups)
+    per_group = g.inputs // g.groups
+    of_groups = []
+    for number in np.unique(group):
+        place = np.unique(window.places[np.unique(copy[group == number])])
+        channels = np.arange(number * per_group, (number + 1) * per_group)
+        of_groups.append((channels[:, None] * window.places_count + place[alive[place]]).ravel())
+    inputs = np.concatenate(of_groups)
+    channel, place = np.divmod(inputs, window.places_count)
+    row = np.cumsum(alive)[place] - 1
+    if order != "hwc":
+        return inputs, channel * int(alive.sum()) + row
+    rank = row * g.inputs + channel
+    by_rank = np.argsort(rank)
+    return inputs[by_rank], rank[by_rank]
+
+
+def _selected_columns(window: Window, inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+    """Which of the columns have a used cell in the rows of these inputs."""
+    g = window.geometry
+    channel, place = np.divmod(inputs, window.places_count)
+    output, copy = np.divmod(outputs, window.copies)
+    group, of_rows = output // (g.outputs // g.groups), channel // (g.inputs // g.groups)
+    used = np.zeros(len(outputs), bool)
+    for number in np.unique(of_rows):
+        there = np.zeros(window.places_count, bool)
+        there[place[of_rows == number]] = True
+        mine = group == number
+        used[mine] = there[window.places[copy[mine]]].any(1)
+    return np.flatnonzero(used)
+
+
+def _rectangles(window: Window, alive: np.ndarray, rows: int, cols: int) -> Iterator[np.ndarray]:
+    """The outputs of each column group of the packed order, by channel block and then by place."""
+    *lengths, channels = rectangle(window, alive, rows, cols)
+    numbers = np.arange(window.outputs).reshape(-1, *window.shape)
+    steps = (channels, *lengths)
+    for starts in itertools.product(*(range(0, n, step) for n, step in zip(numbers.shape, steps, strict=True))):
+        part = tuple(slice(start, start + step) for start, step in zip(starts, steps, strict=True))
+        yield numbers[part].ravel()
+
+
+def rectangle(window: Window, alive: np.ndarray, rows: int, cols: int) -> Size:
+    """The rectangle of outputs, (..., h, w, channels), that needs the fewest tiles in the packed order.
+
+    Ties: the fewest rows summed over all column groups, then the smallest h, w and channels.
+    """
+    g, dims = window.geometry, window.geometry.dims
+    lines = _lines_read(window, alive)
+    best: tuple = ()
+    limits = (*[1] * (dims - 2), *window.shape[-2:], g.outputs)
+    tables = [_line_counts(lines[d], limits[d], cols) for d in range(dims)]
+    blocks = {c: _channel_counts(g, c) for c in range(1, min(cols, g.outputs) + 1)}
+    for lengths in itertools.product(*(range(1, min(limit, cols) + 1) for limit in limits[:-1])):
+        if math.prod(lengths) > cols:
+            continue
+        need, times = np.ones(1, np.int64), np.ones(1, np.int64)
+        for table, length in zip(tables, lengths, strict=True):
+            need, times = (np.multiply.outer(a, b).ravel() for a, b in zip((need, times), table[length], strict=True))
+        for channels in range(1, min(g.outputs, cols // math.prod(lengths)) + 1):
+            width, count = blocks[channels]
+            total = np.multiply.outer(need, width)
+            weight = np.multiply.outer(times, count)
+            tiles, summed = int((-(-total // rows) * weight).sum()), int((total * weight).sum())
+            best = min(best or (math.inf,), (tiles, summed, *lengths, channels))
+    return best[2:]
+
+
+def _lines_read(window: Window, alive: np.ndarray) -> list[np.ndarray]:
+    """Per dimension, (outputs, offsets) whether an output reads there anything but padding."""
+    grid = alive.reshape([len(o) for o in window.offsets])
+    axes = range(grid.ndim)
+    kept = [np.any(grid, tuple(a for a in axes if a != d)) for d in axes]  # padding is a product of the dimensions'
+    numbers = [(np.arange(len(line)), np.arange(h)[:, None]) for line, h in zip(kept, window.shape, strict=True)]
+    return [(window.taps(d, *here) >= 0) & line for d, (here, line) in enumerate(zip(numbers, kept, strict=True))]
+
+
+def _line_counts(reads: np.ndarray, limit: int, cols: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For each length, the distinct numbers of inputs that rectangles of it read along one dimension, and how often."""
+    tables = [(np.zeros(0), np.zeros(0))]
+    for length in range(1, min(limit, cols) + 1):
+        starts = np.arange(0, len(reads), length)
+        tables.append(np.unique(np.logical_or.reduceat(reads, starts).sum(1), return_counts=True))
+    return tables
+
+
+def _channel_counts(g: Geometry, channels: int) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct numbers of input channels that blocks of this many output channels read, and how often."""
+    per_group = g.outputs // g.groups
+    starts = np.arange(0, g.outputs, channels)
+    last = np.minimum(starts + channels, g.outputs) - 1
+    return np.unique((last // per_group - starts // per_group + 1) * (g.inputs // g.groups), return_counts=True)

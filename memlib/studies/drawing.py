@@ -1,0 +1,47 @@
+"""How figures look: style, colours, error bars, and how a figure is drawn again from its tables."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+
+def set_style() -> None:
+    """Small, quiet axes for print; text stays text in PDFs."""
+    sns.set_theme(context="paper", style="ticks", font_scale=0.9)
+    mpl.rcParams.update(
+        {"figure.dpi": 80, "savefig.dpi": 200, "pdf.fonttype": 42, "axes.grid": True, "grid.alpha": 0.3}
+    )
+
+
+def severity_colors(n: int) -> list[Any]:
+    """Dark to light, in an order that survives greyscale and colour blindness."""
+    return sns.color_palette("viridis", n)
+
+
+def errorbars(axis: Axes, x: Any, part: pd.DataFrame, name: str = "accuracy", **look: Any) -> None:
+    """Draw a column of shares, in %, with the intervals that `low` and `high` beside it tell."""
+    y, low, high = (100 * part[column] for column in (name, "low", "high"))
+    style = {"markersize": 3.5, "linewidth": 1, "capsize": 1.5, "elinewidth": 0.8}
+    axis.errorbar(x, y, (y - low, high - y), **style | look)
+
+
+def fix_layout(figure: Figure) -> Figure:
+    """Lay a constrained figure out once and for all: each further time, as for showing it, would move it a little."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    return figure
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How a figure is drawn from what is kept of it; every study lists its figures so, in FIGURES."""
+
+    plot: Callable[..., Figure]  #: takes the tables, then the parameters by name
+    tables: tuple[str, ...]  #: names of csv files, such as "07_capacity_tolerance"
+    parameters: tuple[str, ...] = ()  #: names of parameters in the figure's json file

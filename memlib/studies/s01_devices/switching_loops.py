@@ -1,0 +1,100 @@
+"""The study 01_devices, switching: loops and pulse trains of published cell models."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from memlib.cells.switching import preset
+from memlib.cells.write_verify import pulse_trains, sweep_iv
+from memlib.studies.drawing import Drawing, fix_layout, severity_colors
+
+
+@dataclass(frozen=True)
+class Drive:
+    """How a switching model is driven in the figure."""
+
+    title: str
+    peaks: tuple[float, float]  #: of the triangular voltage, V
+    period: float  #: s
+    pulses: tuple[float, float]  #: of setting and of resetting, V
+    width: float  #: s
+    state0: float | None = None  #: of the loop; None: HRS
+    scales: tuple[str, str] = ("linear", "linear")  #: of current (then without its sign) and conductance
+
+
+DRIVES: dict[str, Drive] = {
+    "strukov_2b": Drive("linear ion drift (strukov_2b)", (1, -1), 1.5, (1.0, -1.0), 10e-3, 0.1),
+    "vteam_memtorch": Drive("VTEAM (vteam_memtorch)", (-0.3, 0.15), 10e-6, (-0.25, 0.1), 50e-9),
+    "stanford_pku": Drive(
+        "Stanford-PKU (stanford_pku)", (1.42, -1.5), 8e-3, (1.42, -1.3), 10e-9, scales=("log", "log")
+    ),
+    "tiox_2": Drive("data-driven (tiox_2)", (-0.8, 0.8), 0.1, (-0.7, 0.7), 100e-6),
+}
+
+
+def loops(cycles: int = 2) -> pd.DataFrame:
+    """I-V loops of the four models: voltage (V), current (A), time (s)."""
+    rows = []
+    for name, d in DRIVES.items():
+        loop = sweep_iv(preset(name), d.peaks, d.period, cycles, d.state0, samples=50)
+        rows.append(pd.DataFrame({"model": name, "time": loop.time, "voltage": loop.voltage, "current": loop.current}))
+    return pd.concat(rows, ignore_index=True)
+
+
+def pulses(count: int = 50) -> pd.DataFrame:
+    """Conductance (S) after each of `count` setting and as many resetting pulses, twice."""
+    trains = {name: [(volts, count) for volts in d.pulses * 2] for name, d in DRIVES.items()}
+    tables = [
+        pulse_trains(preset(name), train, DRIVES[name].width).assign(model=name) for name, train in trains.items()
+    ]
+    return pd.concat(tables, ignore_index=True)[["model", "pulse", "voltage", "conductance"]]
+
+
+def switching(cycles: int = 2, count: int = 50) -> pd.DataFrame:
+    """Everything that the figure of switching shows, one part below another."""
+    return pd.concat([loops(cycles).assign(part="loop"), pulses(count).assign(part="pulses")], ignore_index=True)
+
+
+def plot_switching(frame: pd.DataFrame) -> Figure:
+    """A column per model: its I-V loop, and its conductance under pulses."""
+    figure, axes = plt.subplots(2, len(DRIVES), figsize=(11.5, 5.2), layout="constrained")
+    dark, light = severity_colors(5)[0], severity_colors(5)[3]
+    for column, (name, d) in zip(axes.T, DRIVES.items(), strict=True):
+        part = frame[frame["model"] == name]
+        loop, train = part[part["part"] == "loop"], part[part["part"] == "pulses"]
+        _loop(column[0], loop, d)
+        for chosen, color, word, volts in (
+            (train["voltage"] == d.pulses[0], dark, "set", d.pulses[0]),
+            (train["voltage"] == d.pulses[1], light, "reset", d.pulses[1]),
+        ):
+            x, y = train["pulse"][chosen], 1e3 * train["conductance"][chosen]
+            column[1].plot(x, y, ".", color=color, markersize=3, label=f"{word}, {volts:g} V")
+        column[1].set(xlabel=f"pulses of {_unit(d.width)}", ylabel="conductance (mS)", yscale=d.scales[1])
+        column[1].legend(frameon=False, fontsize="x-small")
+    return fix_layout(figure)
+
+
+def drives() -> dict[str, Any]:
+    """For the provenance file."""
+    return {name: asdict(drive) for name, drive in DRIVES.items()}
+
+
+def _loop(axis: Axes, loop: pd.DataFrame, drive: Drive) -> None:
+    current = 1e3 * loop["current"]
+    if drive.scales[0] == "log":
+        current = current.abs().where(loop["voltage"].abs() > 0.02 * max(drive.peaks))  # it has no logarithm at 0 V
+    axis.plot(loop["voltage"], current, color=severity_colors(5)[0], linewidth=1)
+    name = "|current| (mA)" if drive.scales[0] == "log" else "current (mA)"
+    axis.set(title=drive.title, xlabel="voltage (V)", ylabel=name, yscale=drive.scales[0])
+
+
+def _unit(seconds: float) -> str:
+    scale, unit = next(pair for pair in ((1, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")) if seconds >= pair[0])
+    return f"{seconds / scale:.0f} {unit}"
+
+
+FIGURES = {"01_devices_switching": Drawing(plot_switching, ("01_devices_switching",))}

@@ -1,0 +1,176 @@
+"""The study 03_networks: the zoo, its sizes, connectivities, weights and baseline accuracies."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import nn
+
+from memlib.base.progress_bar import progress
+from memlib.chip.accuracies import correct
+from memlib.evidence.claims import Claim, above, exactly
+from memlib.evidence.intervals import crossed_interval, trainings_interval
+from memlib.layers.matrix_layers import Geometry, matrix_layers
+from memlib.studies.drawing import Drawing, errorbars
+from memlib.studies.trained_networks import data_of, label, treatment
+from memlib.training.pruning import nonzero_count
+from memlib.training.recipes import trainings
+from memlib.zoo import data_sets
+from memlib.zoo.checkpoints import load_checkpoint, manifest_entry
+from memlib.zoo.networks import LABELS, mac_count
+
+#: Points of accuracy on the whole test set that the networks for CIFAR-10 should reach.
+WANTED = {"resnet20-cifar10": 0.88, "vgg8-0.375-cifar10": 0.89, "mobilenetv2-cifar10": 0.89}
+
+
+def hits_of(checkpoints: Sequence[str], images: int) -> dict[str, np.ndarray]:
+    """Which of the first `images` test images each network gets right, (1, images) of 0 and 1."""
+    found = {}
+    for name in progress(checkpoints, unit="networks"):
+        x, y = data_sets.load(data_of(name), "test").head(images)
+        found[name] = correct(load_checkpoint(name), x, y)[None].numpy().astype(float)
+    return found
+
+
+def zoo(checkpoints: Sequence[str], hits: dict[str, np.ndarray]) -> pd.DataFrame:
+    """A row per network, of whose hits intervals are made.
+
+    Returns:
+        parameters (less pruned ones), MACs (with pruned weights), connections (the share of those that ordinary layers
+        between the same channels would have), accuracy on the test images of `hits` with its interval, and from
+        the training: accuracy on lossless originals and the same images as tested, epochs, seconds on one core.
+    """
+    rows = []
+    for name in checkpoints:
+        model, entry = load_checkpoint(name), manifest_entry(name)
+        i = crossed_interval(hits[name])
+        kept = {key.partition("_")[0]: value for key, value in entry["accuracy"].items() if "_" in key}
+        rows.append(
+            {
+                "checkpoint": name,
+                "network": label(name),
+                "kind": LABELS[entry["recipe"]["network"]],
+                "treatment": treatment(entry["recipe"]),
+                "parameters": nonzero_count(model),
+                "macs": mac_count(model),
+                "connections": connections(model),
+                "accuracy": i.mean,
+                "low": i.low,
+                "high": i.high,
+                "images": i.images,
+                "originals": kept.get("lossless"),
+                "the same as tested": kept.get("test"),
+                "epochs": entry["recipe"]["epochs"],
+                "seconds": entry["seconds"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def connections(model: nn.Module) -> float:
+    """Weights that are there and not 0, by those of convolutions and linear layers that connect all channels."""
+    layers = matrix_layers(model).values()
+    there = sum(int(layer.weight.detach().count_nonzero()) for layer in layers)
+    return there / sum(layer.weight.numel() * Geometry.of(layer).groups for layer in layers)
+
+
+def weight_histograms(checkpoints: Sequence[str], bins: int = 80) -> pd.DataFrame:
+    """The distribution of all weights, each relative to the largest of its layer: density over bins of -1 to 1."""
+    edges = np.linspace(-1, 1, bins + 1)
+    rows = []
+    for name in checkpoints:
+        layers = matrix_layers(load_checkpoint(name)).values()
+        weights = np.concatenate([(w / w.abs().max()).flatten().numpy() for w in (x.weight.detach() for x in layers)])
+        density, _ = np.histogram(weights, edges, density=True)
+        rows += [
+            {"checkpoint": name, "weight": x, "density": d}
+            for x, d in zip((edges[1:] + edges[:-1]) / 2, density, strict=True)
+        ]
+    return pd.DataFrame(rows)
+
+
+def claims(hits: dict[str, np.ndarray], compared: Sequence[str], seeds: Sequence[int]) -> list[Claim]:
+    """Whether networks reach what they should; and whether, at equal parameters, fewer connections cost accuracy.
+
+    Args:
+        hits: of all trainings of those compared; and of whatever in WANTED should reach what stands there.
+        compared: networks of seed 0, the ordinary one first.
+        seeds: of their trainings.
+
+    Raises:
+        ValueError: if there are fewer than two seeds, or one twice.
+    """
+    found = []
+    for name, wanted in WANTED.items():
+        if name in hits:
+            reached = manifest_entry(name)["accuracy"]["test"]
+            statement = f"{label(name)} reaches {100 * wanted:g} % on the test set"
+            found.append(exactly(statement, 100 * reached, reached >= wanted, "%"))
+    ordinary, *others = (np.stack([hits[training] for training in trainings(name, seeds)]) for name in compared)
+    for name, other in zip(compared[1:], others, strict=True):
+        statement = f"{len(seeds)} trainings each: {label(name)} is less accurate than {label(compared[0])}"
+        found.append(above(statement, trainings_interval(np.stack([ordinary, -other]))))
+    return found
+
+
+#: How treatments are drawn, in the colour of their network: marker, and whether it is filled.
+MARKERS = {
+    "plain": ("o", True),
+    "weights pruned": ("^", False),
+    "channels pruned": ("v", False),
+    "fine-tuned": ("X", False),
+    "noise-aware": ("D", False),
+    "trained longer": ("P", False),
+    "quantisation-aware": ("s", False),
+}
+
+
+def plot(table: pd.DataFrame, histograms: pd.DataFrame, origin: str) -> Figure:
+    """Accuracy over parameters and over MACs, a marker per network; and distributions of weights."""
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 4.2))
+    kinds = list(table["kind"].unique())
+    colors = dict(zip(kinds, sns.color_palette("colorblind", len(kinds)), strict=True))
+    for (kind, how, _), part in table.groupby(["kind", "treatment", "epochs"], sort=False):
+        part = part.sort_values("parameters")
+        marker, filled = MARKERS[how]
+        look: dict[str, Any] = {
+            "color": colors[kind],
+            "marker": marker,
+            "markerfacecolor": colors[kind] if filled else "white",
+        }
+        look |= {"label": kind if how == "plain" else f"{kind}, {how}", "linestyle": "-" if filled else ":"}
+        for axis, x in ((left, part["parameters"]), (middle, part["macs"])):
+            errorbars(axis, x, part, **look, markersize=4.5, linewidth=0.8)
+    for axis, name in ((left, "parameters that are not pruned"), (middle, "multiplications of an inference")):
+        axis.set(xscale="log", xlabel=name, ylabel="accuracy (%)")
+    handles = dict(zip(*reversed(left.get_legend_handles_labels()), strict=True))
+    figure.legend(handles.values(), handles.keys(), loc="upper left", ncols=6, frameon=False, fontsize="small")
+    _plot_weights(right, histograms)
+    note = f"{origin}: {table['images'].max()} test images; bars: 95 % intervals over images"
+    note += "; lines join networks that were trained for as many epochs"
+    figure.text(0.01, 0.006, note, fontsize="small", color="0.3")
+    figure.tight_layout(rect=(0, 0.04, 1, 0.89))
+    return figure
+
+
+def _plot_weights(axis: Axes, histograms: pd.DataFrame) -> None:
+    lines = zip(sns.color_palette("colorblind"), ("-", "--", "-.", ":") * 2, strict=False)
+    for name, (color, line) in zip(histograms["checkpoint"].unique(), lines, strict=False):
+        part = histograms[(histograms["checkpoint"] == name) & (histograms["density"] > 0)]
+        axis.plot(part["weight"], part["density"], color=color, linestyle=line, linewidth=1.1, label=label(name))
+    axis.set(yscale="log", xlabel="weight, relative to the largest of its layer", ylabel="density")
+    axis.legend(frameon=False, fontsize="x-small", loc="upper left", bbox_to_anchor=(1, 1))
+
+
+def shown(table: pd.DataFrame) -> Any:
+    """The table for people."""
+    columns = ["checkpoint", "parameters", "macs", "connections", "epochs"]
+    return table[columns].assign(connections=table["connections"].map("{:.2g}".format))
+
+
+FIGURES = {"03_networks": Drawing(plot, ("03_networks", "03_networks_weights"), ("origin",))}

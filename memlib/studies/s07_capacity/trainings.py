@@ -1,0 +1,193 @@
+"""The study 07_capacity, with networks trained again: how much of what a connectivity costs is a training's chance?"""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from memlib.evidence.claims import Claim
+from memlib.evidence.intervals import Interval, trainings_interval
+from memlib.studies.drawing import Drawing, errorbars
+from memlib.studies.effects import FLOOR, RECALIBRATIONS, Chips, Comparison, Loss, Setting, add_note
+from memlib.studies.s07_capacity.connectivities import (
+    EFFECT,
+    FAMILIES,
+    HRS,
+    Families,
+    count_axis,
+    float_accuracy,
+    looks,
+    pairs,
+    parameters,
+)
+from memlib.studies.trained_networks import label
+from memlib.training.recipes import trainings
+
+
+@dataclass(frozen=True)
+class TrainedAgain:
+    """A network, and how it stands in comparisons."""
+
+    family: str
+    checkpoint: str  #: of seed 0
+
+    def losses(self, seeds: Sequence[int], images: int, severity: float, setting: Setting) -> list[Loss]:
+        """What the severity costs each training of it."""
+        return [Loss.of(name, images, EFFECT, severity, setting) for name in trainings(self.checkpoint, seeds)]
+
+
+@dataclass(frozen=True)
+class TrainingsComparison(Comparison):
+    """A claim about several trainings of each of several networks: its terms, a network's after another's."""
+
+    trainings: int
+
+    def interval(self, chips: Chips) -> Interval:
+        """Of the sum, over trainings, device seeds and images."""
+        losses = np.stack([weight * self.trainings * chips.loss(loss) for weight, loss in self.terms])
+        return trainings_interval(losses.reshape(-1, self.trainings, *losses.shape[1:]))
+
+
+def networks(families: Families) -> list[TrainedAgain]:
+    """Grouped and separable networks with an ordinary equal in parameters, and these; unused cells are unformed."""
+    chosen = dict.fromkeys(member for pair in _compared(families) for member in pair)
+    order = list(FAMILIES)
+    return sorted(chosen, key=lambda network: (order.index(network.family), parameters(network.checkpoint)))
+
+
+def checkpoints(families: Families, seeds: Sequence[int]) -> list[str]:
+    """All trainings of all of them."""
+    return [name for network in networks(families) for name in trainings(network.checkpoint, seeds)]
+
+
+def _compared(families: Families) -> list[tuple[TrainedAgain, TrainedAgain]]:
+    """Each network with the ordinary one of equal parameters."""
+    found = [pair for pair in pairs(families, []) if pair.equal == "parameters"]
+    return [
+        (TrainedAgain(pair.family, pair.checkpoint), TrainedAgain("ordinary", pair.others[0][1]))
+        for pair in found
+        if not pair.family.endswith((HRS, "pruned"))
+    ]
+
+
+def comparisons(
+    families: Families, seeds: Sequence[int], images: int, severity: float, chosen: Sequence[Setting]
+) -> list[Comparison]:
+    """In every setting, each network against its ordinary equal, and each family against theirs.
+
+    Raises:
+        ValueError: if there are fewer than two seeds, or one twice.
+    """
+    found: list[Comparison] = []
+    for setting in chosen:
+        at = seeds, images, severity, setting
+        by_family: dict[str, list[tuple[TrainedAgain, TrainedAgain]]] = {}
+        for pair in _compared(families):
+            by_family.setdefault(pair[0].family, []).append(pair)
+            network, other = (label(member.checkpoint) for member in pair)
+            found.append(_comparison(f"{network} loses more than {other}", [pair], *at))
+        for family, members in by_family.items():
+            if len(members) > 1:
+                text = f"{family} networks lose more than ordinary ones, mean of {len(members)} sizes"
+                found.append(_comparison(text, members, *at))
+    return found
+
+
+def _comparison(
+    statement: str,
+    compared: Sequence[tuple[TrainedAgain, TrainedAgain]],
+    seeds: Sequence[int],
+    images: int,
+    severity: float,
+    setting: Setting,
+) -> TrainingsComparison:
+    """That networks lose more than their equals, in the mean over pairs and trainings."""
+    terms = [
+        (sign / len(compared) / len(seeds), loss)
+        for pair in compared
+        for sign, network in zip((1, -1), pair, strict=True)
+        for loss in network.losses(seeds, images, severity, setting)
+    ]
+    text = f"programming error {severity:g}, dense, equal parameters, {len(seeds)} trainings each: {statement}{setting}"
+    return TrainingsComparison(text, tuple(terms), len(seeds))
+
+
+def claims(compared: Sequence[Comparison], chips: Chips) -> list[Claim]:
+    """All, decided."""
+    return [comparison.claim(chips) for comparison in compared]
+
+
+# Tables
+
+
+def tables(
+    results: pd.DataFrame,
+    families: Families,
+    seeds: Sequence[int],
+    images: int,
+    severity: float,
+    chosen: Sequence[Setting],
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What the severity costs each training, and each network in the mean of its trainings, in every setting.
+
+    Returns:
+        A row per training: loss with its interval over chips and images. A row per network: loss with its interval over
+        trainings, chips and images; sd_trainings, the standard deviation between them, with what chips and images add.
+    """
+    chips, single, averages = Chips(results), [], []
+    for setting, network in itertools.product(chosen, networks(families)):
+        labels: dict[str, Any] = {**asdict(network), **asdict(setting)}
+        losses = network.losses(seeds, images, severity, setting)
+        for seed, name, loss in zip(seeds, trainings(network.checkpoint, seeds), losses, strict=True):
+            row = labels | {"seed": seed, "parameters": parameters(name), "float_accuracy": float_accuracy(name)}
+            row |= {"at chance": bool(chips.hits(loss.point).mean() < FLOOR)}  # it may have lost any more
+            single.append(row | chips.lost(loss).columns("loss"))
+        lost = np.stack([chips.loss(loss) for loss in losses])
+        row = labels | {"parameters": parameters(network.checkpoint)}
+        row |= trainings_interval(lost[None]).columns("loss")
+        averages.append(row | {"sd_trainings": float(lost.mean((1, 2)).std(ddof=1))})
+    return pd.DataFrame(single), pd.DataFrame(averages)
+
+
+# Figures
+
+
+def plot(frame: pd.DataFrame, averages: pd.DataFrame, claim_severity: float, origin: str) -> Figure:
+    """A panel per recalibration: losses of all trainings over parameters, and the mean of each network's."""
+    names = list(averages["recalibration"].unique())
+    figure, axes = plt.subplots(1, len(names), figsize=(4.2 * len(names) + 0.8, 3.9), squeeze=False)
+    families = list(averages["family"].unique())
+    step = np.exp(0.022 * np.ptp(np.log(averages["parameters"])))  # this share of the axis, so that bars do not overlap
+    for name, axis in zip(names, axes[0], strict=True):
+        for number, family in enumerate(families):
+            dodge = step ** (number - (len(families) - 1) / 2)
+            look = looks()[family]
+            mean, single = (t[(t["family"] == family) & (t["recalibration"] == name)] for t in (averages, frame))
+            errorbars(axis, dodge * mean["parameters"], mean, "loss", markersize=5, capsize=2.5, **look)
+            for floored, marker in ((False, "."), (True, "x")):
+                part = single[single["at chance"] == floored]
+                beside, lost = step**0.4 * dodge * part["parameters"], 100 * part["loss"]
+                axis.plot(beside, lost, linestyle="", marker=marker, markersize=5, color=look["color"])
+        axis.axhline(0, color="0.6", linewidth=0.7)
+        axis.set(title=RECALIBRATIONS[name], xlabel="parameters", ylabel=f"points lost at {claim_severity:g}")
+        count_axis(axis)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="upper center", ncols=len(labels), frameon=False)
+    bars = "95 % intervals of their means over trainings, chips and images"
+    chance = "; crosses: at chance" if frame["at chance"].any() else ""
+    note = f"\ndots: {frame['seed'].nunique()} trainings of each{chance}; families are moved apart;\nbars: {bars}"
+    add_note(figure, frame, origin, note)
+    figure.tight_layout(rect=(0, 0.12, 1, 0.93))
+    return figure
+
+
+FIGURES = {
+    "07_capacity_trainings": Drawing(
+        plot, ("07_capacity_trainings", "07_capacity_trainings_means"), ("claim_severity", "origin")
+    )
+}

@@ -1,0 +1,387 @@
+"""The study 09_design_space: the answer, which hardware is the cheapest for a given accuracy, and how sure that is."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
+
+from memlib.evidence.claims import Claim, above, below, below_times
+from memlib.evidence.intervals import Interval, crossed_interval, difference_interval
+from memlib.exploration.multi_objective import Fidelity, Known, climb
+from memlib.exploration.pareto import mean_draws
+from memlib.studies.designs import QUANTITIES, evaluate, output_sizes
+from memlib.studies.drawing import Drawing
+from memlib.studies.s09_design_space.rules import (
+    COLORS,
+    MARKERS,
+    by_design,
+    float_hits,
+    formula_points,
+    fresh_losses,
+    plot_formula,
+    plot_sensitivity,
+    points_text,
+    sensitivity_parts,
+)
+from memlib.studies.s09_design_space.searches import TRAININGS, evaluator, plot_front, plot_searches, trained_as
+from memlib.studies.trained_networks import float_accuracy, inputs as trained_inputs, label
+from memlib.sweeps.points import Point
+from memlib.zoo.checkpoints import read_manifest
+
+__all__ = ["evaluate"]
+
+#: What the answer knows of a design beside its accuracy.
+COSTS = ("isaac_energy", "isaac_latency", "isaac_area", "li2022_energy", "li2022_latency", "li2022_area")
+#: What the answer says of a design beside its network, layout and tile.
+BITS = ("dac_bits", "adc_bits")
+#: What tells the answer's designs from each other.
+NAMED = ("checkpoint", "layout", "rows", *BITS)
+#: What figures call the technologies.
+TITLES = {"isaac": "ISAAC", "li2022": "Li et al."}
+#: A design is recommended if its mean over chips keeps to its target with this probability.
+SURE = 0.9
+#: Designs are looked at more closely if they may be what is sought with this probability.
+POSSIBLE = 0.05
+#: The chips that confirm the answer are others than those that chose it.
+FRESH_CHIPS = 100
+
+
+def candidates(
+    checkpoint: str, rows: int, device: str, layouts: Sequence[str], dac_bits: Sequence[int], adc_bits: Sequence[int]
+) -> list[dict]:
+    """The designs that the answer is chosen from: all combinations; one layout if there are no convolutions."""
+    layouts = layouts if output_sizes(checkpoint) else ["dense"]
+    axes = {"layout": layouts, "dac_bits": dac_bits, "adc_bits": adc_bits}
+    common = {"checkpoint": checkpoint, "device": device, "rows": rows}
+    return [common | dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+
+
+def losses_of(known: Known) -> np.ndarray:
+    """(seeds, images) what a design loses on each image against its float network: 1, 0, or -1 where it is better."""
+    return float_hits(known.design["checkpoint"], known.hits.shape[1]) - known.hits.astype(float)
+
+
+def loss_draws(known: Sequence[Known]) -> np.ndarray:
+    """(draws, designs) joint draws of the mean losses of designs, each on its own images."""
+    return mean_draws([losses_of(k) for k in known], 1000, bounds=(-1.0, 1.0))
+
+
+def cheapest_probability(known: Sequence[Known], keeps: np.ndarray, cost: str) -> np.ndarray:
+    """The probability of each design to be the cheapest of those that are good enough, on average over chips.
+
+    Args:
+        keeps: (draws, designs) whether they are.
+    """
+    priced = np.where(keeps, [k.values[cost] for k in known], np.inf)
+    found = np.bincount(priced.argmin(1)[np.isfinite(priced).any(1)], minlength=len(known))
+    return found / len(priced)
+
+
+def recommended(known: Sequence[Known], keeps: np.ndarray, cost: str) -> int | None:
+    """Which design is the cheapest that is good enough with a probability of `SURE`; None: none is."""
+    sure = np.flatnonzero(keeps.mean(0) >= SURE).tolist()
+    return min(sure, key=lambda i: known[i].values[cost], default=None)
+
+
+def study_candidates(
+    designs: Sequence[dict],
+    store: Path,
+    targets: Sequence[float],
+    accuracies: Sequence[float],
+    fidelities: Sequence[Fidelity],
+) -> list[Known]:
+    """What is known of one network's candidates; those that may be the answer are known best.
+
+    A design is looked at more closely if it may take the least energy of its layout for some target, or accuracy, with
+    a probability of `POSSIBLE`, or would be recommended by what is known of it.
+    """
+    evaluate_here = evaluator(store, ("accuracy", *COSTS))
+    known = [k for k in evaluate_here(designs, fidelities[0]) if k]
+    spare = [float_accuracy(designs[0]["checkpoint"]) - least for least in accuracies]
+    targets = [*targets, *(loss for loss in spare if loss > 0)]
+    return climb(known, evaluate_here, fidelities, POSSIBLE, lambda current: _wanted(current, targets))
+
+
+#: By rows of the tiles, what is known of each network's candidates.
+Studied = dict[int, list[list[Known]]]
+
+
+def answers(studied: Studied, targets: Sequence[float]) -> pd.DataFrame:
+    """`answer` for all tiles, networks and both technologies, one below another."""
+    parts = [known for networks in studied.values() for known in networks]
+    return pd.concat([answer(known, targets, t) for known in parts for t in TITLES], ignore_index=True)
+
+
+def all_best_networks(studied: Studied, accuracies: Sequence[float]) -> pd.DataFrame:
+    """`best_networks` for all tiles and both technologies, one below another."""
+    sizes = [[k for known in networks for k in known] for networks in studied.values()]
+    return pd.concat([best_networks(known, accuracies, t) for known in sizes for t in TITLES], ignore_index=True)
+
+
+def _wanted(known: Sequence[Known], targets: Sequence[float]) -> np.ndarray:
+    """How much each design matters for the answer, from 0 to 1."""
+    probability, draws = np.zeros(len(known)), loss_draws(known)
+    for chosen, target, technology in itertools.product(_by_layout(known).values(), targets, TITLES):
+        part, keeps, cost = [known[i] for i in chosen], draws[:, chosen] <= target, f"{technology}_energy"
+        probability[chosen] = np.maximum(probability[chosen], cheapest_probability(part, keeps, cost))
+        best = recommended(part, keeps, cost)
+        if best is not None:
+            probability[chosen[best]] = 1.0
+    return probability
+
+
+def _by_layout(known: Sequence[Known]) -> dict[str, np.ndarray]:
+    layouts = np.array([k.design["layout"] for k in known])
+    return {layout: np.flatnonzero(layouts == layout) for layout in dict.fromkeys(layouts)}
+
+
+def answer(known: Sequence[Known], targets: Sequence[float], technology: str) -> pd.DataFrame:
+    """For each target and layout of one network on tiles of one size, the cheapest design that surely keeps to it.
+
+    Returns:
+        A row each: checkpoint, technology, rows, target, layout; cheapest, the probability that the cheapest of all
+        candidates is of this layout; ratio, the least energy of this layout by that of the dense one, its median and
+        95 % interval over draws in which both have a design that keeps to the target; and of the design (none if no
+        candidate keeps to the target with a probability of `SURE`) dac_bits, adc_bits, loss with low and high, keeps,
+        its probability to keep to the target, energy, latency, area, n and images.
+    """
+    draws, rows, cost = loss_draws(known), [], f"{technology}_energy"
+    for target in targets:
+        keeps = draws <= target
+        wins = cheapest_probability(known, keeps, cost)
+        ratios = _energy_ratios(known, keeps, cost)
+        for layout, chosen in _by_layout(known).items():
+            row = {name: known[0].design[name] for name in ("checkpoint", "rows")} | {"technology": technology}
+            row |= {"target": target, "layout": layout, "cheapest": wins[chosen].sum()}
+            row |= dict(zip(RATIO, ratios[layout], strict=True))
+            best = recommended([known[i] for i in chosen], keeps[:, chosen], cost)
+            if best is not None:
+                design = known[chosen[best]]
+                loss = _loss(design)
+                row |= {"loss": loss.mean, "low": loss.low, "high": loss.high}
+                row |= {"keeps": keeps[:, chosen[best]].mean()} | _details(design, technology)
+            rows.append(row)
+    return pd.DataFrame(rows, columns=ANSWER)
+
+
+#: Columns of `answer`.
+RATIO = ("ratio", "ratio_low", "ratio_high")
+ANSWER = ["checkpoint", "technology", "rows", "target", "layout", "cheapest", *RATIO, *BITS, "loss", "low", "high"]
+ANSWER += ["keeps", *QUANTITIES, "n", "images"]
+
+
+def _energy_ratios(known: Sequence[Known], keeps: np.ndarray, cost: str) -> dict[str, tuple[float, float, float]]:
+    """Of each layout, the least energy of what keeps to the target by that of the dense one: median, low and high."""
+    energies = np.where(keeps, [k.values[cost] for k in known], np.inf)
+    least = {layout: energies[:, chosen].min(1) for layout, chosen in _by_layout(known).items()}
+    found = {}
+    for layout, energy in least.items():
+        both = np.isfinite(energy) & np.isfinite(least.get("dense", np.full(len(energy), np.inf)))
+        if both.mean() < 0.5:
+            found[layout] = (np.nan,) * 3
+        else:
+            found[layout] = tuple(np.percentile(energy[both] / least["dense"][both], [50, 2.5, 97.5]))
+    return found
+
+
+def _loss(known: Known) -> Interval:
+    return difference_interval(float_hits(known.design["checkpoint"], known.hits.shape[1]), known.hits)
+
+
+def _details(known: Known, technology: str) -> dict[str, Any]:
+    found = {name: known.design[name] for name in BITS}
+    found |= {name: known.values[f"{technology}_{name}"] for name in QUANTITIES}
+    return found | dict(zip(("n", "images"), known.hits.shape, strict=True))
+
+
+def best_networks(known: Sequence[Known], accuracies: Sequence[float], technology: str) -> pd.DataFrame:
+    """For each accuracy, the cheapest design of all networks and layouts, on tiles of one size, that surely reaches it.
+
+    Returns:
+        A row for each accuracy that some design reaches with a probability of `SURE`: technology, rows, at_least,
+        checkpoint, layout; cheapest, the probability that the cheapest of all is of this network and layout;
+        accuracy with low and high, keeps, its probability to be reached; and as `answer` from there.
+    """
+    networks = np.array([float_accuracy(k.design["checkpoint"]) for k in known])
+    draws, rows, cost = networks - loss_draws(known), [], f"{technology}_energy"
+    for least in accuracies:
+        keeps = draws >= least
+        best = recommended(known, keeps, cost)
+        if best is not None:
+            chosen = known[best]
+            kind = {name: chosen.design[name] for name in ("checkpoint", "layout")}
+            same = [all(k.design[name] == value for name, value in kind.items()) for k in known]
+            row = {"technology": technology, "rows": chosen.design["rows"], "at_least": least, **kind}
+            row |= {"cheapest": cheapest_probability(known, keeps, cost)[same].sum()}
+            loss, whole = _loss(chosen), networks[best]
+            row |= {"accuracy": whole - loss.mean, "low": whole - loss.high, "high": whole - loss.low}
+            rows.append(row | {"keeps": keeps[:, best].mean()} | _details(chosen, technology))
+    return pd.DataFrame(rows, columns=NETWORKS)
+
+
+#: Columns of `best_networks`.
+NETWORKS = ["technology", "rows", "at_least", "checkpoint", "layout", "cheapest", "accuracy", "low", "high", "keeps"]
+NETWORKS += [*BITS, *QUANTITIES, "n", "images"]
+
+
+def confirmed_designs(table: pd.DataFrame, checkpoints: Sequence[str], target: float, device: str) -> list[dict]:
+    """The answer's designs that fresh chips confirm, by the energy of ISAAC's circuits."""
+    chosen = table["checkpoint"].isin(checkpoints) & (table["target"] == target) & (table["technology"] == "isaac")
+    found = table[chosen].dropna(subset=["adc_bits"])[list(NAMED)]
+    return [{**design, "device": device} for design in found.astype(dict.fromkeys(BITS, int)).to_dict("records")]
+
+
+def answer_claims(designs: Sequence[dict], results: pd.DataFrame, table: pd.DataFrame, target: float) -> list[Claim]:
+    """That the recommended designs keep to the target on fresh chips, and layouts' energies beside the dense one's.
+
+    Args:
+        results: of the designs' points, as `sweep` returns them.
+        table: from `answer`.
+    """
+    losses = fresh_losses(designs, results)
+    found = [
+        below(f"{_name(design)} loses under {points_text(target)} on fresh chips", i, target)
+        for design, (i, _) in zip(designs, losses, strict=True)
+    ]
+    checkpoints = [design["checkpoint"] for design in designs]
+    chosen = (table["target"] == target) & table["checkpoint"].isin(checkpoints) & (table["layout"] != "dense")
+    for row in table[chosen].dropna(subset=["ratio", "n"]).to_dict("records"):
+        where = f"{label(row['checkpoint'])}, {TITLES[row['technology']]}, {row['rows']} rows, {points_text(target)}"
+        statement = f"{where}: {row['layout']} takes less energy than dense, each with what it needs"
+        ratio, low, high = (row[name] for name in RATIO)
+        found.append(below_times(statement, Interval(ratio, low, high, int(row["n"]), int(row["images"]))))
+    return found
+
+
+def network_designs(table: pd.DataFrame, device: str) -> list[dict]:
+    """The different designs of `best_networks`."""
+    found = table[list(NAMED)].drop_duplicates()
+    return [{**design, "device": device} for design in found.to_dict("records")]
+
+
+def network_claims(table: pd.DataFrame, designs: Sequence[dict], results: pd.DataFrame) -> list[Claim]:
+    """That the networks' recommended designs reach their accuracy on fresh chips: one for each row.
+
+    Args:
+        table: from `best_networks`.
+        designs: its `network_designs`.
+        results: of the designs' points, as `sweep` returns them.
+    """
+    chips, found = by_design(designs, results), []
+    for row in table.to_dict("records"):
+        (hits,) = (h for design, h in zip(designs, chips, strict=True) if all(row[n] == design[n] for n in NAMED))
+        accuracy = crossed_interval(hits)
+        statement = f"{_name(row)}, {TITLES[row['technology']]}: over {100 * row['at_least']:g} % right on fresh chips"
+        found.append(replace(above(statement, accuracy, row["at_least"]), unit="%"))
+    return found
+
+
+def _name(design: dict[str, Any]) -> str:
+    bits = f"{design['dac_bits']} DAC and {design['adc_bits']} ADC bits"
+    return f"{label(design['checkpoint'])}: the recommended {design['layout']} design ({design['rows']} rows, {bits})"
+
+
+def plot_answer(table: pd.DataFrame, origin: str) -> Figure:
+    """Energy of the cheapest design of each layout: a row per technology, a column per tile and target."""
+    columns = list(table[["rows", "target"]].drop_duplicates().sort_values(["rows", "target"]).itertuples(index=False))
+    technologies, checkpoints = list(dict.fromkeys(table["technology"])), list(dict.fromkeys(table["checkpoint"]))
+    size = (2.5 * len(columns) + 1.8, (0.5 * len(checkpoints) + 1.0) * len(technologies) + 0.8)
+    figure, axes = plt.subplots(len(technologies), len(columns), figsize=size, sharex="row", sharey=True, squeeze=False)
+    for (technology, (rows, target)), axis in zip(itertools.product(technologies, columns), axes.flat, strict=True):
+        part = table[(table["technology"] == technology) & (table["rows"] == rows) & (table["target"] == target)]
+        for i, checkpoint in enumerate(checkpoints):
+            _answers(axis, part[part["checkpoint"] == checkpoint], i)
+        energy = 1e6 * table[table["technology"] == technology]["energy"].dropna()
+        if len(energy):  # a power of ten at least, so that there are marks on the axis
+            axis.set_xlim(min(energy.min() / 1.6, energy.max() / 12), 4 * energy.max())
+        axis.set(xscale="log", ylim=(len(checkpoints) - 0.4, -0.6), xlabel=f"energy (µJ), {TITLES[technology]}")
+        axis.xaxis.set_minor_formatter(NullFormatter())
+        axis.yaxis.grid(visible=False)
+        axis.set_yticks(range(len(checkpoints)), [label(c) for c in checkpoints])
+    for axis, (rows, target) in zip(axes[0], columns, strict=True):
+        axis.set_title(f"tiles of {rows} rows\nat most {points_text(target)} lost", fontsize="medium")
+    layouts = [name for name in COLORS if name in set(table["layout"])]
+    lines = [plt.Line2D([], [], color=COLORS[n], marker=MARKERS[n], linestyle="", label=n) for n in layouts]
+    figure.legend(
+        handles=lines, loc="lower center", ncol=len(lines), frameon=False, bbox_to_anchor=(0.5, 0.38 / size[1])
+    )
+    looks = f"{origin}, up to {table['n'].max():g} chips and {table['images'].max():g} images. "
+    note = (
+        looks + "%: probability that the cheapest\nof all is of this layout. "
+        "No filled mark: no design of it surely loses so little; open ones may be the cheapest all the same"
+    )
+    figure.text(0.01, 0.1 / size[1], note, fontsize="x-small", color="0.3")
+    figure.tight_layout(rect=(0, 0.75 / size[1], 1, 1))
+    return figure
+
+
+def _answers(axis: Axes, part: pd.DataFrame, place: int) -> None:
+    """One network's designs, one below another, with the probability that the cheapest is of their layout."""
+    axis.axhline(place + 0.5, color="0.85", linewidth=0.6)
+    for k, row in enumerate(part.itertuples()):
+        y = place + (k - (len(part) - 1) / 2) * 0.22
+        known = not np.isnan(row.energy)
+        share = f"{100 * row.cheapest:.0f} %" if row.cheapest >= 0.005 else ""
+        where = axis.transData if known else axis.get_yaxis_transform()  # at the left, if there is no energy
+        x, fill = (1e6 * row.energy, COLORS[row.layout]) if known else (0.03, "white")
+        if known or share:
+            look = {"color": COLORS[row.layout], "markerfacecolor": fill, "markersize": 5}
+            axis.plot(x, y, MARKERS[row.layout], transform=where, **look)
+            offset: dict[str, Any] = {"xycoords": where, "textcoords": "offset points"}
+            axis.annotate(share, (x, y), (5, 0), va="center", fontsize=6.5, **offset)
+    if part["energy"].isna().all():
+        grey: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": "small", "color": "0.4"}
+        axis.annotate("none surely", (0.5, place), xycoords=("axes fraction", "data"), **grey)
+
+
+# Sweeps
+
+
+def sweeps(
+    formula_checkpoints: Sequence[str],
+    formula_layouts: Sequence[str],
+    formula_designs: int,
+    severities: Sequence[float],
+    tile_rows: Sequence[int],
+    adc_bits: Sequence[int],
+    wired_designs: int,
+    wired_rows: Sequence[int],
+    wired_ohms: Sequence[float],
+    images: int,
+    device_seeds: int,
+    sensitivity_checkpoints: Sequence[str],
+    sensitivity_layouts: Sequence[str],
+    sensitivity_n: int,
+    sensitivity_images: int,
+    **_: Any,
+) -> list[tuple[list[Point], Any]]:
+    """Points and seeds of the formula and the sensitivity; what searches evaluate depends on what they find."""
+    grid = severities, tile_rows, adc_bits, images
+    wires = {"designs": wired_designs, "rows": wired_rows, "ohms": wired_ohms}
+    designs = formula_points(formula_checkpoints, formula_layouts, formula_designs, *grid, wires)
+    parts = sensitivity_parts(sensitivity_checkpoints, sensitivity_layouts, sensitivity_n, sensitivity_images)
+    return [(designs, range(device_seeds)), *parts]
+
+
+def inputs(checkpoints: Sequence[str]) -> dict[str, Any]:
+    """What is fixed beside the parameters, for the provenance file."""
+    trained = [trained_as(c, kind) for c, kind in itertools.product(dict.fromkeys(checkpoints), TRAININGS)]
+    there = [name for name in trained if name in read_manifest()]
+    return trained_inputs(there) | {"sure": SURE, "fresh_chips": FRESH_CHIPS}
+
+
+FIGURES = {
+    "09_design_space": Drawing(plot_front, ("09_design_space",), ("origin",)),
+    "09_design_space_formula": Drawing(plot_formula, ("09_design_space_formula",), ("origin",)),
+    "09_design_space_sensitivity": Drawing(plot_sensitivity, ("09_design_space_sensitivity",)),
+    "09_design_space_search": Drawing(plot_searches, ("09_design_space_search",)),
+    "09_design_space_answer": Drawing(plot_answer, ("09_design_space_answer",), ("origin",)),
+}

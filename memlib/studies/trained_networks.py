@@ -1,0 +1,216 @@
+"""What the studies of trained networks share: a checkpoint with its images, what identifies them, and their chips."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from memlib.base.checks import whole
+from memlib.base.random_streams import generator
+from memlib.chip.accuracies import correct
+from memlib.chip.network import AnalogNetwork, design_ranges, map_network
+from memlib.chip.recalibration import recalibrate
+from memlib.evidence.intervals import pack, unpack
+from memlib.mapping.hardware import Hardware
+from memlib.sweeps.points import Point
+from memlib.tiles.input_record import Record, record_inputs
+from memlib.zoo import data_sets
+from memlib.zoo.checkpoints import load_checkpoint, manifest_entry
+from memlib.zoo.networks import LABELS
+
+CALIBRATION_IMAGES = 256
+#: Of every image.
+INPUT_SHAPE = (3, 32, 32)
+#: The fields of a point that say which network runs on which images.
+SHARED = ("checkpoint", "weights", "pixels", "images", "calibration_images")
+Shared = tuple[str, str, str, int, int]
+
+
+@lru_cache(maxsize=64)
+def model_of(checkpoint: str) -> nn.Module:
+    """The float network, shared by all who ask: to look at, not to change."""
+    return load_checkpoint(checkpoint)
+
+
+def float_accuracy(checkpoint: str) -> float:
+    """Of the float network, on the whole test set."""
+    return manifest_entry(checkpoint)["accuracy"]["test"]
+
+
+def shared_fields(checkpoint: str, images: int) -> Point:
+    """The fields of a point that runs a checkpoint on so many test images."""
+    entry = manifest_entry(checkpoint)
+    pixels = _pixels(entry["recipe"]["data"])
+    values = (checkpoint, entry["sha256"], pixels, images, CALIBRATION_IMAGES)
+    return dict(zip(SHARED, values, strict=True))
+
+
+def split(point: Point) -> tuple[Shared, dict[str, Any]]:
+    """A point's shared fields, and the others."""
+    others = dict(point)
+    return tuple(others.pop(name) for name in SHARED), others
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What all chips of a network share."""
+
+    model: nn.Module
+    training: Tensor  #: all training images, as pixels
+    calibration: Tensor  #: the first of them
+    record: Record  #: of the float network on them
+    images: Tensor  #: of the test set
+    labels: Tensor
+
+
+def mapped(
+    shared: Shared, hardware: dict[str, Hardware], seed: int, recalibration: str = "none", own_images: bool = False
+) -> tuple[AnalogNetwork, Tensor, Tensor]:
+    """One chip of the network, and the test images and labels.
+
+    Args:
+        hardware: by layer name, "*" for the rest.
+        recalibration: see `memlib.recalibrate`.
+        own_images: whether it uses images that the seed draws from the training set, so that chips differ in them too,
+            rather than those that the converters' ranges are from.
+
+    Raises:
+        ValueError: if checkpoint or images are not those of the point.
+    """
+    p = prepared(*shared)
+    ranges = None
+    if any(choice.tile.adc_calibration == "design" for choice in hardware.values()):
+        ranges = _ranges(shared, tuple((name, _design(choice)) for name, choice in hardware.items()))
+    chip = map_network(p.model, hardware, p.record, seed, ranges=ranges)
+    recalibrate(chip, p.model, _drawn(p, seed) if own_images else p.calibration, recalibration)
+    return chip, p.images, p.labels
+
+
+def _drawn(p: Prepared, seed: int) -> Tensor:
+    """As many training images as calibrate the converters, drawn without replacement."""
+    order = torch.randperm(len(p.training), generator=generator(seed, "recalibration images"))
+    return data_sets.normalise(p.training[order[: len(p.calibration)]])
+
+
+def answers(shared: Shared, hardware: dict[str, Hardware], seed: int, *recalibration: Any) -> dict[str, Any]:
+    """What a store keeps of one chip: its accuracy, and which images it gets right; see `mapped`."""
+    hits = correct(*mapped(shared, hardware, seed, *recalibration))
+    return {"accuracy": hits.double().mean().item(), "correct": pack(hits.numpy())}
+
+
+def seeds_of(n: int) -> range:
+    """Device seeds of every point.
+
+    Raises:
+        ValueError: if n is below 2, of which no interval over chips can be made.
+    """
+    whole("device_seeds", n, 2)
+    return range(n)
+
+
+def hits_of(rows: pd.DataFrame) -> np.ndarray:
+    """(seeds, images) right and wrong, of one point's rows of a sweep."""
+    rows = rows.sort_values("seed")
+    return np.stack([unpack(text, images) for text, images in zip(rows["correct"], rows["images"], strict=True)])
+
+
+@lru_cache(maxsize=4)
+def prepared(checkpoint: str, weights: str, pixels: str, images: int, calibration_images: int) -> Prepared:
+    """What all chips of a network share, once per process."""
+    name = data_of(checkpoint)
+    train_set, test_set = _training_set(name, os.environ.get("MEMLIB_DATA")), data_sets.load(name, "test")
+    found = manifest_entry(checkpoint)["sha256"], f"{train_set.sha256}-{test_set.sha256}"
+    if found != (weights, pixels):
+        raise ValueError(f"checkpoint={checkpoint!r}: it, or its images, changed since the sweep began; start it again")
+    model = load_checkpoint(checkpoint)
+    calibration = train_set.head(calibration_images)[0]
+    return Prepared(model, train_set.pixels, calibration, record_inputs(model, calibration), *test_set.head(images))
+
+
+@lru_cache(maxsize=1)
+def _training_set(name: str, _folder: str | None) -> data_sets.Images:
+    """Once for all networks, as it takes much memory."""
+    return data_sets.load(name, "train")
+
+
+def _design(hardware: Hardware) -> Hardware:
+    """What decides ADC ranges: no effect of the device, no number of bits, and no error of converters."""
+    design = hardware.design()
+    return design.replace(tile=design.tile.replace(adc_bits=8, adc_gain_error=0.0, adc_offset_error=0.0))
+
+
+@lru_cache(maxsize=16)
+def _ranges(shared: Shared, design: tuple[tuple[str, Hardware], ...]) -> dict[str, float]:
+    """The ADC ranges of all chips of a design."""
+    p = prepared(*shared)
+    return design_ranges(p.model, dict(design), p.record)
+
+
+def data_of(checkpoint: str) -> str:
+    """The data set a checkpoint was trained on."""
+    return manifest_entry(checkpoint)["recipe"]["data"]
+
+
+def _identity(name: str, split: str) -> tuple[str, str]:
+    """Checksum and origin of a set of images."""
+    return _identity_at(name, split, os.environ.get("MEMLIB_DATA"))
+
+
+@lru_cache
+def _identity_at(name: str, split: str, _folder: str | None) -> tuple[str, str]:
+    images = data_sets.load(name, split)
+    return images.sha256, images.origin
+
+
+def _pixels(name: str) -> str:
+    """Checksums of the images that calibrate and test."""
+    return "-".join(_identity(name, split)[0] for split in ("train", "test"))
+
+
+def label(checkpoint: str) -> str:
+    """What figures and claims call a checkpoint's network, such as "ResNet-20 (width 0.5), noise-aware"."""
+    recipe = manifest_entry(checkpoint)["recipe"]
+    width = "" if recipe["width"] == 1 else f" (width {recipe['width']:g})"
+    how = treatment(recipe)
+    if recipe.get("prune"):
+        how = f"{100 * recipe['sparsity']:.4g} % of its {how}"
+    return LABELS[recipe["network"]] + width + ("" if how == "plain" else f", {how}")
+
+
+def treatment(recipe: dict[str, Any]) -> str:
+    """What a recipe does beside plain training."""
+    if recipe.get("prune"):
+        return f"{recipe['prune']} pruned"
+    if recipe.get("binary"):
+        return "binary"
+    if recipe.get("dac_bits"):
+        return "quantisation-aware"
+    if recipe.get("device"):
+        return "noise-aware"
+    if recipe.get("start"):
+        return "trained longer" if recipe.get("frozen_statistics") else "fine-tuned"
+    return "plain"
+
+
+def inputs(checkpoints: Sequence[str]) -> dict[str, Any]:
+    """Checksums of the checkpoints and images, and where these are from, for the provenance file."""
+    sets = {data_of(checkpoint) for checkpoint in checkpoints}
+    return {
+        "weights": {checkpoint: manifest_entry(checkpoint)["sha256"] for checkpoint in checkpoints},
+        "pixels": {
+            f"{name} {split}": _identity(name, split)[0] for name in sorted(sets) for split in ("train", "test")
+        },
+        "origin": origin(checkpoints),
+        "calibration_images": CALIBRATION_IMAGES,
+    }
+
+
+def origin(checkpoints: Sequence[str]) -> str:
+    """What the test images were read from."""
+    return "; ".join(sorted({_identity(data_of(checkpoint), "test")[1] for checkpoint in checkpoints}))

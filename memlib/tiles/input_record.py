@@ -1,0 +1,164 @@
+"""What the converters are set to: the range of each layer's inputs, and of the currents they cause.
+
+The float network runs once over calibration images; each layer keeps its largest input and the inputs of some passes.
+The record depends on the network and the images alone, so one record serves every hardware and every device seed.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from memlib.base.checks import images_of
+from memlib.base.random_streams import generator
+from memlib.layers.matrix_layers import Geometry, MatrixLayer, fitting, float_copy, matrix_layers
+from memlib.mapping.tile import Tile, code_limits
+
+#: Passes whose inputs a layer keeps, chosen at random over all images and positions; up to twice as many where a batch
+#: reads it several times, as one of a recurrent layer at every time step.
+PASSES = 4096
+#: Whole input maps that a layer keeps at most, of images chosen at random, and at most so many values of them, but ...
+MAPS, MAP_VALUES = 64, 2**20
+#: ... no fewer maps than these.
+LEAST_MAPS = 8
+
+
+@dataclass(frozen=True)
+class LayerInputs:
+    """What calibration knows of one layer's input."""
+
+    x_max: float  #: largest |x|, 1 if that is 0
+    signed: bool  #: whether any value is negative
+    passes: Tensor  #: (n, inputs) inputs of randomly chosen passes of the dense layout, counted (c, ky, kx)
+    sizes: tuple[tuple[int, ...], ...] = ()  #: distinct sizes of the input maps; none if linear
+    maps: tuple[Tensor, ...] = ()  #: for each size, (n, channels, *map) of randomly chosen images, for other layouts
+
+    def without_values(self) -> "LayerInputs":
+        """What is left to know when calibration is over."""
+        return replace(self, passes=self.passes[:0].clone(), maps=())
+
+
+Record = dict[str, LayerInputs]
+
+
+def quantise_input(x: Tensor, tile: Tile, inputs: LayerInputs | None) -> Tensor:
+    """Inputs to DAC codes; unchanged without a DAC."""
+    if tile.dac_bits is None:
+        return x
+    assert inputs is not None  # DACs have a range
+    low, high = code_limits(tile.dac_bits, inputs.signed, "dac_bits")
+    return (x * (high / inputs.x_max)).round_().clamp_(low, high)
+
+
+def row_inputs(x: Tensor, tile: Tile, inputs: LayerInputs | None) -> Iterator[tuple[int, Tensor]]:
+    """For each read of a pass, what drives the rows, codes or their bits in turn, and the factor of its result."""
+    codes = quantise_input(x, tile, inputs)
+    if not tile.bit_serial:
+        yield 1, codes
+        return
+    assert inputs is not None  # DACs have a range
+    for sign in (1, -1) if inputs.signed else (1,):
+        rest = (codes * sign).clamp_(min=0)
+        for bit in range(tile.planes(inputs.signed) // (1 + inputs.signed)):
+            yield sign * 2**bit, rest.remainder(2)
+            rest = rest.div(2, rounding_mode="floor")
+
+
+def input_volts(tile: Tile, inputs: LayerInputs | None) -> float:
+    """Volts per unit of what `row_inputs` gives."""
+    return tile.v_read / input_top(tile, inputs)
+
+
+def input_top(tile: Tile, inputs: LayerInputs | None) -> float:
+    """What `row_inputs` gives for v_read."""
+    if tile.bit_serial:
+        return 1.0
+    if tile.dac_bits is None:
+        return inputs.x_max if inputs else 1.0
+    assert inputs is not None  # DACs have a range
+    return code_limits(tile.dac_bits, inputs.signed, "dac_bits")[1]
+
+
+@torch.inference_mode()
+def record_inputs(model: nn.Module, images: Tensor, digital: Any = (), batch: int = 128, maps: bool = True) -> Record:
+    """Run the float network on calibration images and keep what its converters need to know.
+
+    Args:
+        images: (n, *input shape), as the model takes them.
+        maps: whether to keep whole input maps too, which every layout but the dense one needs.
+
+    Raises:
+        ValueError: if the images do not fit the model.
+    """
+    images_of("calibration", images)
+    layers = matrix_layers(model, digital)
+    clone = float_copy(model, layers)
+    modules = dict(clone.named_modules())
+    recorders = {name: _Recorder(name, module, len(images), maps) for name, module in layers.items()}
+    for name, recorder in recorders.items():
+        modules[name].register_forward_pre_hook(recorder, with_kwargs=True)
+    with fitting(f"calibration: images of shape {tuple(images.shape)} do not fit the model"):
+        for part in images.split(batch):
+            clone(part)
+    return {name: recorder.result() for name, recorder in recorders.items() if recorder.kept}
+
+
+class _Recorder:
+    """A forward hook that watches one layer's input."""
+
+    def __init__(self, name: str, module: MatrixLayer, images: int, keep_maps: bool) -> None:
+        self.name, self.geometry, self.images, self.keep_maps = name, Geometry.of(module), images, keep_maps
+        self.generator, self.map_generator = generator("calibration", name), generator("calibration", name, "maps")
+        self.largest, self.signed = 0.0, False
+        self.kept: list[Tensor] = []
+        self.share = 1.0  #: of the passes that would be kept, where these are too many
+        self.maps: dict[tuple[int, ...], list[Tensor]] = {}
+
+    def __call__(self, _module: nn.Module, arguments: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
+        x = arguments[0] if arguments else named["input"]
+        low, high = (float(v) for v in x.aminmax())
+        if not math.isfinite(low) or not math.isfinite(high):
+            raise ValueError(f"layer {self.name!r} gets inputs that are not finite")
+        self.largest, self.signed = max(self.largest, high, -low), self.signed or low < 0
+        patches = self.geometry.patches(x)
+        inner = self.geometry.dims + 1
+        shape = patches.shape[: patches.dim() - inner]
+        quota = -(-PASSES * len(x) // self.images)
+        chosen = torch.randperm(shape.numel(), generator=self.generator)[:quota]
+        if self.share < 1:
+            chosen = chosen[torch.rand(len(chosen), generator=self.generator) < self.share]
+        self.kept.append(patches[torch.unravel_index(chosen.to(x.device), shape)].flatten(1))
+        if sum(map(len, self.kept)) > 2 * PASSES:
+            self._thin()
+        if self.geometry.dims:
+            self._keep_maps(x)
+
+    def _thin(self) -> None:
+        """Leave out so many passes, and of all later ones the same share, that a sample of all remains."""
+        passes = torch.cat(self.kept)
+        left = torch.randperm(len(passes), generator=self.generator)[:PASSES].to(passes.device)
+        self.kept, self.share = [passes[left]], self.share * PASSES / len(passes)
+
+    def _keep_maps(self, x: Tensor) -> None:
+        x = x[None] if x.dim() == self.geometry.dims + 1 else x
+        quota = 0 if not self.keep_maps else min(MAPS, max(LEAST_MAPS, MAP_VALUES // x[0].numel()))
+        chosen = torch.randperm(len(x), generator=self.map_generator)[: -(-quota * len(x) // self.images)].to(x.device)
+        self.maps.setdefault(tuple(x.shape[2:]), []).append(x[chosen])
+
+    def result(self) -> LayerInputs:
+        """What was seen, its passes in random order, so that any first ones are a sample; lets go of them."""
+        passes = torch.cat(self.kept)
+        self.kept.clear()  # with those of all layers, half of a small network's memory
+        order = torch.randperm(len(passes), generator=self.generator)
+        if self.share < 1:
+            order = order[:PASSES]
+        maps = []
+        for _, kept in sorted(self.maps.items()):
+            whole = torch.cat(kept)
+            kept.clear()
+            maps.append(whole[torch.randperm(len(whole), generator=self.map_generator).to(whole.device)])
+        sizes, shuffled = tuple(sorted(self.maps)), passes[order.to(passes.device)]
+        return LayerInputs(self.largest or 1.0, self.signed, shuffled, sizes, tuple(maps) if self.keep_maps else ())

@@ -1,0 +1,113 @@
+"""Training that sees the hardware: weights as cells hold them, and inputs as DACs give them.
+
+Covered: every static effect of the device (`Device.program`), with fresh cells at every step, and the rounding and
+clipping of inputs; in the differential scheme and the dense layout, so with one pair of cells for each weight. Not
+covered: ADCs, read noise, wires, unused cells between the groups of a grouped layer (that is, they are unformed), and
+the other schemes and layouts.
+
+If batch norm takes each batch's own statistics, those of the very cells that the batch ran on, what is learnt counts on
+statistics that are measured anew on every chip; a recipe's `frozen_statistics` makes training do without.
+"""
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils import parametrize
+
+from memlib.base.random_streams import generator
+from memlib.cells.device import Device
+from memlib.layers.matrix_layers import own_layers
+from memlib.mapping.scheme import Mapping, target_conductances
+from memlib.mapping.tile import code_limits
+from memlib.tiles.input_record import LayerInputs, record_inputs
+from memlib.tiles.programming import UNIFORM_EFFECTS
+
+
+class Programmed(nn.Module):
+    """A parametrisation: in training, the weight that freshly programmed cells hold, W + e max|W|.
+
+    The gradient passes to W unchanged, and to max|W| by the errors e, which are relative to it.
+
+    Args:
+        source: of all random numbers, which advances with every use.
+    """
+
+    def __init__(self, device: Device, source: torch.Generator) -> None:
+        super().__init__()
+        self.device, self.source = device, source
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """(out, ...) -> the same shape."""
+        if not self.training:
+            return weight
+        top = weight.abs().amax().clamp(min=1e-30)  # scales all errors, so that training can make them smaller
+        return weight + ((self._held(weight.detach()) - weight) / top).detach() * top
+
+    def _held(self, weight: Tensor) -> Tensor:
+        """What the cells' conductances mean: W = (g_pos - g_neg)/k."""
+        (targets,), per_siemens = target_conductances(weight.cpu().double(), self.device, Mapping())
+
+        def draw(effect: str) -> Tensor:
+            """Go on with the source."""
+            return (torch.rand if effect in UNIFORM_EFFECTS else torch.randn)(targets.shape, generator=self.source)
+
+        positive, negative = self.device.program(targets, draw, self.device.states)[:, 0]
+        return ((positive - negative) * per_siemens.view(-1, *[1] * (weight.dim() - 1))).to(weight)
+
+
+class Driven:
+    """A forward hook: in training, a layer's inputs as its DACs give them, rounded and clipped.
+
+    Gradients pass unchanged, but where inputs are clipped they are 0.
+    """
+
+    def __init__(self, bits: int, inputs: LayerInputs) -> None:
+        low, high = code_limits(bits, inputs.signed, "dac_bits")
+        self.gain = high / inputs.x_max
+        self.bounds = low / self.gain, high / self.gain
+
+    def __call__(self, module: nn.Module, arguments: tuple[Tensor]) -> Tensor | None:
+        """The codes of `calibration.quantise_input`, as inputs again."""
+        if not module.training:
+            return None
+        x = F.hardtanh(arguments[0].float(), *self.bounds)  # a fifth of the time of torch.fake_quantize...
+        with torch.no_grad():  # ... if what is rounded is its result, which its gradient does not depend on
+            return x.mul_(self.gain).round_().mul_(1 / self.gain)
+
+
+@contextlib.contextmanager
+def on_hardware(
+    model: nn.Module, device: Device, dac_bits: int | None, images: Tensor, *name: str | int
+) -> Iterator[None]:
+    """Inside, `model` in training mode computes as on chips, with other cells at every forward; afterwards as before.
+
+    Args:
+        device: of all cells.
+        dac_bits: of all inputs, or None; their ranges are those of the float network on `images`, now.
+        name: of the random streams, with each layer's name.
+
+    Raises:
+        UnsupportedLayerError: for a recurrent layer, or one that is no matrix layer, if there is any hardware to see.
+    """
+    if device == device.ideal() and dac_bits is None:
+        yield
+        return
+    layers, hooks, programmed = own_layers(model, "training on hardware"), [], []
+    if dac_bits is not None:
+        record = record_inputs(model, images, maps=False)
+        hooks = [layers[n].register_forward_pre_hook(Driven(dac_bits, inputs)) for n, inputs in record.items()]
+    try:
+        if device != device.ideal():
+            for layer_name, layer in layers.items():
+                weight = Programmed(device, generator(*name, layer_name))
+                parametrize.register_parametrization(layer, "weight", weight, unsafe=True)  # safe would draw at once
+                programmed.append(layer)
+        yield
+    finally:
+        for layer in programmed:
+            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
+        for hook in hooks:
+            hook.remove()

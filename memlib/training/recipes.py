@@ -1,0 +1,197 @@
+"""Every training as data: what a recipe may say, and the list of all recipes.
+
+A checkpoint is named after its recipe. Each recipe for CIFAR-10 has a twin for the digits, half as wide, by one rule.
+"""
+
+from collections.abc import Sequence
+from dataclasses import MISSING, fields
+from typing import Any
+
+from memlib.base.checks import fail, in_range, one_of, positive, whole, yes_or_no
+from memlib.base.configuration import Config, config
+from memlib.cells.device import Device
+from memlib.zoo.networks import LABELS, NETWORKS
+
+#: Whose cells hold the weights in noise-aware training, but for the fields that the recipe names.
+PRESET = "10k_100k"
+#: Seeds of networks that are trained again; all others have seed 0.
+AGAIN = (1, 2)
+#: Acts at every read: an array's inputs decide what of it reaches a result, so it is no change of a weight.
+AT_READS = ("read_noise", "read_noise_to", "v0", "v0_off")
+
+
+@config
+class Recipe(Config):
+    """What decides a trained network, apart from the code, the images and (in the last digits) the threads."""
+
+    data: str  #: "digits" or "cifar10"
+    network: str  #: a name in networks.NETWORKS
+    width: float  #: width multiplier
+    epochs: int
+    batch: int = 128
+    lr: float = 0.2  #: peak learning rate; linear warm-up from 0 over the first fifth of the steps, linear decay to 0
+    momentum: float = 0.9  #: Nesterov
+    weight_decay: float = 5e-4  #: on all parameters
+    label_smoothing: float = 0.0
+    shift: int = 2  #: random crops out of images padded by this many reflected pixels
+    flip: bool = True  #: mirror each image in every second epoch, starting at random (Jordan 2024, airbench)
+    seed: int = 0
+    start: str = ""  #: checkpoint of the same network whose weights it begins from; "": initial ones, from the seed
+    #: What is pruned before training: "weights", single ones by magnitude, or whole output "channels"; "": nothing.
+    prune: str = ""
+    sparsity: float = 0.0  #: the fraction of them
+    #: Noise-aware training: fields of `Device` that differ from `PRESET`, as pairs; every step programs fresh cells.
+    device: tuple[tuple[str, Any], ...] = ()
+    dac_bits: int | None = None  #: quantisation-aware training: of every matrix layer's inputs; None: off
+    #: Batch norm keeps the statistics of `start`, as a chip does that is not recalibrated: training with those of each
+    #: noisy batch would rely on their being measured again on every chip.
+    frozen_statistics: bool = False
+    binary: bool = False  #: weights are plus or minus one number of their layer (`memlib.training.binary`)
+
+    def __post_init__(self) -> None:
+        one_of("data", self.data, ("digits", "cifar10"))
+        one_of("network", self.network, NETWORKS)
+        for name in ("width", "lr"):
+            positive(name, getattr(self, name))
+        for name in ("epochs", "batch"):
+            whole(name, getattr(self, name), 1)
+        for name in ("shift", "seed"):
+            whole(name, getattr(self, name), 0)
+        for name in ("momentum", "weight_decay", "label_smoothing", "sparsity"):
+            in_range(name, getattr(self, name), 0, 1)
+        for name in ("flip", "frozen_statistics", "binary"):
+            yes_or_no(name, getattr(self, name))
+        if self.frozen_statistics and not self.start:
+            fail("frozen_statistics", True, "False without `start`, which they are from")
+        self._check_pruning()
+        self._check_hardware()
+
+    def _check_pruning(self) -> None:
+        one_of("prune", self.prune, ("", "weights", "channels"))
+        if bool(self.prune) != (0 < self.sparsity < 1):
+            fail("sparsity", self.sparsity, "between 0 and 1 with pruning, and 0 without")
+        if self.prune and (self.device or self.dac_bits or self.binary):
+            fail("prune", self.prune, "'' in noise-aware, quantisation-aware or binary training")
+
+    def _check_hardware(self) -> None:
+        whole("dac_bits", self.dac_bits, 2, 24, none=True)
+        if self.binary and (self.device or self.dac_bits):
+            fail("binary", True, "False in noise-aware or quantisation-aware training")
+        if self.dac_bits and not self.start:
+            fail("dac_bits", self.dac_bits, "None without `start`: ranges are those of a trained network's activations")
+        for name, value in self.device:
+            if name in AT_READS:
+                fail("device", (name, value), "what keeps a programmed cell from its target, not what acts at reads")
+        self.cells()  # raises for unknown fields and values
+
+    def cells(self) -> Device:
+        """The cells that hold its weights in training."""
+        return Device.preset(PRESET).replace(**dict(self.device))
+
+    def settings(self) -> dict[str, Any]:
+        """Its fields but those at their default, so that a new field changes no recipe's settings."""
+        values = {field.name: (getattr(self, field.name), field.default) for field in fields(self)}
+        return {name: value for name, (value, default) in values.items() if default is MISSING or value != default}
+
+    def describe(self) -> str:
+        """One line for people."""
+        parts = [f"{LABELS[self.network]}, width {self.width:g}"]
+        if self.prune:
+            parts.append(f"{self.sparsity:.4g} of its {self.prune} pruned")
+        if self.binary:
+            parts.append("binary weights")
+        if self.device:
+            parts.append("on cells with " + ", ".join(f"{name} {value}" for name, value in self.device))
+        if self.frozen_statistics:
+            parts.append("statistics of batch norm frozen")
+        if self.dac_bits:
+            parts.append(f"inputs of {self.dac_bits} bits")
+        if self.seed:
+            parts.append(f"seed {self.seed}")
+        return "; ".join([*parts, *([f"from {self.start}"] if self.start else [])])
+
+
+def again(name: str, seed: int) -> str:
+    """The name of the recipe that differs from `name`, which has seed 0, in the seed."""
+    stem, images = name.rsplit("-", 1)
+    return f"{stem}-seed{seed}-{images}" if seed else name
+
+
+def trainings(name: str, seeds: Sequence[int]) -> list[str]:
+    """The names of the recipe with each of the seeds.
+
+    Raises:
+        ValueError: for fewer than two seeds, of which no interval over trainings can be made, or for one twice.
+    """
+    if len(set(seeds)) < max(2, len(seeds)):
+        fail("training_seeds", list(seeds), "at least two seeds, all different")
+    return [again(name, seed) for seed in seeds]
+
+
+def _ladder() -> dict[str, Recipe]:
+    """ResNet-20 of three connectivities, each at three numbers of parameters, about the same; and a larger one.
+
+    All but the larger are there again with other seeds, to see what a training's chance decides.
+    """
+    widths = {
+        "resnet20": (0.25, 0.5, 1.0, 1.41),
+        "resnet20_grouped": (0.5, 1.0, 2.0),
+        "resnet20_separable": (0.65, 1.4, 2.9),
+    }
+    recipes = {f"{n}-{w:g}-cifar10": Recipe("cifar10", n, w, epochs=12) for n in widths for w in widths[n]}
+    equals = [f"{n}-{w:g}-cifar10" for n in widths for w in widths[n][:3]]
+    return recipes | {again(name, seed): recipes[name].replace(seed=seed) for name in equals for seed in AGAIN}
+
+
+def _tuned(recipes: dict[str, Recipe]) -> dict[str, Recipe]:
+    """Recipes that go on from a checkpoint of `recipes`, by name: pruned, noise-aware and quantisation-aware ones.
+
+    Each has a control that is trained on in the same way, but whole, or on ideal hardware: "finetuned" that of pruned
+    ones, "longer" those of the others.
+    """
+    fast: dict[str, Any] = {"lr": 0.05}
+    changes: dict[str, tuple[str, dict[str, Any]]] = {"resnet20-0.5-finetuned": ("resnet20-0.5", fast)}
+    for how, sparsity in (("weights", 0.75), ("weights", 0.9), ("channels", 0.6)):
+        changes[f"resnet20-1-{how}{sparsity:g}"] = "resnet20-1", fast | {"prune": how, "sparsity": sparsity}
+    # a tenth of that learning rate: where statistics of batch norm are frozen, more diverges
+    gentle: dict[str, Any] = {"lr": 0.005, "frozen_statistics": True}
+    for twin in ("resnet20-0.5", "resnet20_grouped-1", "resnet20_separable-1.4"):
+        changes[f"{twin}-longer"] = twin, gentle
+        changes[f"{twin}-noise"] = twin, gentle | {"device": (("program_error", 0.05),)}
+    changes["resnet20-0.5-quantised"] = "resnet20-0.5", gentle | {"device": (("states", 16),), "dac_bits": 4}
+    return {
+        f"{name}-cifar10": recipes[f"{start}-cifar10"].replace(start=f"{start}-cifar10", epochs=6, **change)
+        for name, (start, change) in changes.items()
+    }
+
+
+def _twin(recipe: Recipe) -> Recipe:
+    """The digits' twin of a recipe for CIFAR-10: half as wide, in epochs that take one core a minute at most."""
+    most = 10 if recipe.network == "mobilenetv2" else 30
+    return recipe.replace(
+        data="digits",
+        width=round(recipe.width / 2, 3),
+        epochs=24 if recipe.frozen_statistics else min(most, max(12, recipe.epochs)),
+        batch=64,
+        label_smoothing=0.0,
+        flip=False,
+        start=recipe.start.replace("-cifar10", "-digits"),
+    )
+
+
+def _recipes() -> dict[str, Recipe]:
+    cifar10 = {
+        "resnet20-cifar10": Recipe("cifar10", "resnet20", 1.0, epochs=40),
+        "vgg8-cifar10": Recipe("cifar10", "vgg8", 0.25, epochs=36, label_smoothing=0.1),
+        "vgg8-0.375-cifar10": Recipe("cifar10", "vgg8", 0.375, epochs=24, label_smoothing=0.1),
+        "mobilenetv2-cifar10": Recipe("cifar10", "mobilenetv2", 0.5, epochs=28, lr=0.1, label_smoothing=0.1),
+        "mlp-cifar10": Recipe("cifar10", "mlp", 0.5, epochs=24, lr=0.1, label_smoothing=0.1),
+    }
+    cifar10 |= _ladder()
+    cifar10 |= _tuned(cifar10)
+    start = "vgg8-0.375-cifar10"
+    cifar10["vgg8-0.375-binary-cifar10"] = cifar10[start].replace(start=start, lr=0.1, binary=True)
+    return cifar10 | {name.replace("-cifar10", "-digits"): _twin(recipe) for name, recipe in cifar10.items()}
+
+
+RECIPES = _recipes()

@@ -1,0 +1,305 @@
+"""Image data sets as one uint8 tensor each: scikit-learn's digits, and CIFAR-10 from torchvision or from files at hand.
+
+CIFAR-10 (Krizhevsky, 2009) is read from the folder named by the environment variable `MEMLIB_DATA`, else downloaded and
+checked by torchvision into `data/`. `MEMLIB_DATA`, or a `cifar10` folder in it, may hold
+
+* the official `cifar-10-batches-py` folder, or `cifar-10-batches-py.zip`, or `cifar-10-python.tar.gz`; or
+* class folders `train/<class>/<index>.<ext>` and `test/...`, or `train.zip` and `test.zip` of class folders, where the
+  index is the position in the official order; and optionally `test_lossless.npz`, the first test images without
+  compression (arrays `images` (n, 32, 32, 3) uint8 and `labels`), to know the effect of a lossy re-encoding.
+
+Decoded images are cached under `data/`, with a checksum of their bytes.
+"""
+
+import dataclasses
+import hashlib
+import io
+import os
+import re
+import shutil
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from memlib.base.checks import one_of, whole
+from memlib.base.files import project_root, replacing
+from memlib.base.progress_bar import progress
+from memlib.zoo.torchvision_import import torchvision_module
+
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+SIZES = {"train": 50_000, "test": 10_000}
+DIGITS_TEST = 500
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
+OFFICIAL = ("cifar-10-batches-py", "cifar-10-batches-py.zip", "cifar-10-python.tar.gz")
+
+#: The only files that are taken out of an archive.
+OFFICIAL_FILE = re.compile(rf"{OFFICIAL[0]}/\w[\w.]*", re.ASCII)
+
+
+class DataError(RuntimeError):
+    """A data set is missing or damaged; the message says what to do."""
+
+
+class MissingDataError(DataError):
+    """There is no such data set at the place it is looked for."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """A labelled image set."""
+
+    pixels: Tensor  #: (n, 3, 32, 32) uint8
+    labels: Tensor  #: (n,) int64
+    sha256: str  #: of both
+    #: What the pixels were read from, for captions: a lossy re-encoding must not pass for the original.
+    origin: str = ""
+
+    def head(self, n: int) -> tuple[Tensor, Tensor]:
+        """The first n images as network input (n, 3, 32, 32) float32, and their labels.
+
+        Raises:
+            DataError: if the set holds fewer than n images.
+        """
+        whole("images", n, 1)
+        if n > len(self.labels):
+            raise DataError(f"images={n}: the data set holds only {len(self.labels)}; ask for fewer")
+        return normalise(self.pixels[:n]), self.labels[:n]
+
+
+def normalise(pixels: Tensor) -> Tensor:
+    """Map uint8 pixels 0..255 to float32 -2..2, the input range of every network here."""
+    return pixels.float().div_(63.75).sub_(2.0)
+
+
+def load(name: str, split: str) -> Images:
+    """Return data set `name` ("digits" or "cifar10"), `split` "train", "test" or, for CIFAR-10, "lossless".
+
+    Raises:
+        ValueError: for an unknown name or split.
+        DataError: if the files are missing or damaged.
+    """
+    one_of("data", name, ("digits", "cifar10"))
+    one_of("split", split, ("train", "test") if name == "digits" else ("train", "test", "lossless"))
+    return _digits(split) if name == "digits" else _cifar10(split)
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _images(pixels: Tensor, labels: Tensor, origin: str = "") -> Images:
+    digest = hashlib.sha256(pixels.numpy().tobytes())
+    digest.update(labels.numpy().tobytes())
+    return Images(pixels, labels, digest.hexdigest(), origin)
+
+
+def _digits(split: str) -> Images:
+    """The digits, resized to 3x32x32."""
+    small, labels = native_digits(split)
+    large = torch.nn.functional.interpolate(
+        small[:, None] * (255 / 16), size=(32, 32), mode="bilinear", align_corners=False
+    )
+    return _images(large.round().to(torch.uint8).repeat(1, 3, 1, 1), labels, "scikit-learn's digits")
+
+
+def native_digits(split: str) -> tuple[Tensor, Tensor]:
+    """Handwritten digits (UCI, in scikit-learn) as they are, of which 500 of the 1,797 are the test set.
+
+    Returns:
+        (n, 8, 8) float64, from 0 to 16; labels, (n,) int64.
+    """
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    order = torch.randperm(len(digits.target), generator=torch.Generator().manual_seed(0))
+    chosen = order[-DIGITS_TEST:] if split == "test" else order[:-DIGITS_TEST]
+    return torch.from_numpy(digits.images)[chosen], torch.from_numpy(digits.target)[chosen].long()
+
+
+def _cifar10(split: str) -> Images:
+    root = os.environ.get("MEMLIB_DATA")
+    if not root:
+        return _official(_cache_folder(), split)
+    names = (*OFFICIAL, "test_lossless.npz") if split == "lossless" else (*OFFICIAL, split, f"{split}.zip")
+    for folder in (Path(root), Path(root) / "cifar10"):
+        source = next((folder / name for name in names if (folder / name).exists()), None)
+        if source is not None:
+            return _read(source, split)
+    raise MissingDataError(
+        f"MEMLIB_DATA={root}: no CIFAR-10 {split} images found there; it must hold the official cifar-10-batches-py "
+        f"folder, or class folders in {split}/ or {split}.zip (unset it to download CIFAR-10)"
+    )
+
+
+def _read(source: Path, split: str) -> Images:
+    if source.name in OFFICIAL:
+        return _official(source.parent if source.is_dir() else _unpacked(source), split, source)
+    return _lossless(source) if source.suffix == ".npz" else _class_folders(source, split)
+
+
+def _unpacked(archive: Path) -> Path:
+    """Where the official files lie, after unpacking them once; `_official` checks each of them."""
+    target = _cache_folder() / f"official-{checksum(archive)[:16]}"
+    if not target.exists():
+        with tempfile.TemporaryDirectory(suffix=".part", dir=_cache_folder()) as folder:
+            part = Path(folder) / "official"
+            (part / OFFICIAL[0]).mkdir(parents=True)
+            try:
+                for name, file in _official_files(archive):
+                    with (part / name).open("wb") as copy:
+                        shutil.copyfileobj(file, copy)
+            except Exception as error:  # zipfile, tarfile and zlib raise a dozen types for damaged files
+                raise DataError(f"{archive}: damaged archive ({error}); replace the file") from error
+            try:
+                part.rename(target)
+            except OSError:
+                if not target.exists():  # else another process was first
+                    raise
+    return target
+
+
+def _official_files(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    """Names and contents of an archive's official files: plain ones, each where it belongs, and none else."""
+    if archive.suffix == ".zip":
+        with zipfile.ZipFile(archive) as members:
+            for name in filter(OFFICIAL_FILE.fullmatch, members.namelist()):
+                with members.open(name) as file:
+                    yield name, file
+    else:
+        with tarfile.open(archive, "r:gz") as members:
+            for member in members:
+                if member.isreg() and OFFICIAL_FILE.fullmatch(member.name):
+                    content = members.extractfile(member)
+                    assert content is not None  # of a plain file
+                    yield member.name, content
+
+
+def _lossless(path: Path) -> Images:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            pixels, labels = torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"]).long()
+        if pixels.dtype != torch.uint8 or tuple(pixels.shape) != (len(labels), 32, 32, 3) or labels.dim() != 1:
+            raise ValueError(f"images {tuple(pixels.shape)} of {pixels.dtype}, labels {tuple(labels.shape)}")
+    except Exception as error:  # as above
+        message = "damaged, or not an npz file with 'images' (n, 32, 32, 3) uint8 and 'labels' (n,)"
+        raise DataError(f"{path}: {message} ({error})") from error
+    return _images(pixels.permute(0, 3, 1, 2).contiguous(), labels, "CIFAR-10, lossless copies")
+
+
+def _official(root: Path, split: str, source: Path | None = None) -> Images:
+    """The original files, whose checksums torchvision verifies before it reads them; downloaded without a source."""
+    try:
+        dataset = torchvision_module("datasets").CIFAR10(root, train=split == "train", download=source is None)
+    except (RuntimeError, OSError, EOFError) as error:
+        raise DataError(
+            f"CIFAR-10 in {source or root}: missing, damaged, or the download failed ({error}); delete the damaged "
+            "files, or set MEMLIB_DATA to a folder with the data set"
+        ) from error
+    pixels = torch.from_numpy(dataset.data).permute(0, 3, 1, 2).contiguous()
+    return _images(pixels, torch.tensor(dataset.targets), "CIFAR-10, original files")
+
+
+def _class_folders(source: Path, split: str) -> Images:
+    """Decode `<class>/<index>.<ext>` files once; later calls read the cache."""
+    files = dict(_members(source))
+    labels = _labels(source, files, split)
+    cache = _cache_folder() / f"cifar10-{split}-{_fingerprint(source, files)[:16]}.safetensors"
+    if not cache.exists():
+        _write_cache(cache, _images(_decode(source, sorted(files, key=_index), split), labels))
+    kinds = " and ".join(sorted({Path(name).suffix.lower().lstrip(".") for name in files}))
+    return dataclasses.replace(_read_cache(cache), origin=f"CIFAR-10, re-encoded as {kinds}")
+
+
+def _members(source: Path) -> Iterable[tuple[str, str]]:
+    """(class/name, size and time or check sum) of every image file in a folder or zip archive."""
+    if source.suffix == ".zip":
+        with _open_zip(source) as archive:
+            for info in archive.infolist():
+                if Path(info.filename).suffix.lower() in IMAGE_SUFFIXES:
+                    yield info.filename, f"{info.CRC}"
+    else:
+        for path in source.rglob("*"):
+            if path.suffix.lower() in IMAGE_SUFFIXES:
+                stat = path.stat()
+                yield path.relative_to(source).as_posix(), f"{stat.st_size} {stat.st_mtime_ns}"
+
+
+def _open_zip(path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(path)
+    except Exception as error:  # as above
+        raise DataError(f"{path}: damaged or not a zip archive ({error}); replace the file") from error
+
+
+def _index(name: str) -> int:
+    stem = Path(name).stem
+    if not stem.isdecimal():
+        raise DataError(f"{name}: an image's name must be its index in the official order, such as 00042.jpg")
+    return int(stem)
+
+
+def _labels(source: Path, files: dict[str, str], split: str) -> Tensor:
+    names = sorted(files, key=_index)
+    if [_index(name) for name in names] != list(range(SIZES[split])):
+        raise DataError(f"{source}: must hold images 0 to {SIZES[split] - 1} once each, found {len(names)} files")
+    folders = [Path(name).parent.name for name in names]
+    unknown = sorted(set(folders) - set(CLASSES))
+    if unknown:
+        raise DataError(f"{source}: class folders {unknown}: must be named {', '.join(CLASSES)}")
+    return torch.tensor([CLASSES.index(folder) for folder in folders])
+
+
+def _fingerprint(source: Path, files: dict[str, str]) -> str:
+    content = checksum(source) if source.suffix == ".zip" else str(sorted(files.items()))
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _decode(source: Path, names: list[str], split: str) -> Tensor:
+    from PIL import Image
+
+    pixels = np.empty((len(names), 32, 32, 3), np.uint8)
+    archive = _open_zip(source) if source.suffix == ".zip" else None
+    for i, name in enumerate(progress(names, label=f"decoding CIFAR-10 {split}")):
+        try:
+            content = archive.read(name) if archive else (source / name).read_bytes()
+            image = Image.open(io.BytesIO(content)).convert("RGB")
+            if image.size != (32, 32):
+                raise ValueError(f"{image.width}x{image.height} pixels")
+            pixels[i] = np.asarray(image)
+        except Exception as error:  # zipfile, zlib and PIL raise a dozen types for damaged files
+            raise DataError(f"{source}/{name}: not a readable 32x32 image ({error}); replace the file") from error
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
+
+
+def _cache_folder() -> Path:
+    folder = Path(os.environ.get("MEMLIB_CACHE", project_root() / "data"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _write_cache(path: Path, images: Images) -> None:
+    with replacing(path) as part:
+        save_file({"pixels": images.pixels, "labels": images.labels}, part, metadata={"sha256": images.sha256})
+
+
+def _read_cache(path: Path) -> Images:
+    try:
+        with safe_open(path, "pt") as file:
+            images, expected = _images(file.get_tensor("pixels"), file.get_tensor("labels")), file.metadata()["sha256"]
+    except Exception as error:  # safetensors raises its own error type for any damage
+        raise DataError(f"{path}: the cache is damaged ({error}); delete it, it will be decoded anew") from error
+    if images.sha256 != expected:
+        raise DataError(f"{path}: the cache does not match its checksum; delete it, it will be decoded anew")
+    return images

@@ -1,0 +1,127 @@
+"""The handwritten digits at their native 8x8 pixels, and small perceptrons trained on them, for whole circuits.
+
+    python -m memlib.zoo.digits_8x8     # train all networks of `HIDDEN` again (seconds) and write their checkpoints
+
+A checkpoint is `memlib/zoo/weights/<name>.safetensors`, in float32; `native_digits.json` beside it holds the SHA-256,
+the recipe and the accuracy of each.
+"""
+
+import argparse
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from memlib.base.checks import one_of
+from memlib.base.files import replacing, write_whole
+from memlib.zoo import data_sets
+from memlib.zoo.checkpoints import CHECKPOINTS, CheckpointError, read_manifest
+
+#: Neurons of the hidden layer.
+HIDDEN = (8, 16, 32, 64)
+PIXELS, CLASSES = 64, 10
+MANIFEST = "native_digits.json"
+#: Adam on all training images at once; the weight decay keeps the weights, and so the range of the cells, even.
+RECIPE: dict[str, Any] = {"steps": 600, "lr": 0.01, "weight_decay": 0.3, "seed": 0}
+
+
+@lru_cache
+def images(split: str) -> tuple[Tensor, Tensor]:
+    """Pixels (n, 64) from 0 to 1 in steps of 1/16, float64, and labels (n,); split as `memlib.zoo.data_sets.load` does.
+
+    Raises:
+        ValueError: for a split other than "train" and "test".
+    """
+    one_of("split", split, ("train", "test"))
+    pixels, labels = data_sets.native_digits(split)
+    return pixels.flatten(1) / 16, labels
+
+
+@lru_cache
+def identity() -> str:
+    """Checksum of the images and labels of both splits, as `data_sets` has them: the same digits, resized there."""
+    return "-".join(data_sets.load("digits", split).sha256 for split in ("train", "test"))
+
+
+def network(hidden: int) -> nn.Sequential:
+    """64 pixels, `hidden` neurons with ReLU, 10 classes; both layers have biases."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(RECIPE["seed"])
+        return nn.Sequential(nn.Linear(PIXELS, hidden), nn.ReLU(), nn.Linear(hidden, CLASSES))
+
+
+def train(hidden: int, folder: Path = CHECKPOINTS) -> dict[str, Any]:
+    """Train the network with so many hidden neurons, write its checkpoint, and return its manifest entry.
+
+    Deterministic: nothing but the initial weights is drawn, and they come from the recipe's seed.
+    """
+    model, (x, labels) = network(hidden), images("train")
+    optimizer = torch.optim.AdamW(model.parameters(), RECIPE["lr"], weight_decay=RECIPE["weight_decay"])
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RECIPE["lr"], total_steps=RECIPE["steps"])
+    for _ in range(RECIPE["steps"]):
+        loss = nn.functional.cross_entropy(model(x.float()), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name_of(hidden)}.safetensors"
+    with replacing(path) as part:
+        save_file(model.state_dict(), part)
+    test, wanted = images("test")
+    accuracy = (model(test.float()).argmax(1) == wanted).double().mean().item()
+    entry = {
+        "sha256": data_sets.checksum(path),
+        "hidden": hidden,
+        "recipe": RECIPE,
+        "accuracy": {"test": round(accuracy, 4)},
+    }
+    write_whole(folder / MANIFEST, json.dumps(manifest(folder) | {path.stem: entry}, indent=1, sort_keys=True) + "\n")
+    return entry
+
+
+def name_of(hidden: int) -> str:
+    """Of the checkpoint, such as "perceptron-32-native-digits"."""
+    return f"perceptron-{hidden}-native-digits"
+
+
+def manifest(folder: Path = CHECKPOINTS) -> dict[str, dict[str, Any]]:
+    """The entries of all checkpoints, by name."""
+    return read_manifest(folder, MANIFEST)
+
+
+def load(hidden: int, folder: Path = CHECKPOINTS) -> nn.Sequential:
+    """The trained network with so many hidden neurons, in float64, after checking its SHA-256.
+
+    Raises:
+        ValueError: for a number of neurons that was not trained.
+        CheckpointError: if the checkpoint is missing, or does not match the manifest.
+    """
+    one_of("hidden", hidden, HIDDEN)
+    path = folder / f"{name_of(hidden)}.safetensors"
+    entry = manifest(folder).get(path.stem)
+    if entry is None or not path.exists() or data_sets.checksum(path) != entry.get("sha256"):
+        raise CheckpointError(
+            f"{path}: missing, or does not match its SHA-256 in {MANIFEST}; restore it, or train it anew with: "
+            "python -m memlib.zoo.digits_8x8"
+        )
+    model = network(hidden)
+    model.load_state_dict(load_file(path))
+    return model.double().eval().requires_grad_(False)
+
+
+def main() -> None:
+    """Train all networks."""
+    about = (__doc__ or "").partition("\n")[0]
+    argparse.ArgumentParser("python -m memlib.zoo.digits_8x8", description=f"Train all again: {about}").parse_args()
+    torch.set_num_threads(1)
+    for hidden in HIDDEN:
+        print(json.dumps({name_of(hidden): train(hidden)}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,412 @@
+"""Mapped layers and networks against torch, and what a mapped network can do besides computing."""
+
+import copy
+import itertools
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from memlib import Device, Hardware, Mapping, Tile, load_network, map_network, save_network
+from memlib.costs.cost_table import measure
+from memlib.layers.matrix_layers import Geometry
+from memlib.zoo.networks import build
+
+OFF = Tile(rows=10, cols=4, dac_bits=None, adc_bits=None)
+NOISY = Device(d2d_on=0.1, d2d_off=0.2, program_error=0.05, read_noise=0.1)
+
+LAYERS = {
+    "linear": (lambda: nn.Linear(23, 11), (5, 23)),
+    "linear, leading dimensions": (lambda: nn.Linear(23, 11, bias=False), (2, 3, 4, 23)),
+    "conv1d": (lambda: nn.Conv1d(4, 6, 5, stride=2, padding=3, dilation=2), (2, 4, 17)),
+    "conv2d": (lambda: nn.Conv2d(3, 9, 3), (2, 3, 6, 5)),
+    "no batch": (lambda: nn.Conv2d(3, 5, 3, padding=1), (3, 6, 5)),
+    "1x1, no bias": (lambda: nn.Conv2d(13, 5, 1, bias=False), (2, 13, 3, 4)),
+    "non-square": (lambda: nn.Conv2d(3, 5, (2, 5), padding=(2, 1)), (2, 3, 6, 7)),
+    "unequal stride": (lambda: nn.Conv2d(3, 5, 3, stride=(1, 3), padding=1), (2, 3, 5, 8)),
+    "unequal dilation": (lambda: nn.Conv2d(3, 5, 3, dilation=(1, 3), padding=(0, 2)), (2, 3, 5, 8)),
+    "same": (lambda: nn.Conv2d(3, 5, (4, 3), padding="same", dilation=(1, 2)), (2, 3, 7, 6)),
+    "same, reflect": (lambda: nn.Conv2d(3, 5, 2, padding="same", padding_mode="reflect"), (2, 3, 5, 6)),
+    "same, circular": (lambda: nn.Conv2d(3, 5, (2, 4), padding="same", padding_mode="circular"), (2, 3, 5, 6)),
+    "valid": (lambda: nn.Conv2d(3, 5, 3, padding="valid"), (2, 3, 5, 6)),
+    "reflect": (lambda: nn.Conv2d(3, 5, 3, padding=(2, 1), padding_mode="reflect"), (2, 3, 5, 6)),
+    "replicate": (lambda: nn.Conv2d(3, 5, 3, padding=(0, 2), padding_mode="replicate"), (2, 3, 5, 6)),
+    "circular": (lambda: nn.Conv1d(3, 5, 4, padding=3, padding_mode="circular", stride=2), (2, 3, 9)),
+    "grouped": (lambda: nn.Conv2d(6, 9, 3, groups=3, padding=1), (2, 6, 4, 5)),
+    "depthwise": (lambda: nn.Conv2d(5, 5, 3, groups=5, bias=False, stride=2), (2, 5, 7, 6)),
+    "depthwise, two outputs each": (lambda: nn.Conv2d(5, 10, (3, 1), groups=5, padding="same"), (2, 5, 4, 4)),
+    "conv3d": (lambda: nn.Conv3d(2, 3, (1, 2, 3), stride=(1, 2, 1), padding=(1, 0, 2)), (2, 2, 3, 4, 5)),
+    "conv3d, grouped": (lambda: nn.Conv3d(4, 4, 2, groups=2, padding=1, padding_mode="circular"), (1, 4, 3, 2, 4)),
+}
+
+pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")  # torch's own
+
+
+def seeded(create, seed: int = 0):
+    """What `create` returns, with torch's random numbers from a fixed seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return create()
+
+
+def small_network() -> nn.Module:
+    """Two convolutions and a linear layer, with batch norm whose statistics are not the initial ones."""
+    convolutions = nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 4, 3)
+    network = nn.Sequential(*convolutions, nn.Flatten(), nn.Linear(16, 5))
+    network[1].running_mean.uniform_(-1, 1)
+    network[1].running_var.uniform_(0.5, 2)
+    return network
+
+
+def images(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Normally distributed inputs."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=dtype)
+
+
+def assert_close(actual: Tensor, expected: Tensor, tolerance: float) -> None:
+    """Equal shape and dtype, and values to a tolerance relative to the largest."""
+    assert actual.dtype == expected.dtype
+    torch.testing.assert_close(actual, expected, rtol=0, atol=tolerance * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("scheme", ["differential", "offset"])
+@pytest.mark.parametrize("path", ["folded", "by tile, pair", "by tile, column"])
+@pytest.mark.parametrize("layer", LAYERS)
+def test_ideal_equals_torch(layer, path, scheme):
+    """An ideal device without converters computes what torch does, folded or (with immeasurable noise) tile by tile."""
+    create, shape = LAYERS[layer]
+    device = Device() if path == "folded" else Device(read_noise=1e-30)
+    tile = OFF.replace(converter="column" if path.endswith("column") else "pair")
+    for dtype, tolerance in ((torch.float64, 1e-10), (torch.float32, 1e-5)):
+        module = seeded(create).to(dtype)
+        x = images(*shape, dtype=dtype)
+        before = x.clone()
+        analog = map_network(module, Hardware(device, tile, Mapping(scheme=scheme)))
+        assert_close(analog(x), module(x).detach(), tolerance)
+        assert torch.equal(x, before)
+
+
+LAYOUTS = [
+    ("dense", "hwc"),
+    ((2, 2), "chw"),
+    ((3, 2), "hwc"),
+    ("sparse", "packed"),
+    ("sparse", "chw"),
+    ("sparse", "hwc"),
+]
+SCHEMES = [("differential", "hrs"), ("differential", "unformed"), ("offset", "hrs")]
+
+
+@pytest.mark.parametrize(("scheme", "unused"), SCHEMES)
+@pytest.mark.parametrize(("layout", "order"), LAYOUTS)
+@pytest.mark.parametrize("layer", LAYERS)
+def test_every_layout_equals_torch(layer, layout, order, scheme, unused):
+    """The same in every layout, order and scheme, with both kinds of unused cells and of converters."""
+    create, shape = LAYERS[layer]
+    mapping = Mapping(layout=layout, order=order, scheme=scheme, unused=unused)
+    for dtype, tolerance, converter in ((torch.float64, 1e-10, "pair"), (torch.float32, 1e-5, "column")):
+        module, x = seeded(create).to(dtype), images(*shape, dtype=dtype)
+        dims = Geometry.of(module).dims
+        size = shape[-1 - dims :] if dims else shape[1:]
+        for noise in (0, 1e-30):
+            hardware = Hardware(Device(read_noise=noise), OFF.replace(converter=converter), mapping)
+            analog = map_network(module, hardware, input_shape=size)
+            assert_close(analog(x), module(x).detach(), tolerance)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_fine_converters_are_close_to_torch(layer):
+    """The error of 12-bit converters is small, and that of 20-bit converters about 2^8 times smaller."""
+    create, shape = LAYERS[layer]
+    module, x = seeded(create).double(), images(*shape, dtype=torch.float64)
+    expected = module(x).detach()
+    for scheme, converter in itertools.product(("differential", "offset"), ("pair", "column")):
+        for bits, tolerance in ((12, 0.02), (20, 0.02 / 2**8)):
+            tile = OFF.replace(dac_bits=bits, adc_bits=bits, adc_quantile=1.0, converter=converter)
+            analog = map_network(module, Hardware(Device(), tile, Mapping(scheme=scheme)), calibration=x)
+            assert_close(analog(x), expected, tolerance)
+
+
+@pytest.mark.parametrize(("name", "width"), [("resnet20", 1.0), ("vgg8", 0.25)])
+@pytest.mark.parametrize("mapping", [Mapping(), Mapping(scheme="offset"), Mapping(layout=(2, 4)), Mapping(order="hwc")])
+def test_whole_networks_equal_torch(name, width, mapping):
+    """ResNet-20 and VGG-8 with an ideal device and without converters."""
+    hardware = Hardware(tile=Tile(dac_bits=None, adc_bits=None), mapping=mapping)
+    for dtype, tolerance in ((torch.float64, 1e-10), (torch.float32, 1e-5)):
+        network = build(name, width).to(dtype).eval()
+        x = images(2, 3, 32, 32, dtype=dtype)
+        assert_close(map_network(network, hardware, input_shape=(3, 32, 32))(x), network(x).detach(), tolerance)
+
+
+def test_float32_codes_of_a_sparse_network():
+    """A sparse network with converters in both precisions: codes that flip by rounding are at most 0.1 %."""
+    network = build("resnet20", 0.25).eval()
+    x = images(4, 3, 32, 32)
+    mapping = Hardware(Device(d2d_on=0.1), Tile(), Mapping(layout="sparse"))
+    single = map_network(network, mapping, x)
+    double = map_network(copy.deepcopy(network).double(), mapping, x.double())
+    first, second = single.layers["0"](x).double(), double.layers["0"](x.double())
+    assert float(((first - second).abs() > 1e-5 * float(second.abs().max())).double().mean()) <= 1e-3
+    assert float((single(x).double() - double(x.double())).abs().max()) < 0.2 * float(double(x.double()).abs().max())
+
+
+@pytest.mark.parametrize("converter", ["pair", "column"])
+def test_only_row_tiles_convert_apart(converter):
+    """With one tile row per input, ADC codes of single products are summed: by hand for a 3x1 layer."""
+    module = nn.Linear(3, 1, bias=False).double()
+    module.weight.data = torch.tensor([[1.0, -0.5, 0.25]], dtype=torch.float64)
+    tile = Tile(rows=1, cols=1, dac_bits=None, adc_bits=4, adc_range="full", converter=converter)
+    analog = map_network(module, Hardware(Device(r_on=1024, r_off=2048), tile), calibration=torch.eye(3).double() * 4)
+    x = torch.tensor([[4.0, 2.0, 3.0], [1.0, 1.0, 1.0]], dtype=torch.float64)
+    if converter == "pair":  # codes 7 w x/4: 7, -1.75 -> -2, 1.3125 -> 1; 1.75 -> 2, -0.875 -> -1, 0.4375 -> 0
+        expected = torch.tensor([[6.0], [1.0]], dtype=torch.float64) * 4 / 7
+    else:  # a cell's code is 15 g/g_on x/4, with g/g_on (1, 0.5), (0.5, 0.75), (0.625, 0.5) in the two columns
+        codes = [[15 - 8, 4 - 6, 7 - 6], [4 - 2, 2 - 3, 2 - 2]]  # and 1 = 7.5 codes at full input
+        expected = torch.tensor(codes, dtype=torch.float64).sum(1, keepdim=True) * 4 / 7.5
+    assert_close(analog(x), expected, 1e-12)
+
+
+class Twice(nn.Module):
+    """One layer under two names, called twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(6, 6)
+        self.second = self.first
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(torch.relu(self.first(x)))
+
+
+def test_module_called_twice_is_one_set_of_devices():
+    """Both calls use the same devices, which the summary counts once."""
+    x = images(4, 6)
+    analog = map_network(seeded(Twice), Hardware(NOISY.replace(read_noise=0), Tile()), calibration=x)
+    layer = analog.layers["first"]
+    assert list(analog.layers) == ["first"]
+    assert analog.network.second is layer
+    assert torch.equal(analog(x), layer(torch.relu(layer(x))))
+    assert len(analog.summary()) == 1
+
+
+def test_original_is_untouched():
+    """Mapping and running change neither values, types, mode nor gradients of the float network."""
+    network = seeded(small_network).train()
+    types = [type(module) for module in network.modules()]
+    state = {name: tensor.numpy().tobytes() for name, tensor in network.state_dict().items()}
+    x = images(8, 3, 6, 6)
+    map_network(network, Hardware(NOISY), calibration=x)(x)
+    assert [type(module) for module in network.modules()] == types
+    assert {name: tensor.numpy().tobytes() for name, tensor in network.state_dict().items()} == state
+    assert network.training
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_mapped_network_is_in_eval_mode():
+    """Batch norm uses its stored statistics although the float network was in training mode; training is refused."""
+    network = seeded(small_network).train()
+    x = images(8, 3, 6, 6)
+    analog = map_network(network, Hardware(tile=OFF))
+    assert_close(analog(x), network.eval()(x).detach(), 1e-5)
+    with pytest.raises(NotImplementedError, match="map it again"):
+        analog.train()
+
+
+def test_hardware_per_layer():
+    """A dict gives each named layer its own hardware and '*' the rest; the coarse layer alone departs from torch."""
+    network, x = seeded(small_network).eval(), images(8, 3, 6, 6)
+    ideal, coarse = Hardware(tile=OFF), Hardware(Device(states=2), OFF.replace(rows=7))
+    analog = map_network(network, {"3": coarse, "*": ideal})
+    assert [layer.hardware for layer in analog.layers.values()] == [ideal, coarse, ideal]
+    hidden = network[:3](x).detach()
+    assert_close(analog.network[:3](x), hidden, 1e-5)
+    weight, largest = network[3].weight.detach(), network[3].weight.detach().abs().max()
+    two_states = torch.where(weight.abs() > largest / 2, weight.sign() * largest, 0)
+    assert_close(analog.network[3](hidden), nn.functional.conv2d(hidden, two_states, network[3].bias.detach()), 1e-5)
+
+
+@pytest.mark.parametrize("digital", [["3", "5"], [nn.Linear, "3"]])
+def test_digital_modules_stay(digital):
+    """Modules listed by name or class stay as they are and are shown as digital."""
+    network, x = seeded(small_network).eval(), images(8, 3, 6, 6)
+    analog = map_network(network, Hardware(NOISY, Tile()), calibration=x, digital=digital)
+    assert list(analog.layers) == ["0"]
+    assert type(analog.network[3]) is nn.Conv2d
+    assert type(analog.network[5]) is nn.Linear
+    assert torch.equal(analog.network[5].weight, network[5].weight)
+    kinds = analog.summary().set_index("layer")["kind"]
+    assert kinds.to_dict() == {
+        "0": "conv2d", "1": "digital BatchNorm2d", "3": "digital Conv2d", "5": "digital Linear",
+    }  # fmt: skip
+
+
+def test_printed_as_a_table():
+    """print(network) shows a line for each layer, with its tiles, and for each digital module."""
+    analog = map_network(seeded(small_network), Hardware(tile=OFF), seed=7)
+    lines = str(analog).splitlines()
+    assert "seed=7" in lines[0]
+    assert lines[1].split()[:2] == ["layer", "kind"]
+    rows = {line.split()[0]: line.split()[1:] for line in lines[2:]}
+    assert list(rows) == ["0", "3", "5", "1"]
+    assert rows["0"][:6] == [
+        "conv2d",
+        "1x1",
+        "27",
+        "6",
+        "324",
+        "480",
+    ]  # 162 weights in pairs; 3 x 2 tiles of 40 cells, twice
+    assert rows["5"][:4] == ["linear", "1", "16", "5"]
+    assert rows["1"] == ["digital", "BatchNorm2d"]
+
+
+def test_network_without_matrix_layers():
+    """A network that stays digital as a whole still runs and prints."""
+    network, x = seeded(lambda: nn.Sequential(nn.Linear(3, 2))), images(4, 3)
+    analog = map_network(network, Hardware(), digital=["0"])
+    assert torch.equal(analog(x), network(x))
+    assert "digital Linear" in str(analog)
+
+
+HARDWARE = {
+    "folded": Hardware(NOISY.replace(read_noise=0), OFF),
+    "pair": Hardware(NOISY, Tile(rows=10, cols=4)),
+    "column, offset": Hardware(NOISY, Tile(rows=10, cols=4, converter="column"), Mapping(scheme="offset")),
+    "window": Hardware(NOISY, Tile(rows=10, cols=4), Mapping(layout=(2, 3), order="hwc")),
+    "sparse, offset": Hardware(NOISY, Tile(rows=10, cols=4), Mapping(layout="sparse", scheme="offset")),
+}
+
+
+@pytest.mark.parametrize("hardware", HARDWARE)
+def test_save_and_load(tmp_path, hardware):
+    """A loaded network repeats the saved one bit by bit, noise included, whatever the weights of the given model."""
+    x = images(8, 3, 6, 6)
+    analog = map_network(seeded(small_network), HARDWARE[hardware], calibration=x, seed=3, digital=["5"])
+    save_network(analog, tmp_path / "network.safetensors")
+    loaded = load_network(seeded(small_network, seed=9), tmp_path / "network.safetensors")
+    for _ in range(2):
+        assert torch.equal(loaded(x), analog(x))
+    assert str(loaded) == str(analog)
+    save_network(loaded, tmp_path / "again.safetensors")
+    again = load_network(seeded(small_network), tmp_path / "again.safetensors")
+    analog.reset()
+    assert torch.equal(again(x), analog(x))
+
+
+def damage(kind: str, path) -> None:
+    """Make a saved network unusable."""
+    content = bytearray(path.read_bytes())
+    if kind == "flipped bit":
+        content[-5] ^= 64
+    written = {"empty": b"", "truncated": content[:-40], "header": b"\x00" + content[1:], "text": b"hello" * 50}
+    path.write_bytes(written.get(kind, content))
+    if kind == "foreign":
+        save_file({"0.weight": torch.zeros(3)}, path)
+
+
+@pytest.mark.parametrize("kind", ["empty", "truncated", "header", "text", "foreign", "flipped bit"])
+def test_damaged_file_is_refused(tmp_path, kind):
+    """Loading a damaged or foreign file is a ValueError that names the file."""
+    path = tmp_path / "network.safetensors"
+    save_network(map_network(seeded(small_network), Hardware(tile=OFF)), path)
+    damage(kind, path)
+    with pytest.raises(ValueError, match=r"network\.safetensors") as caught:
+        load_network(seeded(small_network), path)
+    assert "\n" not in str(caught.value)
+
+
+class Named(nn.Module):
+    """Calls its layer by the name of its argument."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(6, 3)
+
+    def forward(self, x):
+        return self.layer(input=x)
+
+
+def test_layer_called_by_keyword():
+    """Calibration and the mapped network take `input=` as torch's layers do."""
+    model, x = seeded(Named).double(), torch.linspace(-1, 1, 12, dtype=torch.float64).view(2, 6)
+    hardware = Hardware(tile=Tile(dac_bits=16, adc_bits=16, adc_quantile=1.0))
+    assert torch.allclose(map_network(model, hardware, x)(x), model(x), atol=1e-3)
+
+
+OTHER_NETWORKS = {
+    "fewer layers": lambda: small_network()[:5],
+    "more layers": lambda: small_network().append(nn.Linear(5, 5)),
+    "other shape": lambda: small_network()[:5].append(nn.Linear(16, 7)),
+    "other kernel": lambda: nn.Sequential(nn.Conv2d(3, 6, 5), *small_network()[1:]),
+    "other stride": lambda: nn.Sequential(nn.Conv2d(3, 6, 3, stride=2), *small_network()[1:]),
+    "other type": lambda: nn.Sequential(nn.ReLU(), *small_network()[1:]),
+}
+
+
+@pytest.mark.parametrize("other", OTHER_NETWORKS)
+def test_file_of_another_network_is_refused(tmp_path, other):
+    """Loading into another architecture is a ValueError that names the file."""
+    path = tmp_path / "network.safetensors"
+    save_network(map_network(seeded(small_network), Hardware(tile=OFF)), path)
+    with pytest.raises(ValueError, match=r"network\.safetensors"):
+        load_network(seeded(OTHER_NETWORKS[other]), path)
+
+
+def test_missing_file(tmp_path):
+    """Loading a file that is not there says so."""
+    with pytest.raises(FileNotFoundError, match="absent"):
+        load_network(seeded(small_network), tmp_path / "absent")
+
+
+def test_deepcopy():
+    """A copy goes on from the same noise, independently of the original."""
+    x = images(8, 3, 6, 6)
+    analog = map_network(seeded(small_network), HARDWARE["pair"], calibration=x)
+    first = analog(x)
+    twin = copy.deepcopy(analog)
+    assert torch.equal(twin(x), analog(x))
+    twin.reset()
+    assert torch.equal(twin(x), first)
+    assert not torch.equal(analog(x), first)
+
+
+def test_double():
+    """A mapped network can change its dtype."""
+    x = images(8, 3, 6, 6)
+    analog = map_network(seeded(small_network), HARDWARE["folded"])
+    expected = analog(x).double()
+    assert_close(analog.double()(x.double()), expected, 1e-5)
+
+
+def test_channels_last():
+    """Memory layout is not part of the result."""
+    x = images(8, 3, 6, 6)
+    network = seeded(small_network)
+    expected = map_network(network, HARDWARE["folded"])(x)
+    analog = map_network(network.to(memory_format=torch.channels_last), HARDWARE["folded"])
+    assert_close(analog(x.to(memory_format=torch.channels_last)), expected, 1e-5)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("hardware", ["folded", "pair", "window", "sparse, offset"])
+def test_cuda(hardware):
+    """The same chip on CUDA, whether mapped there or moved there; noise has its own stream there, repeated by reset."""
+    x = images(8, 3, 6, 6, dtype=torch.float64)
+    quiet = HARDWARE[hardware].replace(device=NOISY.replace(read_noise=0))
+    network = seeded(small_network).double()
+    expected = map_network(network, quiet, calibration=x)(x)
+    moved = map_network(network, quiet, calibration=x).cuda()
+    born_there = map_network(network.cuda(), quiet, calibration=x.cuda())
+    assert_close(moved(x.cuda()).cpu(), expected, 1e-9)
+    assert_close(born_there(x.cuda()).cpu(), expected, 1e-9)
+    power = measure(map_network(network.cpu(), quiet, calibration=x), x)
+    for chip in (moved, born_there):
+        found = {name: m.power for name, m in measure(chip, x.cuda()).items()}
+        assert found == pytest.approx({name: m.power for name, m in power.items()}, rel=1e-6)
+    network.cuda()
+    noisy = map_network(network, HARDWARE["pair"], calibration=x.cuda())
+    first = noisy(x.cuda())
+    assert not torch.equal(noisy(x.cuda()), first)
+    noisy.reset()
+    assert torch.equal(noisy(x.cuda()), first)

@@ -1,0 +1,121 @@
+"""The study of layouts: what is drawn, counted and claimed."""
+
+import json
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch.nn import functional as F
+
+from memlib.artifact.figure_files import save
+from memlib.mapping.scheme import Mapping
+from memlib.studies import s02_mapping as study
+
+mpl.use("agg")
+
+
+def test_drawing_by_hand():
+    """Tiles of 12x12: 18 rows dense, 4x4 inputs of 2 channels in a window, 2x2x3 rectangles packed."""
+    table = study.drawn_cells({name: study.lay_out(study.LAYOUTS[name]) for name in study.DRAWN}).set_index("layout")
+    used = {"dense": 18 * 3, "window 2x2": 18 * 12} | dict.fromkeys(study.DRAWN[2:], 2 * 3 * (3 * 6 - 2) ** 2)
+    assert table["used"].to_dict() == used
+    corners, edges, centre = 4 * 2, 4 * 2, 3  # tiles for 2 channels of 3x3, 3x4 and 4x4 inputs
+    assert table["tile_pairs"].tolist()[:3] == [2, 3, corners + edges + centre]
+    lines = {"dense": 18 * 3, "window 2x2": 32 * 12, "sparse, packed": 12 * 2 * (4 * 9 + 4 * 12 + 16)}
+    for name, selected in lines.items():
+        row = table.loc[name]
+        assert row["used"] + row["unused"] == selected
+        assert row["used"] + row["unused"] + row["deselected"] == row["tile_pairs"] * 12 * 12
+    assert table["passes"].tolist() == [36, 9, 1, 1, 1]
+
+
+@pytest.mark.parametrize("order", ["chw", "hwc"])
+def test_drawn_cells_are_those_of_the_unfolded_convolution(order):
+    """Used and picked cells against the matrix that torch's convolution of each unit input gives."""
+    inputs, outputs = 2 * 36, 3 * 36
+    x = torch.eye(inputs).view(inputs, 2, 6, 6)
+    matrix = F.conv2d(x, torch.ones(3, 2, 3, 3), padding=1).view(2, 36, 3, 36)
+    picked = torch.zeros(3, 6, 6)
+    picked[study.PIXEL] = 1
+    picked = picked.view(3, 36)
+    if order == "hwc":
+        matrix, picked = matrix.permute(1, 0, 3, 2), picked.T
+    matrix, picked = matrix.reshape(inputs, outputs).bool().numpy(), picked.reshape(outputs).bool().numpy()
+    cells = study.lay_out(Mapping(layout="sparse", order=order)).cells
+    assert np.array_equal(cells >= study.USED, matrix)
+    assert np.array_equal(cells == study.PICKED, matrix & picked)
+    assert study.picked_column(cells) == picked.argmax()
+    tiles = matrix.reshape(6, 12, 9, 12).any(axis=(1, 3))
+    assert np.array_equal(study.corners(cells), 12 * np.argwhere(tiles))
+
+
+@pytest.mark.parametrize("name", study.DRAWN)
+def test_one_output_has_its_weights_in_one_column(name):
+    """An inner output has 2 x 3x3 weights, all under its mark, and so that the mark points at something."""
+    cells = study.lay_out(study.LAYOUTS[name]).cells
+    assert (cells == study.PICKED).sum() == 18
+    assert (cells[:, study.picked_column(cells)] == study.PICKED).sum() == 18
+
+
+def test_counts_and_best_windows_of_a_network():
+    """ResNet-20 of width 0.5 on 128x128 by hand: dense and sparse layers; no window is worse than dense or 2x2."""
+    layers = study.counts(["resnet20-digits"], [128])
+    assert layers.groupby("layout")["layer"].count().tolist() == [20] * len(study.LAYOUTS)
+    dense = layers[layers["layout"] == "dense"].set_index("layer")
+    assert dense.loc[["0", "4.conv1", "9.conv2"], "tiles"].tolist() == [2, 2, 6]  # pairs: 27, 72 and 288 rows
+    total = study.totals(layers).set_index("layout")
+    assert total.loc["dense", "passes"] == 7 * 1024 + 6 * 256 + 6 * 64 + 1
+    assert (total.loc[["sparse, packed", "sparse, hwc", "sparse, chw"], "passes"] == 20).all()
+    best = study.best(["resnet20-digits"], 128).set_index("layer")
+    for other in ("dense", "window 2x2", "window 4x4"):
+        reads = layers[layers["layout"] == other].set_index("layer")["tile_reads"]
+        assert (best["tile_reads"] <= reads).all()
+    wide = study.side_by_side(pd.concat([layers, best.reset_index()]))
+    assert wide.loc["9.conv2", ("dense", "tiles")] == 6
+    assert wide.loc["14", (study.BEST, "window")] == "1"
+
+
+def made_up(dense, packed, other, best):
+    """Totals of one network from (tiles, tile reads, utilisation) of each layout."""
+    values = {"dense": dense, "sparse, packed": packed, "sparse, hwc": other, "sparse, chw": (10**6, 1, 0.1)}
+    rows = [
+        dict(layout=k, tiles=t, tile_reads=r, utilisation=u) for k, (t, r, u) in (values | {study.BEST: best}).items()
+    ]
+    return pd.DataFrame(rows).assign(checkpoint="vgg8-digits", tile_size=64)
+
+
+def test_claims_follow_the_counts():
+    """Made-up totals that confirm, and that refute, every claim; equal sides confirm none."""
+    yes = study.claims(made_up((10, 900, 0.1), (1010, 100, 0.2), (1020, 0, 0), (0, 440, 0)))
+    no = study.claims(made_up((10, 900, 0.3), (1000, 500, 0.2), (900, 0, 0), (0, 460, 0)))
+    equal = study.claims(made_up((10, 900, 0.2), (1000, 450, 0.2), (1000, 0, 0), (0, 450, 0)))
+    assert [claim.verdict for claim in yes] == ["confirmed"] * 5
+    assert [claim.verdict for claim in no + equal] == ["refuted"] * 10
+    assert [claim.effect for claim in yes] == pytest.approx([1010 / 1020, 2, 101, 440 / 900, 100 / 440])
+    assert all(claim.statement.startswith("VGG-8 (width 0.125): ") for claim in yes)
+    assert all(claim.statement.endswith("(64x64)") for claim in yes)
+
+
+def test_figures_and_files(tmp_path, monkeypatch):
+    """Tiles drawn, axes labelled, a line per layout; saving twice gives the same bytes."""
+    monkeypatch.setenv("MEMLIB_ROOT", str(tmp_path))
+    laid_out = {name: study.lay_out(study.LAYOUTS[name]) for name in study.DRAWN}
+    tiles = study.drawn_cells(laid_out)
+    frame = study.totals(study.counts(["vgg8-digits"], [128, 512]))
+    contents = []
+    for _ in range(2):
+        drawn, overview = study.draw(study.cell_lines(laid_out), tiles), study.plot(frame)
+        assert [len(axis.patches) for axis in drawn.axes[1:]] == tiles["tile_pairs"].tolist()
+        assert [len(axis.lines) for axis in overview.axes] == [len(study.LAYOUTS)] * 4
+        assert all(axis.get_xlabel() for axis in overview.axes)
+        assert overview.axes[1].get_ylabel() == "cells that hold a weight (%)"
+        save(drawn, "drawn", "test", study.DRAWN_PARAMETERS)
+        save(overview, "overview", "test", study.inputs(["vgg8-digits"]))
+        mpl.pyplot.close("all")
+        contents.append({path.name: path.read_bytes() for path in (tmp_path / "figures/test").iterdir()})
+    assert contents[0] == contents[1]
+    assert len(contents[0]) == 6
+    networks = json.loads(contents[0]["overview.json"])["parameters"]["networks"]
+    assert networks == {"vgg8-digits": {"network": "vgg8", "width": 0.125}}

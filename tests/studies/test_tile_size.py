@@ -1,0 +1,122 @@
+"""The case study: its points, table, verdicts and figure, on made-up and on real small results."""
+
+import json
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from made_up import made_up
+
+from memlib.artifact.figure_files import save, save_table
+from memlib.base.provenance import source_hash
+from memlib.evidence.intervals import pack
+from memlib.studies import s05_tile_size as study
+from memlib.sweeps.points import tasks
+from memlib.training import trainer
+from memlib.zoo import data_sets
+from memlib.zoo.checkpoints import load_checkpoint
+
+mpl.use("agg")
+CHECKPOINTS = ["resnet20-digits", "vgg8-digits"]
+SEVERITIES = {"d2d": [0, 0.2], "states": [0, 4], "stuck_on": [0, 0.1], "stuck_off": [0, 0.1]}
+
+
+def test_effects_share_one_baseline_and_random_points_have_all_seeds():
+    """2 networks x 2 tiles x 1 ADC: one baseline and four effects each; states and the baseline need one chip."""
+    points = study.points(CHECKPOINTS, 10, "10k_100k", [32, 64], [8], SEVERITIES)
+    assert len(points) == 2 * 2 * 8
+    assert len(tasks(points, study.evaluate, study.seeds_of(3))) == 2 * 2 * (1 + 1 + 3 * 3)
+    own = study.points(CHECKPOINTS[:1], 10, "neurram", [32], [8], {"d2d": [0]})  # errors of the device's own
+    assert len(tasks(own, study.evaluate, study.seeds_of(3))) == 3
+
+
+def test_table_of_means_and_intervals():
+    """Each panel has its own effect and the common baseline, with n chips and their mean."""
+    points = study.points(CHECKPOINTS, 10, "10k_100k", [32], [4, 8], SEVERITIES)
+    unique = list({json.dumps(point): point for point in points}.values())
+    results = made_up(unique, study.seeds_of(3), lambda p: 0.3 if p.get("stuck_on") else 0.8)
+    frame = study.tidy(results, SEVERITIES)
+    assert len(frame) == 2 * 2 * 8
+    stuck = (frame["effect"] == "stuck_on") & (frame["severity"] > 0)
+    assert np.allclose(frame["accuracy"], np.where(stuck, 0.3, 0.8))
+    random = (frame["severity"] > 0) & (frame["effect"] != "states")
+    assert frame["n"].tolist() == np.where(random, 3, 1).tolist()
+    assert (frame["low"] < frame["accuracy"]).all()
+    assert (frame["accuracy"] < frame["high"]).all()
+
+
+def test_claims_follow_the_measurements():
+    """Made-up accuracies with a known verdict for every claim."""
+    measured = {(32, 4): 0.9, (256, 4): 0.6, (32, 8): 0.9, (256, 8): 0.9, (256, 10): 0.95}
+
+    def accuracy(point):
+        if point.get("stuck_on") or point.get("stuck_off"):
+            return 0.5 if point.get("stuck_on") else 0.7
+        if point.get("adc_range") == "full":
+            return 0.3 if point["rows"] == 32 else 0.295
+        loses = point["checkpoint"] == "resnet20-digits" and not point.get("d2d_on")
+        return measured[point["rows"], point["adc_bits"]] + 0.05 * loses
+
+    points = study.claim_points(CHECKPOINTS, 2000, "10k_100k")
+    claims = study.claims(made_up(points, study.seeds_of(10), accuracy), CHECKPOINTS)
+    assert [claim.verdict for claim in claims] == [
+        "confirmed",
+        "confirmed",
+        "refuted",
+        "refuted",
+        "confirmed",
+        "confirmed",
+    ] * 2 + ["confirmed"]
+    assert [claim.effect for claim in claims] == pytest.approx([30, 0, 5, 0.5, 60, 20] * 2 + [5])
+    assert {claim.n for claim in claims} == {10}
+
+
+def test_a_point_is_near_the_float_network_when_nothing_is_wrong():
+    """An ideal device with 8-bit DACs and 10-bit ADCs answers as the digital network, on almost all images."""
+    result = study.evaluate(study.make_point("resnet20-digits", 100, "10k_100k", 64, 10), seed=0)
+    digits = data_sets.load("digits", "test")
+    first = data_sets.Images(digits.pixels[:100], digits.labels[:100], "")
+    expected = trainer.digital_accuracy(load_checkpoint("resnet20-digits"), first)
+    assert result["accuracy"] == pytest.approx(expected, abs=0.021)
+    assert result["accuracy"] < 1 or result["correct"] == pack(np.ones(100))
+
+
+def test_a_broken_device_is_at_chance():
+    """With half of all cells stuck at LRS nothing is left; the seed decides which."""
+    points = [study.make_point("resnet20-digits", 200, "10k_100k", 64, 8, "stuck_on", 0.5)]
+    answers = [study.evaluate(point, seed) for point in points for seed in (0, 1, 0)]
+    assert answers[0] == answers[2] != answers[1]
+    assert all(answer["accuracy"] < 0.4 for answer in answers)
+
+
+def test_footprint_table_by_hand():
+    """ResNet-20's tiles at 128x128 by hand: 1 + 6x2 for the first stage, 2 + 5x3, 3 + 5x5, 1, in pairs."""
+    table = study.footprint_table(["resnet20-cifar10"], [[128, 128], [256, 64]])
+    assert table["tiles"].tolist() == [
+        2 * (1 + 6 * 2 + 2 + 5 * 3 + 3 + 5 * 5 + 1),
+        2 * (1 + 6 + 1 + 5 * 2 + 2 + 5 * 3 + 1),
+    ]
+    assert table["tile"].tolist() == ["128x128", "256x64"]
+
+
+def test_figure_and_files(tmp_path, monkeypatch):
+    """A panel per effect, network and tile, units on axes, intervals drawn; saving twice gives the same bytes."""
+    monkeypatch.setenv("MEMLIB_ROOT", str(tmp_path))
+    points = study.points(CHECKPOINTS, 10, "10k_100k", [32, 64], [4, 8], SEVERITIES)
+    unique = list({json.dumps(point): point for point in points}.values())
+    frame = study.tidy(made_up(unique, study.seeds_of(2), lambda p: 0.7), SEVERITIES)
+    contents = []
+    for _ in range(2):
+        figure = study.plot(frame, "made up")
+        assert len(figure.axes) == 4 * 4
+        assert figure.axes[0].get_ylabel() == "accuracy (%)"
+        assert all(len(axis.containers) == 2 for axis in figure.axes)
+        save_table(frame, "figure", "test")
+        save(figure, "figure", "test", study.inputs(CHECKPOINTS))
+        mpl.pyplot.close(figure)
+        contents.append({path.name: path.read_bytes() for path in (tmp_path / "figures/test").iterdir()})
+    assert contents[0] == contents[1]
+    assert sorted(contents[0]) == ["figure.csv", "figure.json", "figure.pdf", "figure.png"]
+    provenance = json.loads(contents[0]["figure.json"])
+    assert set(provenance["parameters"]["weights"]) == set(CHECKPOINTS)
+    assert provenance["sources"] == source_hash()  # of no study's name

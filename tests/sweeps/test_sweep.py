@@ -1,0 +1,200 @@
+"""Sweeps: nothing lost, nothing computed twice, failures kept and named, seeds only where they are needed."""
+
+import sys
+
+import numpy as np
+import pytest
+import sweep_functions
+from sweep_functions import digest, noisy, record, sharing, wrong
+
+from memlib.evidence.intervals import seed_interval
+from memlib.sweeps.adaptive_seeds import AdaptiveSeeds
+from memlib.sweeps.cluster import SweepError
+from memlib.sweeps.engine import sweep
+from memlib.sweeps.points import PHYSICS, import_function, tasks
+from memlib.sweeps.store import Store
+
+AXES = {"a": [1, 2, 3], "b": [10, 20]}
+
+
+def axes(tmp_path, **changes):
+    return AXES | {"log": [str(tmp_path / "log")]} | {name: [value] for name, value in changes.items()}
+
+
+def evaluations(tmp_path):
+    """Point and seed of every evaluation."""
+    return [line.rsplit(maxsplit=1)[0] for line in (tmp_path / "log").read_text().splitlines()]
+
+
+def key_of(evaluate, point, seed):
+    (key,) = tasks([point], evaluate, lambda _: [seed])
+    return key
+
+
+def test_a_row_per_point_and_seed_in_order_and_nothing_twice(tmp_path):
+    """The table holds every point and seed; more seeds, values and axes compute only what is new."""
+    store = tmp_path / "store.sqlite"
+    first = sweep(axes(tmp_path), record, store, seeds=range(2), jobs=2)
+    assert first[["a", "b", "seed", "sum"]].to_numpy().tolist() == [
+        [a, b, s, a + b + s] for a in AXES["a"] for b in AXES["b"] for s in range(2)
+    ]
+    again = sweep(axes(tmp_path) | {"a": [1, 2, 3, 4]}, record, store, seeds=range(3), jobs=1)
+    assert len(again) == 24
+    done = evaluations(tmp_path)
+    assert len(done) == len(set(done)) == 24
+    assert sweep(axes(tmp_path) | {"later": [None]}, record, store, seeds=range(2), jobs=1)["sum"].equals(first["sum"])
+    assert len(evaluations(tmp_path)) == 24
+
+
+def test_a_failed_point_stops_no_other_is_named_and_is_retried_on_demand_only(tmp_path):
+    """The error says which point failed and what to do; it stays in the store until it is retried with success."""
+    store = tmp_path / "store.sqlite"
+    options = {"axes": axes(tmp_path, stubborn=2), "evaluate": record, "store": store, "seeds": [0], "jobs": 1}
+    message = r"OSError: not mended yet \(point .*'a': 2, 'b': 10.*, seed 0, and 1 more\).*status .*retry=True"
+    with pytest.raises(SweepError, match=message):
+        sweep(**options)
+    assert len(evaluations(tmp_path)) == 6
+    with pytest.raises(SweepError, match="not mended yet"):
+        sweep(**options)
+    table = sweep(**options, errors="keep")
+    assert len(evaluations(tmp_path)) == 6
+    assert table["sum"].isna().tolist() == [False, False, True, True, False, False]
+    assert table["error"].dropna().str.startswith("Traceback").all()
+    (tmp_path / "log.mended").touch()
+    assert sweep(**options, retry=True)["sum"].tolist() == [11, 21, 12, 22, 13, 23]
+    assert len(evaluations(tmp_path)) == 8
+    with Store(store) as kept:
+        assert kept.table(failed=True).empty
+
+
+def test_hopeless_sweeps_end_at_once(tmp_path):
+    """If the first ten points all fail, the others are not tried."""
+    many = axes(tmp_path, bad=1) | {"a": [1], "b": list(range(40))}
+    with pytest.raises(
+        SweepError, match="the first 10 points all failed, so the rest was not tried: ZeroDivisionError"
+    ):
+        sweep(many, record, tmp_path / "store.sqlite", seeds=[0], jobs=1)
+    assert len(evaluations(tmp_path)) == 10
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [("", "returned NoneType; it must return a dict"), ("list", "returned list"), ("object", "must be a number")],
+)
+def test_what_is_not_a_result_is_a_failure(tmp_path, kind, message):
+    """Not a dict, or not JSON: the point fails and says so."""
+    with pytest.raises(SweepError, match=message):
+        sweep([{"kind": kind}], wrong, tmp_path / "s.sqlite", seeds=[0], jobs=1)
+
+
+def test_a_result_must_not_hide_a_field_of_the_point(tmp_path):
+    """A column means one thing."""
+    with pytest.raises(SweepError, match="returned a field 'a', which the point has too"):
+        sweep([{"kind": "clash", "a": 5}], wrong, tmp_path / "s.sqlite", seeds=[0], jobs=1)
+
+
+def test_seeds_may_be_numpy_an_iterator_or_a_function(tmp_path):
+    """Every point gets all its seeds, and NumPy's numbers are as good as Python's."""
+    small = axes(tmp_path) | {"a": np.array([1, 2])}
+    store = tmp_path / "store.sqlite"
+    table = sweep(small, record, store, seeds=iter(np.arange(2)), jobs=1)
+    assert table["sum"].tolist() == [11, 12, 21, 22, 12, 13, 22, 23]
+    again = sweep(axes(tmp_path) | {"a": [1.0, 2]}, record, store, lambda point: range(int(point["a"])), jobs=1)
+    assert again["sum"].tolist() == [11, 21, 12, 13, 22, 23]
+    assert len(evaluations(tmp_path)) == 8
+
+
+def test_keys_follow_content():
+    """A field that is None, or a whole number written as a float, changes no key; all that decides a result does."""
+    key = key_of(record, {"a": 1, "b": [2, 3]}, 0)
+    assert key == key_of(record, {"b": (2.0, 3), "later": None, "a": np.int64(1)}, 0)
+    others = [
+        key_of(record, {"a": 2, "b": [2, 3]}, 0),
+        key_of(record, {"a": 1, "b": [2, 3.5]}, 0),
+        key_of(record, {"a": 1, "b": [2, 3]}, 1),
+        key_of(digest, {"a": 1, "b": [2, 3]}, 0),
+    ]
+    assert len({key, *others}) == 5
+
+
+def test_a_new_version_of_a_module_makes_new_points(monkeypatch):
+    """Raising a physics version changes every key."""
+    before = key_of(record, {"a": 1}, 0)
+    monkeypatch.setitem(PHYSICS, "device", PHYSICS["device"] + 1)
+    assert key_of(record, {"a": 1}, 0) != before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"axes": [{"a": object()}]}, r"point\['a'\]: <object .*must be a number, a text"),
+        ({"axes": [{"a": float("nan")}]}, r"point\['a'\]: Out of range float"),
+        ({"axes": [{"seed": 1}]}, "without a field 'seed'"),
+        ({"axes": [3]}, "point=3: must be a dict"),
+        ({"axes": {"a": 3}}, r"axes\['a'\]=3: must be a list of at least one value"),
+        ({"axes": {"a": []}}, r"axes\['a'\]=\[\]: must be a list of at least one value"),
+        ({"seeds": 5}, "seeds=5: must be device seeds, such as range"),
+        ({"scheduler": "tcp://localhost"}, "scheduler='tcp://localhost': must be an address such as"),
+        ({"seeds": [-1]}, "seed=-1: must be a whole number at least 0"),
+        ({"evaluate": lambda point, seed: {}}, "evaluate=.*must be a function of a module"),
+        ({"evaluate": "text"}, "evaluate='text': must be a function of a module"),
+        ({"errors": "ignore"}, "errors='ignore': must be one of 'raise', 'keep'"),
+        ({"jobs": -1}, "jobs=-1: must be a whole number at least 0"),
+        ({"scheduler": "tcp://127.0.0.1:9"}, "scheduler='tcp://127.0.0.1:9': no Dask scheduler answers there"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_anything_is_written(tmp_path, monkeypatch, arguments, message):
+    """The error names the field, the value and what is allowed."""
+    monkeypatch.setattr("memlib.sweeps.cluster.CONNECT_SECONDS", 1)
+    options = {"axes": [{"a": 1, "sleep": 0}], "evaluate": digest, "store": tmp_path / "s.sqlite", "seeds": [0]}
+    with pytest.raises((ValueError, SweepError), match=message):
+        sweep(**(options | arguments))
+    with Store(tmp_path / "s.sqlite") as store:
+        assert store.table().empty
+
+
+def test_environment_variables_choose_jobs_and_scheduler(tmp_path, monkeypatch):
+    """What the runner sets for notebooks; a wrong number is named."""
+    monkeypatch.setenv("MEMLIB_JOBS", "many")
+    with pytest.raises(ValueError, match="MEMLIB_JOBS='many': must be a whole number, or unset"):
+        sweep([{"a": 1, "sleep": 0}], digest, tmp_path / "s.sqlite")
+    monkeypatch.setenv("MEMLIB_JOBS", "1")
+    monkeypatch.setenv("MEMLIB_SCHEDULER", "nonsense")
+    with pytest.raises(ValueError, match="scheduler='nonsense': must be an address such as"):
+        sweep([{"a": 1, "sleep": 0}], digest, tmp_path / "s.sqlite")
+
+
+def test_functions_by_name():
+    """As "module:function" or "module.function"."""
+    assert import_function("sweep_functions:digest") is sys.modules["sweep_functions"].digest
+    assert import_function("sweep_functions.digest") is sweep_functions.digest
+    for name in ("sweep_functions:nothing", "no_such_module:f", "alone"):
+        with pytest.raises(ValueError, match=f"evaluate='{name}': must be an importable 'module:function'"):
+            import_function(name)
+
+
+def test_work_that_seeds_share_is_done_once(tmp_path):
+    """All seeds of a point follow each other in one worker, so a cache of one entry is enough."""
+    points = {"a": list(range(8)), "log": [str(tmp_path / "log")]}
+    sweep(points, sharing, tmp_path / "s.sqlite", seeds=range(10), jobs=2)
+    assert sorted(map(int, (tmp_path / "log").read_text().split())) == list(range(8))
+
+
+def test_adaptive_seeds_go_where_intervals_are_wide(tmp_path):
+    """Quiet points keep the first seeds; noisy ones get more until the width is reached, or the most allowed."""
+    seeds = AdaptiveSeeds(width=1.0, of="value", first=5, most=60)
+    table = sweep({"spread": [0.1, 2.0, 50.0]}, noisy, tmp_path / "s.sqlite", seeds, jobs=1)
+    groups = dict(list(table.groupby("spread")))
+    assert len(groups[0.1]) == 5 < len(groups[2.0]) < 60 == len(groups[50.0])
+    intervals = {spread: seed_interval(group["value"]) for spread, group in groups.items()}
+    widths = {spread: interval.high - interval.low for spread, interval in intervals.items()}
+    assert widths[0.1] < 1
+    assert 0.6 < widths[2.0] <= 1.0 < widths[50.0]
+    assert all(group["seed"].tolist() == list(range(len(group))) for group in groups.values())
+
+
+def test_adaptive_seeds_leave_failed_points_alone(tmp_path):
+    """A point that fails gets no more seeds, and the others go on."""
+    seeds = AdaptiveSeeds(width=0.1, of="sum", first=2, most=4)
+    table = sweep(axes(tmp_path, bad=2), record, tmp_path / "s.sqlite", seeds, jobs=1, errors="keep")
+    assert table.groupby("a")["seed"].count().to_dict() == {1: 8, 2: 4, 3: 8}

@@ -1,0 +1,567 @@
+"""Training: a killed run resumed, augmentation and learning rate by hand, checkpoints, the list of recipes."""
+
+import copy
+import hashlib
+import json
+import re
+import shutil
+import sys
+import threading
+import time
+from dataclasses import asdict
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from memlib.layers.matrix_layers import matrix_layers
+from memlib.training import binary, recipes, trainer
+from memlib.zoo import data_sets, networks
+from memlib.zoo.checkpoints import CHECKPOINTS, CheckpointError, load_checkpoint, manifest_entry, read_manifest
+
+TINY = trainer.Recipe("digits", "resnet20", 0.25, epochs=3, batch=16, label_smoothing=0.1)
+TUNED = TINY.replace(epochs=2, start="tiny")
+TINIES = {
+    "tiny": TINY,
+    "weights": TUNED.replace(prune="weights", sparsity=0.75),
+    "channels": TUNED.replace(prune="channels", sparsity=0.5),
+    "frozen": TUNED.replace(epochs=1, lr=0.01, frozen_statistics=True),
+    "aware": TUNED.replace(device=(("states", 8), ("program_error", 0.1), ("stuck_off", 0.01)), dac_bits=4),
+    "binary": TUNED.replace(binary=True),
+}
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch):
+    """Recipes for a few digits."""
+    sets = {split: data_sets.load("digits", split) for split in ("train", "test")}
+    few = {split: data_sets.Images(s.pixels[:72], s.labels[:72], "") for split, s in sets.items()}
+    monkeypatch.setattr(data_sets, "load", lambda _, split: few[split])
+    monkeypatch.setattr(trainer, "RECIPES", TINIES)
+
+
+@pytest.fixture(scope="module")
+def whole_runs(tmp_path_factory):
+    """Where whole runs leave their checkpoints."""
+    return tmp_path_factory.mktemp("undisturbed")
+
+
+@pytest.fixture
+def undisturbed(whole_runs):
+    """A folder with the checkpoint of a whole run."""
+    if not (whole_runs / "checkpoints").exists():
+        run(whole_runs)
+    return whole_runs
+
+
+def run(folder, name: str = "tiny") -> dict:
+    """Train, and return the manifest's entry."""
+    return trainer.train(name, folder / "checkpoints", folder / "states")
+
+
+def weights(folder, name: str = "tiny") -> bytes:
+    """The checkpoint's bytes."""
+    return (folder / "checkpoints" / f"{name}.safetensors").read_bytes()
+
+
+def kill_after(monkeypatch, name: str, calls: int, write: bytes | None = None) -> None:
+    """End the process in the n-th call of a function of the trainer, which may have written part of a file."""
+    original, count = getattr(trainer, name), iter(range(calls))
+
+    def killer(*args, **kwargs):
+        if next(count, None) is not None:
+            return original(*args, **kwargs)
+        if write is not None:
+            args[1].write_bytes(write)
+        raise Killed
+
+    monkeypatch.setattr(trainer, name, killer)
+
+
+@pytest.mark.parametrize(
+    ("name", "calls", "write", "resumed"),
+    [
+        ("_augment", 2, None, [1, 2, 3]),
+        ("_augment", 6, None, [2, 3]),
+        ("save_file", 1, b"part", [2, 3]),
+        ("save_file", 3, b"part", []),
+        ("_accuracies", 0, None, []),
+    ],
+    ids=["in epoch 1", "in epoch 2", "storing epoch 2", "writing the checkpoint", "measuring"],
+)
+def test_killed_training_resumes(tmp_path, monkeypatch, capsys, undisturbed, name, calls, write, resumed):
+    """A resumed run goes on after the last finished epoch, and its weights equal an undisturbed run's bit by bit."""
+    with monkeypatch.context() as patch:
+        kill_after(patch, name, calls, write)
+        with pytest.raises(Killed):
+            run(tmp_path)
+    for state in (tmp_path / "states").glob("*.safetensors"):
+        load_file(state)  # whole, at any time
+    capsys.readouterr()
+    run(tmp_path)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(",")[0] for line in lines] == [f"tiny: epoch {epoch} of 3" for epoch in resumed]
+    assert weights(tmp_path) == weights(undisturbed)
+    assert load_checkpoint("tiny", tmp_path / "checkpoints")
+
+
+@pytest.mark.parametrize("name", ["weights", "channels", "aware", "binary"])
+def test_killed_tuning_resumes(tmp_path, monkeypatch, undisturbed, name):
+    """The same for trainings that start from a checkpoint, with masks or simulated hardware, killed at several points.
+
+    What was pruned stayed zero, and the start is left as it was.
+    """
+    start = weights(undisturbed)
+    entry = run(undisturbed, name)
+    shutil.copytree(undisturbed / "checkpoints", tmp_path / "checkpoints")
+    (tmp_path / "checkpoints" / f"{name}.safetensors").unlink()
+    for function, calls in (("_augment", 6), ("save_file", 1), ("_accuracies", 0)):
+        with monkeypatch.context() as patch:
+            kill_after(patch, function, calls)
+            with pytest.raises(Killed):
+                run(tmp_path, name)
+    assert run(tmp_path, name) | {"seconds": 0} == entry | {"seconds": 0}
+    assert weights(tmp_path, name) == weights(undisturbed, name) != start
+    assert weights(undisturbed) == start
+    model = load_checkpoint(name, tmp_path / "checkpoints")
+    zeros = sum(int((layer.weight == 0).sum()) for layer in matrix_layers(model).values())
+    pruned = sum(layer.weight.numel() for layer in list(matrix_layers(model).values())[1:-1])
+    assert zeros >= TINIES[name].sparsity * pruned
+    left = sum(int(p.count_nonzero()) for p in model.parameters())
+    assert (entry["nonzero"], entry["macs"]) == (left, networks.mac_count(model))
+    assert entry["parameters"] - left >= zeros
+
+
+def test_binary_weights(tmp_path, undisturbed):
+    """Each layer has two weights, of one magnitude, in half precision too; signs move in training, from the start's."""
+    shutil.copytree(undisturbed / "checkpoints", tmp_path / "checkpoints")
+    run(tmp_path, "binary")
+    start, end = (matrix_layers(load_checkpoint(name, tmp_path / "checkpoints")) for name in ("tiny", "binary"))
+    flipped = 0
+    for name, layer in end.items():
+        values = layer.weight.unique()
+        assert values.tolist() == [-values[1].item(), values[1].item()]
+        assert values[1] == values[1].half().float()
+        flipped += int((layer.weight.sign() != start[name].weight.sign()).sum())
+    assert 0 < flipped < sum(layer.weight.numel() for layer in end.values()) / 2
+
+
+def test_straight_through_by_hand():
+    """Signs times the mean magnitude; the gradient is that of the weights used."""
+    layer = nn.Linear(2, 2, bias=False)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[0.5, -1.5], [0.0, 2.0]]))
+    binary.binarise(layer)
+    assert layer.weight.tolist() == [[1, -1], [1, 1]]
+    (layer.weight * torch.tensor([[1.0, 2.0], [3.0, 4.0]])).sum().backward()
+    assert layer.parametrizations.weight.original.grad.tolist() == [[1, 2], [3, 4]]
+    binary.settle(layer)
+    assert layer.weight.tolist() == [[1, -1], [1, 1]]
+
+
+def test_hardware_takes_part(tmp_path, monkeypatch, undisturbed):
+    """Cells and converters each decide the weights; so do other cells in every epoch."""
+    results = {weights(undisturbed)}
+    shutil.copytree(undisturbed / "checkpoints", tmp_path / "checkpoints")
+    aware, once = TINIES["aware"], trainer.on_hardware
+
+    def frozen(*args):
+        return once(*args[:-1], 0)
+
+    for recipe, simulate in (
+        (TUNED.replace(epochs=1), once),
+        (aware.replace(epochs=1, dac_bits=None), once),
+        (aware.replace(epochs=1, device=()), once),
+        (aware, once),
+        (aware, frozen),
+    ):
+        monkeypatch.setattr(trainer, "RECIPES", {"other": recipe})
+        monkeypatch.setattr(trainer, "on_hardware", simulate)
+        run(tmp_path, "other")
+        results.add(weights(tmp_path, "other"))
+    assert len(results) == 6
+
+
+def test_frozen_statistics(tmp_path, undisturbed):
+    """Batch norm keeps the start's running statistics, to the bit, while everything that is trained moves."""
+    shutil.copytree(undisturbed / "checkpoints", tmp_path / "checkpoints")
+    run(tmp_path, "frozen")
+    start, end = (load_checkpoint(name, tmp_path / "checkpoints").state_dict() for name in ("tiny", "frozen"))
+    kept = {name for name in start if torch.equal(start[name], end[name])}
+    assert kept == {name for name in start if "running_" in name or "num_batches" in name}
+
+
+def test_digest_of_a_state(tmp_path):
+    """Fields at their default are no part of it, those that are new too; images and the start's weights are."""
+    (tmp_path / "manifest.json").write_text('{"tiny": {"sha256": "s"}, "other": {"sha256": "t"}}')
+
+    def expected(*content) -> str:
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+    fields = {"data": "digits", "network": "mlp", "width": 0.5, "epochs": 3}
+    plain = trainer.Recipe("digits", "mlp", 0.5, 3, momentum=0.9, prune="", dac_bits=None)
+    assert trainer._digest(plain, "images", tmp_path) == expected(fields, "images")
+    assert trainer._digest(plain.replace(lr=0.1), "images", tmp_path) == expected(fields | {"lr": 0.1}, "images")
+    for start, sha256 in (("tiny", "s"), ("other", "t")):
+        tuned = plain.replace(start=start)
+        assert trainer._digest(tuned, "images", tmp_path) == expected(fields | {"start": start}, "images", sha256)
+
+
+def test_starts_from_a_checkpoint(tmp_path, monkeypatch, undisturbed):
+    """Its weights are those of the first step."""
+    shutil.copytree(undisturbed / "checkpoints", tmp_path / "checkpoints")
+    monkeypatch.setattr(trainer, "RECIPES", {"still": TUNED.replace(epochs=1, lr=1e-12)})
+    run(tmp_path, "still")
+    models = [load_checkpoint(name, tmp_path / "checkpoints") for name in ("tiny", "still")]
+    for start, end in zip(*(model.parameters() for model in models), strict=True):
+        torch.testing.assert_close(end, start, rtol=1e-7, atol=1e-7)
+
+
+def test_missing_start(tmp_path):
+    """Is an error before anything is trained or written."""
+    with pytest.raises(CheckpointError, match="checkpoint='tiny': unknown"):
+        run(tmp_path, "aware")
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_another_recipe_starts_anew(tmp_path, monkeypatch, capsys):
+    """The state of a run belongs to its recipe."""
+    run(tmp_path)
+    first = weights(tmp_path)
+    monkeypatch.setattr(trainer, "RECIPES", {"tiny": TINY.replace(seed=1, epochs=1)})
+    capsys.readouterr()
+    run(tmp_path)
+    assert "epoch 1 of 1" in capsys.readouterr().out
+    assert weights(tmp_path) != first
+
+
+def test_training_learns(tmp_path):
+    """The loss falls and the weights move away from their initial values, in every layer."""
+    entry = run(tmp_path)
+    model, start = load_checkpoint("tiny", tmp_path / "checkpoints"), networks.build("resnet20", 0.25)
+    assert all(not torch.equal(a, b) for a, b in zip(model.parameters(), start.parameters(), strict=True))
+    images = data_sets.load("digits", "train")
+    losses = [float(nn.functional.cross_entropy(m(data_sets.normalise(images.pixels)), images.labels).detach())
+              for m in (start.train(), model.train())]  # fmt: skip
+    assert losses[1] < losses[0] - 0.3
+    assert entry["parameters"] == sum(p.numel() for p in model.parameters())
+
+
+def test_global_random_state_is_untouched(tmp_path):
+    """Training neither reads nor changes it."""
+    state = torch.manual_seed(11).get_state()
+    run(tmp_path)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_checkpoint_round_trip(tmp_path, monkeypatch):
+    """The checkpoint is the model, in eval mode and float32; the manifest tells what it is, and keeps others.
+
+    Weights are kept in half precision, all else as it is, and the accuracy is that of what is kept.
+    """
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "manifest.json").write_text('{"other": {"sha256": "0"}}')
+    published, original, measured, measure = None, trainer._publish, {}, trainer._accuracies
+
+    def publish(name, recipe, model, *args):
+        nonlocal published
+        published = copy.deepcopy(model)
+        return original(name, recipe, model, *args)
+
+    def accuracies(model, name):
+        measured.update({key: value.clone() for key, value in model.state_dict().items()})
+        return measure(model, name)
+
+    monkeypatch.setattr(trainer, "_publish", publish)
+    monkeypatch.setattr(trainer, "_accuracies", accuracies)
+    entry = run(tmp_path)
+    model = load_checkpoint("tiny", tmp_path / "checkpoints")
+    assert not model.training
+    saved = load_file(tmp_path / "checkpoints" / "tiny.safetensors")
+    trained = {name: value.clone() for name, value in published.state_dict().items()}
+    for name, value in model.state_dict().items():
+        half = value.dim() > 1
+        assert saved[name].dtype == (torch.float16 if half else value.dtype)
+        assert value.dtype in (torch.float32, torch.int64)
+        assert torch.equal(value, measured[name])
+        assert torch.equal(value, trained[name].half().float() if half else trained[name])
+    assert any(not torch.equal(value, trained[name]) for name, value in model.state_dict().items())
+    manifest = json.loads((tmp_path / "checkpoints" / "manifest.json").read_text())
+    assert manifest == {"other": {"sha256": "0"}, "tiny": entry}
+    assert entry["recipe"] == vars(TINY) | {"device": []}
+    assert (entry["parameters"], entry["nonzero"]) == (17_326, 17_326)
+    test = data_sets.load("digits", "test")
+    predictions = model(data_sets.normalise(test.pixels)).argmax(1)
+    assert entry["accuracy"] == {"test": round(int((predictions == test.labels).sum()) / 72, 4)}
+    assert trainer.digital_accuracy(model, test, batch=7) == int((predictions == test.labels).sum()) / 72
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["manifest.json", "tiny.safetensors"]
+
+
+def test_accuracies_of_cifar10(monkeypatch):
+    """On the test set and, of its first images, in both forms; without lossless originals on the test set alone."""
+    images = data_sets.load("digits", "test")
+    sets = {"test": images, "lossless": data_sets.Images(images.pixels[:20], images.labels[:20], "")}
+    monkeypatch.setattr(data_sets, "load", lambda _, split: sets[split])
+    model = networks.build("resnet20", 0.25).eval()
+    first = round(trainer.digital_accuracy(model, sets["lossless"]), 4)
+    whole = round(trainer.digital_accuracy(model, images), 4)
+    assert trainer._accuracies(model, "cifar10") == {"test": whole, "test_20": first, "lossless_20": first}
+
+    def load(_name: str, split: str) -> data_sets.Images:
+        if split == "lossless":
+            raise data_sets.MissingDataError("no lossless images")
+        return images
+
+    monkeypatch.setattr(data_sets, "load", load)
+    assert trainer._accuracies(model, "cifar10") == {"test": whole}
+
+
+def test_every_epoch_has_an_order_of_its_own(tmp_path, monkeypatch):
+    """And shifts of its own; within an epoch no image comes twice."""
+    batches, original = [], trainer._augment
+
+    def spy(pixels, *args):
+        batches.append((pixels, args[-1].get_state()))
+        return original(pixels, *args)
+
+    monkeypatch.setattr(trainer, "_augment", spy)
+    run(tmp_path)
+    assert len(batches) == 12
+    orders = [torch.cat([pixels for pixels, _ in batches[first : first + 4]]).flatten(1) for first in (0, 4, 8)]
+    assert all(len(order.unique(dim=0)) == 64 for order in orders)
+    assert not torch.equal(orders[0], orders[1])
+    assert not torch.equal(orders[1], orders[2])
+    assert len({state.numpy().tobytes() for _, state in batches}) == 12
+
+
+def test_published_at_the_same_time(tmp_path, monkeypatch):
+    """Of two processes that change the manifest at once, neither loses its entry."""
+    read = read_manifest
+
+    def slow(folder) -> dict:
+        manifest = read(folder)
+        time.sleep(0.1)
+        return manifest
+
+    monkeypatch.setattr(trainer, "read_manifest", slow)
+    monkeypatch.setattr(trainer, "_accuracies", lambda *_: {"test": 0.1})
+    recipe = trainer.Recipe("digits", "mlp", 0.01, epochs=1)
+    names = ["one", "two", "three"]
+    models = [networks.build(recipe.network, recipe.width) for _ in names]
+    threads = [
+        threading.Thread(target=trainer._publish, args=(name, recipe, model, 0.0, tmp_path, ""))
+        for name, model in zip(names, models, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert read(tmp_path).keys() == set(names)
+    assert len(list(tmp_path.iterdir())) == 4  # no lock is left
+
+
+# Recipes
+
+
+def test_recipes():
+    """27 for CIFAR-10, 9 of them with two more seeds, and a twin for the digits of each.
+
+    What they start from is a recipe for the same network and images.
+    """
+    named = recipes.RECIPES
+    cifar10 = {name.removesuffix("-cifar10") for name in named if name.endswith("-cifar10")}
+    assert len(cifar10) == 27 + 2 * 9
+    assert {name.removesuffix("-digits") for name in named if name.endswith("-digits")} == cifar10
+    assert len(named) == 90
+    for name, recipe in named.items():
+        assert recipe.seed == (int(name.rsplit("seed", 1)[1][0]) if "seed" in name else 0)
+    for name, recipe in named.items():
+        assert name.endswith(f"-{recipe.data}")
+        if recipe.start:
+            start = named[recipe.start]
+            assert (recipe.data, recipe.network, recipe.width) == (start.data, start.network, start.width)
+            assert not start.start
+    common = {"batch": 64, "flip": False}
+    assert named["resnet20-digits"] == recipes.Recipe("digits", "resnet20", 0.5, epochs=30, **common)
+    assert named["vgg8-digits"] == recipes.Recipe("digits", "vgg8", 0.125, epochs=30, **common)
+    assert named["vgg8-0.375-digits"].width == 0.188
+    noisy = recipes.Recipe(
+        "digits", "resnet20", 0.25, 24, lr=0.005, start="resnet20-0.5-digits", frozen_statistics=True,
+        device=(("program_error", 0.05),), **common
+    )  # fmt: skip
+    assert named["resnet20-0.5-noise-digits"] == noisy
+
+
+@pytest.mark.parametrize("name", sorted(read_manifest()))
+def test_published_checkpoints(name):
+    """Each is of its recipe in the list, as far as its entry tells, and loads in float32, whatever it is kept in."""
+    entry, model = manifest_entry(name), load_checkpoint(name)
+    listed = json.loads(json.dumps(asdict(recipes.RECIPES[name])))
+    assert entry["recipe"].items() <= listed.items()
+    assert entry["parameters"] == networks.parameter_count(model)
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    kept = load_file(CHECKPOINTS / f"{name}.safetensors")
+    assert all(torch.equal(value, kept[key].to(value.dtype)) for key, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data": "mnist"}, "data='mnist': must be one of 'digits', 'cifar10'"),
+        ({"network": "lenet"}, "network='lenet': must be one of 'resnet20'"),
+        ({"width": 0}, "width=0: must be a finite number above 0"),
+        ({"epochs": 0}, "epochs=0: must be a whole number at least 1"),
+        ({"flip": 1}, "flip=1: must be True or False"),
+        ({"label_smoothing": 2}, "label_smoothing=2: must be a number from 0 to 1"),
+        ({"prune": "rows"}, "prune='rows': must be one of '', 'weights', 'channels'"),
+        ({"prune": "weights"}, "sparsity=0.0: must be between 0 and 1 with pruning"),
+        ({"sparsity": 0.5}, "sparsity=0.5: must be between 0 and 1 with pruning, and 0 without"),
+        (
+            {"prune": "weights", "sparsity": 0.5, "device": (("states", 8),)},
+            "prune='weights': must be '' in noise-aware",
+        ),
+        ({"frozen_statistics": True}, "frozen_statistics=True: must be False without `start`"),
+        ({"dac_bits": 1, "start": "tiny"}, "dac_bits=1: must be a whole number from 2 to 24, or None for off"),
+        ({"dac_bits": 8}, "dac_bits=8: must be None without `start`"),
+        ({"device": (("noise", 1),)}, "noise=1"),
+        ({"device": (("program_error", -1),)}, "program_error=-1: must be a relative sigma from 0 to 1000"),
+        ({"device": (("read_noise", 0.1),)}, "device=('read_noise', 0.1): must be what keeps a programmed cell"),
+        ({"binary": 1}, "binary=1: must be True or False"),
+        ({"binary": True, "device": (("states", 8),)}, "binary=True: must be False in noise-aware"),
+        ({"binary": True, "prune": "weights", "sparsity": 0.5}, "prune='weights': must be '' in noise-aware"),
+        ({"momentun": 0.5}, "Recipe(momentun=0.5): unknown field; allowed: data"),
+    ],
+)
+def test_wrong_recipes(changes, message):
+    """Each names the field, the value, and what is allowed."""
+    with pytest.raises((TypeError, ValueError), match=re.escape(message)):
+        TINY.replace(**changes)
+
+
+@pytest.mark.parametrize(
+    ("start", "changes", "message"),
+    [
+        (
+            "tiny",
+            {"width": 0.5},
+            "start='tiny': must be a checkpoint of resnet20, width 0.5, not of resnet20, width 0.25",
+        ),
+        ("tiny", {"network": "vgg8"}, "start='tiny': must be a checkpoint of vgg8, width 0.25, not of resnet20"),
+        ("weights", {}, "start='weights': must be a checkpoint that is not pruned"),
+    ],
+)
+def test_wrong_starts(undisturbed, monkeypatch, start, changes, message):
+    """A checkpoint of another network, and a pruned one, of which training would bring the zeros back."""
+    run(undisturbed, "weights")
+    monkeypatch.setitem(TINIES, "wrong", TUNED.replace(start=start, **changes))
+    with pytest.raises(ValueError, match=re.escape(message)):
+        run(undisturbed, "wrong")
+
+
+def test_command_line(monkeypatch, capsys):
+    """The list tells what is trained; wrong names end it before anything is trained."""
+    monkeypatch.setattr(trainer, "RECIPES", recipes.RECIPES)
+    monkeypatch.setattr(trainer, "train", lambda name: pytest.fail(f"trained {name}"))
+
+    def main(*arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["train", *arguments])
+        return trainer.main()
+
+    assert main("--list") == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert lines.keys() == recipes.RECIPES.keys()
+    assert "30 epochs  trained  ResNet-20, width 0.5" in lines["resnet20-digits"]
+    end = " 6 epochs  -        ResNet-20, width 1; 0.75 of its weights pruned; from resnet20-1-cifar10"
+    assert lines["resnet20-1-weights0.75-cifar10"].replace("trained ", "-       ").endswith(end)
+    for arguments, message in (
+        (("resnet20-digits", "resnet21-digits"), "recipe='resnet21-digits': must be a name that"),
+        ((), "give names"),
+        (("--list", "resnet20-digits"), "give names"),
+    ):
+        with pytest.raises(SystemExit):
+            main(*arguments)
+        assert message in capsys.readouterr().err
+
+
+# Augmentation and schedule
+
+
+@pytest.mark.parametrize("shift", [0, 1, 2])
+def test_augmented_images_are_shifted_and_mirrored(shift):
+    """Each is one of the crops of its reflected padding, mirrored where told to be; all crops occur."""
+    pixels = torch.randint(256, (600, 3, 5, 4), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    mirrored = torch.arange(600) % 3 == 0
+    result = trainer._augment(pixels, mirrored, shift, torch.Generator().manual_seed(1))
+    assert result.shape == pixels.shape
+    assert result.dtype == torch.float32
+    padded = np.pad(pixels.numpy() / 63.75 - 2, ((0, 0), (0, 0), (shift, shift), (shift, shift)), mode="reflect")
+    found = []
+    for image, source, mirror in zip(result.numpy(), padded, mirrored, strict=True):
+        crops = {at: source[:, at[0] : at[0] + 5, at[1] : at[1] + 4] for at in product(range(2 * shift + 1), repeat=2)}
+        image = image[..., ::-1] if mirror else image
+        (match,) = [at for at, crop in crops.items() if np.allclose(image, crop, atol=1e-6)]
+        found.append(match)
+    assert len(set(found)) == (2 * shift + 1) ** 2
+    assert len(set(found[::3])) == (2 * shift + 1) ** 2  # mirrored ones too
+
+
+def test_mirroring_alternates():
+    """Every image is mirrored in every second epoch, half of them in each; never without `flip`."""
+    epochs = [trainer._mirrored(TINY, 1000, epoch) for epoch in range(3)]
+    assert torch.equal(epochs[1], ~epochs[0])
+    assert torch.equal(epochs[2], epochs[0])
+    assert 400 < int(epochs[0].sum()) < 600
+    still = TINY.replace(flip=False)
+    assert not trainer._mirrored(still, 1000, 0).any()
+    assert not trainer._mirrored(still, 1000, 1).any()
+
+
+def test_learning_rate():
+    """From 0 linearly to the peak at a fifth of the training, and linearly back to 0."""
+    rates = [trainer._triangle(progress) for progress in (0, 0.1, 0.2, 0.6, 1)]
+    np.testing.assert_allclose(rates, [0, 0.5, 1, 0.5, 0], atol=1e-12)
+
+
+def test_learning_rate_of_every_step(tmp_path, monkeypatch):
+    """The schedule runs over all steps of all epochs: 3 epochs of 4 steps, of which the first has rate 0."""
+    rates, original = [], torch.optim.SGD.step
+
+    def step(optimizer, *args):
+        rates.append(optimizer.param_groups[0]["lr"])
+        return original(optimizer, *args)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", step)
+    run(tmp_path)
+    np.testing.assert_allclose(rates, [TINY.lr * trainer._triangle(i / 12) for i in range(12)])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", ["tiny", "aware"])
+def test_cuda(tmp_path, monkeypatch, capsys, undisturbed, name):
+    """On a GPU a killed training resumes, and its losses are about those on the CPU, while steps are small."""
+    monkeypatch.setitem(TINIES, name, TINIES[name].replace(lr=0.001))  # larger ones soon lead elsewhere
+    shutil.copytree(undisturbed / "checkpoints", tmp_path / "checkpoints")
+    capsys.readouterr()
+    trainer.train(name, tmp_path / "checkpoints", tmp_path / "here")
+    arguments = name, tmp_path / "checkpoints", tmp_path / "states", "cuda"
+    with monkeypatch.context() as patch:
+        kill_after(patch, "_augment", 5)
+        with pytest.raises(Killed):
+            trainer.train(*arguments)
+    assert trainer.train(*arguments)["device"] == "cuda"
+    losses = [float(text) for text in re.findall(r"loss (\S+),", capsys.readouterr().out)]
+    here, there = losses[: len(losses) // 2], losses[len(losses) // 2 :]
+    assert there == pytest.approx(here, abs=0.05)
+
+
+def test_unusable_device(tmp_path):
+    """It is named before anything is read."""
+    with pytest.raises(ValueError, match=r"device='abacus': must be one of 'cpu'"):
+        trainer.train("tiny", tmp_path / "checkpoints", tmp_path / "states", "abacus")

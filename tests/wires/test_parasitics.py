@@ -1,0 +1,296 @@
+"""Wire resistance against an independent nodal solution, and by hand."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from nodal_oracle import solve as nodal
+
+from memlib.wires import solver
+from memlib.wires.first_order import lost_share
+from memlib.wires.solver import effective_conductance, input_admittance, solve
+
+TOLERANCE = 1e-9
+NAMES = ("r_row", "r_col", "r_driver", "r_sense", "r_transistor")
+WIRES = dict(zip(NAMES, (1.0, 2.0, 30.0, 20.0, 500.0), strict=True))
+EITHER = pytest.mark.parametrize("rows_first", [False, True])
+
+
+def force(monkeypatch, rows_first: bool) -> None:
+    """Join rows, or columns, whatever it costs."""
+    costs = iter([1, 0] * 1000 if rows_first else [0, 1] * 1000)
+    monkeypatch.setattr(solver, "_cost", lambda *_: next(costs))
+
+
+def conductances(*shape: int, seed: int = 0, zeros: float = 0.05) -> np.ndarray:
+    """Six decades of conductances, S, and a few open cells."""
+    rng = np.random.default_rng(seed)
+    return np.where(rng.random(shape) < zeros, 0, 10 ** rng.uniform(-9, -3, shape))
+
+
+def resistances(rows: int, cols: int, seed: int) -> dict:
+    """Each absent, a number, or different in every segment: 0.01 to 100 ohm, some 0."""
+    rng = np.random.default_rng(seed)
+    lengths = {"r_row": cols, "r_col": rows}
+    chosen = {}
+    for name in NAMES:
+        kind = rng.integers(3)
+        if kind == 1:
+            chosen[name] = 10 ** rng.uniform(-2, 2)
+        elif kind == 2 and name in lengths:
+            chosen[name] = 10 ** rng.uniform(-2, 2, lengths[name]) * (rng.random(lengths[name]) < 0.8)
+    return chosen
+
+
+def tensors(values: dict) -> dict:
+    """Arrays become tensors."""
+    return {name: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for name, v in values.items()}
+
+
+def random(*shape: int) -> torch.Tensor:
+    """From 0 to 10."""
+    return torch.rand(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 10
+
+
+def assert_close(found: torch.Tensor, expected: np.ndarray, tolerance: float = TOLERANCE) -> None:
+    """Relative to the largest element, and each element above a millionth of it relative to itself."""
+    error, largest = np.abs(found.numpy() - expected), np.abs(expected).max()
+    assert error.max() <= tolerance * largest
+    large = np.abs(expected) > 1e-6 * largest
+    assert (error[large] <= tolerance * np.abs(expected[large])).all()
+
+
+# By hand
+
+
+@EITHER
+def test_by_hand(monkeypatch, rows_first):
+    """One cell; two in a row; two in a column: exact fractions from series and parallel resistors."""
+    force(monkeypatch, rows_first)
+    wires = {"r_row": 1.0, "r_col": 2.0, "r_driver": 3.0, "r_sense": 4.0, "r_transistor": 5.0}
+    one = solve(torch.tensor([[0.1]], dtype=torch.float64), **wires)
+    np.testing.assert_allclose([one.g_eff.item(), one.admittance.item()], 1 / 25, rtol=1e-15)
+
+    a, b = Fraction(10 + 5 + 2 + 4), Fraction(20 + 5 + 2 + 4)  # ohm, from row node to ground
+    total = 4 + 1 / (1 / a + 1 / (1 + b))
+    share = (1 + b) / (a + 1 + b)
+    row = solve(torch.tensor([[1 / 10, 1 / 20]], dtype=torch.float64), **wires)
+    np.testing.assert_allclose(row.g_eff[0], [float(share / total), float((1 - share) / total)], rtol=1e-15)
+    np.testing.assert_allclose(row.admittance.item(), float(1 / total), rtol=1e-15)
+
+    a, b, end = Fraction(4 + 10 + 5), Fraction(4 + 20 + 5), Fraction(2 + 4)  # ohm, from driver to column node
+    other = 1 / (1 / end + 1 / b)
+    first = 1 / (a + 2 + other)  # current of the first row, per volt at it
+    other = 1 / (1 / end + 1 / (a + 2))
+    second = 1 / (b + other)
+    column = solve(torch.tensor([[1 / 10], [1 / 20]], dtype=torch.float64), **wires)
+    expected = [float(first * b / (b + end)), float(second * (a + 2) / (a + 2 + end))]
+    np.testing.assert_allclose(column.g_eff[:, 0], expected, rtol=1e-15)
+    back = -float(first * end / (b + end))
+    np.testing.assert_allclose(column.admittance, [[float(first), back], [back, float(second)]], rtol=1e-15)
+
+
+@EITHER
+def test_no_wires(monkeypatch, rows_first):
+    """Then the cells alone conduct, to the last digit."""
+    force(monkeypatch, rows_first)
+    g = torch.from_numpy(conductances(5, 3))
+    cells = g / (1 + 1e4 * g)
+    wires = solve(g, r_transistor=1e4)
+    assert torch.equal(wires.g_eff, cells)
+    torch.testing.assert_close(wires.admittance, torch.diag(cells.sum(1)), rtol=1e-15, atol=0)
+
+
+# The nodal solution
+
+
+@EITHER
+@pytest.mark.parametrize("seed", range(60))
+def test_small_arrays(monkeypatch, seed, rows_first):
+    """All kinds of zero, uniform and different resistances; both ways to join the lines."""
+    force(monkeypatch, rows_first)
+    shapes = [(1, 1), (1, 6), (6, 1), (2, 2), (3, 5), (7, 4), (12, 9)]
+    rows, cols = shapes[seed % len(shapes)]
+    g, values = conductances(rows, cols, seed=seed), resistances(rows, cols, seed)
+    wires, exact = solve(torch.from_numpy(g), **tensors(values)), nodal(g, **values)
+    assert_close(wires.g_eff, exact.g_eff)
+    assert_close(wires.admittance, exact.admittance)
+    volts = np.random.default_rng(seed).uniform(-0.3, 0.3, rows)
+    power = volts @ wires.admittance.numpy() @ volts
+    np.testing.assert_allclose(power, exact.power(volts), rtol=1e-9)
+
+
+@pytest.mark.parametrize("ohm", [0.01, 1.0, 100.0])
+@pytest.mark.parametrize("shape", [(64, 64), (128, 16), (16, 128)])
+def test_tiles(shape, ohm):
+    """Six decades of conductances, four of resistances."""
+    g, values = conductances(*shape), {"r_row": ohm, "r_col": ohm, "r_sense": 10 * ohm}
+    exact = nodal(g, **values)
+    wires = solve(torch.from_numpy(g), **values)
+    assert_close(wires.g_eff, exact.g_eff)
+    assert_close(wires.admittance, exact.admittance)
+    assert_close(effective_conductance(torch.from_numpy(g), **values), exact.g_eff)
+    assert_close(input_admittance(torch.from_numpy(g), **values), exact.admittance)
+
+
+def test_large_array():
+    """256 x 256, some segments longer than others."""
+    g, values = conductances(256, 256), resistances(256, 256, seed=5)
+    values |= {"r_row": np.random.default_rng(0).choice([0.5, 1.0, 20.0], 256), "r_col": 2.0}
+    driven = [0, 7, 100, 255]
+    exact = nodal(g, driven, **values)
+    wires = solve(torch.from_numpy(g), **tensors(values))
+    assert_close(wires.g_eff[driven], exact.g_eff)
+    assert_close(wires.admittance[:, driven], exact.admittance)
+
+
+# Properties
+
+
+@EITHER
+def test_reciprocity(monkeypatch, rows_first):
+    """Rows and columns may swap their parts, if each end keeps its resistances."""
+    force(monkeypatch, rows_first)
+    g = torch.from_numpy(conductances(7, 5))
+    lengths = {"r_row": random(5), "r_col": random(7)}
+    found = effective_conductance(g, **lengths, r_driver=3.0, r_sense=4.0)
+    swapped = {"r_row": lengths["r_col"].flip(0), "r_col": lengths["r_row"].flip(0), "r_driver": 4.0, "r_sense": 3.0}
+    mirrored = effective_conductance(g.flip(0, 1).mT, **swapped)
+    torch.testing.assert_close(found, mirrored.flip(0, 1).mT, rtol=1e-12, atol=0)
+
+
+def test_cut_out_lines():
+    """A row and a column without cells are no more than wire: gaps are longer segments."""
+    g = torch.from_numpy(conductances(9, 8, zeros=0))
+    rows, cols = [0, 1, 4, 7], [2, 3, 6]
+    holes = torch.zeros_like(g)
+    holes[np.ix_(rows, cols)] = g[np.ix_(rows, cols)]
+    whole = solve(holes, **WIRES)
+    gaps = {"r_row": torch.tensor([3.0, 1.0, 3.0]), "r_col": torch.tensor([2.0, 6.0, 6.0, 4.0])}
+    part = solve(g[np.ix_(rows, cols)], **WIRES | gaps)
+    torch.testing.assert_close(part.g_eff, whole.g_eff[np.ix_(rows, cols)], rtol=1e-12, atol=0)
+    torch.testing.assert_close(part.admittance, whole.admittance[np.ix_(rows, rows)], rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (4, 6)])
+def test_batch_and_chunks(monkeypatch, shape):
+    """Arrays of a batch, each with its own wires, are what they are alone, however they are cut in chunks."""
+    monkeypatch.setattr(solver, "CHUNK_ELEMENTS", 80)
+    g = torch.from_numpy(conductances(2, 3, *shape))
+    r_row, r_col, r_driver = random(3, shape[1]), random(2, 1, shape[0]), random(3)
+    wires = solve(g, r_row, r_col, r_driver, 1.0, 100.0)
+    assert wires.g_eff.shape == (2, 3, *shape)
+    assert wires.admittance.shape == (2, 3, shape[0], shape[0])
+    for i, j in np.ndindex(2, 3):
+        alone = solve(g[i, j], r_row[j], r_col[i, 0], r_driver[j], 1.0, 100.0)
+        torch.testing.assert_close(wires.g_eff[i, j], alone.g_eff, rtol=1e-13, atol=0)
+        torch.testing.assert_close(wires.admittance[i, j], alone.admittance, rtol=1e-13, atol=1e-18)
+
+
+def test_float32_and_empty_batch():
+    """Single precision is computed in double; no arrays give none."""
+    g = torch.rand(3, 4, generator=torch.Generator().manual_seed(0)) * 1e-4
+    assert torch.equal(effective_conductance(g, **WIRES), effective_conductance(g.double(), **WIRES))
+    wires = solve(torch.zeros(0, 3, 4), **WIRES)
+    assert wires.g_eff.shape == (0, 3, 4)
+    assert wires.admittance.shape == (0, 3, 3)
+
+
+# Derivatives
+
+
+@EITHER
+@pytest.mark.parametrize("shape", [(3, 2), (2, 3)])
+def test_gradients(monkeypatch, shape, rows_first):
+    """In conductances of the order of a wire's, so that everything matters; and where cells are open."""
+    force(monkeypatch, rows_first)
+    generator = torch.Generator().manual_seed(0)
+
+    def values(*size: int) -> torch.Tensor:
+        return (torch.rand(size, generator=generator, dtype=torch.float64) + 0.5).requires_grad_()
+
+    arguments = values(2, *shape), values(2, shape[1]), values(shape[0]), values(2), values(), values()
+    torch.autograd.gradcheck(lambda *a: (solve(*a).g_eff, solve(*a).admittance), arguments)
+    torch.autograd.gradcheck(lambda *a: (input_admittance(*a),), arguments)
+
+
+@EITHER
+@pytest.mark.parametrize("ends", [0.0, 2.0])
+def test_gradients_at_zero(monkeypatch, ends, rows_first):
+    """At 0 S and 0 ohm, or wires of 0 ohm between ends that are not, against one-sided differences of third order."""
+    force(monkeypatch, rows_first)
+    g = torch.tensor([[1.0, 0.0, 2.0], [0.5, 1.5, 0.0]], dtype=torch.float64)
+    start = [g, *(torch.full(n, ohm, dtype=torch.float64) for n, ohm in (((3,), 0), ((2,), 0), ((), ends), ((), ends)))]
+    direction = [random(*part.shape) + 0.1 for part in start]
+
+    def results(t: torch.Tensor | float) -> torch.Tensor:
+        wires = solve(*(part + t * d for part, d in zip(start, direction, strict=True)))
+        return torch.cat((wires.g_eff.flatten(), wires.admittance.flatten()))
+
+    h = 1e-6
+    points = [results(k * h) for k in range(4)]
+    expected = (-11 * points[0] + 18 * points[1] - 9 * points[2] + 2 * points[3]) / (6 * h)
+    found = torch.autograd.functional.jacobian(results, torch.zeros((), dtype=torch.float64))
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-8)
+
+
+def test_inference_mode():
+    """Nothing is kept, nothing is in the way."""
+    with torch.inference_mode():
+        assert solve(torch.rand(3, 4), r_row=torch.ones(4), r_col=1.0).g_eff.shape == (3, 4)
+
+
+# Errors and devices
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"g": [[1.0]]}, "g='list': must be a floating-point tensor"),
+        ({"g": torch.ones(2, 2, dtype=torch.int64)}, "g=torch.int64"),
+        ({"g": torch.ones(3)}, r"g.shape=\(3,\)"),
+        ({"g": torch.ones(0, 3)}, r"g.shape=\(0, 3\)"),
+        ({"g": torch.tensor([[1.0, -2.0]])}, "g=-2.0: must be finite conductances"),
+        ({"g": torch.tensor([[1.0, float("nan")]])}, "g=nan"),
+        ({"r_row": -1.0}, "r_row=-1.0: must be a number or a tensor, ohm, at least 0"),
+        ({"r_col": "1"}, "r_col='1'"),
+        ({"r_sense": float("inf")}, "r_sense=inf"),
+        ({"r_driver": torch.tensor(-3.0)}, "r_driver=-3.0: must be finite resistances"),
+        ({"r_row": torch.ones(3)}, r"r_row.shape=\(3,\): must be \(\.\.\., 2\)"),
+        ({"g": torch.ones(3, 2, 2), "r_col": torch.ones(4, 2)}, r"fit for g of shape \(3, 2, 2\)"),
+    ],
+)
+def test_errors(changes, message):
+    """Every error names the argument, the value and what is allowed."""
+    with pytest.raises(ValueError, match=message):
+        solve(**{"g": torch.ones(2, 2)} | changes)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda():
+    """The same numbers, on the device of the conductances."""
+    g = torch.from_numpy(conductances(3, 20, 30))
+    here, there = solve(g, **WIRES), solve(g.cuda(), **WIRES)
+    torch.testing.assert_close(there.g_eff.cpu(), here.g_eff, rtol=1e-10, atol=1e-18)
+    torch.testing.assert_close(there.admittance.cpu(), here.admittance, rtol=1e-10, atol=1e-18)
+
+
+# What wires cost, to first order
+
+
+def test_lost_share_by_hand():
+    """Rows of 1 and 2 S, and 3 and 4 S: segments carry 3, 2; 7, 4 along rows, and 1, 4; 2, 6 along columns."""
+    g = torch.tensor([[1.0, 2.0], [3.0, 4.0]], dtype=torch.float64)
+    assert lost_share(g, r_row=0.01, r_col=0.0).item() == pytest.approx(0.01 * (9 + 4 + 49 + 16) / 10)
+    assert lost_share(g, r_row=0.0, r_col=0.01).item() == pytest.approx(0.01 * (1 + 16 + 4 + 36) / 10)
+    assert lost_share(torch.zeros(3, 2, 2)).tolist() == [0.0] * 3
+
+
+@pytest.mark.parametrize(("r_row", "r_col"), [(1.0, 0.0), (0.0, 1.0), (1.0, 2.0)])
+def test_lost_share_is_that_of_the_exact_solution_where_it_is_small(r_row, r_col):
+    g = torch.from_numpy(conductances(2, 12, 20))
+    scale = 1e-4 / lost_share(g, r_row, r_col).max().item()
+    r_row, r_col = scale * r_row, scale * r_col
+    exact = 1 - effective_conductance(g, r_row=r_row, r_col=r_col).sum((1, 2)) / g.sum((1, 2))
+    np.testing.assert_allclose(lost_share(g, r_row, r_col), exact, rtol=1e-3)

@@ -1,0 +1,251 @@
+"""Digits, class folders, their cache, and the official files of CIFAR-10; each tiny, written by the test."""
+
+import hashlib
+import os
+import pickle
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from memlib.zoo import data_sets, torchvision_import
+
+LABELS = [6, 9, 9, 4, 1, 1, 2, 7, 8, 3, 4, 7]  # of 12 images, in official order
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch, tmp_path):
+    """CIFAR-10 shrunk to 12 images a split, in a folder of its own, with a cache of its own."""
+    monkeypatch.setattr(data_sets, "SIZES", {"train": 12, "test": 12})
+    monkeypatch.setenv("MEMLIB_DATA", str(tmp_path / "files"))
+    monkeypatch.setenv("MEMLIB_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "files"
+
+
+def pixels(seed: int = 0) -> np.ndarray:
+    """12 random images (n, 32, 32, 3)."""
+    return np.random.default_rng(seed).integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
+
+
+def write_class_folders(root: Path, images: np.ndarray) -> None:
+    """<class>/<index>.png, losslessly."""
+    for i, (image, label) in enumerate(zip(images, LABELS, strict=True)):
+        folder = root / data_sets.CLASSES[label]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / f"{i:05d}.png")
+
+
+def write_zip(path: Path, folder: Path) -> None:
+    """A folder with all its files, last ones first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(folder.rglob("*"), reverse=True):
+            archive.write(file, file.relative_to(folder.parent))
+
+
+def assert_images(images: data_sets.Images, expected: np.ndarray) -> None:
+    """Pixels channels first, labels, and a checksum of both."""
+    np.testing.assert_array_equal(images.pixels, expected.transpose(0, 3, 1, 2))
+    assert images.labels.tolist() == LABELS
+    assert (images.pixels.dtype, images.labels.dtype) == (torch.uint8, torch.int64)
+    content = expected.transpose(0, 3, 1, 2).tobytes() + np.array(LABELS).tobytes()
+    assert images.sha256 == hashlib.sha256(content).hexdigest()
+
+
+# Digits
+
+
+def test_digits():
+    """1,297 and 500 grey images of 32x32, each a handwritten digit of its label, every one once."""
+    from sklearn.datasets import load_digits
+
+    train, test = data_sets.load("digits", "train"), data_sets.load("digits", "test")
+    assert train.pixels.shape == (1297, 3, 32, 32)
+    assert test.pixels.shape == (500, 3, 32, 32)
+    assert train.pixels.dtype == torch.uint8
+    assert int(train.pixels.max()) == 255
+    both, labels = torch.cat((train.pixels, test.pixels)), torch.cat((train.labels, test.labels))
+    assert torch.equal(both[:, 0], both[:, 1])
+    assert torch.equal(both[:, 0], both[:, 2])
+    small = both[:, 0].double().unflatten(1, (8, 4)).unflatten(3, (8, 4)).mean((2, 4)) * 16 / 255
+    originals = load_digits()
+    nearest = torch.cdist(small.flatten(1), torch.from_numpy(originals.data)).argmin(1)  # enlarging blurs a little
+    assert len(set(nearest.tolist())) > 0.99 * 1797
+    assert (labels.numpy() == originals.target[nearest]).mean() > 0.995
+    assert torch.bincount(test.labels).min() > 30
+
+
+def test_digits_are_the_same_at_every_load():
+    """Independent of torch's random state, which stays as it is."""
+    first, state = data_sets.load("digits", "test"), torch.manual_seed(5).get_state()
+    second = data_sets.load("digits", "test")
+    assert first.sha256 == second.sha256
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_network_inputs():
+    """0 to 255 become -2 to 2; head() gives the first images."""
+    images = data_sets.load("digits", "test")
+    x, y = images.head(7)
+    assert x.dtype == torch.float32
+    np.testing.assert_allclose(x, images.pixels[:7].numpy() / 63.75 - 2, atol=1e-6)
+    assert torch.equal(y, images.labels[:7])
+
+
+# Class folders
+
+
+@pytest.mark.parametrize("form", ["folder", "zip", "zip in a cifar10 folder"])
+def test_class_folders(tiny, form, tmp_path):
+    """Folders and zip archives give the same images in the order of their index."""
+    write_class_folders(tmp_path / "plain" / "test", pixels())
+    if form == "folder":
+        shutil.copytree(tmp_path / "plain", tiny)
+    else:
+        write_zip(tiny / ("cifar10" if "cifar10" in form else "") / "test.zip", tmp_path / "plain" / "test")
+    assert_images(data_sets.load("cifar10", "test"), pixels())
+
+
+def test_train_and_test_are_apart(tiny):
+    """Each split is its own folder and its own cache."""
+    write_class_folders(tiny / "train", pixels(1))
+    write_class_folders(tiny / "test", pixels(2))
+    for _ in range(2):
+        assert_images(data_sets.load("cifar10", "train"), pixels(1))
+        assert_images(data_sets.load("cifar10", "test"), pixels(2))
+
+
+def test_second_load_reads_the_cache(tiny, monkeypatch, tmp_path):
+    """Nothing is decoded twice, and no half-written file stays."""
+    write_class_folders(tiny / "test", pixels())
+    data_sets.load("cifar10", "test")
+    monkeypatch.setattr(data_sets, "_decode", lambda *_: pytest.fail("decoded again"))
+    assert_images(data_sets.load("cifar10", "test"), pixels())
+    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".safetensors"]
+
+
+@pytest.mark.parametrize("form", ["folder", "zip"])
+def test_changed_files_are_decoded_anew(tiny, form):
+    """The cache belongs to the content of the files."""
+    for seed in (1, 2):
+        write_class_folders(tiny / "test", pixels(seed))
+        for path in tiny.glob("test/*/*"):
+            os.utime(path, (10**9 + seed,) * 2)
+        if form == "zip":
+            write_zip(tiny / "test.zip", tiny / "test")
+            shutil.rmtree(tiny / "test")
+        assert_images(data_sets.load("cifar10", "test"), pixels(seed))
+
+
+def test_lossless_originals(tiny):
+    """The npz with originals of the first images."""
+    tiny.mkdir()
+    np.savez(tiny / "test_lossless.npz", images=pixels(), labels=np.array(LABELS, dtype=np.uint8))
+    assert_images(data_sets.load("cifar10", "lossless"), pixels())
+
+
+# Official files
+
+
+@pytest.fixture
+def official(monkeypatch, tmp_path):
+    """A folder with a tiny cifar-10-batches-py, whose checksums torchvision is told to expect."""
+    folder = tmp_path / "written" / "cifar-10-batches-py"
+    folder.mkdir(parents=True)
+
+    def write(name: str, content: dict) -> str:
+        (folder / name).write_bytes(pickle.dumps(content))
+        return hashlib.md5((folder / name).read_bytes()).hexdigest()
+
+    def batch(seed: int) -> dict:
+        return {"data": pixels(seed).transpose(0, 3, 1, 2).reshape(12, -1), "labels": LABELS}
+
+    cifar10 = torchvision_import.torchvision_module("datasets").CIFAR10
+    monkeypatch.setattr(cifar10, "train_list", [["data_batch_1", write("data_batch_1", batch(1))]])
+    monkeypatch.setattr(cifar10, "test_list", [["test_batch", write("test_batch", batch(2))]])
+    meta = {"filename": "batches.meta", "key": "label_names"}
+    meta["md5"] = write("batches.meta", {"label_names": list(data_sets.CLASSES)})
+    monkeypatch.setattr(cifar10, "meta", meta)
+    with tarfile.open(folder.parent / "cifar-10-python.tar.gz", "w:gz") as archive:
+        archive.add(folder, folder.name)
+    content = (folder.parent / "cifar-10-python.tar.gz").read_bytes()
+    monkeypatch.setattr(cifar10, "tgz_md5", hashlib.md5(content).hexdigest())
+    return folder
+
+
+@pytest.mark.parametrize("form", ["folder", "zip", "tar.gz"])
+def test_official_files(tiny, official, form):
+    """As the folder, a zip archive of it, or the archive that the authors publish; the originals are lossless."""
+    tiny.mkdir()
+    if form == "folder":
+        shutil.copytree(official, tiny / official.name)
+    elif form == "zip":
+        write_zip(tiny / "cifar-10-batches-py.zip", official)
+    else:
+        shutil.copy(official.parent / "cifar-10-python.tar.gz", tiny)
+    assert_images(data_sets.load("cifar10", "train"), pixels(1))
+    assert_images(data_sets.load("cifar10", "test"), pixels(2))
+    assert_images(data_sets.load("cifar10", "lossless"), pixels(2))
+
+
+def test_archives_unpack_the_official_files_alone(tiny, official, tmp_path):
+    """Not what would leave the folder, no links, and nothing of another name."""
+    names = ["../up", "/tmp/root", "cifar-10-batches-py/../up", "cifar-10-batches-py/a/b", "other/test_batch"]
+    archive = official.parent / "cifar-10-python.tar.gz"
+    with tarfile.open(archive, "w:gz") as members:
+        for name in names:
+            members.addfile(tarfile.TarInfo(name))
+        for kind, name in ((tarfile.SYMTYPE, "link"), (tarfile.LNKTYPE, "hard"), (tarfile.FIFOTYPE, "pipe")):
+            member = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+            member.type, member.linkname = kind, str(tmp_path / "secret")
+            members.addfile(member)
+        members.add(official, official.name)
+    tiny.mkdir()
+    shutil.copy(archive, tiny)
+    assert_images(data_sets.load("cifar10", "test"), pixels(2))
+    [unpacked] = (tmp_path / "cache").iterdir()
+    found = {path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*")}
+    assert found == {official.name, *(f"{official.name}/{path.name}" for path in official.iterdir())}
+
+
+def test_a_damaged_archive_leaves_nothing_behind(tiny, official, tmp_path):
+    """It is named, and the next archive starts anew."""
+    tiny.mkdir()
+    content = (official.parent / "cifar-10-python.tar.gz").read_bytes()
+    (tiny / "cifar-10-python.tar.gz").write_bytes(content[: len(content) // 2])
+    with pytest.raises(data_sets.DataError, match=r"damaged archive .*; replace the file"):
+        data_sets.load("cifar10", "test")
+    assert not list((tmp_path / "cache").iterdir())
+
+
+@pytest.mark.parametrize("name", ["data_batch_1", "test_batch"])
+def test_official_files_are_checked(tiny, official, name):
+    """A file that does not match its checksum is refused."""
+    shutil.copytree(official, tiny / official.name)
+    content = bytearray((official / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (tiny / official.name / name).write_bytes(content)
+    with pytest.raises(data_sets.DataError, match=r"corrupted.*delete the damaged files"):
+        data_sets.load("cifar10", "test")
+
+
+# The real one
+
+
+REAL = os.environ.get("MEMLIB_DATA")
+
+
+@pytest.mark.skipif(not REAL, reason="MEMLIB_DATA names no CIFAR-10")
+def test_real_cifar10(monkeypatch, tmp_path):
+    """10,000 test images that start with a cat, two ships, an airplane and a frog."""
+    monkeypatch.setattr(data_sets, "SIZES", {"train": 50_000, "test": 10_000})
+    monkeypatch.setenv("MEMLIB_DATA", REAL)
+    images = data_sets.load("cifar10", "test")
+    assert images.pixels.shape == (10_000, 3, 32, 32)
+    assert images.labels[:5].tolist() == [3, 8, 8, 0, 6]
+    assert torch.bincount(images.labels).tolist() == [1000] * 10
