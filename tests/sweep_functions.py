@@ -7,6 +7,17 @@ import signal
 import time
 from pathlib import Path
 
+AXES = {"a": [1, 2, 3], "b": [10, 20]}
+
+
+def axes(tmp_path, **changes):
+    return AXES | {"log": [str(tmp_path / "log")]} | {name: [value] for name, value in changes.items()}
+
+
+def evaluations(tmp_path):
+    """Point and seed of every evaluation."""
+    return [line.rsplit(maxsplit=1)[0] for line in (tmp_path / "log").read_text().splitlines()]
+
 
 def record(point, seed):
     """A line in the file `log` per evaluation, so that tests can count them; fails, sleeps or kills as told."""

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from cell_samples import BASE, CELLS, matches, programmed
 from scipy import constants, stats
-from test_device import BASE, CELLS, matches, programmed
 
 from memlib import Device, Hardware, Tile, map_network
 from memlib.base.random_streams import normals, uniforms

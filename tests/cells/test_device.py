@@ -6,37 +6,19 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import torch
+from cell_samples import BASE, CELLS, draw, matches, programmed
 from scipy import stats
-from torch import Tensor, nn
+from torch import nn
 
 from memlib import Device, Hardware, Mapping, Tile, accuracy, footprint, map_network
 from memlib.base.random_streams import normals, uniforms
 from memlib.cells.device import PRESETS
 
-CELLS = 20_000
-BASE = Device()  # 10 kohm and 100 kohm
 OFF = Tile(rows=100, cols=30, dac_bits=None, adc_bits=None)
 FAULTS = ("stuck_on", "stuck_off", "unformed")
-UNIFORM = (*FAULTS, "recombination_tail")
 STATIC = {
     "program_error": 0.1, "d2d_on": 0.1, "d2d_off": 0.1, "stuck_on": 0.1, "stuck_off": 0.1, "unformed": 0.1,
 }  # fmt: skip
-
-
-def draw(effect: str, n: int = CELLS) -> Tensor:
-    """One effect's random numbers for n cells."""
-    return (uniforms if effect in UNIFORM else normals)((n,), 0, "layer", effect)
-
-
-def programmed(device: Device, position: float = 1.0, n: int = CELLS) -> np.ndarray:
-    """Conductances of n cells whose target is at a relative position in [g_off, g_on]."""
-    target = torch.full((n,), device.g_off + position * device.g_range, dtype=torch.float64)
-    return device.program(target, lambda effect: draw(effect, n), device.states).numpy()
-
-
-def matches(sample: np.ndarray, distribution) -> bool:
-    """Kolmogorov-Smirnov at a level of 0.1 %: wrong once in a thousand seeds, and these seeds are fixed."""
-    return stats.kstest(np.asarray(sample).ravel(), distribution.cdf).pvalue > 1e-3
 
 
 def ones(inputs: int, outputs: int, names: tuple[str, ...] = ("a",)) -> nn.Module:

@@ -6,8 +6,8 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
+from cell_samples import BASE, programmed
 from scipy import constants, integrate, stats
-from test_device import BASE, programmed
 
 from memlib.cells.recombination import demarcation_energy, surviving
 

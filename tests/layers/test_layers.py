@@ -6,6 +6,7 @@ import itertools
 import pytest
 import torch
 from safetensors.torch import save_file
+from small_networks import OFF, assert_close, images, seeded
 from torch import Tensor, nn
 
 from memlib import Device, Hardware, Mapping, Tile, load_network, map_network, save_network
@@ -13,7 +14,6 @@ from memlib.costs.cost_table import measure
 from memlib.layers.matrix_layers import Geometry
 from memlib.zoo.networks import build
 
-OFF = Tile(rows=10, cols=4, dac_bits=None, adc_bits=None)
 NOISY = Device(d2d_on=0.1, d2d_off=0.2, program_error=0.05, read_noise=0.1)
 
 LAYERS = {
@@ -43,13 +43,6 @@ LAYERS = {
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")  # torch's own
 
 
-def seeded(create, seed: int = 0):
-    """What `create` returns, with torch's random numbers from a fixed seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return create()
-
-
 def small_network() -> nn.Module:
     """Two convolutions and a linear layer, with batch norm whose statistics are not the initial ones."""
     convolutions = nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 4, 3)
@@ -57,17 +50,6 @@ def small_network() -> nn.Module:
     network[1].running_mean.uniform_(-1, 1)
     network[1].running_var.uniform_(0.5, 2)
     return network
-
-
-def images(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Normally distributed inputs."""
-    return torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=dtype)
-
-
-def assert_close(actual: Tensor, expected: Tensor, tolerance: float) -> None:
-    """Equal shape and dtype, and values to a tolerance relative to the largest."""
-    assert actual.dtype == expected.dtype
-    torch.testing.assert_close(actual, expected, rtol=0, atol=tolerance * float(expected.abs().max()))
 
 
 @pytest.mark.parametrize("scheme", ["differential", "offset"])

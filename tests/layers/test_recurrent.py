@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import expit
-from test_layers import OFF, assert_close, images, seeded
+from small_networks import OFF, assert_close, images, seeded
 from torch import nn
 
 from memlib import (

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
@@ -162,12 +161,13 @@ def test_the_lock_of_a_killed_writer_is_free(tmp_path):
 
 FILL = """
 import json, resource, sys
-sys.path.insert(0, sys.argv[2])
-import test_store as t
+from memlib.sweeps.points import Task
+from memlib.sweeps.store import Outcome, Store
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
-with t.Store(sys.argv[1]) as store, store.writing():
+with Store(sys.argv[1]) as store, store.writing():
     for i in range(10_000):
-        store.put([t.outcome(i, json.dumps({"x": "y" * 1000}))])
+        task = Task("module.function", json.dumps({"a": i}), 0)
+        store.put([Outcome(task, json.dumps({"x": "y" * 1000}), None, 0.1)])
         print(i, flush=True)
 """
 
@@ -175,7 +175,7 @@ with t.Store(sys.argv[1]) as store, store.writing():
 def test_a_full_disk_loses_nothing_that_was_reported(tmp_path):
     """A file that may not grow: a clear error; every point that was put is there; with room again, all goes on."""
     path = tmp_path / "s.sqlite"
-    command = [sys.executable, "-c", FILL, str(path), str(Path(__file__).parents[1])]
+    command = [sys.executable, "-c", FILL, str(path)]
     run = subprocess.run(command, capture_output=True, text=True)
     assert "results could not be written" in run.stderr.strip().splitlines()[-1]
     assert "mend this and run again" in run.stderr

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 import sweep_functions
-from sweep_functions import digest, noisy, record, sharing, wrong
+from sweep_functions import AXES, axes, digest, evaluations, noisy, record, sharing, wrong
 
 from memlib.evidence.intervals import seed_interval
 from memlib.sweeps.adaptive_seeds import AdaptiveSeeds
@@ -13,17 +13,6 @@ from memlib.sweeps.cluster import SweepError
 from memlib.sweeps.engine import sweep
 from memlib.sweeps.points import PHYSICS, import_function, tasks
 from memlib.sweeps.store import Store
-
-AXES = {"a": [1, 2, 3], "b": [10, 20]}
-
-
-def axes(tmp_path, **changes):
-    return AXES | {"log": [str(tmp_path / "log")]} | {name: [value] for name, value in changes.items()}
-
-
-def evaluations(tmp_path):
-    """Point and seed of every evaluation."""
-    return [line.rsplit(maxsplit=1)[0] for line in (tmp_path / "log").read_text().splitlines()]
 
 
 def key_of(evaluate, point, seed):

@@ -12,8 +12,7 @@ from pathlib import Path
 import kills
 import psutil
 import pytest
-from sweep_functions import record
-from test_sweep import axes, evaluations
+from sweep_functions import axes, evaluations, record
 
 from memlib.artifact.plans import study_plan
 from memlib.artifact.presets import PRESETS
@@ -164,10 +163,11 @@ SCRIPT = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-import test_sweep as t
+import sweep_functions as t
+from memlib import sweep
 folder = Path(sys.argv[2])
 if __name__ == "__main__":
-    t.sweep(t.axes(folder, sleep=0.2), t.record, folder / "s.sqlite", seeds=range(20), jobs=2)
+    sweep(t.axes(folder, sleep=0.2), t.record, folder / "s.sqlite", seeds=range(20), jobs=2)
 """
 
 
