@@ -5,7 +5,8 @@ from memlib.chip.accuracies import accuracy
 from memlib.chip.chip_file import load_network, save_network
 from memlib.chip.network import AnalogNetwork, map_network, tile_cells
 from memlib.chip.recalibration import recalibrate
-from memlib.costs.cost_table import cost, totals
+from memlib.costs.cost_table import cost
+from memlib.costs.machine import totals
 from memlib.mapping.footprints import best_windows, footprint
 from memlib.mapping.hardware import Hardware
 from memlib.mapping.scheme import Mapping

@@ -4,26 +4,16 @@ from collections.abc import Iterable, Mapping as MappingType
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from memlib.base.checks import fail
 from memlib.base.progress_bar import progress
 from memlib.chip.network import design_ranges, map_network, needs_maps
 from memlib.chip.recalibration import check_method, recalibrate
-from memlib.layers.matrix_layers import matrix_layers
+from memlib.layers.classification import correct
+from memlib.layers.mappable import matrix_layers
 from memlib.mapping.hardware import Hardware, per_layer
 from memlib.tiles.input_record import Record, record_inputs
-
-#: Images per forward pass. Read noise is drawn forward by forward, so results depend on it.
-BATCH = 100
-
-
-@torch.inference_mode()
-def correct(model: nn.Module, images: Tensor, labels: Tensor, batch: int = BATCH) -> Tensor:
-    """Which images are classified correctly: (n,) bool."""
-    hits = [model(x).argmax(1) == y for x, y in zip(images.split(batch), labels.split(batch), strict=True)]
-    return torch.cat(hits)
 
 
 def accuracy(

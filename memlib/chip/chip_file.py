@@ -15,8 +15,10 @@ from memlib.base.files import replacing
 from memlib.cells.device import Device
 from memlib.chip.layer import AnalogLayer
 from memlib.chip.network import AnalogNetwork, assemble
-from memlib.layers.matrix_layers import Geometry, first_line, float_copy, is_matrix_layer
+from memlib.layers.geometry import Geometry
+from memlib.layers.mappable import float_copy, is_matrix_layer
 from memlib.layers.recurrent import modes
+from memlib.layers.tracing import first_line
 from memlib.mapping.hardware import Hardware
 from memlib.mapping.scheme import Mapping
 from memlib.mapping.tile import Tile

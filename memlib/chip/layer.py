@@ -10,17 +10,18 @@ import torch
 from torch import Tensor, nn
 
 from memlib.base.checks import fail
-from memlib.layers.matrix_layers import Geometry, MatrixLayer
+from memlib.layers.geometry import Geometry, MatrixLayer, Size
 from memlib.mapping.hardware import Hardware
-from memlib.mapping.placement import Size
 from memlib.mapping.scheme import target_conductances, usable_states
-from memlib.mapping.tile import code_limits
 from memlib.tiles.adc_range import adc_range
 from memlib.tiles.array_power import Load
 from memlib.tiles.conductances import ProgrammedTiles
-from memlib.tiles.input_record import LayerInputs, input_top, input_volts, quantise_input, row_inputs
+from memlib.tiles.converters import code_limits, input_top, input_volts, quantise_input, row_inputs
+from memlib.tiles.input_record import LayerInputs
 from memlib.tiles.programming import Programmer, program_slices
-from memlib.tiles.reads import BlockReads, ConvolutionReads, Cut, Readout, Reads, SlicedReads, as_kernel
+from memlib.tiles.readout import Readout
+from memlib.tiles.reads import BlockReads, ConvolutionReads, Reads, SlicedReads
+from memlib.tiles.row_cut import Cut, as_kernel
 
 
 class AnalogLayer(nn.Module):

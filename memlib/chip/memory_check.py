@@ -4,9 +4,9 @@ import os
 from collections.abc import Mapping as MappingType
 from pathlib import Path
 
-from memlib.layers.matrix_layers import Geometry, MatrixLayer
+from memlib.layers.geometry import Geometry, MatrixLayer, Size
 from memlib.mapping.hardware import Hardware
-from memlib.mapping.placement import Size, window_of
+from memlib.mapping.window import window_of
 
 #: Bytes that a cell which holds a weight takes while its layer is programmed.
 PROGRAMMING = 8

@@ -12,18 +12,11 @@ from memlib.base.checks import fail, one_of, whole
 from memlib.base.progress_bar import note
 from memlib.chip.layer import AnalogLayer
 from memlib.chip.memory_check import check_memory
-from memlib.layers.matrix_layers import (
-    Geometry,
-    MatrixLayer,
-    call_sizes,
-    float_copy,
-    map_sizes,
-    matrix_layers,
-    put_in_place,
-)
+from memlib.layers.geometry import Geometry, MatrixLayer, Size
+from memlib.layers.mappable import float_copy, matrix_layers, put_in_place
+from memlib.layers.tracing import call_sizes, map_sizes
 from memlib.mapping.footprints import layer_footprint
 from memlib.mapping.hardware import Hardware, per_layer
-from memlib.mapping.placement import Size
 from memlib.tiles.adc_range import adc_range
 from memlib.tiles.input_record import Record, record_inputs
 from memlib.tiles.programming import program_slices

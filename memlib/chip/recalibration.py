@@ -11,16 +11,9 @@ from torch import Tensor, nn
 from memlib.base.checks import fail, images_of, one_of
 from memlib.chip.layer import AnalogLayer
 from memlib.chip.network import AnalogNetwork
-from memlib.layers.matrix_layers import (
-    NORMALISATIONS,
-    Geometry,
-    MatrixLayer,
-    Normalisation,
-    all_modules,
-    fitting,
-    float_copy,
-    is_matrix_layer,
-)
+from memlib.layers.geometry import Geometry, MatrixLayer
+from memlib.layers.mappable import NORMALISATIONS, Normalisation, all_modules, float_copy, is_matrix_layer
+from memlib.layers.tracing import fitting
 
 #: none         nothing
 #: gain         a factor for every output column of every layer

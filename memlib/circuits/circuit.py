@@ -27,7 +27,7 @@ from memlib.base.checks import fail, in_range, positive, rows_of, whole
 from memlib.base.configuration import Config, config
 from memlib.base.random_streams import normals
 from memlib.cells.device import Device
-from memlib.layers.matrix_layers import Geometry
+from memlib.layers.geometry import Geometry
 from memlib.mapping.hardware import Hardware
 from memlib.mapping.scheme import Mapping, target_conductances
 from memlib.mapping.tile import Tile

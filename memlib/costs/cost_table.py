@@ -10,75 +10,23 @@
 Not modelled: leakage, clocks, control, chip-to-chip links, and the capacitance of wires inside the tile.
 """
 
-import bisect
-import functools
 import math
 from collections.abc import Iterator, Mapping as MappingType
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
-import torch
 from torch import Tensor, nn
 
-from memlib.base.checks import fail, images_of, one_of, whole
-from memlib.chip.layer import AnalogLayer
+from memlib.base.checks import fail, one_of, whole
 from memlib.chip.network import AnalogNetwork
-from memlib.costs.technology import Technology, technology_of
-from memlib.layers.matrix_layers import Geometry, call_sizes, calls_of, map_sizes, matrix_layers
-from memlib.mapping.footprints import layer_activity
+from memlib.costs.activity import FETCHES, Activity, Measured, driven_bits, measure
+from memlib.costs.technology import CONVERTERS, Technology, technology_of
+from memlib.layers.geometry import Geometry
+from memlib.layers.mappable import matrix_layers
+from memlib.layers.tracing import call_sizes, map_sizes
 from memlib.mapping.hardware import Hardware, per_layer
-from memlib.mapping.placement import Placement, Size
-from memlib.mapping.tile import Tile
-from memlib.tiles.input_record import input_volts, row_inputs
-
-CONVERTERS = ("serial", "parallel")
-#: Every pass fetches the inputs of its rows from the buffer; or line buffers keep them, each fetched once an inference.
-FETCHES = ("pass", "once")
-#: Images that are run at once to measure the array energy.
-BATCH = 100
-
-
-@dataclass(frozen=True)
-class Activity:
-    """What one layer does in one inference: how often what circuits are used for happens."""
-
-    passes: int
-    row: int  #: rows driven, of all physical tiles
-    conversion: int
-    result: int  #: converted column pairs, or columns less their reference, each added to a partial sum
-    input_byte: int  #: fetched from the buffer, see `FETCHES`
-    row_byte: int  #: put to rows
-    result_byte: int
-    output: int  #: values that leave the layer
-    operations: int  #: of the float layer, two for each multiplication and addition
-    nothing: int = 0
-
-    @classmethod
-    def of(
-        cls, placement: Placement, hardware: Hardware, measured: "Measured", result_bytes: int, fetch: str
-    ) -> "Activity":
-        """The activity of a layer with such calls."""
-        g, calls, bits = placement.window.geometry, measured.calls, driven_bits(hardware.tile)
-        counts = layer_activity(placement, hardware, calls, measured.signed)
-        by_pair = hardware.replace(tile=hardware.tile.replace(converter="pair"))
-        results = layer_activity(placement, by_pair, calls, measured.signed)["conversions"]
-        fetched = counts["passes"] * placement.matrix_rows * bits
-        if fetch == "once":
-            assert hardware.tile.dac_bits is not None  # as `_table` checks
-            fetched = g.inputs * sum(math.prod(size) for size in calls) * hardware.tile.dac_bits
-        outputs = g.outputs * sum(math.prod(g.output_size(size) if g.dims else size) for size in calls)
-        return cls(
-            passes=counts["passes"],
-            row=counts["row_activations"],
-            conversion=counts["conversions"],
-            result=results,
-            input_byte=math.ceil(fetched / 8),
-            row_byte=math.ceil(counts["row_activations"] * bits / 8),
-            result_byte=results * result_bytes,
-            output=outputs,
-            operations=2 * outputs * (g.inputs // g.groups) * g.positions,
-        )
+from memlib.mapping.placement import Placement
 
 
 @dataclass(frozen=True)
@@ -107,65 +55,6 @@ class Tiles:
             pair=len(placement) * mapping.slices * (1 if serial else tile.cols),
             conversions=int(placement.selected_columns.max()) + (apart and reference) if serial else 1,
         )
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What one layer was seen to do."""
-
-    calls: list[Size]  #: see `layers.call_sizes`
-    power: float  #: of its arrays, summed over all passes, mean over images, W (see `Load.power`)
-    signed: bool = False  #: whether its input is, which bit-serial reads take twice as long for
-
-
-@torch.inference_mode()
-def measure(analog: AnalogNetwork, images: Tensor) -> dict[str, Measured]:
-    """Run images through a mapped network and add up what its cells conduct; its read noise is left as it was.
-
-    Args:
-        images: (n, *input shape).
-    """
-    if not isinstance(analog, AnalogNetwork):
-        raise TypeError(f"analog={type(analog).__name__}: must be a chip, as map_network returns it")
-    images_of("images", images)
-    calls: dict[str, list[Size]] = {name: [] for name in analog.layers}
-    power, hooks, size = dict.fromkeys(analog.layers, 0.0), [], len(images)
-
-    def watch(layer: AnalogLayer, arguments: tuple, named: dict, name: str) -> None:
-        """Add a call of a layer with `size` images."""
-        x = arguments[0] if arguments else named["input"]
-        calls[name].extend(calls_of(layer.geometry, x, size))
-        power[name] += _power(layer, x) / len(images)
-
-    batches = images.split(BATCH)
-    try:
-        for name, layer in analog.layers.items():
-            hooks.append(layer.register_forward_pre_hook(functools.partial(watch, name=name), with_kwargs=True))
-        with analog.rewound():
-            for batch in batches:
-                size = len(batch)
-                analog(batch)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    signed = {name: bool(layer.inputs and layer.inputs.signed) for name, layer in analog.layers.items()}
-    return {
-        name: Measured(seen[: len(seen) // len(batches)], power[name], signed[name]) for name, seen in calls.items()
-    }
-
-
-def driven_bits(tile: Tile) -> int:
-    """Bits of a row's DAC, which is there: one where the bits of a code follow each other."""
-    assert tile.dac_bits is not None
-    return 1 if tile.bit_serial else tile.dac_bits
-
-
-def _power(layer: AnalogLayer, x: Tensor) -> float:
-    """Power, W, summed over the images, passes and reads of one call."""
-    tile, inputs = layer.hardware.tile, layer.inputs
-    x = x[None] if x.dim() == layer.geometry.dims + 1 else x
-    volts = input_volts(tile, inputs)
-    return sum(layer.load.power(u * volts) for _, u in row_inputs(x.double(), tile, inputs))
 
 
 def cost(
@@ -320,95 +209,3 @@ def _writing(placement: Placement, hardware: Hardware, technology: Technology) -
     most = max((t.cells_used for t in placement), default=0) if unformed else allocated
     energy = technology.writing.energy((device.g_on + device.g_off) / 2)
     return cells * mapping.cells * energy, most * technology.writing.time
-
-
-@dataclass(frozen=True)
-class Totals:
-    """A whole machine."""
-
-    energy: float  #: of an inference, J
-    latency: float  #: of an inference, s
-    interval: float  #: between inferences, s: the latency, or with pipelined layers how long the slowest is busy
-    area: float  #: m2
-    operations: float  #: of an inference
-
-    @property
-    def power(self) -> float:
-        """At full speed, W."""
-        return self.energy / self.interval
-
-    @property
-    def tops_per_watt(self) -> float:
-        """10^12 operations per second and watt."""
-        return self.operations / self.energy / 1e12
-
-    @property
-    def tops_per_mm2(self) -> float:
-        """10^12 operations per second and mm2."""
-        return self.operations / self.interval / (self.area * 1e6) / 1e12
-
-
-def totals(table: pd.DataFrame, pipelined: bool = False) -> Totals:
-    """Add up a table of `cost`.
-
-    Args:
-        pipelined: every layer works on another inference, and its copies on passes of any, so that the busiest layer
-            decides how fast inferences follow; else one begins when the one before has ended.
-    """
-    latency = float(table["latency"].sum())
-    interval = float(table.groupby("layer", sort=False)["busy"].sum().max()) if pipelined else latency
-    sums = table[["energy", "area", "operations"]].sum()
-    return Totals(float(sums["energy"]), latency, interval, float(sums["area"]), float(sums["operations"]))
-
-
-def balanced_copies(table: pd.DataFrame, area: float | None = None, interval: float | None = None) -> dict[str, int]:
-    """Copies of each layer that make a pipelined machine as fast as an area allows, or as small as an interval allows.
-
-    Args:
-        table: of `cost`, with one copy of each layer.
-        area: to stay within, m2; or interval: to reach, s.
-
-    Raises:
-        ValueError: unless one of both is given; if not even single copies fit in the area.
-    """
-    layers = table.groupby("layer", sort=False)[["busy", "area"]].sum()
-
-    def copies(goal: float) -> pd.Series:
-        """Of each layer, to be busy for so long, s."""
-        return (layers["busy"] / goal * (1 - 1e-9)).apply(math.ceil).clip(lower=1)
-
-    if (area is None) == (interval is None):
-        fail("area, interval", (area, interval), "given one of them: (area, None) or (None, interval)")
-    if interval is None:
-        if layers["area"].sum() > area:
-            fail("area", area, f"at least that of single copies, {layers['area'].sum():.3g} m2")
-        most = (area / layers["area"]).astype(int)
-        goals = sorted({t / k for t, n in zip(layers["busy"], most, strict=True) for k in range(1, n + 1)})
-        interval = goals[
-            bisect.bisect_left(goals, True, key=lambda goal: (copies(goal) * layers["area"]).sum() <= area)
-        ]
-    return {name: int(n) for name, n in copies(interval).items()}
-
-
-def inventory(
-    technology: str | Technology, tiles: int, rows: int, cols: int, converters: str = "serial"
-) -> pd.DataFrame:
-    """What a machine of so many tiles consists of, at the bits that the technology is listed for, as papers list it.
-
-    Returns:
-        A row per component: number, area (m2), power (W, all in use), latency (s, of one use).
-    """
-    technology = technology_of(technology)
-    one_of("converters", converters, CONVERTERS)
-    count = {"tile": tiles, "row": tiles * rows, "column": tiles * cols}
-    count["converter"], count["pair"] = (
-        (tiles * cols, tiles * cols // 2) if converters == "parallel" else (tiles, tiles)
-    )
-    rows_of_table = []
-    for component, circuit in technology.circuits.items():
-        number = circuit.number * count[circuit.each]
-        sums = {"area": number * circuit.area, "power": number * circuit.power}
-        rows_of_table.append({"component": component, "number": number, **sums, "latency": circuit.latency})
-    area = tiles * rows * cols * technology.cell_area
-    rows_of_table.append({"component": "array", "number": tiles, "area": area, "latency": technology.t_read})
-    return pd.DataFrame(rows_of_table)

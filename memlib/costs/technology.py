@@ -9,6 +9,8 @@ from typing import Any
 
 from memlib.base.checks import fail, one_of
 
+#: One converter for all columns of a tile, or one for each.
+CONVERTERS = ("serial", "parallel")
 #: What circuits stand at, and what they are used for: fields of `cost.Tiles` and `cost.Activity`.
 PLACES = ("row", "column", "converter", "pair", "tile")
 USES = ("row", "conversion", "result", "input_byte", "row_byte", "result_byte", "output", "nothing")

@@ -15,12 +15,16 @@ import pandas as pd
 from memlib.base.checks import fail, one_of, whole
 from memlib.base.configuration import Config, config
 from memlib.cells.device import PRESETS, Device
-from memlib.chip.accuracies import correct
 from memlib.chip.network import tile_cells, wire_seconds
-from memlib.costs.cost_table import Measured, Totals, cost_of, measure, totals
+from memlib.costs.activity import Measured, measure
+from memlib.costs.cost_table import cost_of
+from memlib.costs.machine import Totals, totals
 from memlib.costs.technology import TECHNOLOGIES
 from memlib.evidence.intervals import Interval, crossed_interval, difference_interval
-from memlib.layers.matrix_layers import Geometry, call_sizes, map_sizes, matrix_layers
+from memlib.layers.classification import correct
+from memlib.layers.geometry import Geometry
+from memlib.layers.mappable import matrix_layers
+from memlib.layers.tracing import call_sizes, map_sizes
 from memlib.mapping.footprints import footprint
 from memlib.mapping.hardware import Hardware
 from memlib.mapping.placement import Placement

@@ -9,9 +9,11 @@ from torch import nn
 
 from memlib.base.checks import one_of, whole
 from memlib.base.progress_bar import progress
-from memlib.layers.matrix_layers import Geometry, call_sizes, map_sizes, matrix_layers
+from memlib.layers.geometry import Geometry, Size
+from memlib.layers.mappable import matrix_layers
+from memlib.layers.tracing import call_sizes, map_sizes
 from memlib.mapping.hardware import Hardware, per_layer
-from memlib.mapping.placement import Placement, Size, place
+from memlib.mapping.placement import Placement, place
 
 
 def layer_footprint(placement: Placement, hardware: Hardware) -> dict[str, Any]:

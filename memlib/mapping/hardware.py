@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping as MappingType
 from memlib.base.checks import fail
 from memlib.base.configuration import Config, config
 from memlib.cells.device import Device
-from memlib.layers.matrix_layers import Geometry
-from memlib.mapping.placement import Placement, Size, place
+from memlib.layers.geometry import Geometry, Size
+from memlib.mapping.placement import Placement, place
 from memlib.mapping.scheme import Mapping, usable_states
 from memlib.mapping.tile import Tile
 

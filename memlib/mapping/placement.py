@@ -14,91 +14,9 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from memlib.base.checks import fail
-from memlib.layers.matrix_layers import Geometry
-
-Size = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Window:
-    """The outputs that one pass computes, and the inputs that they read.
-
-    Windows start at multiples of their shape. An input of a pass is numbered (channel, *place), with the place counted
-    along `offsets`; an output (channel, *position in the window).
-    """
-
-    geometry: Geometry
-    shape: Size  #: outputs of a pass, per dimension
-
-    @cached_property
-    def offsets(self) -> tuple[np.ndarray, ...]:
-        """Per dimension, the distances from the window's origin, in the padded map, at which some output reads."""
-        return tuple(np.unique(reads) for reads in self._reads())
-
-    def _reads(self) -> list[np.ndarray]:
-        """Per dimension, (outputs, kernel): the distance from the origin that an output reads."""
-        g = self.geometry
-        sizes = zip(self.shape, g.kernel, g.stride, g.dilation, strict=True)
-        return [np.arange(h)[:, None] * step + np.arange(k) * gap for h, k, step, gap in sizes]
-
-    def taps(self, d: int, offset: np.ndarray, output: np.ndarray) -> np.ndarray:
-        """Which kernel position outputs use at numbered offsets of dimension `d`, -1 for none; both broadcast."""
-        g = self.geometry
-        distance = self.offsets[d].astype(np.int32)[offset] - (output * g.stride[d]).astype(np.int32)
-        tap = distance // g.dilation[d]
-        return np.where((distance >= 0) & (tap < g.kernel[d]) & (tap * g.dilation[d] == distance), tap, -1)
-
-    @cached_property
-    def places(self) -> np.ndarray:
-        """(copies, kernel positions): the place that each output of the window reads with each kernel position."""
-        grids = [np.searchsorted(o, reads) for o, reads in zip(self.offsets, self._reads(), strict=True)]
-        result = np.zeros((1, 1), np.int64)
-        for offsets, grid in zip(self.offsets, grids, strict=True):
-            result = result[:, None, :, None] * len(offsets) + grid[None, :, None, :]
-            result = result.reshape(result.shape[0] * result.shape[1], -1)
-        return result
-
-    @property
-    def copies(self) -> int:
-        """Outputs of a pass for each output channel: copies of each kernel."""
-        return math.prod(self.shape)
-
-    @property
-    def places_count(self) -> int:
-        """Inputs of a pass for each input channel."""
-        return math.prod(map(len, self.offsets))
-
-    @property
-    def inputs(self) -> int:
-        """Inputs of a pass."""
-        return self.geometry.inputs * self.places_count
-
-    @property
-    def outputs(self) -> int:
-        """Outputs of a pass."""
-        return self.geometry.outputs * self.copies
-
-    def passes(self, size: Size) -> Size:
-        """Passes per dimension over an input map of this size."""
-        return tuple(-(-n // h) for n, h in zip(self.geometry.output_size(size), self.shape, strict=True))
-
-    def alive(self, size: Size) -> np.ndarray:
-        """(places,) whether a place is anything but zero padding, or beyond the padded map, in some pass."""
-        alive = np.ones(1, bool)
-        for d, (n, count) in enumerate(zip(size, self.passes(size), strict=True)):
-            first = self.geometry.padding[d][0] if self.geometry.padding_mode == "zeros" else 0
-            last = first + n if self.geometry.padding_mode == "zeros" else n + sum(self.geometry.padding[d])
-            where = self.offsets[d][:, None] + np.arange(count) * (self.shape[d] * self.geometry.stride[d])
-            alive = np.logical_and.outer(alive, ((where >= first) & (where < last)).any(1)).ravel()
-        return alive
-
-    def converted(self, size: Size) -> np.ndarray:
-        """(copies, passes) whether an output lies on the map; the surplus outputs of the last windows do not."""
-        result = np.ones((1, 1), bool)
-        for h, n, count in zip(self.shape, self.geometry.output_size(size), self.passes(size), strict=True):
-            here = np.arange(h)[:, None] + np.arange(count) * h < n
-            result = (result[:, None, :, None] & here[None, :, None, :]).reshape(len(result) * h, -1)
-        return result
+from memlib.layers.geometry import Geometry, Size
+from memlib.mapping.packing import rectangles
+from memlib.mapping.window import Window, alive_places, window_of
 
 
 @dataclass(frozen=True)
@@ -168,7 +86,7 @@ class Placement:
 
     @cached_property
     def _alive(self) -> np.ndarray:
-        return _alive(self.window, self.sizes)
+        return alive_places(self.window, self.sizes)
 
     @property
     def fixed_size(self) -> bool:
@@ -219,35 +137,6 @@ class Placement:
         return np.where(used, column + row + kernel, -1)
 
 
-def _alive(window: Window, sizes: tuple[Size, ...]) -> np.ndarray:
-    """(places,) the inputs that are not zero in every pass over every map; all if the maps are not known."""
-    if not sizes:
-        return np.ones(window.places_count, bool)
-    return np.logical_or.reduce([window.alive(size) for size in sizes])
-
-
-def window_of(geometry: Geometry, layout: str | tuple[int, int], sizes: tuple[Size, ...]) -> Window:
-    """The window of a layout: of one output (dense), of the whole map (sparse), or (h, w), clipped to the map.
-
-    One-dimensional layers use w, three-dimensional ones a depth of 1.
-
-    Raises:
-        ValueError: if it depends on the input map, whose size is not known or changes from call to call.
-    """
-    if layout == "dense" or not geometry.dims:
-        return Window(geometry, (1,) * geometry.dims)
-    if not sizes:
-        fail("layout", layout, "'dense' where the size of the input map is not known; pass calibration or input_shape")
-    shapes = set()
-    for size in sizes:
-        whole = geometry.output_size(size)
-        wanted = whole if layout == "sparse" else ((1, *layout) if geometry.dims == 3 else layout)[-geometry.dims :]
-        shapes.add(tuple(map(min, wanted, whole)))
-    if len(shapes) > 1 or (layout == "sparse" and len(sizes) > 1):
-        fail("layout", layout, f"'dense' for a layer that is called with maps of different sizes {sorted(sizes)}")
-    return Window(geometry, shapes.pop())
-
-
 @lru_cache(maxsize=64)
 def place(
     geometry: Geometry,
@@ -271,9 +160,9 @@ def place(
         ValueError: as `window_of`.
     """
     window = window_of(geometry, layout, sizes)
-    alive = _alive(window, sizes)
+    alive = alive_places(window, sizes)
     packed = order == "packed" and layout == "sparse" and geometry.dims > 0
-    groups = _rectangles(window, alive, rows, cols) if packed else _cut_columns(window, order, cols)
+    groups = rectangles(window, alive, rows, cols) if packed else _cut_columns(window, order, cols)
     found = []
     for group, columns in enumerate(groups):
         inputs, rank = _needed(window, alive, columns, order)
@@ -348,65 +237,3 @@ def _selected_columns(window: Window, inputs: np.ndarray, outputs: np.ndarray) -
         mine = group == number
         used[mine] = there[window.places[copy[mine]]].any(1)
     return np.flatnonzero(used)
-
-
-def _rectangles(window: Window, alive: np.ndarray, rows: int, cols: int) -> Iterator[np.ndarray]:
-    """The outputs of each column group of the packed order, by channel block and then by place."""
-    *lengths, channels = rectangle(window, alive, rows, cols)
-    numbers = np.arange(window.outputs).reshape(-1, *window.shape)
-    steps = (channels, *lengths)
-    for starts in itertools.product(*(range(0, n, step) for n, step in zip(numbers.shape, steps, strict=True))):
-        part = tuple(slice(start, start + step) for start, step in zip(starts, steps, strict=True))
-        yield numbers[part].ravel()
-
-
-def rectangle(window: Window, alive: np.ndarray, rows: int, cols: int) -> Size:
-    """The rectangle of outputs, (..., h, w, channels), that needs the fewest tiles in the packed order.
-
-    Ties: the fewest rows summed over all column groups, then the smallest h, w and channels.
-    """
-    g, dims = window.geometry, window.geometry.dims
-    lines = _lines_read(window, alive)
-    best: tuple = ()
-    limits = (*[1] * (dims - 2), *window.shape[-2:], g.outputs)
-    tables = [_line_counts(lines[d], limits[d], cols) for d in range(dims)]
-    blocks = {c: _channel_counts(g, c) for c in range(1, min(cols, g.outputs) + 1)}
-    for lengths in itertools.product(*(range(1, min(limit, cols) + 1) for limit in limits[:-1])):
-        if math.prod(lengths) > cols:
-            continue
-        need, times = np.ones(1, np.int64), np.ones(1, np.int64)
-        for table, length in zip(tables, lengths, strict=True):
-            need, times = (np.multiply.outer(a, b).ravel() for a, b in zip((need, times), table[length], strict=True))
-        for channels in range(1, min(g.outputs, cols // math.prod(lengths)) + 1):
-            width, count = blocks[channels]
-            total = np.multiply.outer(need, width)
-            weight = np.multiply.outer(times, count)
-            tiles, summed = int((-(-total // rows) * weight).sum()), int((total * weight).sum())
-            best = min(best or (math.inf,), (tiles, summed, *lengths, channels))
-    return best[2:]
-
-
-def _lines_read(window: Window, alive: np.ndarray) -> list[np.ndarray]:
-    """Per dimension, (outputs, offsets) whether an output reads there anything but padding."""
-    grid = alive.reshape([len(o) for o in window.offsets])
-    axes = range(grid.ndim)
-    kept = [np.any(grid, tuple(a for a in axes if a != d)) for d in axes]  # padding is a product of the dimensions'
-    numbers = [(np.arange(len(line)), np.arange(h)[:, None]) for line, h in zip(kept, window.shape, strict=True)]
-    return [(window.taps(d, *here) >= 0) & line for d, (here, line) in enumerate(zip(numbers, kept, strict=True))]
-
-
-def _line_counts(reads: np.ndarray, limit: int, cols: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """For each length, the distinct numbers of inputs that rectangles of it read along one dimension, and how often."""
-    tables = [(np.zeros(0), np.zeros(0))]
-    for length in range(1, min(limit, cols) + 1):
-        starts = np.arange(0, len(reads), length)
-        tables.append(np.unique(np.logical_or.reduceat(reads, starts).sum(1), return_counts=True))
-    return tables
-
-
-def _channel_counts(g: Geometry, channels: int) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct numbers of input channels that blocks of this many output channels read, and how often."""
-    per_group = g.outputs // g.groups
-    starts = np.arange(0, g.outputs, channels)
-    last = np.minimum(starts + channels, g.outputs) - 1
-    return np.unique((last // per_group - starts // per_group + 1) * (g.inputs // g.groups), return_counts=True)

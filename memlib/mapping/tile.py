@@ -1,18 +1,9 @@
 """The tile: a modular crossbar of rows x cols cells with its input and output converters."""
 
 import math
-from collections.abc import Iterable
-
-import torch
-from torch import Tensor
 
 from memlib.base.checks import fail, in_range, one_of, positive, whole, yes_or_no
 from memlib.base.configuration import Config, config
-
-#: Calibrated ranges are computed from about this many converted values per layer, all those of randomly chosen passes.
-CALIBRATION_VALUES = 2**20
-#: But from no fewer passes than these, however many conversions a pass has.
-LEAST_PASSES = 64
 
 
 @config
@@ -86,31 +77,3 @@ class Tile(Config):
             return 1
         assert self.dac_bits is not None  # as __post_init__ checks
         return 2 * (self.dac_bits - 1) if signed else self.dac_bits
-
-
-def code_limits(bits: int, signed: bool, field: str) -> tuple[int, int]:
-    """Smallest and largest code of a converter.
-
-    Raises:
-        ValueError: for a signed converter of one bit, which has no code but 0.
-    """
-    if signed and bits == 1:
-        fail(field, bits, "at least 2 where the signal is signed, or None for off")
-    largest = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
-    return (-largest if signed else 0), largest
-
-
-def upper_quantile(parts: Iterable[Tensor], count: int, q: float) -> float:
-    """The q-quantile of `count` values with linear interpolation (as numpy.quantile), fast and small for q near 1.
-
-    Args:
-        parts: the values, in any number of tensors.
-    """
-    position = (count - 1) * q
-    below = int(position)
-    top = torch.zeros(0, dtype=torch.float64)
-    for part in parts:
-        values = torch.cat((top.to(part.device), part.flatten().double()))
-        top = torch.topk(values, min(count - below, len(values))).values
-    low, high = float(top[-1]), float(top[-2] if len(top) > 1 else top[-1])
-    return low + (high - low) * (position - below)

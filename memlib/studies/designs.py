@@ -14,11 +14,15 @@ from torch import Tensor
 from memlib.base.checks import fail, one_of
 from memlib.base.random_streams import normals, uniforms
 from memlib.cells.device import PRESETS, Device
-from memlib.chip.accuracies import correct
-from memlib.costs.cost_table import cost_of, measure, totals
+from memlib.costs.activity import measure
+from memlib.costs.cost_table import cost_of
+from memlib.costs.machine import totals
 from memlib.costs.technology import TECHNOLOGIES
 from memlib.evidence.intervals import pack
-from memlib.layers.matrix_layers import Geometry, call_sizes, map_sizes, matrix_layers
+from memlib.layers.classification import correct
+from memlib.layers.geometry import Geometry
+from memlib.layers.mappable import matrix_layers
+from memlib.layers.tracing import call_sizes, map_sizes
 from memlib.mapping.hardware import Hardware
 from memlib.mapping.scheme import Mapping, target_conductances, usable_states
 from memlib.mapping.tile import Tile

@@ -14,7 +14,7 @@ from memlib.cells.device import PRESETS, Device
 from memlib.chip.recalibration import METHODS
 from memlib.evidence.claims import Claim, above
 from memlib.evidence.intervals import Interval, crossed_interval, unpack
-from memlib.layers.matrix_layers import matrix_layers
+from memlib.layers.mappable import matrix_layers
 from memlib.mapping.hardware import Hardware
 from memlib.mapping.scheme import Mapping
 from memlib.mapping.tile import Tile

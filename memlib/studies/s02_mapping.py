@@ -15,7 +15,7 @@ from matplotlib.patches import Patch, Rectangle
 from torch import nn
 
 from memlib.evidence.claims import Claim, exactly
-from memlib.layers.matrix_layers import Geometry
+from memlib.layers.geometry import Geometry
 from memlib.mapping.footprints import best_windows, footprint, layer_activity, layer_footprint
 from memlib.mapping.hardware import Hardware
 from memlib.mapping.placement import place

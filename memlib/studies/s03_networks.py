@@ -12,10 +12,11 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from memlib.base.progress_bar import progress
-from memlib.chip.accuracies import correct
 from memlib.evidence.claims import Claim, above, exactly
 from memlib.evidence.intervals import crossed_interval, trainings_interval
-from memlib.layers.matrix_layers import Geometry, matrix_layers
+from memlib.layers.classification import correct
+from memlib.layers.geometry import Geometry
+from memlib.layers.mappable import matrix_layers
 from memlib.studies.drawing import Drawing, errorbars
 from memlib.studies.trained_networks import data_of, label, treatment
 from memlib.training.pruning import nonzero_count

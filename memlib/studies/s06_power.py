@@ -16,7 +16,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from memlib.cells.device import Device
-from memlib.costs.cost_table import FETCHES, balanced_copies, cost_of, measure, totals
+from memlib.costs.activity import FETCHES, measure
+from memlib.costs.cost_table import cost_of
+from memlib.costs.machine import balanced_copies, totals
 from memlib.costs.technology import TECHNOLOGIES
 from memlib.evidence.claims import Claim, below_times, exactly
 from memlib.evidence.intervals import Interval, crossed_interval

@@ -21,7 +21,7 @@ from memlib.cells.device import Device
 from memlib.chip.recalibration import METHODS
 from memlib.evidence.claims import Claim, above
 from memlib.evidence.intervals import crossed_interval, crossing, difference_interval, seed_interval
-from memlib.layers.matrix_layers import matrix_layers
+from memlib.layers.mappable import matrix_layers
 from memlib.mapping.footprints import footprint
 from memlib.mapping.hardware import Hardware
 from memlib.mapping.scheme import Mapping

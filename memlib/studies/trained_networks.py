@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from memlib.base.checks import whole
 from memlib.base.random_streams import generator
-from memlib.chip.accuracies import correct
 from memlib.chip.network import AnalogNetwork, design_ranges, map_network
 from memlib.chip.recalibration import recalibrate
 from memlib.evidence.intervals import pack, unpack
+from memlib.layers.classification import correct
 from memlib.mapping.hardware import Hardware
 from memlib.sweeps.points import Point
 from memlib.tiles.input_record import Record, record_inputs

@@ -2,7 +2,7 @@
 
 import functools
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -10,10 +10,33 @@ from torch import Tensor
 from memlib.base.random_streams import generator
 from memlib.mapping.hardware import Hardware
 from memlib.mapping.placement import Placement
-from memlib.mapping.tile import CALIBRATION_VALUES, LEAST_PASSES, Tile, upper_quantile
-from memlib.tiles.input_record import LayerInputs, input_volts, row_inputs
+from memlib.mapping.tile import Tile
+from memlib.tiles.converters import input_volts, row_inputs
+from memlib.tiles.input_record import LayerInputs
+from memlib.tiles.passes import window_inputs
 from memlib.tiles.programming import Programmer, program_slices
-from memlib.tiles.reads import Cut, window_inputs
+from memlib.tiles.row_cut import Cut
+
+#: Calibrated ranges are computed from about this many converted values per layer, all those of randomly chosen passes.
+CALIBRATION_VALUES = 2**20
+#: But from no fewer passes than these, however many conversions a pass has.
+LEAST_PASSES = 64
+
+
+def upper_quantile(parts: Iterable[Tensor], count: int, q: float) -> float:
+    """The q-quantile of `count` values with linear interpolation (as numpy.quantile), fast and small for q near 1.
+
+    Args:
+        parts: the values, in any number of tensors.
+    """
+    position = (count - 1) * q
+    below = int(position)
+    top = torch.zeros(0, dtype=torch.float64)
+    for part in parts:
+        values = torch.cat((top.to(part.device), part.flatten().double()))
+        top = torch.topk(values, min(count - below, len(values))).values
+    low, high = float(top[-1]), float(top[-2] if len(top) > 1 else top[-1])
+    return low + (high - low) * (position - below)
 
 
 def adc_range(

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from memlib.mapping.hardware import Hardware
 from memlib.mapping.placement import Placement
 from memlib.tiles.conductances import ProgrammedTiles
-from memlib.tiles.reads import BLOCK_VALUES, window_inputs
+from memlib.tiles.passes import window_inputs
+from memlib.tiles.reads import BLOCK_VALUES
 
 
 class Load(nn.Module):

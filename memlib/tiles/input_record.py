@@ -5,7 +5,6 @@ The record depends on the network and the images alone, so one record serves eve
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,8 +13,9 @@ from torch import Tensor, nn
 
 from memlib.base.checks import images_of
 from memlib.base.random_streams import generator
-from memlib.layers.matrix_layers import Geometry, MatrixLayer, fitting, float_copy, matrix_layers
-from memlib.mapping.tile import Tile, code_limits
+from memlib.layers.geometry import Geometry, MatrixLayer
+from memlib.layers.mappable import float_copy, matrix_layers
+from memlib.layers.tracing import fitting
 
 #: Passes whose inputs a layer keeps, chosen at random over all images and positions; up to twice as many where a batch
 #: reads it several times, as one of a recurrent layer at every time step.
@@ -42,44 +42,6 @@ class LayerInputs:
 
 
 Record = dict[str, LayerInputs]
-
-
-def quantise_input(x: Tensor, tile: Tile, inputs: LayerInputs | None) -> Tensor:
-    """Inputs to DAC codes; unchanged without a DAC."""
-    if tile.dac_bits is None:
-        return x
-    assert inputs is not None  # DACs have a range
-    low, high = code_limits(tile.dac_bits, inputs.signed, "dac_bits")
-    return (x * (high / inputs.x_max)).round_().clamp_(low, high)
-
-
-def row_inputs(x: Tensor, tile: Tile, inputs: LayerInputs | None) -> Iterator[tuple[int, Tensor]]:
-    """For each read of a pass, what drives the rows, codes or their bits in turn, and the factor of its result."""
-    codes = quantise_input(x, tile, inputs)
-    if not tile.bit_serial:
-        yield 1, codes
-        return
-    assert inputs is not None  # DACs have a range
-    for sign in (1, -1) if inputs.signed else (1,):
-        rest = (codes * sign).clamp_(min=0)
-        for bit in range(tile.planes(inputs.signed) // (1 + inputs.signed)):
-            yield sign * 2**bit, rest.remainder(2)
-            rest = rest.div(2, rounding_mode="floor")
-
-
-def input_volts(tile: Tile, inputs: LayerInputs | None) -> float:
-    """Volts per unit of what `row_inputs` gives."""
-    return tile.v_read / input_top(tile, inputs)
-
-
-def input_top(tile: Tile, inputs: LayerInputs | None) -> float:
-    """What `row_inputs` gives for v_read."""
-    if tile.bit_serial:
-        return 1.0
-    if tile.dac_bits is None:
-        return inputs.x_max if inputs else 1.0
-    assert inputs is not None  # DACs have a range
-    return code_limits(tile.dac_bits, inputs.signed, "dac_bits")[1]
 
 
 @torch.inference_mode()

@@ -6,90 +6,20 @@ others, blocks of tiles are batched products. `tests/reference.py` is the defini
 
 import functools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from memlib.base.random_streams import generator, normals
-from memlib.cells.device import even_powers
-from memlib.layers.matrix_layers import Geometry
-from memlib.mapping.hardware import Hardware
-from memlib.mapping.placement import Placement, Window
+from memlib.base.random_streams import generator
+from memlib.mapping.placement import Placement
 from memlib.tiles.conductances import ProgrammedTiles
+from memlib.tiles.passes import window_inputs, window_outputs
+from memlib.tiles.readout import Readout
+from memlib.tiles.row_cut import Cut
 
 #: Values that a batched product takes in and gives out at most, which bounds the memory of large batches.
 BLOCK_VALUES = 2**24
-
-
-@dataclass(frozen=True)
-class Readout:
-    """What is done to the currents of a layer's columns, in units of an ADC code."""
-
-    hardware: Hardware
-    name: tuple[int | str, ...]  #: device seed, layer and slice, which name the read noise and the converters' errors
-    codes: tuple[int, int] | None  #: smallest and largest of the ADC; None: off
-    gain: float  #: output codes per input code and siemens
-    top: float  #: the input code that stands for v_read
-
-    @property
-    def converter(self) -> str:
-        """What is converted: pairs, which is also how columns add up where nothing is converted."""
-        by_column = self.hardware.tile.converter == "column" and (self.codes or self.noisy)
-        return "column" if by_column else "pair"
-
-    @property
-    def noisy(self) -> bool:
-        """Whether reads are."""
-        return self.hardware.device.read_noise > 0
-
-    @property
-    def offset(self) -> bool:
-        """Whether a reference column is subtracted, rather than the negative columns."""
-        return self.hardware.mapping.scheme == "offset"
-
-    @property
-    def shared_noise(self) -> bool:
-        """Whether a tile's reference has a normal of its own, which all its columns share."""
-        return self.noisy and self.offset and self.converter == "pair"
-
-    def signal(self, tiles: ProgrammedTiles) -> Tensor:
-        """(tiles, conversions, terms * n) output codes per input code, float64."""
-        return tiles.currents(self.converter) * self.gain
-
-    def variance(self, tiles: ProgrammedTiles) -> Tensor:
-        """(tiles, normals, terms * n) variance of the above at a read, float64."""
-        return tiles.noise_variances(self.converter) * self.gain**2
-
-    def terms(self, u: Tensor, squared: bool = False) -> list[Tensor]:
-        """The functions of input codes whose products with `signal`, or `variance`, add up."""
-        terms = self.hardware.device.series_terms(self.hardware.tile.v_read, squared)
-        return even_powers(u.square() if squared else u, u, self.top, terms)
-
-    @property
-    def erring(self) -> bool:
-        """Whether converters have gain or offset errors."""
-        return self.hardware.tile.adc_gain_error > 0 or self.hardware.tile.adc_offset_error > 0
-
-    def errors(self, tiles: ProgrammedTiles) -> tuple[Tensor, Tensor]:
-        """Gain, and offset in codes, of each conversion's ADC: (tiles, conversions) float64."""
-        t = self.hardware.tile
-        shape, found = (self.hardware.mapping.polarities, t.cols + 1), []
-        places = list(zip(tiles.numbers.tolist(), tiles.columns, strict=True))
-        for effect, sigma in (("adc_gain", t.adc_gain_error), ("adc_offset", t.adc_offset_error)):
-            z = torch.stack([normals(shape, *self.name, effect, *number)[:, at] for number, at in places]).double()
-            z = z[:, 0, : tiles.outputs.shape[1]] if self.converter == "pair" else z.flatten(1)
-            found.append(sigma * z)
-        assert self.codes is not None  # as Tile checks: converters that are off have no errors
-        return 1 + found[0], found[1] * self.codes[1]
-
-    def convert(self, codes: Tensor, errors: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """Round to codes, in place, after each converter's gain and offset."""
-        if errors:
-            codes = codes.mul_(errors[0]).add_(errors[1])
-        return codes.round_().clamp_(*self.codes) if self.codes else codes
 
 
 class Reads(nn.Module):
@@ -201,64 +131,6 @@ class ConvolutionReads(Reads):
         return part.new_zeros(shape)
 
 
-@dataclass(frozen=True)
-class Cut:
-    """How one row cut meets the input and the output."""
-
-    first: int  #: its first input channel
-    channels: int  #: how many input channels it reads
-    per_channel: int  #: inputs of a pass for each of them
-    inputs: Tensor  #: (tiles, n) of each row, counted from its first channel's; one too many for a row of padding
-    width: int  #: columns of each tile, real or not
-    outputs: Tensor  #: (columns,) the output channels that its columns add to, ascending
-    lines: tuple[Tensor, Tensor]  #: (columns,) tile, and column there, of each
-    all_outputs: bool  #: whether these are all outputs of the layer
-    contiguous: bool
-
-    @classmethod
-    def of(cls, tiles: ProgrammedTiles, window: Window) -> "Cut":
-        """The cut that consists of these tiles."""
-        per_channel, count = window.places_count, window.inputs
-        real = tiles.inputs[tiles.inputs < count]
-        first, last = int(real.min()) // per_channel, int(real.max()) // per_channel
-        channels = last - first + 1
-        tile, column = torch.nonzero(tiles.outputs < window.outputs, as_tuple=True)
-        outputs = tiles.outputs[tile, column]
-        inputs = torch.where(tiles.inputs < count, tiles.inputs - first * per_channel, channels * per_channel)
-        contiguous = bool((outputs.diff() == 1).all())
-        everything = contiguous and len(outputs) == window.outputs
-        width, lines = tiles.outputs.shape[1], (tile, column)
-        return cls(first, channels, per_channel, inputs, width, outputs, lines, everything, contiguous)
-
-    def lines_of(self, values: Tensor, offset: bool) -> Tensor:
-        """Values (tiles, lines, ...) of these tiles side by side: (lines, ...).
-
-        Its lines: all columns, and then all negative columns or all references, if any stand behind a tile's columns.
-        """
-        tile, column = self.lines
-        lines = [values[tile, column]]
-        if values.shape[1] > self.width:
-            lines.append(values[:, self.width] if offset else values[tile, self.width + column])
-        return torch.cat(lines)
-
-    def matrix(self, values: Tensor, offset: bool) -> Tensor:
-        """The same of values (tiles, lines, n) of rows: (lines, inputs from the first channel's on)."""
-        lines = self.lines_of(values, offset)
-        inputs = self.lines_of(self.inputs[:, None].expand(-1, values.shape[1], -1), offset)
-        matrix = torch.zeros(len(lines), self.channels * self.per_channel + 1, dtype=torch.float64)
-        return matrix.scatter_(1, inputs, lines)[:, :-1]
-
-    def kernel(self, values: Tensor, offset: bool, geometry: Geometry, like: Tensor) -> Tensor:
-        """The same as a convolution's kernel (lines, channels, *kernel)."""
-        return as_kernel(self.matrix(values, offset).reshape(-1, self.channels, *geometry.kernel), like)
-
-
-def as_kernel(values: Tensor, like: Tensor) -> Tensor:
-    """A kernel in the layer's dtype and on its device; channels last, in which slices of channels convolve fastest."""
-    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
-    return values.to(like).contiguous(memory_format=formats.get(values.dim(), torch.contiguous_format))
-
-
 class BlockReads(Reads):
     """Any layout: the tiles in blocks, each a batched product with the inputs of its rows."""
 
@@ -351,36 +223,3 @@ class SlicedReads(nn.Module):
         """As `Reads.rewind`, of all slices."""
         slices = [cast(Reads, part) for part in self.slices]
         return [part.rewind(state) for part, state in zip(slices, states or [None] * len(slices), strict=True)]
-
-
-def window_inputs(window: Window, x: Tensor) -> Tensor:
-    """The inputs of every pass: (n, channels, *map) -> (inputs + 1, n, *passes), the last of them 0."""
-    g, size = window.geometry, tuple(x.shape[2:])
-    if not g.dims:
-        x = x.movedim(-1, 0)
-        return torch.cat((x, x.new_zeros(1, *x.shape[1:])))
-    passes = window.passes(size)
-    x = g.pad_all(x)
-    sizes = zip(passes, window.shape, g.stride, window.offsets, x.shape[2:], strict=True)
-    beyond = [max(0, (n - 1) * h * step + int(o[-1]) + 1 - have) for n, h, step, o, have in sizes]
-    x = F.pad(x, [amount for b in reversed(beyond) for amount in (0, b)])
-    for d, (offsets, count) in enumerate(zip(window.offsets, passes, strict=True)):
-        starts = torch.arange(count) * (window.shape[d] * g.stride[d])
-        where = (torch.from_numpy(offsets)[:, None] + starts).flatten().to(x.device)
-        x = x.index_select(2 + 2 * d, where).unflatten(2 + 2 * d, (len(offsets), count))
-    x = x.permute(1, *range(2, x.dim(), 2), 0, *range(3, x.dim(), 2))
-    result = x.new_zeros(window.inputs + 1, x.shape[1 + g.dims], *passes)
-    result[:-1].view(x.shape).copy_(x)
-    return result
-
-
-def window_outputs(window: Window, y: Tensor, size: tuple[int, ...]) -> Tensor:
-    """The outputs of every pass in their places, surplus ones dropped: (outputs, n, *passes) -> (n, channels, *map)."""
-    g, dims = window.geometry, window.geometry.dims
-    y = y.unflatten(0, (g.outputs, *window.shape)).movedim(1 + dims, 0)  # (n, channels, *window, *passes)
-    order = [axis for d in range(dims) for axis in (2 + dims + d, 2 + d)]
-    y = y.permute(0, 1, *order)
-    y = y.reshape(*y.shape[:2], *(y.shape[2 + 2 * d] * y.shape[3 + 2 * d] for d in range(dims)))
-    for d, n in enumerate(size, start=2):
-        y = y.narrow(d, 0, n)
-    return y

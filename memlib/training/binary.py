@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from memlib.layers.matrix_layers import own_layers
+from memlib.layers.mappable import own_layers
 
 
 class Binarised(nn.Module):

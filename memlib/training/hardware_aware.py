@@ -19,9 +19,9 @@ from torch.nn.utils import parametrize
 
 from memlib.base.random_streams import generator
 from memlib.cells.device import Device
-from memlib.layers.matrix_layers import own_layers
+from memlib.layers.mappable import own_layers
 from memlib.mapping.scheme import Mapping, target_conductances
-from memlib.mapping.tile import code_limits
+from memlib.tiles.converters import code_limits
 from memlib.tiles.input_record import LayerInputs, record_inputs
 from memlib.tiles.programming import UNIFORM_EFFECTS
 

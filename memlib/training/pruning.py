@@ -14,14 +14,8 @@ from torch import Tensor, fx, nn
 from torch.nn.utils import prune
 
 from memlib.base.checks import fail, in_range, one_of
-from memlib.layers.matrix_layers import (
-    NORMALISATIONS,
-    Geometry,
-    MatrixLayer,
-    Normalisation,
-    matrix_layers,
-    own_layers,
-)
+from memlib.layers.geometry import Geometry, MatrixLayer
+from memlib.layers.mappable import NORMALISATIONS, Normalisation, matrix_layers, own_layers
 
 
 def prune_model(model: nn.Module, how: str, sparsity: float, shape: tuple[int, ...] = (3, 32, 32)) -> None:

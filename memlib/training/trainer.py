@@ -27,8 +27,8 @@ from torch import Tensor, nn
 from memlib.base.checks import fail, one_of
 from memlib.base.files import project_root, replacing, write_whole
 from memlib.base.progress_bar import progress
-from memlib.chip.accuracies import correct
-from memlib.layers.matrix_layers import NORMALISATIONS
+from memlib.layers.classification import correct
+from memlib.layers.mappable import NORMALISATIONS
 from memlib.training.binary import binarise, settle
 from memlib.training.hardware_aware import on_hardware
 from memlib.training.pruning import make_permanent, nonzero_count, prune_model

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from memlib.base.checks import fail, one_of, positive
-from memlib.layers.matrix_layers import Geometry, call_sizes, matrix_layers
+from memlib.layers.geometry import Geometry
+from memlib.layers.mappable import matrix_layers
+from memlib.layers.tracing import call_sizes
 from memlib.zoo.torchvision_import import torchvision_module
 
 #: Of the convolutions of grouped networks.

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from memlib import Device, Hardware, Mapping, Tile, footprint, load_network, map_network, save_network, tile_cells
 from memlib.base.random_streams import normals, uniforms
-from memlib.layers.matrix_layers import Geometry, call_sizes, map_sizes
-from memlib.mapping.tile import code_limits
+from memlib.layers.geometry import Geometry
+from memlib.layers.tracing import call_sizes, map_sizes
 from memlib.sweeps.points import Task, text_of
-from memlib.tiles.input_record import LayerInputs, quantise_input
-from memlib.tiles.reads import Readout
+from memlib.tiles.converters import code_limits, quantise_input
+from memlib.tiles.input_record import LayerInputs
+from memlib.tiles.readout import Readout
 
 MODES = ("zeros", "reflect", "replicate", "circular")
 UNIFORM = ("stuck_on", "stuck_off", "unformed", "recombination_tail")

@@ -12,8 +12,8 @@ from torch import nn
 
 from memlib import Device, Hardware, Mapping, Tile, cost, footprint, map_network
 from memlib.base.random_streams import generator, stream_seed
-from memlib.costs.cost_table import measure
-from memlib.layers.matrix_layers import Geometry
+from memlib.costs.activity import measure
+from memlib.layers.geometry import Geometry
 
 LAYERS = {
     "linear": (lambda: nn.Linear(23, 11), (5, 23)),

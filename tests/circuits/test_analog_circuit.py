@@ -13,7 +13,7 @@ from memlib.circuits import circuit_model
 from memlib.circuits.circuit import Amplifier, AnalogChip, Circuit, Stage, build
 from memlib.circuits.circuit_model import AnalogModel
 from memlib.circuits.netlist import StepResponse, netlist, operating_points, step_response
-from memlib.layers.matrix_layers import Geometry
+from memlib.layers.geometry import Geometry
 from memlib.mapping.hardware import Hardware
 from memlib.tiles.programming import program_slices
 from memlib.wires import ngspice

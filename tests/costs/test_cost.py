@@ -8,7 +8,9 @@ import torch
 from torch import nn
 
 from memlib import Device, Hardware, Mapping, Tile, cost, load_network, map_network, save_network, totals
-from memlib.costs.cost_table import balanced_copies, cost_of, inventory, measure
+from memlib.costs.activity import measure
+from memlib.costs.cost_table import cost_of
+from memlib.costs.machine import balanced_copies, inventory
 from memlib.costs.technology import TECHNOLOGIES, Circuit, Technology, Writing
 from memlib.zoo.networks import build
 

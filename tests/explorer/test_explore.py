@@ -10,12 +10,12 @@ import pytest
 
 import memlib
 from memlib.artifact.runner import declared_parameters
-from memlib.chip.accuracies import correct
 from memlib.evidence.intervals import difference_interval
 from memlib.explorer import design as explorer_design, page as explorer_page
 from memlib.explorer.design import Design
 from memlib.explorer.page import LAYOUTS, Page
 from memlib.explorer.pictures import numbers, percent, quantity
+from memlib.layers.classification import correct
 from memlib.zoo import data_sets
 from memlib.zoo.checkpoints import load_checkpoint, manifest_entry
 

@@ -10,8 +10,8 @@ from small_networks import OFF, assert_close, images, seeded
 from torch import Tensor, nn
 
 from memlib import Device, Hardware, Mapping, Tile, load_network, map_network, save_network
-from memlib.costs.cost_table import measure
-from memlib.layers.matrix_layers import Geometry
+from memlib.costs.activity import measure
+from memlib.layers.geometry import Geometry
 from memlib.zoo.networks import build
 
 NOISY = Device(d2d_on=0.1, d2d_off=0.2, program_error=0.05, read_noise=0.1)

@@ -23,7 +23,7 @@ from memlib import (
     record_inputs,
     save_network,
 )
-from memlib.layers.matrix_layers import UnsupportedLayerError, matrix_layers
+from memlib.layers.mappable import UnsupportedLayerError, matrix_layers
 from memlib.layers.recurrent import unrolled
 from memlib.tiles.input_record import PASSES
 from memlib.training.binary import binarise

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from memlib import Hardware, Mapping, Tile, best_windows, footprint, map_network
-from memlib.layers.matrix_layers import Geometry
-from memlib.mapping.placement import Window, place, rectangle, window_of
+from memlib.layers.geometry import Geometry
+from memlib.mapping.packing import rectangle
+from memlib.mapping.placement import place
+from memlib.mapping.window import Window, window_of
 from memlib.zoo.networks import build, parameter_count
 
 COUNTS = ["cells_used", "cells_allocated", "tiles", "row_cuts", "passes", "conversions"]

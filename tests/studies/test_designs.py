@@ -7,8 +7,10 @@ import torch
 
 from memlib import accuracy, cost, map_network
 from memlib.cells.device import Device
-from memlib.costs.cost_table import totals
-from memlib.layers.matrix_layers import Geometry, call_sizes, map_sizes, matrix_layers
+from memlib.costs.machine import totals
+from memlib.layers.geometry import Geometry
+from memlib.layers.mappable import matrix_layers
+from memlib.layers.tracing import call_sizes, map_sizes
 from memlib.mapping.hardware import Hardware
 from memlib.mapping.tile import Tile
 from memlib.studies import designs

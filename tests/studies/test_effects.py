@@ -6,10 +6,10 @@ import torch
 from made_up import made_up
 
 from memlib.cells.device import Device
-from memlib.chip.accuracies import correct
 from memlib.chip.network import map_network
 from memlib.chip.recalibration import recalibrate
 from memlib.evidence.intervals import difference_interval, pack
+from memlib.layers.classification import correct
 from memlib.mapping.hardware import Hardware
 from memlib.mapping.tile import Tile
 from memlib.studies.effects import (

@@ -9,8 +9,8 @@ from made_up import made_up
 from scipy.optimize import brentq
 
 from memlib import Device, Hardware, Mapping, Tile
-from memlib.chip.accuracies import correct
 from memlib.evidence.intervals import Interval, crossing, unpack
+from memlib.layers.classification import correct
 from memlib.studies import s08_parasitics as study
 from memlib.studies.trained_networks import mapped, split
 from memlib.wires import ngspice

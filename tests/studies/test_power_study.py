@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from memlib import Device, Hardware, Mapping, Tile, best_windows, footprint, totals
-from memlib.costs.cost_table import measure
+from memlib.costs.activity import measure
 from memlib.evidence.claims import below_times, effect_text, exactly
 from memlib.evidence.intervals import Interval
 from memlib.studies import s06_power as study

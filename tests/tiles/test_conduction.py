@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from memlib import Device, Hardware, Mapping, Tile, cost, footprint, load_network, map_network, save_network, tile_cells
 from memlib.chip.accuracies import accuracy
-from memlib.costs.cost_table import cost_of, measure
+from memlib.costs.activity import measure
+from memlib.costs.cost_table import cost_of
 from memlib.wires.solver import effective_conductance
 
 OFF = Tile(dac_bits=None, adc_bits=None)

@@ -8,7 +8,7 @@ from torch import nn
 import memlib.tiles.programming
 from memlib import Device, Hardware, Mapping, Tile, map_network
 from memlib.base.random_streams import normals, uniforms
-from memlib.layers.matrix_layers import Geometry
+from memlib.layers.geometry import Geometry
 from memlib.mapping.scheme import target_conductances
 from memlib.tiles.programming import Programmer
 

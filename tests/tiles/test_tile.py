@@ -8,7 +8,8 @@ from torch import Tensor, nn
 import memlib.chip.layer
 import memlib.tiles.input_record
 from memlib import Device, Hardware, Mapping, Tile, map_network, record_inputs
-from memlib.mapping.tile import code_limits, upper_quantile
+from memlib.tiles.adc_range import upper_quantile
+from memlib.tiles.converters import code_limits
 
 EXACT = Device(r_on=2**10, r_off=2**11)  # conductances that float64 holds exactly, so that ties are ties
 OFF = Tile(dac_bits=None, adc_bits=None)

@@ -8,7 +8,8 @@ from torch import nn
 
 from memlib import Device, Hardware, Mapping, Tile, map_network, record_inputs
 from memlib.base.random_streams import generator
-from memlib.tiles.input_record import LayerInputs, quantise_input
+from memlib.tiles.converters import quantise_input
+from memlib.tiles.input_record import LayerInputs
 from memlib.training import hardware_aware
 
 PLAIN = Device()

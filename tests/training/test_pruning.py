@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from memlib.layers.matrix_layers import matrix_layers
+from memlib.layers.mappable import matrix_layers
 from memlib.training.pruning import make_permanent, nonzero_count, prune_model
 from memlib.zoo.networks import build
 

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from memlib.layers.matrix_layers import matrix_layers
+from memlib.layers.mappable import matrix_layers
 from memlib.training import binary, recipes, trainer
 from memlib.zoo import data_sets, networks
 from memlib.zoo.checkpoints import CHECKPOINTS, CheckpointError, load_checkpoint, manifest_entry, read_manifest

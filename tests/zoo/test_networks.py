@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from memlib import Device, Hardware, Mapping, Tile, map_network
-from memlib.layers.matrix_layers import NORMALISATIONS, matrix_layers
+from memlib.layers.mappable import NORMALISATIONS, matrix_layers
 from memlib.training.pruning import make_permanent, prune_model
 from memlib.zoo.networks import GROUPS, LABELS, NETWORKS, Shuffle, build, mac_count, parameter_count
 from memlib.zoo.torchvision_import import torchvision_module

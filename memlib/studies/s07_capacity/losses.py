@@ -19,7 +19,8 @@ from torch import Tensor
 from memlib.base.checks import one_of
 from memlib.evidence.claims import Claim, beyond
 from memlib.evidence.intervals import crossed_interval, tolerance
-from memlib.layers.matrix_layers import Geometry, matrix_layers
+from memlib.layers.geometry import Geometry
+from memlib.layers.mappable import matrix_layers
 from memlib.studies.drawing import Drawing, errorbars
 from memlib.studies.effects import (
     PLAIN,

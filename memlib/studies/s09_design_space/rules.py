@@ -14,12 +14,12 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from memlib.cells.device import Device
-from memlib.chip.accuracies import correct
 from memlib.costs.technology import TECHNOLOGIES
 from memlib.evidence.claims import Claim, below
 from memlib.evidence.intervals import Interval, difference_interval, standard_error
 from memlib.exploration import loss_formula, sensitivity
 from memlib.exploration.space import Axis
+from memlib.layers.classification import correct
 from memlib.studies.designs import cell_error, costs, device_of, make_point, share_per_ohm
 from memlib.studies.effects import CHANCE
 from memlib.studies.trained_networks import hits_of, label, prepared, shared_fields, split

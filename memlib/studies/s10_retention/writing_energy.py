@@ -19,7 +19,7 @@ from memlib.cells.switching import preset
 from memlib.cells.write_verify import PulseScheme, WriteResult, programming_error, write_verify
 from memlib.evidence.claims import Claim, below_times
 from memlib.evidence.intervals import Interval, seed_interval
-from memlib.layers.matrix_layers import matrix_layers
+from memlib.layers.mappable import matrix_layers
 from memlib.mapping.scheme import Mapping, target_conductances
 from memlib.studies.s01_devices.write_errors import CELL_SPREAD, CYCLE_SPREAD, MODEL, SCHEME
 from memlib.studies.s10_retention.cells import PLAIN

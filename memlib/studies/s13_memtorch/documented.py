@@ -18,7 +18,8 @@ from memlib.chip.recalibration import recalibrate
 from memlib.mapping.hardware import Hardware
 from memlib.mapping.scheme import Mapping, target_conductances
 from memlib.mapping.tile import Tile
-from memlib.tiles.input_record import input_volts, record_inputs, row_inputs
+from memlib.tiles.converters import input_volts, row_inputs
+from memlib.tiles.input_record import record_inputs
 
 DEVICE = Device.preset("10k_100k")
 OFF = Tile(rows=16, cols=16, dac_bits=None, adc_bits=None)

@@ -17,11 +17,11 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from memlib.chip.accuracies import correct
 from memlib.chip.network import design_ranges, map_network
 from memlib.chip.recalibration import recalibrate
 from memlib.evidence.claims import Claim, above, exactly, within
 from memlib.evidence.intervals import crossed_interval, difference_interval, pack
+from memlib.layers.classification import correct
 from memlib.mapping.hardware import Hardware
 from memlib.studies import effects
 from memlib.studies.drawing import Drawing, errorbars, severity_colors

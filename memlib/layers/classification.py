@@ -1,0 +1,14 @@
+"""Which images a network classifies correctly."""
+
+import torch
+from torch import Tensor, nn
+
+#: Images per forward pass. Read noise is drawn forward by forward, so results depend on it.
+BATCH = 100
+
+
+@torch.inference_mode()
+def correct(model: nn.Module, images: Tensor, labels: Tensor, batch: int = BATCH) -> Tensor:
+    """Which images are classified correctly: (n,) bool."""
+    hits = [model(x).argmax(1) == y for x, y in zip(images.split(batch), labels.split(batch), strict=True)]
+    return torch.cat(hits)

@@ -1,0 +1,59 @@
+"""The converters of a tile: DACs that drive its rows, and ADCs that round the currents of its columns."""
+
+from collections.abc import Iterator
+
+from torch import Tensor
+
+from memlib.base.checks import fail
+from memlib.mapping.tile import Tile
+from memlib.tiles.input_record import LayerInputs
+
+
+def code_limits(bits: int, signed: bool, field: str) -> tuple[int, int]:
+    """Smallest and largest code of a converter.
+
+    Raises:
+        ValueError: for a signed converter of one bit, which has no code but 0.
+    """
+    if signed and bits == 1:
+        fail(field, bits, "at least 2 where the signal is signed, or None for off")
+    largest = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
+    return (-largest if signed else 0), largest
+
+
+def quantise_input(x: Tensor, tile: Tile, inputs: LayerInputs | None) -> Tensor:
+    """Inputs to DAC codes; unchanged without a DAC."""
+    if tile.dac_bits is None:
+        return x
+    assert inputs is not None  # DACs have a range
+    low, high = code_limits(tile.dac_bits, inputs.signed, "dac_bits")
+    return (x * (high / inputs.x_max)).round_().clamp_(low, high)
+
+
+def row_inputs(x: Tensor, tile: Tile, inputs: LayerInputs | None) -> Iterator[tuple[int, Tensor]]:
+    """For each read of a pass, what drives the rows, codes or their bits in turn, and the factor of its result."""
+    codes = quantise_input(x, tile, inputs)
+    if not tile.bit_serial:
+        yield 1, codes
+        return
+    assert inputs is not None  # DACs have a range
+    for sign in (1, -1) if inputs.signed else (1,):
+        rest = (codes * sign).clamp_(min=0)
+        for bit in range(tile.planes(inputs.signed) // (1 + inputs.signed)):
+            yield sign * 2**bit, rest.remainder(2)
+            rest = rest.div(2, rounding_mode="floor")
+
+
+def input_volts(tile: Tile, inputs: LayerInputs | None) -> float:
+    """Volts per unit of what `row_inputs` gives."""
+    return tile.v_read / input_top(tile, inputs)
+
+
+def input_top(tile: Tile, inputs: LayerInputs | None) -> float:
+    """What `row_inputs` gives for v_read."""
+    if tile.bit_serial:
+        return 1.0
+    if tile.dac_bits is None:
+        return inputs.x_max if inputs else 1.0
+    assert inputs is not None  # DACs have a range
+    return code_limits(tile.dac_bits, inputs.signed, "dac_bits")[1]
