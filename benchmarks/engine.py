@@ -18,9 +18,8 @@ import dask
 sys.path.insert(0, str(Path(__file__).parent))
 import engine as this  # under the name by which workers import it
 
-from memlib.artifact.plans import study_plan
-from memlib.artifact.presets import PRESETS
 from memlib.base.files import project_root
+from memlib.studies.run import plan_of
 from memlib.sweeps import cluster, workers
 from memlib.sweeps.engine import sweep
 from memlib.sweeps.points import tasks
@@ -103,7 +102,7 @@ def scaling(folder):
     for jobs in (1, 2):
         client = cluster._local_client(jobs, "memlib.studies.s05_tile_size.evaluate")
         for name in ("cold", "warm"):
-            plan = study_plan("05_tile_size", f"{jobs}{name}", PRESETS["smoke"]["05_tile_size"])
+            plan = plan_of(study, study.preset("smoke") | {"preset": f"{jobs}{name}"})
             wanted = [t for axes, seeds in plan.parts for t in tasks(axes, plan.evaluate, seeds).values()]
             seconds, outcomes = timed(
                 lambda wanted=wanted, client=client: list(cluster._Run(wanted, client).outcomes())

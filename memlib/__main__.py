@@ -9,13 +9,16 @@ from typing import Any
 
 import pandas as pd
 
-from memlib.artifact.plans import file_plan, store_of, study_plan, sweep_names
-from memlib.artifact.presets import PRESETS
-from memlib.artifact.runner import RunError, assignment, checked_parameters, notebooks, target_preset
+from memlib.artifact.notebooks import RunError, checked_parameters, notebooks, study_of
+from memlib.artifact.runner import assignment, target_preset
 from memlib.base.files import project_root, write_whole
 from memlib.evidence.intervals import seed_interval
+from memlib.studies.registry import STUDIES
+from memlib.studies.run import plan_of, store_of
+from memlib.studies.study import PRESETS
 from memlib.sweeps.archive import pack, unpack
 from memlib.sweeps.engine import last_line
+from memlib.sweeps.plan_file import file_plan
 from memlib.sweeps.store import Store
 
 EXAMPLES = """
@@ -46,7 +49,7 @@ Finished points are kept in a store (SQLite) and never evaluated again; add valu
 def list_sweeps(arguments: argparse.Namespace) -> int:
     """Print every notebook's stores."""
     rows = []
-    for name in sweep_names():
+    for name in (name for name, study in STUDIES.items() if study.evaluate):
         others = {store.parent.name for store in (project_root() / "results").glob(f"*/{name}.sqlite")}
         for preset in [*PRESETS, *sorted(others - set(PRESETS))]:
             with Store(store_of(name, preset)) as store:
@@ -64,12 +67,9 @@ def run(arguments: argparse.Namespace) -> int:
             raise RunError("-p and --preset: only for the sweeps of notebooks; change the file instead")
         plan = file_plan(Path(arguments.sweep))
     else:
-        path = notebooks(arguments.sweep)[0]
-        preset = arguments.preset or "smoke"
-        given = dict(arguments.parameter)
+        path, preset, given = notebooks(arguments.sweep)[0], arguments.preset or "smoke", dict(arguments.parameter)
         target_preset(preset, given)
-        parameters = checked_parameters(path, PRESETS[preset][path.stem] | {"preset": preset} | given)
-        plan = study_plan(path.stem, parameters.pop("preset"), parameters)
+        plan = plan_of(study_of(path), checked_parameters(path, preset, given))
     table = plan.run(scheduler=arguments.scheduler, jobs=arguments.jobs, retry=arguments.retry)
     print(f"{len(table):,} points are finished, in {plan.store}")
     return 0

@@ -6,7 +6,6 @@ A figure's json file stays as it is: it tells what computed the tables.
 """
 
 import argparse
-import importlib
 import json
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -15,10 +14,11 @@ from pathlib import Path
 
 from matplotlib import pyplot as plt
 
-from memlib.artifact.figure_files import read_table, save_picture, study_of
 from memlib.base.files import project_root
 from memlib.base.progress_bar import progress
-from memlib.studies.drawing import Drawing, set_style
+from memlib.studies.drawing import set_style
+from memlib.studies.figure_files import read_table, save_picture
+from memlib.studies.registry import study_of_figure
 from memlib.sweeps.cluster import what_fits
 
 #: Of a process that draws, B.
@@ -40,21 +40,6 @@ def figures(preset: str, only: str = "") -> list[Path]:
     return chosen
 
 
-def drawing(name: str) -> Drawing:
-    """How a figure is drawn.
-
-    Raises:
-        ValueError: if no study knows a figure of this name.
-    """
-    module = study_of(name)
-    known = importlib.import_module(module).FIGURES if module else {}
-    if name not in known:
-        raise ValueError(
-            f"figure={name!r}: unknown to {module or 'every study'}; it knows {', '.join(known) or 'none'}"
-        )
-    return known[name]
-
-
 def redraw(path: Path) -> None:
     """Draw one figure again.
 
@@ -64,7 +49,7 @@ def redraw(path: Path) -> None:
     Raises:
         ValueError: for a figure that no study knows, or a table, column or parameter that is missing.
     """
-    how, preset = drawing(path.stem), path.parent.name
+    how, preset = study_of_figure(path.stem).drawings[path.stem], path.parent.name
     set_style()
     try:
         content = json.loads(path.read_text())

@@ -2,19 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 from memlib.base.files import project_root, write_whole
-from memlib.evidence.claims import effect_text
+from memlib.evidence.claims import Claim, claim_of, effect_text
 
 
-def claims(folder: Path) -> list[tuple[str, dict[str, Any], str]]:
-    """Figure, claim, and verdict with its mark, of all figures of a preset."""
-    rows = []
-    for path in sorted(folder.glob("*.json")):
-        for claim in json.loads(path.read_text()).get("claims", []):
-            rows.append((path.stem, claim, claim["verdict"] + (" (exploratory)" if claim["exploratory"] else "")))
-    return rows
+def claims(folder: Path) -> list[tuple[str, Claim]]:
+    """Figure and claim, of all figures of a preset."""
+    contents = ((path.stem, json.loads(path.read_text())) for path in sorted(folder.glob("*.json")))
+    return [(name, claim_of(claim)) for name, content in contents for claim in content.get("claims", [])]
 
 
 def write_report(preset: str) -> Path:
@@ -30,9 +26,9 @@ def write_report(preset: str) -> Path:
     figures = {path.stem: json.loads(path.read_text()).get("parameters", {}) for path in sorted(folder.glob("*.json"))}
     lines += [f"Images of {name}: {p['origin']}." for name, p in figures.items() if "origin" in p] + [""]
     lines += ["| figure | claim | verdict | effect | n | images |", "|---|---|---|---|---|---|"]
-    row = "| {name} | {statement} | {verdict} | {text} | {n} | {images} |"
-    for name, claim, verdict in claims(folder):
-        lines.append(row.format(**claim | {"name": name, "verdict": verdict, "text": effect_text(claim)}))
+    for name, claim in claims(folder):
+        cells = (name, claim.text, claim.marked_verdict, effect_text(claim), claim.n, claim.images)
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     folder.mkdir(parents=True, exist_ok=True)  # not there if all notebooks were left out
     path = folder / "REPORT.md"
     write_whole(path, "\n".join(lines) + "\n")

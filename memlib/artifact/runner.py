@@ -8,13 +8,13 @@ and its cause; a notebook whose inputs and outputs are unchanged is skipped; cla
 
 import argparse
 import ast
-import difflib
 import functools
 import hashlib
 import itertools
 import json
 import multiprocessing
 import os
+import platform
 import re
 import shutil
 import sys
@@ -24,19 +24,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import nbformat
-from nbconvert.preprocessors import CoalesceStreamsPreprocessor
-
-from memlib.artifact.figure_files import provenance
-from memlib.artifact.presets import PRESETS
+from memlib.artifact.notebooks import RunError, checked_parameters, keep_outputs, notebooks
 from memlib.artifact.report import claims, write_report
 from memlib.artifact.usage import Usage, measured
 from memlib.base.checks import whole
 from memlib.base.files import project_root, write_whole
 from memlib.base.progress_bar import note, progress
+from memlib.base.provenance import source_hashes, versions
 from memlib.evidence.claims import effect_text
+from memlib.studies.registry import MODULES
+from memlib.studies.study import PRESETS
 from memlib.sweeps.cluster import what_fits
-from memlib.zoo.checkpoints import CHECKPOINTS
+from memlib.zoo.checkpoints import CHECKPOINTS as WEIGHTS
 
 #: Programs beyond the locked packages that a notebook may name in its metadata, {"memlib": {"programs": [...]}}, and
 #: how to get each. Without them it is left out.
@@ -44,29 +43,6 @@ PROGRAMS = {"ngspice": "Debian, Ubuntu: apt-get install ngspice; conda: conda in
 
 #: What a notebook of the smoke preset may need, with the process that runs it, B.
 NOTEBOOK_MEMORY = 2.4e9
-
-
-class RunError(RuntimeError):
-    """A run that cannot start or was ended; the message says why, on one line."""
-
-
-def notebooks(only: str | None) -> list[Path]:
-    """The notebooks to run: all numbered ones, or those whose name starts with one of the comma-separated `only`.
-
-    Raises:
-        RunError: if nothing matches.
-    """
-    found = sorted((project_root() / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-    if not found:
-        raise RunError(f"there are no notebooks in {project_root() / 'notebooks'}; run this in the project's folder")
-    wanted = [part.strip() for part in only.split(",")] if only else [""]
-    chosen = [path for path in found if any(path.stem.startswith(part) for part in wanted)]
-    for part in wanted:
-        if not any(path.stem.startswith(part) for path in found):
-            raise RunError(
-                f"{part!r}: no notebook's name starts so; there are {', '.join(path.stem for path in found)}"
-            )
-    return chosen
 
 
 def left_out(path: Path) -> str:
@@ -84,65 +60,13 @@ def left_out(path: Path) -> str:
     return f"{path.stem} is left out, as {' and '.join(missing)} was not found; {ways}" if missing else ""
 
 
-def declared_parameters(path: Path) -> dict[str, Any]:
-    """Name -> default of the notebook's cell tagged `parameters`.
-
-    Raises:
-        RunError: if there is no such cell, or it holds anything but typed assignments of literals.
-    """
-    try:
-        cells = json.loads(path.read_text())["cells"]
-        tagged = [cell for cell in cells if "parameters" in cell.get("metadata", {}).get("tags", [])]
-        sources = ["".join(cell["source"]) for cell in tagged]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"{path.name}: damaged, or no notebook ({error!r}); restore it") from error
-    if len(tagged) != 1:
-        raise RunError(f"{path.name}: must have one cell tagged 'parameters', has {len(tagged)}")
-    defaults = {}
-    try:
-        for line in ast.parse(sources[0]).body:
-            if not isinstance(line, ast.AnnAssign) or not isinstance(line.target, ast.Name) or line.value is None:
-                raise ValueError
-            defaults[line.target.id] = ast.literal_eval(line.value)
-    except (ValueError, SyntaxError) as error:
-        raise RunError(f"{path.name}: the parameters cell must hold lines such as 'images: int = 100' only") from error
-    return defaults
-
-
-def checked_parameters(path: Path, given: dict[str, Any]) -> dict[str, Any]:
-    """The notebook's parameters with `given` ones in place; an int may stand for a float.
-
-    Raises:
-        RunError: for an unknown name or a value of another type than the default's.
-    """
-    defaults = declared_parameters(path)
-    for name, value in given.items():
-        if name not in defaults:
-            near = difflib.get_close_matches(name, defaults, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise RunError(f"{path.stem}: unknown parameter {name!r}{hint} (allowed: {', '.join(defaults)})")
-        _check_type(path, name, value, defaults[name])
-    return defaults | given
-
-
-def _check_type(path: Path, name: str, value: Any, default: Any) -> None:
-    if isinstance(default, list) and isinstance(value, list) and default:
-        for item in value:
-            _check_type(path, name, item, default[0])
-        return
-    allowed = (int, float) if isinstance(default, float) else (type(default),)
-    if not isinstance(value, allowed) or isinstance(value, bool) != isinstance(default, bool):
-        kind = type(default).__name__
-        raise RunError(f"{path.stem}: {name}={value!r}: must be of type {kind}, such as {default!r}")
-
-
 def run_notebook(path: Path, preset: str, given: dict[str, Any], fresh: bool) -> dict[str, Any]:
     """Execute one notebook unless it is up to date; returns its row of the closing table, with its `Usage` if it ran.
 
     Raises:
         RunError: if a cell fails or the kernel dies.
     """
-    parameters = checked_parameters(path, _preset(preset, path) | {"preset": preset} | given)
+    parameters = checked_parameters(path, preset, given)
     preset = parameters["preset"]
     folder = project_root() / "results" / preset
     folder.mkdir(parents=True, exist_ok=True)
@@ -158,12 +82,6 @@ def run_notebook(path: Path, preset: str, given: dict[str, Any], fresh: bool) ->
     return {"notebook": path.stem, "state": "done", "usage": usage}
 
 
-def _preset(preset: str, path: Path) -> dict[str, Any]:
-    if path.stem not in PRESETS[preset]:
-        raise RunError(f"{path.stem}: has no parameters for preset {preset!r}; add them to memlib/presets.py")
-    return PRESETS[preset][path.stem]
-
-
 def _outputs(name: str, preset: str) -> list[Path]:
     return list((project_root() / "figures" / preset).glob(f"{name}*"))
 
@@ -173,11 +91,12 @@ def _hash(path: Path) -> str:
 
 
 def _inputs_hash(path: Path, parameters: dict[str, Any]) -> str:
-    """What a notebook depends on: itself, parameters, the package's sources, checkpoints, libraries, data files."""
-    checkpoints = {file.name: _hash(file) for file in sorted(CHECKPOINTS.iterdir())}
+    """What a notebook depends on: itself, parameters, the sources of its study, networks, libraries, data files."""
+    networks = {file.name: _hash(file) for file in sorted(WEIGHTS.iterdir())}
     data = _data_files() if "cifar10" in str(parameters) else []
     cells = [[cell["source"], cell.get("metadata")] for cell in json.loads(path.read_text())["cells"]]
-    content = [cells, parameters, provenance({}), checkpoints, data]
+    sources = source_hashes([MODULES[path.stem]])
+    content = [cells, parameters, platform.python_version(), versions(), sources, networks, data]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -261,22 +180,6 @@ def _plain(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", str(text)).strip().replace("\n", " ")
 
 
-def keep_outputs(path: Path) -> None:
-    """Copy the outputs of a notebook's last smoke run into the notebook itself, where nbval compares with them.
-
-    What differs from run to run, addresses in memory and where printed text was cut, does not stay.
-    """
-    text = (project_root() / "results" / "smoke" / path.name).read_text()
-    executed = nbformat.reads(re.sub(r" at 0x[0-9a-f]+>", ">", text), nbformat.current_nbformat)
-    executed, _ = CoalesceStreamsPreprocessor().preprocess(executed, {})
-    by_id = {cell["id"]: cell for cell in json.loads(nbformat.writes(executed))["cells"]}
-    notebook = json.loads(path.read_text())
-    for cell in notebook["cells"]:
-        if cell["cell_type"] == "code":  # nbval takes a cell without a count for one that never ran
-            cell |= {key: by_id[cell["id"]][key] for key in ("outputs", "execution_count")}
-    write_whole(path, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
-
-
 def assignment(text: str) -> tuple[str, Any]:
     """Name and value of an argument NAME=VALUE; a value that is no literal is a text."""
     name, equals, value = text.partition("=")
@@ -344,7 +247,7 @@ def main(argv: list[str] | None = None) -> int:
             raise RunError("--keep-outputs: only with the smoke preset, whose outputs the notebooks carry")
         chosen = notebooks(arguments.only)
         for path in chosen:  # all are checked before any runs
-            checked_parameters(path, _preset(arguments.preset, path) | {"preset": target} | given)
+            checked_parameters(path, arguments.preset, given)
         rows = _run_all(chosen, arguments, given)
         report = write_report(target)
     except (RunError, ValueError) as error:
@@ -434,9 +337,9 @@ def _print_tables(rows: list[dict[str, Any]], preset: str, report: Path) -> None
             print(f"note: {row['why']}")
     print("\nclaims")
     shown = tuple(row["notebook"] for row in rows if row["state"] != "left out")
-    for name, claim, verdict in claims(report.parent):
+    for name, claim in claims(report.parent):
         if name.startswith(shown):
-            print(f"  {verdict:<24} {effect_text(claim):>28}  {claim['statement']}")
+            print(f"  {claim.marked_verdict:<24} {effect_text(claim):>28}  {claim.text}")
     print(f"\nfigures/{preset}/ holds the figures, their data, and {report.name}")
 
 

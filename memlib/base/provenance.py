@@ -3,7 +3,7 @@
 import ast
 import hashlib
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -20,20 +20,37 @@ def versions() -> dict[str, str]:
 
 
 @lru_cache
-def source_hash(module: str | None = None, folder: Path = PACKAGE) -> str:
-    """SHA-256 over the package's modules: those that `module`, such as "memlib.studies.s06_power", reaches, or all.
+def source_hash(folder: Path = PACKAGE) -> str:
+    """SHA-256 over all modules of the package.
 
     Args:
-        module: None: all.
         folder: of the package.
     """
     digest = hashlib.sha256()
-    for path in sorted(reached(module, folder) if module else folder.rglob("*.py")):
+    for path in sorted(folder.rglob("*.py")):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
 
-def reached(module: str, folder: Path = PACKAGE) -> set[Path]:
+def source_hashes(modules: Iterable[str], folder: Path = PACKAGE) -> dict[str, str]:
+    """The files that some modules reach, with the first 12 digits of each one's SHA-256.
+
+    Args:
+        modules: dotted names, such as "memlib.studies.s06_power"; those of other packages are passed over.
+        folder: of the package.
+    """
+    own = [name for name in modules if name.partition(".")[0] == folder.name]
+    files = sorted(set().union(*(reached(name, folder) for name in own)))
+    return {path.relative_to(folder).as_posix(): _short_hash(path) for path in files}
+
+
+@lru_cache
+def _short_hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+
+
+@lru_cache
+def reached(module: str, folder: Path = PACKAGE) -> frozenset[Path]:
     """The files of the package that a module reaches by its imports, wherever in the file they stand; its own too.
 
     Args:
@@ -53,7 +70,7 @@ def reached(module: str, folder: Path = PACKAGE) -> set[Path]:
             if file and file not in found:
                 found.add(file)
                 left.append(file)
-    return found
+    return frozenset(found)
 
 
 def _imported(file: Path) -> Iterator[str]:

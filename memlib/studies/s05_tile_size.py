@@ -1,7 +1,9 @@
 """The case study 05_tile_size: CIFAR-10 accuracy over ADC bits, severity of a non-ideality, and tile rows."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,15 +12,24 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from memlib.cells.device import Device
-from memlib.evidence.claims import Claim, above, within
+from memlib.evidence.claims import Claim, Statement, above, within
 from memlib.evidence.intervals import crossed_interval, difference_interval, tolerance
 from memlib.mapping.footprints import footprint
 from memlib.mapping.hardware import Hardware
 from memlib.mapping.tile import Tile
-from memlib.studies import trained_networks
 from memlib.studies.drawing import Drawing, errorbars, severity_colors
 from memlib.studies.effects import chance_line, seeds_of
-from memlib.studies.trained_networks import INPUT_SHAPE, answers, hits_of, label, shared_fields, split
+from memlib.studies.study import Study, Sweep, Values, networks, same
+from memlib.studies.trained_networks import (
+    INPUT_SHAPE,
+    answers,
+    hits_of,
+    inputs,
+    label,
+    network_of,
+    shared_fields,
+    split,
+)
 from memlib.sweeps.points import Point
 from memlib.zoo.checkpoints import load_checkpoint
 
@@ -75,11 +86,6 @@ def make_point(
     return {**shared_fields(checkpoint, images), **hardware}
 
 
-def inputs(checkpoints: Sequence[str]) -> dict[str, Any]:
-    """What is fixed beside the parameters, for the provenance file."""
-    return trained_networks.inputs(checkpoints) | {"dac_bits": DAC_BITS}
-
-
 def points(
     checkpoints: Sequence[str],
     images: int,
@@ -97,22 +103,6 @@ def points(
         for rows in tile_rows
         for bits in adc_bits
     ]
-
-
-def sweeps(
-    checkpoints: Sequence[str],
-    device: str,
-    images: int,
-    device_seeds: int,
-    tile_rows: Sequence[int],
-    adc_bits: Sequence[int],
-    claim_images: int,
-    claim_seeds: int,
-    **severities: Sequence[float],
-) -> list[tuple[list[Point], Any]]:
-    """Points and seeds of the figure, and of the claims, from the notebook's parameters."""
-    figure = points(checkpoints, images, device, tile_rows, adc_bits, severities), seeds_of(device_seeds)
-    return [figure, (claim_points(checkpoints, claim_images, device), seeds_of(claim_seeds))]
 
 
 def tidy(results: pd.DataFrame, severities: dict[str, Sequence[float]]) -> pd.DataFrame:
@@ -232,66 +222,100 @@ def claim_points(checkpoints: Sequence[str], images: int, device: str) -> list[P
     ]
 
 
+@dataclass(frozen=True)
+class NetworkClaim:
+    """A claim that is made of each network: how the accuracies of two points differ, first minus second."""
+
+    id: str
+    text: str
+    judge: Callable[..., Claim]
+    points: tuple[str, str]  #: names in CLAIM_POINTS
+    threshold: float
+    subject: str = "tile size"
+    in_readme: bool = False  #: of the first network
+
+    def statement(self, checkpoint: str, first: bool) -> Statement:
+        """About one network."""
+        shown = "05_tile_size" if first and self.in_readme else ""
+        return Statement(
+            f"{self.id}/{network_of(checkpoint)}", f"{label(checkpoint)}: {self.text}", self.subject, shown
+        )
+
+
 D2D = "(20 % device-to-device)"
-#: What is claimed of each network: how the accuracies of two points differ, first minus second.
 NETWORK_CLAIMS = (
-    (
-        above,
+    NetworkClaim(
+        "rows_at_4_bits",
         f"with a 4-bit ADC, tiles of 32 rows are over 1 point more accurate than tiles of 256 rows {D2D}",
+        above,
         ("d2d, 32 rows, 4 bits", "d2d, 256 rows, 4 bits"),
         0.01,
+        in_readme=True,
     ),
-    (
-        within,
+    NetworkClaim(
+        "rows_at_8_bits",
         f"with an 8-bit ADC, tiles of 32 and 256 rows differ by less than 1 point {D2D}",
+        within,
         ("d2d, 32 rows, 8 bits", "d2d, 256 rows, 8 bits"),
         0.01,
+        in_readme=True,
     ),
-    (
-        within,
+    NetworkClaim(
+        "bits_at_256_rows",
         f"at 256 rows, 8 and 10 ADC bits differ by less than 1 point {D2D}",
+        within,
         ("d2d, 256 rows, 10 bits", "d2d, 256 rows, 8 bits"),
         0.01,
+        "ADC range",
     ),
-    (
-        above,
+    NetworkClaim(
+        "rows_at_full_range",
         "with an 8-bit ADC of full range, tiles of 32 rows are over 1 point more accurate than tiles of 256 rows "
         f"{D2D}",
+        above,
         ("full, 32 rows, 8 bits", "full, 256 rows, 8 bits"),
         0.01,
+        "ADC range",
     ),
-    (
-        above,
+    NetworkClaim(
+        "calibrated_range",
         "with an 8-bit ADC, a calibrated range is over 1 point more accurate than the full range "
         "(32 rows, 20 % device-to-device)",
+        above,
         ("d2d, 32 rows, 8 bits", "full, 32 rows, 8 bits"),
         0.01,
+        "ADC range",
+        in_readme=True,
     ),
-    (
-        above,
+    NetworkClaim(
+        "stuck_at_lrs",
         "1 % of cells stuck at LRS costs more than 1 % stuck at HRS (128 rows, 8 bits)",
+        above,
         ("stuck at HRS", "stuck at LRS"),
         0.0,
+        "faults",
+        in_readme=True,
     ),
 )
 
 
 def claims(results: pd.DataFrame, checkpoints: Sequence[str]) -> list[Claim]:
     """What the study claims, decided on `claim_points` with shared device seeds and images."""
-    found = []
+    decided = []
     for checkpoint in checkpoints:
-        for judge, statement, (a, b), threshold in NETWORK_CLAIMS:
-            difference = difference_interval(*(_claim_hits(results, checkpoint, name) for name in (a, b)))
-            found.append(judge(f"{label(checkpoint)}: {statement}", difference, threshold))
+        for claim in NETWORK_CLAIMS:
+            difference = difference_interval(*(_claim_hits(results, checkpoint, name) for name in claim.points))
+            statement = claim.statement(checkpoint, checkpoint == checkpoints[0])
+            decided.append(claim.judge(statement, difference, claim.threshold))
     for a, b in itertools.pairwise(checkpoints):
         losses = [
             _claim_hits(results, c, "no device effect") - _claim_hits(results, c, "d2d, 256 rows, 8 bits")
             for c in (a, b)
         ]
-        statement = f"{label(a)} loses more accuracy than {label(b)} to 20 % device-to-device variation"
+        text = f"{label(a)} loses more accuracy than {label(b)} to 20 % device-to-device variation (256 rows, 8 bits)"
         interval = crossed_interval((losses[0] - losses[1]) / 2, low=-1, extra=1).scaled(2)
-        found.append(above(f"{statement} (256 rows, 8 bits)", interval))
-    return found
+        decided.append(above(Statement(f"networks/{network_of(a)}/{network_of(b)}", text, "architecture"), interval))
+    return decided
 
 
 def _claim_hits(results: pd.DataFrame, checkpoint: str, name: str) -> np.ndarray:
@@ -302,4 +326,44 @@ def _claim_hits(results: pd.DataFrame, checkpoint: str, name: str) -> np.ndarray
     return hits_of(chosen[(chosen["rows"] == rows) & (chosen["adc_bits"] == bits)]).astype(float)
 
 
-FIGURES = {"05_tile_size": Drawing(plot, ("05_tile_size",), ("origin",))}
+def _severities(p: SimpleNamespace) -> dict[str, Sequence[float]]:
+    return {effect: getattr(p, effect) for effect in EFFECTS}
+
+
+def _sweeps(p: SimpleNamespace) -> dict[str, Sweep]:
+    figure = points(p.checkpoints, p.images, p.device, p.tile_rows, p.adc_bits, _severities(p))
+    return {
+        "figure": Sweep(figure, seeds_of(p.device_seeds)),
+        "claims": Sweep(claim_points(p.checkpoints, p.claim_images, p.device), seeds_of(p.claim_seeds)),
+    }
+
+
+STUDY = Study(
+    name="05_tile_size",
+    parameters={
+        "checkpoints": networks("resnet20", "vgg8"),
+        "device": same("10k_100k"),
+        "images": Values(1000, 100),
+        "device_seeds": Values(5, 3),
+        "tile_rows": Values([32, 64, 128, 256], [32, 128]),
+        "adc_bits": Values([2, 4, 6, 8, 10], [2, 6, 10]),
+        "d2d": Values([0.0, 0.1, 0.2, 0.3, 0.4], [0.0, 0.2, 0.4]),
+        "states": Values([0, 32, 16, 8, 4], [0, 16, 4]),
+        "stuck_on": Values([0.0, 0.0003, 0.001, 0.003, 0.01], [0.0, 0.001, 0.01]),
+        "stuck_off": Values([0.0, 0.003, 0.01, 0.03, 0.1], [0.0, 0.01, 0.1]),
+        "claim_images": Values(5000, 500),
+        "claim_seeds": Values(10, 3),
+    },
+    evaluate=evaluate,
+    sweeps=_sweeps,
+    tables={
+        "05_tile_size": lambda run: tidy(run.sweep("figure"), _severities(run.p)),
+        "05_tile_size_tolerance": lambda run: tolerances(run.sweep("figure"), _severities(run.p), max(run.p.adc_bits)),
+        "05_tile_size_footprint": lambda run: footprint_table(
+            run.p.checkpoints, [*([rows, rows] for rows in run.p.tile_rows), [256, 64]]
+        ),
+    },
+    drawings={"05_tile_size": Drawing(plot, ("05_tile_size",), ("origin",))},
+    claims={"05_tile_size": lambda run: claims(run.sweep("claims"), run.p.checkpoints)},
+    inputs=lambda p: inputs(p.checkpoints) | {"dac_bits": DAC_BITS},
+)

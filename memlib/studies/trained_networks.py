@@ -152,6 +152,11 @@ def _ranges(shared: Shared, design: tuple[tuple[str, Hardware], ...]) -> dict[st
     return design_ranges(p.model, dict(design), p.record)
 
 
+def network_of(checkpoint: str) -> str:
+    """A checkpoint's name without its data set, such as "resnet20-0.5", by which claims are identified."""
+    return checkpoint.rpartition("-")[0]
+
+
 def data_of(checkpoint: str) -> str:
     """The data set a checkpoint was trained on."""
     return manifest_entry(checkpoint)["recipe"]["data"]

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from memlib.artifact.plans import file_plan, study_plan, sweep_names
+from memlib.artifact.presets import PRESETS
 
 from memlib.__main__ import main
 from memlib.artifact import runner
-from memlib.artifact.plans import file_plan, study_plan, sweep_names
-from memlib.artifact.presets import PRESETS
 from memlib.sweeps.adaptive_seeds import AdaptiveSeeds
 from memlib.sweeps.points import tasks
 from memlib.sweeps.store import Store

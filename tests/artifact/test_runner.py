@@ -6,9 +6,9 @@ import sys
 
 import nbformat
 import pytest
+from memlib.artifact.presets import PAPER, PRESETS
 
 from memlib.artifact import runner
-from memlib.artifact.presets import PAPER, PRESETS
 
 PARAMETERS = 'preset: str = "smoke"\nscale: float = 1.0\nsizes: list = [1, 2]'
 BODY = """

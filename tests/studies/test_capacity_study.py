@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 import torch
 from made_up import made_up
+from memlib.artifact.presets import PRESETS
 from torch import nn
 
-from memlib.artifact.presets import PRESETS
 from memlib.cells.device import Device
 from memlib.chip.network import map_network
 from memlib.mapping.hardware import Hardware

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_up import made_up
-
 from memlib.artifact.presets import PRESETS
+
 from memlib.evidence.claims import Claim
 from memlib.exploration.loss_formula import Formula
 from memlib.exploration.multi_objective import Known, table

@@ -6,10 +6,10 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from memlib.artifact.figure_files import save
 from scipy import stats
 
 from memlib import Device
-from memlib.artifact.figure_files import save
 from memlib.cells.write_verify import WriteResult
 from memlib.studies.s01_devices import ageing, conductances as study, currents, switching_loops, write_errors
 

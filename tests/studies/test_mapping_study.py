@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from memlib.artifact.figure_files import save
 from torch.nn import functional as F
 
-from memlib.artifact.figure_files import save
 from memlib.mapping.scheme import Mapping
 from memlib.studies import s02_mapping as study
 

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 import torch
 from made_up import made_up
+from memlib.artifact.presets import PRESETS
 from torch import nn
 
 from memlib import Device, Hardware, map_network, recalibrate
-from memlib.artifact.presets import PRESETS
 from memlib.evidence.intervals import pack
 from memlib.studies.effects import Chips, seeds_of
 from memlib.studies.s13_memtorch import documented, exemplar as study

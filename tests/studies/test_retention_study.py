@@ -6,9 +6,9 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from made_up import made_up
+from memlib.artifact.presets import PRESETS
 from scipy import constants
 
-from memlib.artifact.presets import PRESETS
 from memlib.studies.effects import seeds_of
 from memlib.studies.s10_retention import arrays, cells, over_time as study, writing_energy
 

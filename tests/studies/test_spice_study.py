@@ -4,8 +4,8 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-
 from memlib.artifact.presets import PRESETS
+
 from memlib.circuits.circuit import build
 from memlib.circuits.circuit_model import AnalogModel
 from memlib.evidence.intervals import pack, unpack

@@ -6,8 +6,8 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from made_up import made_up
-
 from memlib.artifact.figure_files import save, save_table
+
 from memlib.base.provenance import source_hash
 from memlib.evidence.intervals import pack
 from memlib.studies import s05_tile_size as study

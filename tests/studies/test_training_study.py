@@ -3,8 +3,8 @@
 import matplotlib as mpl
 import pytest
 from made_up import made_up
-
 from memlib.artifact.presets import PRESETS
+
 from memlib.evidence.claims import effect_text
 from memlib.studies import s12_training as study
 from memlib.studies.effects import seeds_of

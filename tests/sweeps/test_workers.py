@@ -14,9 +14,9 @@ import psutil
 import pytest
 from sweep_functions import axes, evaluations, record
 
-from memlib.artifact.plans import study_plan
-from memlib.artifact.presets import PRESETS
 from memlib.base import provenance
+from memlib.studies.registry import STUDIES
+from memlib.studies.run import plan_of
 from memlib.sweeps import cluster
 from memlib.sweeps.cluster import SweepError, _Waiting
 from memlib.sweeps.engine import sweep
@@ -68,10 +68,15 @@ def test_the_local_cluster_listens_to_this_machine_alone():
 def test_external_cluster_gives_the_same_numbers_bit_for_bit(tmp_path, monkeypatch):
     """The smoke sweep of the tile-size study on two workers of another scheduler, and in this process."""
     monkeypatch.setenv("MEMLIB_ROOT", str(tmp_path))
-    parameters = PRESETS["smoke"]["05_tile_size"] | {"images": 20, "claim_images": 20, "tile_rows": [64], "d2d": [0.2]}
-    local = study_plan("05_tile_size", "local", parameters).run(jobs=1)
+    parameters = STUDIES["05_tile_size"].preset("smoke") | {
+        "images": 20,
+        "claim_images": 20,
+        "tile_rows": [64],
+        "d2d": [0.2],
+    }
+    local = plan_of(STUDIES["05_tile_size"], parameters | {"preset": "local"}).run(jobs=1)
     with kills.cluster(tmp_path) as (_, address):
-        remote = study_plan("05_tile_size", "remote", parameters).run(scheduler=address)
+        remote = plan_of(STUDIES["05_tile_size"], parameters | {"preset": "remote"}).run(scheduler=address)
     assert remote.equals(local)
     assert local["accuracy"].nunique() > 5
 

@@ -1,17 +1,13 @@
-"""Sweeps as data: those of the notebooks, by name and preset, and those that a TOML file describes."""
+"""Sweeps as data: what to evaluate and where to keep it, as a study or a TOML file says it."""
 
-import importlib
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pandas as pd
 
-from memlib.artifact.presets import PRESETS
 from memlib.base.checks import fail, is_number, one_of
-from memlib.base.files import project_root
 from memlib.sweeps.adaptive_seeds import AdaptiveSeeds
 from memlib.sweeps.engine import Seeds, sweep
 from memlib.sweeps.points import Axes, Evaluate, import_function
@@ -38,35 +34,6 @@ class Plan:
         options = options | {"retry": False}
         tables = [sweep(axes, self.evaluate, self.store, seeds, **options) for axes, seeds in self.parts]
         return pd.concat(tables, ignore_index=True)
-
-
-def store_of(name: str, preset: str) -> Path:
-    """Where a notebook keeps its points."""
-    return project_root() / "results" / preset / f"{name}.sqlite"
-
-
-def _study(name: str) -> ModuleType:
-    return importlib.import_module(f"memlib.studies.{name.partition('_')[2]}")
-
-
-def sweep_names() -> list[str]:
-    """The notebooks that evaluate points; others only count."""
-    return [name for name in PRESETS["paper"] if hasattr(_study(name), "sweeps")]
-
-
-def study_plan(name: str, preset: str, parameters: dict[str, Any]) -> Plan:
-    """The sweeps of a notebook.
-
-    Args:
-        name: of the notebook, such as "05_tile_size"; its module in `memlib.studies` makes the points.
-        parameters: all of the notebook's.
-
-    Raises:
-        ValueError: for an unknown name, or parameters that cannot be.
-    """
-    one_of("name", name, sweep_names())
-    study = _study(name)
-    return Plan(tuple(study.sweeps(**parameters)), study.evaluate, store_of(name, preset))
 
 
 def file_plan(path: Path) -> Plan:

@@ -1,0 +1,104 @@
+"""A study: all that one notebook asks, in one object.
+
+Its parameters at both presets, its points, tables, drawings and claims are named here once. A notebook, the command
+line and the redrawing of figures all take them from here (`memlib.studies.run.Run`, `memlib.studies.registry.STUDIES`).
+"""
+
+from collections.abc import Callable, Iterable, Mapping as MappingType, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pandas as pd
+
+from memlib.evidence.claims import Claim
+from memlib.studies.drawing import Drawing
+from memlib.sweeps.points import Evaluate, Point
+
+if TYPE_CHECKING:
+    from memlib.studies.run import Run
+
+PRESETS = ("smoke", "paper")
+#: The data set of each preset's networks, by which checkpoints are named.
+DATA = {"smoke": "digits", "paper": "cifar10"}
+
+
+class Values(NamedTuple):
+    """A parameter's value at each preset."""
+
+    paper: Any
+    smoke: Any
+
+
+def same(value: Any) -> Values:
+    """A parameter with one value at both presets."""
+    return Values(value, value)
+
+
+def networks(*names: str, smoke: Sequence[str] | None = None) -> Values:
+    """Checkpoints of these networks: trained on CIFAR-10, and on digits.
+
+    Args:
+        names: without the data set, such as "resnet20-0.5".
+        smoke: those of the smoke preset; None: the same networks.
+    """
+    small = names if smoke is None else smoke
+    return Values([f"{name}-{DATA['paper']}" for name in names], [f"{name}-{DATA['smoke']}" for name in small])
+
+
+class Sweep(NamedTuple):
+    """Points that are evaluated together, and their device seeds."""
+
+    points: Sequence[Point]
+    seeds: Iterable[int] | Callable[[Point], Iterable[int]]
+
+
+@dataclass(frozen=True)
+class Study:
+    """What one notebook asks, and how it is answered."""
+
+    name: str  #: of the notebook, such as "05_tile_size"
+    parameters: dict[str, Values]  #: in the order of the notebook's parameters cell
+    #: How each table is made; keys are names of csv files.
+    tables: dict[str, Callable[["Run"], pd.DataFrame]]
+    drawings: dict[str, Drawing]  #: by the name of the figure
+    claims: dict[str, Callable[["Run"], list[Claim]]] = field(default_factory=dict)  #: by the figure that carries them
+    evaluate: Evaluate | None = None  #: of one point; None: nothing is swept
+    #: From parameters to the points that do not depend on results, by name.
+    sweeps: Callable[[SimpleNamespace], dict[str, Sweep]] = lambda p: {}
+    #: From parameters to what else decides the figures, for their provenance: checksums, constants.
+    inputs: Callable[[SimpleNamespace], dict[str, Any]] = lambda p: {}
+
+    def preset(self, preset: str) -> dict[str, Any]:
+        """The parameters of a preset, "smoke" or "paper"."""
+        return {name: getattr(values, preset) for name, values in self.parameters.items()}
+
+    def namespace(self, parameters: MappingType[str, Any]) -> SimpleNamespace:
+        """The study's parameters as attributes, of a dict that may hold more."""
+        return SimpleNamespace(**{name: parameters[name] for name in self.parameters})
+
+    def check(self, parameters: MappingType[str, Any], given: Iterable[str] = ()) -> None:
+        """Refuse parameters of which no points can be made.
+
+        Args:
+            parameters: all of the study's.
+            given: those that a user changed. The error names the one that is wrong.
+
+        Raises:
+            ValueError: if they cannot be.
+        """
+        try:
+            self.sweeps(self.namespace(parameters))
+        except (ValueError, TypeError, KeyError) as error:
+            name = self._culprit(parameters, given)
+            raise ValueError(f"{self.name}: {name}={parameters[name]!r}: {error}" if name else str(error)) from error
+
+    def _culprit(self, parameters: MappingType[str, Any], given: Iterable[str]) -> str | None:
+        """The given parameter that is wrong by itself, beside the smoke preset's others; else the last one given."""
+        last = None
+        for last in given:
+            try:
+                self.sweeps(self.namespace(self.preset("smoke") | {last: parameters[last]}))
+            except (ValueError, TypeError, KeyError):
+                return last
+        return last

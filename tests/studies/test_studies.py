@@ -1,0 +1,116 @@
+"""Every study as an object: its notebook, its points, its tables, figures and claims belong together."""
+
+import ast
+import json
+import re
+
+import pytest
+
+from memlib.artifact.notebooks import declared_parameters, notebooks
+from memlib.base.files import project_root
+from memlib.evidence.claims import VERDICTS, claim_of
+from memlib.studies.registry import STUDIES, study_of_figure
+from memlib.studies.run import plan_of
+from memlib.studies.study import PRESETS
+from memlib.sweeps.points import tasks
+
+NAMES = list(STUDIES)
+
+
+def cells_of(name: str) -> list[dict]:
+    (path,) = notebooks(name)
+    return [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+
+
+def used_by(name: str) -> dict[str, set[str]]:
+    """What a notebook asks its run for: method -> names."""
+    sources = "\n".join("".join(cell["source"]) for cell in cells_of(name))
+    asked: dict[str, set[str]] = {"sweep": set(), "table": set(), "figure": set(), "claims": set()}
+    for node in ast.walk(ast.parse(sources)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in asked:
+            asked[node.func.attr] |= {argument.value for argument in node.args if isinstance(argument, ast.Constant)}
+    return asked
+
+
+def test_every_notebook_has_a_study_and_the_other_way_round():
+    assert [path.stem for path in notebooks(None)] == NAMES
+    assert all(STUDIES[name].name == name for name in NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_parameters_cell_is_the_studys_smoke_preset(name):
+    """Same names, order, values and types; nothing at smoke size is larger than at full size."""
+    study = STUDIES[name]
+    (path,) = notebooks(name)
+    expected = {"preset": "smoke"} | study.preset("smoke")
+    assert list(declared_parameters(path).items()) == list(expected.items())
+    for parameter, values in study.parameters.items():
+        assert type(values.smoke) is type(values.paper), parameter
+        if not isinstance(values.smoke, str):
+            small, full = (len(v) if isinstance(v, list) else v for v in (values.smoke, values.paper))
+            assert small <= full, parameter
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_asks_for_what_its_study_has(name):
+    """And for every figure, so that a reader sees each; the last cell writes what is left."""
+    study, asked = STUDIES[name], used_by(name)
+    assert asked["figure"] == set(study.drawings)
+    assert asked["table"] <= set(study.tables)
+    assert asked["claims"] <= set(study.claims) <= set(study.drawings)
+    assert asked["sweep"] <= set(study.sweeps(study.namespace(study.preset("smoke"))))
+    assert "".join(cells_of(name)[-1]["source"]) == "run.finish()"
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if STUDIES[name].evaluate])
+def test_the_command_line_evaluates_the_points_of_the_notebook(name):
+    """As many chips as the notebook's committed output counts, and each point can be asked for once."""
+    study = STUDIES[name]
+    plan = plan_of(study, {"preset": "smoke"} | study.preset("smoke"))
+    sweeps = study.sweeps(study.namespace(study.preset("smoke")))
+    assert [part.points for part in plan.parts] == [part.points for part in sweeps.values()]
+    text = "".join("".join(o.get("text", "")) for cell in cells_of(name) for o in cell.get("outputs", ()))
+    counts = {str(len(tasks(part.points, study.evaluate, part.seeds))) for part in plan.parts if callable(part.seeds)}
+    told = re.findall(r"(\d+) chips", text)
+    assert not told or counts & set(told)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("preset", PRESETS)
+def test_committed_figures_are_those_of_the_study(name, preset):
+    """Every table and figure is there and no other; no two claims have one id."""
+    folder, study = project_root() / "figures" / preset, STUDIES[name]
+    assert {path.stem for path in folder.glob(f"{name[:3]}*.json")} == set(study.drawings)
+    tables = {path.stem for path in folder.glob(f"{name[:3]}*.csv")}
+    assert tables == set(study.tables)
+    claims = []
+    for figure in study.drawings:
+        content = json.loads((folder / f"{figure}.json").read_text())
+        assert bool(content["claims"]) == (figure in study.claims)
+        assert content["sources"]
+        assert set(study.parameters) <= set(content["parameters"])
+        claims += map(claim_of, content["claims"])
+    ids = [claim.statement.id for claim in claims]
+    assert len(ids) == len(set(ids))
+    for claim in claims:
+        assert claim.verdict in VERDICTS
+        assert claim.statement.subject
+        if claim.statement.headline:
+            study_of_figure(claim.statement.headline)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "culprit"),
+    [
+        ("05_tile_size", {"tile_rows": [0]}, "tile_rows"),
+        ("05_tile_size", {"images": 50, "claim_seeds": 1}, "claim_seeds"),
+        ("04_non_idealities", {"claim_effects": ["wires"]}, "claim_effects"),
+        ("09_design_space", {"wired_ohms": [-1.0]}, "wired_ohms"),
+    ],
+)
+def test_an_error_names_the_parameter_that_was_given(name, given, culprit):
+    """Not the field of a configuration that it becomes."""
+    study = STUDIES[name]
+    parameters = {"preset": "mine"} | study.preset("smoke") | given
+    with pytest.raises(ValueError, match=rf"^{name}: {culprit}="):
+        study.check(parameters, given)
