@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import engine as this  # under the name by which workers import it
 
 from memlib.base.files import project_root
+from memlib.studies.registry import STUDIES
 from memlib.studies.run import plan_of
 from memlib.sweeps import cluster, workers
 from memlib.sweeps.engine import sweep
@@ -98,7 +99,7 @@ def overhead(folder):
 def scaling(folder):
     """The points of 05_tile_size (smoke) on one worker and on two, each with one torch thread; cold and warm."""
     os.environ["MEMLIB_ROOT"] = str(folder)
-    found = {}
+    found, study = {}, STUDIES["05_tile_size"]
     for jobs in (1, 2):
         client = cluster._local_client(jobs, "memlib.studies.s05_tile_size.evaluate")
         for name in ("cold", "warm"):

@@ -21,11 +21,11 @@ from PIL import Image
 from torch import nn
 
 from memlib import Device, Hardware, Mapping, Tile, load_network, map_network, save_network
-from memlib.artifact.plans import file_plan
 from memlib.artifact.runner import RunError, declared_parameters
 from memlib.exploration.space import Axis
 from memlib.sweeps.adaptive_seeds import AdaptiveSeeds
 from memlib.sweeps.archive import pack, unpack
+from memlib.sweeps.plan_file import file_plan
 from memlib.sweeps.points import Task, dumps
 from memlib.sweeps.store import Outcome, Store, StoreError
 from memlib.training import trainer

@@ -1,20 +1,18 @@
 """The command line: a sweep from a file or of a notebook, its state, its failures, and its points as CSV."""
 
 import io
-import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from memlib.artifact.plans import file_plan, study_plan, sweep_names
-from memlib.artifact.presets import PRESETS
 
 from memlib.__main__ import main
-from memlib.artifact import runner
+from memlib.studies.registry import STUDIES
+from memlib.studies.study import PRESETS
 from memlib.sweeps.adaptive_seeds import AdaptiveSeeds
-from memlib.sweeps.points import tasks
+from memlib.sweeps.plan_file import file_plan
 from memlib.sweeps.store import Store
 
 FILE = """
@@ -84,16 +82,17 @@ def test_list_shows_every_notebook_and_preset(folder, capsys):
     """With the state of its store; notebooks that evaluate no points are left out."""
     assert main(["list"]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
-    assert [row[:4] for row in rows] == [[name, preset, "0", "0"] for name in sweep_names() for preset in PRESETS]
-    assert "05_tile_size" in sweep_names()
-    assert "02_mapping" not in sweep_names()
+    swept = [name for name, study in STUDIES.items() if study.evaluate]
+    assert [row[:4] for row in rows] == [[name, preset, "0", "0"] for name in swept for preset in PRESETS]
+    assert "05_tile_size" in swept
+    assert "02_mapping" not in swept
 
 
 def test_a_notebooks_points_are_run_without_it(folder, monkeypatch):
     """The parameters are the preset's with changes, checked against the notebook's own."""
     monkeypatch.delenv("MEMLIB_ROOT")
     monkeypatch.chdir(Path(__file__).parents[1])
-    monkeypatch.setattr("memlib.artifact.plans.store_of", lambda name, preset: folder / f"{name}-{preset}.sqlite")
+    monkeypatch.setattr("memlib.studies.run.store_of", lambda name, preset: folder / f"{name}-{preset}.sqlite")
     small = ["-p", "images=10", "-p", "claim_images=10", "-p", "tile_rows=[64]", "-p", "adc_bits=[8]"]
     small += ["-p", "checkpoints=['vgg8-digits']", "-p", "d2d=[0.0]", "-p", "states=[0, 4]", "-p", "stuck_on=[0.0]"]
     assert main(["run", "05_tile_size", "-p", "preset=mine", *small, "-p", "stuck_off=[0.0]"]) == 0
@@ -101,16 +100,6 @@ def test_a_notebooks_points_are_run_without_it(folder, monkeypatch):
         table = store.table()
     assert len(table) == 2 + 3 * 9 + 1  # the figure's two; of ten claim points, all but one are random, on three chips
     assert set(table["evaluate"]) == {"memlib.studies.s05_tile_size.evaluate"}
-
-
-def test_the_plan_of_a_notebook_is_what_the_notebook_evaluates():
-    """The committed output of the notebook counts the chips of its figure; the plan has as many."""
-    (path,) = runner.notebooks("05")
-    cells = json.loads(path.read_text())["cells"]
-    text = "".join("".join(o.get("text", "")) for cell in cells for o in cell.get("outputs", ()))
-    plan = study_plan("05_tile_size", "smoke", PRESETS["smoke"]["05_tile_size"])
-    points, seeds = plan.parts[0]
-    assert f"{len(tasks(points, plan.evaluate, seeds))} chips" in text
 
 
 @pytest.mark.parametrize(

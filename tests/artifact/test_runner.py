@@ -3,21 +3,23 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import nbformat
 import pytest
-from memlib.artifact.presets import PAPER, PRESETS
 
 from memlib.artifact import runner
+from memlib.artifact.notebooks import notebooks, parameters_cell
+from memlib.evidence.claims import Statement, exactly
+from memlib.studies.registry import MODULES, STUDIES
 
 PARAMETERS = 'preset: str = "smoke"\nscale: float = 1.0\nsizes: list = [1, 2]'
-BODY = """
-import json
-from memlib.base.files import project_root
-folder = project_root() / "figures" / preset
-folder.mkdir(parents=True, exist_ok=True)
-claim = dict(statement="s", verdict="refuted", effect=scale, low=0.0, high=2.0, n=10, images=5000, exploratory=False)
-(folder / "07_example.json").write_text(json.dumps({"claims": [claim]}))
+BODY = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+from example_study import STUDY
+from memlib.studies.run import Run
+Run(STUDY, globals()).finish()
 print("ran")
 """
 
@@ -30,8 +32,7 @@ def project(tmp_path, monkeypatch):
     monkeypatch.setenv("MEMLIB_ROOT", str(tmp_path))
     for name in ("MEMLIB_PROGRESS", "MEMLIB_JOBS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.setenv(name, "1")  # the runner sets them; undone after the test
-    presets = {name: {"07_example": {"sizes": [1, 2]}} for name in ("smoke", "paper")}
-    monkeypatch.setattr(runner, "PRESETS", presets)
+    monkeypatch.setitem(MODULES, "07_example", "example_study")
 
     def write(body=BODY, parameters=PARAMETERS):
         first = nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}, id="a")
@@ -59,7 +60,7 @@ def test_runs_once_skips_and_runs_again_when_something_changed(project, capsys):
         states.append("up to date" in capsys.readouterr().out)
     assert states == [False, True, False, False]
     report = (root / "figures/smoke/REPORT.md").read_text()
-    assert "| 07_example | s | refuted | 1.00 [0.00, 2.00] points | 10 | 5000 |" in report
+    assert "| 07_example | the scale is below 1 | refuted | 1 times | 0 | 0 |" in report
 
 
 def test_says_what_notebooks_took(project, capsys):
@@ -93,14 +94,13 @@ def test_kept_outputs_are_the_same_each_time(project):
 def test_claims_are_those_of_what_ran(project, capsys):
     """Of the notebooks asked for, whether they ran now or are up to date; the report holds all."""
     root, _ = project
-    claim = {"statement": "of another", "verdict": "confirmed", "effect": 1.0, "low": 0.0, "high": 2.0}
-    claim |= {"n": 10, "images": 5000, "exploratory": False}
+    claim = exactly(Statement("other", "of another", "scale"), 1.0, True).as_dict()
     (root / "figures/smoke").mkdir(parents=True)
     (root / "figures/smoke/08_other.json").write_text(json.dumps({"claims": [claim]}))
     for _ in range(2):
         assert runner.main(["--only", "07"]) == 0
         out = capsys.readouterr().out
-        assert "1.00 [0.00, 2.00] points  s\n" in out
+        assert "1 times  the scale is below 1\n" in out
         assert "of another" not in out
     assert "of another" in (root / "figures/smoke/REPORT.md").read_text()
 
@@ -189,21 +189,9 @@ def test_custom_parameters_land_in_a_folder_of_their_own(project):
     assert not (root / "figures/smoke").exists()
 
 
-def test_committed_notebooks_default_to_the_smoke_preset():
-    """Every numbered notebook declares its preset's parameters at smoke size; smoke is no larger than paper."""
-    paths = runner.notebooks(None)
-    assert {path.stem for path in paths} == set(PAPER)
-    for path in paths:
-        assert runner.declared_parameters(path) == {"preset": "smoke"} | PRESETS["smoke"][path.stem]
-        for name, value in PRESETS["smoke"][path.stem].items():
-            full = PAPER[path.stem][name]
-            if not isinstance(value, str):
-                assert len(value) <= len(full) if isinstance(value, list) else value <= full
-
-
 def test_notebook_cells_are_short():
     """At most 8 lines of code in a cell, but for the parameters."""
-    for path in runner.notebooks(None):
+    for path in notebooks(None):
         for cell in nbformat.read(path, 4).cells:
             if cell.cell_type == "code" and "parameters" not in cell.metadata.get("tags", []):
                 assert len(cell.source.splitlines()) <= 8
@@ -219,10 +207,9 @@ def test_help_teaches():
 
 
 def _small_notebooks(folder, bodies):
-    """Notebooks of the smoke preset's names and parameters, but with these bodies: other processes know the preset."""
+    """Notebooks with the names and parameters of studies, and these bodies: other processes know the studies."""
     for name, body in bodies.items():
-        declared = [f"{key}: {type(value).__name__} = {value!r}" for key, value in PRESETS["smoke"][name].items()]
-        first = "\n".join(['preset: str = "smoke"', *declared])
+        first = parameters_cell(STUDIES[name])
         cells = [
             nbformat.v4.new_code_cell(first, metadata={"tags": ["parameters"]}, id="a"),
             nbformat.v4.new_code_cell(body, id="b"),
@@ -239,7 +226,8 @@ def test_side_by_side_a_failing_notebook_is_the_last_that_starts(tmp_path, monke
     monkeypatch.delenv("MEMLIB_PROGRESS", raising=False)
     monkeypatch.setenv("MEMLIB_JOBS", "1")  # the runner sets it; undone after the test
     names = ("01_devices", "02_mapping", "03_networks")
-    bodies = {name: BODY.replace("07_example", name).replace("scale", "1.0") for name in names}
+    figure = "from memlib.studies.figure_files import folder_of\n(folder_of('smoke') / '{}.json').write_text('{{}}')"
+    bodies = {name: figure.format(name) for name in names}
     _small_notebooks(tmp_path / "notebooks", bodies | {"01_devices": "1 / 0"})
     assert runner.main(["--together", "2"]) == 1
     assert "error: 01_devices: ZeroDivisionError" in capfd.readouterr().err
@@ -249,3 +237,14 @@ def test_side_by_side_a_failing_notebook_is_the_last_that_starts(tmp_path, monke
     assert runner.main(["--together", "2"]) == 0
     lines = [line.split() for line in capfd.readouterr().out.splitlines() if line.startswith("0")]
     assert [line[:2] for line in lines] == [["01_devices", "done"], ["02_mapping", "up"], ["03_networks", "done"]]
+
+
+def test_plain_papermill_runs_a_notebook_from_any_folder(tmp_path, monkeypatch):
+    """Figures land in the folder where it is called, for that is no project."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MEMLIB_ROOT", raising=False)
+    (path,) = notebooks("02") if (Path(__file__).parents[2] / "notebooks").exists() else (None,)
+    command = [sys.executable, "-m", "papermill", str(path), "out.ipynb", "-p", "preset", "mine", "--log-level=ERROR"]
+    done = subprocess.run([*command, "-k", "python3", "--no-progress-bar"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (tmp_path / "figures/mine/02_mapping_footprint.json").exists()

@@ -2,13 +2,10 @@
 
 import json
 
-import matplotlib as mpl
 import numpy as np
 import pytest
 from made_up import made_up
-from memlib.artifact.figure_files import save, save_table
 
-from memlib.base.provenance import source_hash
 from memlib.evidence.intervals import pack
 from memlib.studies import s05_tile_size as study
 from memlib.sweeps.points import tasks
@@ -16,7 +13,6 @@ from memlib.training import trainer
 from memlib.zoo import data_sets
 from memlib.zoo.checkpoints import load_checkpoint
 
-mpl.use("agg")
 CHECKPOINTS = ["resnet20-digits", "vgg8-digits"]
 SEVERITIES = {"d2d": [0, 0.2], "states": [0, 4], "stuck_on": [0, 0.1], "stuck_off": [0, 0.1]}
 
@@ -97,26 +93,3 @@ def test_footprint_table_by_hand():
         2 * (1 + 6 + 1 + 5 * 2 + 2 + 5 * 3 + 1),
     ]
     assert table["tile"].tolist() == ["128x128", "256x64"]
-
-
-def test_figure_and_files(tmp_path, monkeypatch):
-    """A panel per effect, network and tile, units on axes, intervals drawn; saving twice gives the same bytes."""
-    monkeypatch.setenv("MEMLIB_ROOT", str(tmp_path))
-    points = study.points(CHECKPOINTS, 10, "10k_100k", [32, 64], [4, 8], SEVERITIES)
-    unique = list({json.dumps(point): point for point in points}.values())
-    frame = study.tidy(made_up(unique, study.seeds_of(2), lambda p: 0.7), SEVERITIES)
-    contents = []
-    for _ in range(2):
-        figure = study.plot(frame, "made up")
-        assert len(figure.axes) == 4 * 4
-        assert figure.axes[0].get_ylabel() == "accuracy (%)"
-        assert all(len(axis.containers) == 2 for axis in figure.axes)
-        save_table(frame, "figure", "test")
-        save(figure, "figure", "test", study.inputs(CHECKPOINTS))
-        mpl.pyplot.close(figure)
-        contents.append({path.name: path.read_bytes() for path in (tmp_path / "figures/test").iterdir()})
-    assert contents[0] == contents[1]
-    assert sorted(contents[0]) == ["figure.csv", "figure.json", "figure.pdf", "figure.png"]
-    provenance = json.loads(contents[0]["figure.json"])
-    assert set(provenance["parameters"]["weights"]) == set(CHECKPOINTS)
-    assert provenance["sources"] == source_hash()  # of no study's name

@@ -68,15 +68,11 @@ def test_the_local_cluster_listens_to_this_machine_alone():
 def test_external_cluster_gives_the_same_numbers_bit_for_bit(tmp_path, monkeypatch):
     """The smoke sweep of the tile-size study on two workers of another scheduler, and in this process."""
     monkeypatch.setenv("MEMLIB_ROOT", str(tmp_path))
-    parameters = STUDIES["05_tile_size"].preset("smoke") | {
-        "images": 20,
-        "claim_images": 20,
-        "tile_rows": [64],
-        "d2d": [0.2],
-    }
-    local = plan_of(STUDIES["05_tile_size"], parameters | {"preset": "local"}).run(jobs=1)
+    study = STUDIES["05_tile_size"]
+    parameters = study.preset("smoke") | {"images": 20, "claim_images": 20, "tile_rows": [64], "d2d": [0.2]}
+    local = plan_of(study, parameters | {"preset": "local"}).run(jobs=1)
     with kills.cluster(tmp_path) as (_, address):
-        remote = plan_of(STUDIES["05_tile_size"], parameters | {"preset": "remote"}).run(scheduler=address)
+        remote = plan_of(study, parameters | {"preset": "remote"}).run(scheduler=address)
     assert remote.equals(local)
     assert local["accuracy"].nunique() > 5
 
