@@ -20,6 +20,7 @@ sys.path.insert(0, {str(Path(__file__).parents[1])!r})
 from example_study import STUDY
 from memlib.studies.run import Run
 Run(STUDY, globals()).finish()
+__import__("matplotlib.pyplot").pyplot.close("all")
 print("ran")
 """
 
