@@ -7,6 +7,7 @@ from torch import Tensor
 
 from memlib import Device
 from memlib.base.random_streams import normals, uniforms
+from memlib.cells.static_effects import program_cells
 
 CELLS = 20_000
 BASE = Device()  # 10 kohm and 100 kohm
@@ -21,7 +22,7 @@ def draw(effect: str, n: int = CELLS) -> Tensor:
 def programmed(device: Device, position: float = 1.0, n: int = CELLS) -> np.ndarray:
     """Conductances of n cells whose target is at a relative position in [g_off, g_on]."""
     target = torch.full((n,), device.g_off + position * device.g_range, dtype=torch.float64)
-    return device.program(target, lambda effect: draw(effect, n), device.states).numpy()
+    return program_cells(device, target, lambda effect: draw(effect, n), device.states).numpy()
 
 
 def matches(sample: np.ndarray, distribution) -> bool:

@@ -1,23 +1,31 @@
 """The house's own rules, for every module of the package: docstrings, short functions, imports that point one way."""
 
 import ast
-import itertools
+import importlib
+import subprocess
+import sys
+from collections import Counter
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
+from types import ModuleType
 
 import pytest
 
-from memlib.base.provenance import PACKAGE, reached
+from memlib.base.provenance import PACKAGE
 
+FILES = sorted(PACKAGE.rglob("*.py"))
 MODULES = {
-    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): ast.parse(path.read_text())
-    for path in sorted(PACKAGE.rglob("*.py"))
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): ast.parse(path.read_text()) for path in FILES
 }
-#: What all else stands on, in this order: each knows only those before it, and what belongs to none of them.
-LAYERS = [
-    *("device", "tile", "mapping", "placement", "conduction", "programming", "reads", "analog", "chip", "accuracy"),
-    *("sweep", "search", "figures", "runner"),
-]
+#: From physics to figures: a package imports from floors below its own only.
+FLOORS = (
+    *(("base",), ("cells", "wires"), ("layers",), ("mapping",), ("tiles",), ("chip",), ("costs", "circuits")),
+    *(("zoo",), ("training",), ("evidence",), ("sweeps",), ("exploration",), ("studies",), ("explorer",)),
+    ("artifact",),
+)
+FLOOR = {package: number for number, floor in enumerate(FLOORS) for package in floor}
+UNFINISHED = {"layers", "mapping", "tiles", "chip", "costs", "studies", "explorer", "artifact"}  # faces to come
+FACES = ["memlib", *(f"memlib.{package}" for package in FLOOR if package not in UNFINISHED)]
 LONGEST = 60
 
 
@@ -31,16 +39,21 @@ def definitions(tree: ast.AST, outer: str = "") -> Iterator[tuple[str, ast.stmt]
             yield from definitions(node, outer)
 
 
+def package_of(module: str) -> str:
+    """The folder that a module stands in; empty for those at the top."""
+    return module.split(".")[1] if module.count(".") > 1 else ""
+
+
 def imports(module: str) -> set[str]:
-    """The package's modules that a module imports when it is imported itself."""
+    """What a module imports of the package: modules, and faces by their package's name."""
     found = set()
-    for node in MODULES[module].body:
+    for node in ast.walk(MODULES[module]):
         if isinstance(node, ast.ImportFrom):
             names = [f"{node.module}.{alias.name}" for alias in node.names]
-            found |= {name if name in MODULES else node.module for name in names}
+            found |= {name if name in MODULES else str(node.module) for name in names}
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-    return found & set(MODULES)
+    return {name for name in found if name.split(".")[0] == "memlib"} - {module}
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -64,9 +77,56 @@ def test_no_module_imports_itself_around_a_corner():
     TopologicalSorter({module: imports(module) for module in MODULES}).prepare()
 
 
-def test_imports_point_from_figures_to_devices():
-    """No module of the core imports a study, and of `LAYERS` none reaches a later one."""
-    core = [module for module in MODULES if not module.startswith("memlib.studies")]
-    assert [module for module in core if any(name.startswith("memlib.studies") for name in imports(module))] == []
-    for below, above in itertools.combinations(LAYERS, 2):
-        assert PACKAGE / f"{above}.py" not in reached(f"memlib.{below}"), f"{below} reaches {above}"
+@pytest.mark.parametrize("package", FLOOR)
+def test_a_package_imports_from_the_floors_below(package):
+    """Wherever in a module the import stands, and modules only: no face, whose names hide where things are."""
+    inside = [module for module in MODULES if package_of(module) == package]
+    pairs = [(module, name) for module in inside for name in imports(module) if name != "memlib"]
+    above = [(a, b) for a, b in pairs if package_of(b) != package and FLOOR[package_of(b)] >= FLOOR[package]]
+    assert above == []
+    assert [(a, b) for a, b in pairs if b not in MODULES] == []
+
+
+@pytest.mark.parametrize("package", sorted(FLOOR.keys() - {"studies", "evidence"}))
+def test_a_package_is_read_at_a_glance(package):
+    names = [path.stem for path in (PACKAGE / package).glob("*.py") if not path.stem.startswith("__")]
+    assert 3 <= len(names) <= 10
+    assert [path.name for path in (PACKAGE / package).iterdir() if path.is_dir() and any(path.glob("*.py"))] == []
+
+
+def test_every_folder_has_its_floor():
+    assert {path.parent.name for path in PACKAGE.glob("*/__init__.py")} == set(FLOOR)
+
+
+def test_no_two_files_bear_one_name():
+    names = Counter(path.name for path in FILES if "studies" not in path.parts and not path.name.startswith("__"))
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+@pytest.mark.parametrize("package", FACES)
+def test_a_face_shows_its_names(package):
+    """Each name is there, and is no module, which a function of its name would hide or be hidden by."""
+    face = importlib.import_module(package)
+    assert face.__all__
+    assert dir(face) == face.__all__
+    assert [name for name in face.__all__ if isinstance(getattr(face, name), ModuleType)] == []
+    with pytest.raises(AttributeError, match="has no attribute 'no_such_name'"):
+        _ = face.no_such_name
+
+
+@pytest.mark.parametrize("package", FACES)
+def test_no_module_bears_the_name_of_a_function_beside_it(package):
+    """The function, once on the face, would hide the module, or the module the function."""
+    folder = PACKAGE.parent.joinpath(*package.split("."))
+    names = {path.stem for path in folder.iterdir()}
+    assert names & set(importlib.import_module(package).__all__) == set()
+
+
+def test_importing_faces_imports_nothing_else():
+    """Neither torch nor pandas: `import memlib` and tab completion take milliseconds."""
+    code = f"import sys, {', '.join(FACES)}; print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    heavy = {"torch", "numpy", "pandas", "matplotlib", "scipy"}
+    assert heavy & set(modules) == set()
+    ours = {name for name in modules if name.split(".")[0] == "memlib"}
+    assert ours == {*FACES, "memlib.base.faces"}

@@ -1,60 +1,24 @@
-"""The 1T1R cell: conductance states, what keeps a programmed cell from its target, and its I-V law.
+"""The 1T1R cell as data: its operating point, every non-ideality, and how it ages.
 
-Static effects act once per device seed, in the order of `program`; read noise acts at every read (`noise_variance`).
-Conductances are in siemens, float64. A new device is one new entry in `PRESETS`.
+Static effects act once per chip (`static_effects`), read noise at every read (`Device.noise_variance`), and the I-V law
+is `Device.law`. Conductances are in siemens, float64. Published devices are in `device_presets`.
 """
 
 import math
-from collections.abc import Callable
-from typing import Any, TypeVar
 
-import torch
 from torch import Tensor
 
 from memlib.base.checks import fail, in_range, one_of, positive, whole
 from memlib.base.configuration import Config, config
-from memlib.cells.recombination import BOLTZMANN, surviving
-
-#: Published RRAM cells, read at 0.3 V. The first three are ideal devices at an operating point; the others have what
-#: was measured of them, and no more: faults, for one, stay off. A `retention_time` or `endurance_cycles` ages them.
-PRESETS: dict[str, dict[str, Any]] = {
-    "10k_100k": {"r_on": 10e3, "r_off": 100e3},
-    "14k_300k": {"r_on": 14e3, "r_off": 300e3},
-    "14k_50M": {"r_on": 14e3, "r_off": 50e6},
-    # NeuRRAM: Wan et al., Nature 608, 504 (2022), Extended Data Fig. 3, through the polynomials that aihwkit's
-    # ReRamWan2022NoiseModel fits to it, as rms over 1 to 40 uS: 1.80 uS 1 s after write-verify, 3.41 uS after one and
-    # two days (so it saturates: no extrapolation to years). Errors near g_off are 2.5 times smaller than this.
-    "neurram": {"r_on": 25e3, "r_off": 1e6, "program_error": 0.046, "retention_spread": 0.0145},
-    # CMO/HfOx: Falcone et al., arXiv 2502.04524 (2025), 9 to 88.2 uS, 32 levels, written to within 0.2 %, as aihwkit's
-    # ReRamCMONoiseModel has it: sigma 0.41 uS at 1 s; drift, and read noise, of 50 uS. Its sigma is linear in ln(t);
-    # this spread, which adds in quadrature, fits it at one day.
-    "cmo_hfox": {
-        "r_on": 11.338e3, "r_off": 111.1e3, "states": 32, "program_error": 0.00525, "read_noise": 0.0034,
-        "retention_nu": 0.0018, "retention_spread": 0.0020,
-    },
-    # HfO2, 4 kbit: Milo et al., IRPS 2021, 50 to 225 uS, algorithm IGVVA-100, through the line that CrossSim's RRAMMilo
-    # fits to its Fig. 4: rms 3.56 uS. (Their nine levels are of a weight, which may be of a pair: no states here.)
-    "ihp_hfo2": {"r_on": 4.444e3, "r_off": 20e3, "program_error": 0.0203},
-    # HfAlO, 10 nm: the data and fits of Lammie, Rahimi Azghadi and Ielmini, Semicond. Sci. Technol. 36, 065003 (2021),
-    # Fig. 2A. For ageing by cycles; its programming error was not published there.
-    "hfalo": {"r_on": 4.4e3, "r_off": 65e3, "endurance_onset": 1e4, "endurance_on": 0.122, "endurance_off": 0.159},
-}  # fmt: skip
-
-#: Bounds of device-to-device resistances, relative to nominal, for `d2d_distribution="normal"`.
-TRUNCATION = (0.3, 3.0)
-
-#: Relative error, at v_read, of the powers of v that stand for an I-V law which depends on the state.
-SERIES_ERROR = 1e-4
+from memlib.cells.device_presets import PRESETS
+from memlib.cells.iv_law import IVLaw
+from memlib.cells.recombination import BOLTZMANN
 
 #: Relative errors above this are a mistake, and their squares would leave float64.
 LARGEST_SIGMA = 1000.0
 
 #: No conductance grows or falls by more powers of ten: beyond, it means nothing any more.
 LARGEST_DECADES = 60.0
-
-#: Draws one effect's random numbers for an array of cells: effect name -> float32 tensor of the array's shape.
-Draw = Callable[[str], Tensor]
-Volts = TypeVar("Volts", Tensor, float)
 
 
 @config
@@ -227,185 +191,12 @@ class Device(Config):
         """The same operating point and I-V law, which all cells share, with every other non-ideality off."""
         return Device(r_on=self.r_on, r_off=self.r_off, v0=self.v0, v0_off=self.v0_off)
 
-    def program(self, target: Tensor, draw: Draw, states: int | None) -> Tensor:
-        """Conductances of cells after programming, with all static effects.
-
-        Args:
-            target: wanted conductances, S, float64, any shape.
-            draw: returns the named effect's random numbers in the shape of `target`: uniforms in [0, 1) for "stuck_on",
-                "stuck_off", "unformed", "recombination_tail", standard normals for "program_error", "d2d_on",
-                "d2d_off", "retention_nu", "retention_spread", "recombination_energy". Called for active effects only.
-            states: number of levels, as the scheme uses them, or None.
-
-        Returns:
-            Conductances, S, float64, >= 0, the shape of `target`.
-        """
-        g = self._nearest_state(target, states)
-        if self.program_error:
-            scale = self.g_range if self.program_error_to == "range" else g
-            g = (g + self.program_error * scale * draw("program_error").double()).clamp_(min=0)
-        g_on, g_off = self._own_window(draw)
-        if self.d2d_on or self.d2d_off:
-            g = (g_off + (g - self.g_off) / self.g_range * (g_on - g_off)).clamp_(min=0)
-        g = self._aged(self._recombined(g, g_off, draw), draw)
-        g = self._cycled(g, g_on, g_off)
-        for effect, probability, value in (
-            ("stuck_on", self.stuck_on, g_on),
-            ("stuck_off", self.stuck_off, g_off),
-            ("unformed", self.unformed, 0.0),
-        ):
-            if probability:
-                g = torch.where(draw(effect) < probability, value, g)
-        return g
-
-    def _nearest_state(self, target: Tensor, states: int | None) -> Tensor:
-        """Levels are numbered from g_off; a target half-way between two goes to the even one."""
-        if states is None:
-            return target
-        step = self.g_range / (states - 1)
-        return self.g_off + step * ((target - self.g_off) / step).round()
-
-    def _own_window(self, draw: Draw) -> tuple[Tensor | float, Tensor | float]:
-        """Each cell's own g_on and g_off; r_on and r_off vary independently and r_off >= r_on."""
-        r_on = self._own_resistance(self.r_on, self.d2d_on, "d2d_on", draw)
-        r_off = self._own_resistance(self.r_off, self.d2d_off, "d2d_off", draw)
-        if isinstance(r_on, Tensor) or isinstance(r_off, Tensor):
-            r_on, r_off = (torch.as_tensor(r, dtype=torch.float64) for r in (r_on, r_off))
-            r_off = torch.maximum(r_off, r_on)
-        return 1 / r_on, 1 / r_off
-
-    def _own_resistance(self, nominal: float, sigma: float, effect: str, draw: Draw) -> Tensor | float:
-        if not sigma:
-            return nominal
-        z = draw(effect).double()
-        if self.d2d_distribution == "lognormal":
-            return nominal * torch.exp(math.sqrt(math.log1p(sigma**2)) * z)
-        bounds = torch.tensor([(bound - 1) / sigma for bound in TRUNCATION], dtype=torch.float64)
-        low, high = torch.special.ndtr(bounds)
-        quantile = low + torch.special.ndtr(z) * (high - low)
-        return nominal * (1 + sigma * torch.special.ndtri(quantile))
-
-    def _recombined(self, g: Tensor, g_off: Tensor | float, draw: Draw) -> Tensor:
-        """Conductances after the retention time, their distance from g_off in proportion to the vacancies left."""
-        if not (self.recombination_energy and self.retention_time):
-            return g
-        energy = torch.full_like(g, self.recombination_energy)
-        if self.recombination_tail:
-            tail = draw("recombination_tail") < self.recombination_tail
-            energy = torch.where(tail, self.recombination_tail_energy, energy)
-        if self.recombination_between:
-            energy = energy + self.recombination_between * draw("recombination_energy").double()
-        conditions = self.retention_time, self.retention_temperature, self.recombination_rate
-        left = surviving(energy.numpy(), self.recombination_within, *conditions)
-        return (g_off + (g - g_off) * torch.from_numpy(left)).clamp_(min=0)  # which rounding may be below
-
-    def _aged(self, g: Tensor, draw: Draw) -> Tensor:
-        """Conductances after the retention time: a power law with each cell's exponent, and a spread in log time."""
-        age = self.age
-        if age <= 1:
-            return g
-        nu: Tensor | float = self.retention_nu
-        if self.retention_nu_sigma:
-            nu = nu + self.retention_nu_sigma * draw("retention_nu").double()
-        g = g * age**-nu
-        if self.retention_spread:
-            sigma = self.retention_spread * math.log10(age) * self.g_range
-            g = (g + sigma * draw("retention_spread").double()).clamp_(min=0)
-        return g
-
-    def _cycled(self, g: Tensor, g_on: Tensor | float, g_off: Tensor | float) -> Tensor:
-        """Conductances at the same position in each cell's window, which switching cycles have narrowed."""
-        wear = self.endurance_cycles / self.endurance_onset
-        if wear <= 1 or not (self.endurance_on or self.endurance_off):
-            return g
-        g_on, g_off = (torch.as_tensor(x, dtype=torch.float64) for x in (g_on, g_off))
-        closed = g_on <= g_off
-        position = torch.where(closed, 0.0, (g - g_off) / torch.where(closed, 1.0, g_on - g_off))
-        worn_on = g_on * wear**-self.endurance_on
-        worn_off = torch.minimum(g_off * wear**self.endurance_off, worn_on)
-        return (worn_off + position * (worn_on - worn_off)).clamp_(min=0)
-
-    def response(self, v: Volts) -> Volts:
-        """Current per siemens, V, of a cell whose I-V law does not depend on its state: v0 sinh(v/v0).
-
-        Args:
-            v: voltages, V; a number for a number.
-        """
-        if self.v0 is None:
-            return v
-        x = v / self.v0
-        return self.v0 * (torch.sinh(x) if isinstance(x, Tensor) else math.sinh(x))
-
-    def drives(self, v: Tensor, v_read: float) -> list[Tensor]:
-        """Current per siemens, V, at voltages `v`, by the terms whose sum it is; see `ProgrammedTiles.currents`.
-
-        Args:
-            v: voltages, V.
-            v_read: the largest of them, V.
-        """
-        if not self.state_dependent:
-            return [self.response(v)]
-        return even_powers(v, v, v_read, self.series_terms(v_read))
-
     @property
-    def state_dependent(self) -> bool:
-        """Whether cells of different states have different I-V laws."""
-        return self.v0_off is not None and self.v0_off != self.v0
-
-    @property
-    def _laws(self) -> tuple[float, float]:
-        """v0 of LRS and of HRS, V, where they differ."""
-        assert self.v0 is not None  # as __post_init__ checks
-        assert self.v0_off is not None
-        return self.v0, self.v0_off
-
-    def series_terms(self, v_read: float, squared: bool = False) -> int:
-        """Odd powers of v that stand for an I-V law which depends on the state, g sum_k (v/v0)^(2k) v/(2k+1)!.
-
-        As many as leave a relative error of at most `SERIES_ERROR` at v_read, V; 1 if the law does not depend on it.
-
-        Args:
-            squared: for the square of the current, 2 g^2 sum_k (2v/v0)^(2k) v^2/(2k+2)!.
-        """
-        if not self.state_dependent:
-            return 1
-        x = v_read / min(self._laws)
-        wanted, terms, total = (math.sinh(x) / x) ** (1 + squared), 0, 0.0
-        while wanted - total > SERIES_ERROR * wanted:
-            total += x ** (2 * terms) * series_coefficient(terms, squared)
-            terms += 1
-        return terms
-
-    def own_v0(self, g: Tensor) -> Tensor:
-        """v0, V, of cells of conductance `g`, S: linear from v0_off at g_off to v0 at g_on, and level beyond."""
-        position = ((g - self.g_off) / self.g_range).clamp_(0, 1)
-        v0, v0_off = self._laws
-        return v0_off + (v0 - v0_off) * position
-
-    def full_response(self, v_read: float) -> float:
-        """Current at v_read per siemens between LRS and HRS, V, which the digital scale divides by."""
-        if not self.state_dependent:
-            return self.response(v_read)
-        _, v0_off = self._laws
-        hrs = v0_off * math.sinh(v_read / v0_off)
-        return (self.g_on * self.response(v_read) - self.g_off * hrs) / self.g_range
+    def law(self) -> IVLaw:
+        """Current against voltage, of cells in any state."""
+        return IVLaw(self.v0, self.v0_off, self.g_on, self.g_off)
 
     def noise_variance(self, g: Tensor) -> Tensor:
         """Variance of the conductance that a read sees, S^2, for cells of conductance `g`, S."""
         scale = g if self.read_noise_to == "g" else self.g_range * (g > 0).to(g.dtype)
         return (self.read_noise * scale) ** 2
-
-
-def even_powers(x: Tensor, v: Tensor, top: float, terms: int) -> list[Tensor]:
-    """x (v/top)^(2k), k = 0 ... terms - 1: the functions of a voltage that a power series consists of."""
-    powers = [x]
-    if terms > 1:
-        even = (v / top).square_()
-        for _ in range(1, terms):
-            powers.append(powers[-1] * even)
-    return powers
-
-
-def series_coefficient(k: int, squared: bool) -> float:
-    """Of x^(2k) in the power series of sinh(x)/x, or of its square."""
-    return 2.0 ** (2 * k + 1) / math.factorial(2 * k + 2) if squared else 1 / math.factorial(2 * k + 1)

@@ -2,7 +2,7 @@
 
 Each model has one state per cell, a current I(v, state) and a rate d state/dt (v, state); both take NumPy arrays that
 broadcast against each other. A new device is one new entry in `PRESETS`; what voltages do to cells, and how arrays are
-programmed, is `memlib.cells.write_verify`.
+programmed, is in `memlib.cells.pulses` and `memlib.cells.writing`.
 """
 
 import math

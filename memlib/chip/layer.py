@@ -106,7 +106,7 @@ class AnalogLayer(nn.Module):
             assert h.tile.dac_bits is not None  # as Tile checks
             assert self.inputs is not None  # as DACs have a range
             x_max /= code_limits(h.tile.dac_bits, self.inputs.signed, "dac_bits")[1]
-        return weight_per_siemens * amperes * x_max / h.device.full_response(h.tile.v_read)
+        return weight_per_siemens * amperes * x_max / h.device.law.full_response(h.tile.v_read)
 
     @property
     def _base(self) -> int:
@@ -119,7 +119,7 @@ class AnalogLayer(nn.Module):
     def _folded_weight(self, slices: list[tuple[Readout, list[ProgrammedTiles]]]) -> Tensor | None:
         """All cuts as one weight of the layer's own shape, where nothing happens to the partial sums in between."""
         geometry, window, h = self.geometry, self.placement.window, self.hardware
-        if h.tile.adc_bits or h.tile.bit_serial or h.device.read_noise or h.device.state_dependent:
+        if h.tile.adc_bits or h.tile.bit_serial or h.device.read_noise or h.device.law.depends_on_state:
             return None
         if h.tile.wired and geometry.groups > 1:
             return None  # behind wires, what unused cells conduct depends on all others
@@ -178,10 +178,10 @@ class AnalogLayer(nn.Module):
     def _driven(self, u: Tensor) -> Tensor:
         """Input codes, bent by the I-V law that all cells share."""
         device = self.hardware.device
-        if device.v0 is None or device.state_dependent:
+        if device.v0 is None or device.law.depends_on_state:
             return u
         volts = input_volts(self.hardware.tile, self.inputs)
-        return device.response(u * volts) / volts
+        return device.law.response(u * volts) / volts
 
     def _check_size(self, x: Tensor) -> None:
         size = tuple(x.shape[x.dim() - self.geometry.dims :])

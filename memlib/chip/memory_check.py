@@ -31,7 +31,7 @@ def check_memory(
         if window.copies == 1:
             continue
         used = window.copies * module.weight.numel()
-        size = module.weight.element_size() * h.mapping.slices * h.device.series_terms(h.tile.v_read)
+        size = module.weight.element_size() * h.mapping.slices * h.device.law.series_terms(h.tile.v_read)
         per_pair = size * (1 + (h.tile.converter == "column")) * (1 + (h.device.read_noise > 0))
         if used * per_pair <= limit:  # else a placement would take long for nothing
             p = h.place(geometry, sizes[name])

@@ -1,1 +1,16 @@
-"""."""
+"""A network as one analog circuit: crossbars and op-amps all the way, without converters between layers.
+
+Look first at `build`, which makes a chip of a network, then at `AnalogModel` and `operating_points`, which solve it.
+It shares cells, wires and programming with tiled chips, and knows nothing of how those read.
+"""
+
+from typing import TYPE_CHECKING
+
+from memlib.base.faces import lazy_face
+
+if TYPE_CHECKING:
+    from memlib.circuits.circuit import Amplifier, AnalogChip, Circuit, OperatingPoints, build
+    from memlib.circuits.circuit_model import AnalogModel
+    from memlib.circuits.netlist import StepResponse, operating_points, step_response
+else:
+    __getattr__, __dir__, __all__ = lazy_face(__name__)

@@ -95,7 +95,7 @@ def _array(chip: AnalogChip, g: np.ndarray) -> Array:
     """A crossbar with its wires and its cells' law, checked."""
     device, v0 = chip.circuit.device, None
     if device.v0 is not None:
-        v0 = device.own_v0(torch.from_numpy(g)).numpy() if device.state_dependent else device.v0
+        v0 = device.law.own_v0(torch.from_numpy(g)).numpy() if device.law.depends_on_state else device.v0
     return check_array(g, np.zeros(len(g)), **chip.circuit.wires, v0=v0)
 
 

@@ -1,1 +1,17 @@
-"""."""
+"""Exploration of a design space: Pareto fronts, search, sensitivity, and a formula for the loss.
+
+Look first at `Space` and `search`; `fit` is the formula that predicts a design's loss.
+A design is a dict of named values: nothing here knows what the values do.
+"""
+
+from typing import TYPE_CHECKING
+
+from memlib.base.faces import lazy_face
+
+if TYPE_CHECKING:
+    from memlib.exploration.loss_formula import Formula, Linear, error_interval, fit, fit_linear, held_out
+    from memlib.exploration.multi_objective import Budget, Fidelity, explore, search
+    from memlib.exploration.pareto import front_probability, hypervolume, mean_draws, nondominated
+    from memlib.exploration.space import Axis, Design, Space
+else:
+    __getattr__, __dir__, __all__ = lazy_face(__name__)

@@ -14,7 +14,8 @@ import pandas as pd
 
 from memlib.base.checks import fail, one_of, whole
 from memlib.base.configuration import Config, config
-from memlib.cells.device import PRESETS, Device
+from memlib.cells.device import Device
+from memlib.cells.device_presets import PRESETS
 from memlib.chip.network import tile_cells, wire_seconds
 from memlib.costs.activity import Measured, measure
 from memlib.costs.cost_table import cost_of

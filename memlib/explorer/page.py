@@ -14,7 +14,8 @@ import ipywidgets as widgets
 import torch
 
 from memlib.base.checks import one_of
-from memlib.cells.device import PRESETS, Device
+from memlib.cells.device import Device
+from memlib.cells.device_presets import PRESETS
 from memlib.explorer.design import (
     Design,
     TileMap,
@@ -55,7 +56,7 @@ SHARES = {
 }
 #: 0: any conductance, as a slider has no None.
 STATES = (0, 64, 32, 16, 8, 4, 2)
-#: No longer than what was measured: see `memlib.cells.device.PRESETS`.
+#: No longer than what was measured: see `memlib.cells.device_presets.PRESETS`.
 TIMES = {0: "0", 60: "1 min", 3600: "1 h", 86400: "1 day"}
 CYCLES = {0: "0", 20_000: "20 k", 50_000: "50 k", 100_000: "100 k"}
 SIZES = (16, 32, 64, 128, 256, 512)

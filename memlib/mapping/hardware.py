@@ -44,7 +44,7 @@ class Hardware(Config):
             value = getattr(d, name)
             if value is not None and v_read > 20 * value:
                 fail(name, value, f"at least a twentieth of v_read={v_read!r} (V)")
-        if d.full_response(v_read) * d.g_range < 0.5 * d.g_on * d.response(v_read):
+        if d.law.full_response(v_read) * d.g_range < 0.5 * d.g_on * d.law.response(v_read):
             fail("v0_off", d.v0_off, f"larger: at v_read={v_read!r} V the HRS conducts over half as much as the LRS")
 
     @property

@@ -2,18 +2,17 @@
 
 import math
 import re
-from collections.abc import Callable
 from dataclasses import fields
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from memlib.base.checks import fail, one_of
-from memlib.base.random_streams import normals, uniforms
-from memlib.cells.device import PRESETS, Device
+from memlib.cells.device import Device
+from memlib.cells.device_presets import PRESETS
+from memlib.cells.static_effects import named_draws, program_cells
 from memlib.costs.activity import measure
 from memlib.costs.cost_table import cost_of
 from memlib.costs.machine import totals
@@ -28,7 +27,7 @@ from memlib.mapping.scheme import Mapping, target_conductances, usable_states
 from memlib.mapping.tile import Tile
 from memlib.studies.trained_networks import INPUT_SHAPE, mapped, model_of, shared_fields, split
 from memlib.sweeps.points import Point
-from memlib.tiles.programming import UNIFORM_EFFECTS, program_slices
+from memlib.tiles.programming import program_slices
 from memlib.wires.first_order import lost_share
 from memlib.zoo.checkpoints import load_checkpoint
 
@@ -175,7 +174,8 @@ def cell_error(checkpoint: str, device: Device) -> float:
     squares = []
     for name, layer in matrix_layers(model_of(checkpoint), ()).items():
         (target,), _ = target_conductances(layer.weight.detach().double(), device, Mapping())
-        g = device.program(target, _draw(target, 0, name), usable_states(device.states, "differential"))
+        states = usable_states(device.states, "differential")
+        g = program_cells(device, target, named_draws(target.shape, 0, name), states)
         squares.append(float(((g - target) ** 2 + device.noise_variance(g)).mean()) / device.g_range**2)
     return math.sqrt(sum(squares) / len(squares))
 
@@ -197,11 +197,3 @@ def share_per_ohm(checkpoint: str, layout: str, device: Device, rows: int) -> fl
         current = cells.sum((-2, -1))
         shares.append(float((lost_share(cells) * current).sum() / current.sum()))
     return sum(shares) / len(shares)
-
-
-def _draw(target: Tensor, seed: int, name: str) -> Callable[[str], Tensor]:
-    def draw(effect: str) -> Tensor:
-        """Of each cell."""
-        return (uniforms if effect in UNIFORM_EFFECTS else normals)(target.shape, seed, name, effect)
-
-    return draw

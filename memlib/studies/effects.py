@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from memlib.base.checks import fail, one_of, whole
-from memlib.cells.device import PRESETS, Device
+from memlib.cells.device import Device
+from memlib.cells.device_presets import PRESETS
 from memlib.chip.recalibration import METHODS
 from memlib.evidence.claims import Claim, above
 from memlib.evidence.intervals import Interval, crossed_interval, unpack

@@ -72,7 +72,7 @@ def full_range(chip: Programmer, tile: Tile) -> float:
     span = chip.device.g_range / (2 if chip.mapping.scheme == "offset" else 1)
     if tile.converter == "column":
         span = chip.device.g_on
-    return chip.device.full_response(tile.v_read) * int(chip.placement.selected_rows.max()) * span
+    return chip.device.law.full_response(tile.v_read) * int(chip.placement.selected_rows.max()) * span
 
 
 def calibrated_range(slices: Sequence[Programmer], tile: Tile, inputs: LayerInputs) -> float:
@@ -97,7 +97,7 @@ def _dense_currents(chip: Programmer, tile: Tile, inputs: LayerInputs) -> tuple[
         matrices.append((cut.first * window.places_count, [cut.matrix(values, offset) for values in terms]))
     conversions = sum(len(terms[0]) for _, terms in matrices)
     passes = max(LEAST_PASSES, CALIBRATION_VALUES // (conversions * tile.planes(inputs.signed)))
-    drives = chip.device.drives(_volts(inputs.passes[:passes], tile, inputs, 0), tile.v_read)
+    drives = chip.device.law.drives(_volts(inputs.passes[:passes], tile, inputs, 0), tile.v_read)
     return len(drives[0]) * conversions, (_cut_currents(drives, first, terms) for first, terms in matrices)
 
 
@@ -135,7 +135,7 @@ def _currents(chip: Programmer, tile: Tile, inputs: LayerInputs) -> tuple[int, I
 
 
 def _blocks_currents(chip: Programmer, tile: Tile, volts: Tensor, on_map: Tensor) -> Iterator[Tensor]:
-    window, drives = chip.placement.window, chip.device.drives(volts, tile.v_read)
+    window, drives = chip.placement.window, chip.device.law.drives(volts, tile.v_read)
     for tiles in chip.blocks():
         rows = tiles.inputs.to(volts.device)
         driven = torch.cat([v[rows] for v in drives], 1)

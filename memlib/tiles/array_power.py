@@ -21,7 +21,7 @@ class Load(nn.Module):
     def __init__(self, placement: Placement, hardware: Hardware) -> None:
         super().__init__()
         self.window, self.device, self.tile = placement.window, hardware.device, hardware.tile
-        self.terms, self.blocks = self.device.series_terms(self.tile.v_read), 0
+        self.terms, self.blocks = self.device.law.series_terms(self.tile.v_read), 0
 
     def watch(self, blocks: Iterable[ProgrammedTiles], like: Tensor) -> Iterator[ProgrammedTiles]:
         """The same tiles, which are added to the load on the way.
@@ -57,7 +57,7 @@ class Load(nn.Module):
     def _of_inputs(self, v: Tensor) -> float:
         """Summed over images first: what an input drives is the same for all of them."""
         total = 0.0
-        for conductance, response in zip(self.conductance, self.device.drives(v, self.tile.v_read), strict=True):
+        for conductance, response in zip(self.conductance, self.device.law.drives(v, self.tile.v_read), strict=True):
             summed = (v * response).flatten(0, -2 - self.window.geometry.dims).sum(0, keepdim=True)
             total += float(conductance.to(v) @ window_inputs(self.window, summed).flatten(1).sum(1))
         return total
@@ -69,7 +69,7 @@ class Load(nn.Module):
         passes = math.prod(self.window.passes(tuple(v.shape[2:]))) if dims else 1
         for part in v.split(max(1, BLOCK_VALUES // (self.window.inputs * passes * (1 + self.terms)))):
             rows = window_inputs(self.window, part).flatten(1)
-            responses = self.device.drives(rows, self.tile.v_read)
+            responses = self.device.law.drives(rows, self.tile.v_read)
             for inputs, admittance in self._tiles():
                 driven = torch.cat([response[inputs] for response in responses])
                 total += float((rows[inputs] * (admittance.to(v) @ driven)).sum())

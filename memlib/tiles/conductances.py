@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from memlib.cells.device import Device, series_coefficient
+from memlib.cells.device import Device
+from memlib.cells.iv_law import series_coefficient
 from memlib.mapping.tile import Tile
 from memlib.wires.solver import Wires, solve
 
@@ -18,7 +19,7 @@ class ProgrammedTiles:
     """The cells of some tiles, in selected lines only; tiles with fewer end in zeros and lines that are none.
 
     A current is a sum over rows and over terms k of conductance_k times the k-th function of the row's voltage. There
-    is one term, v itself or `Device.response`, unless cells of different states have different I-V laws: then the terms
+    is one term, v itself or `IVLaw.response`, unless cells of different states have different I-V laws: then the terms
     are v (v/v_read)^(2k), and stand side by side in the last dimension of what the methods return.
     """
 
@@ -105,11 +106,11 @@ class ProgrammedTiles:
 
     def _factors(self, squared: bool) -> Iterator[Tensor | float]:
         """By how much each cell's conductance counts in each term: for sinh(x)/x, or (sinh(x)/x)^2, x = v_read/v0."""
-        if not self.device.state_dependent:
+        if not self.device.law.depends_on_state:
             yield 1.0
             return
-        x = (self.tile.v_read / self.device.own_v0(self.cells)).square()
-        for k in range(self.device.series_terms(self.tile.v_read, squared)):
+        x = (self.tile.v_read / self.device.law.own_v0(self.cells)).square()
+        for k in range(self.device.law.series_terms(self.tile.v_read, squared)):
             yield x**k * series_coefficient(k, squared)
 
     def _subtracted(self, values: Tensor) -> tuple[Tensor, Tensor]:

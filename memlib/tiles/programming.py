@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from memlib.base.progress_bar import progress
-from memlib.base.random_streams import generator, normals, uniforms
+from memlib.base.random_streams import generator
 from memlib.cells.device import Device
+from memlib.cells.static_effects import draw_effect, program_cells
 from memlib.mapping.hardware import Hardware
 from memlib.mapping.placement import Placement
 from memlib.mapping.scheme import Mapping, target_conductances, usable_states, zero_state
@@ -16,7 +17,6 @@ from memlib.mapping.tile import Tile
 from memlib.tiles.conductances import ProgrammedTiles
 from memlib.wires.solver import estimated_seconds
 
-UNIFORM_EFFECTS = ("stuck_on", "stuck_off", "unformed", "recombination_tail")
 #: Cells programmed at once. A multiple of 16: torch draws normals by 16, and parts of that length add up to the whole.
 CHUNK = 2**20
 #: Cells of one block of tiles.
@@ -60,10 +60,9 @@ class Programmer:
                 """Go on with an effect's stream."""
                 if effect not in generators:
                     generators[effect] = generator(*self.name, effect)
-                sample = torch.rand if effect in UNIFORM_EFFECTS else torch.randn
-                return sample(target.shape, generator=generators[effect])
+                return draw_effect(effect, target.shape, generators[effect])
 
-            g[part] = self.device.program(target, draw, self.states)
+            g[part] = program_cells(self.device, target, draw, self.states)
         return g.view(polarities, -1)
 
     def blocks(self) -> Iterator[ProgrammedTiles]:
@@ -122,14 +121,14 @@ class Programmer:
 
         def draw(effect: str) -> Tensor:
             """The numbers of each tile's own streams."""
-            source = uniforms if effect in UNIFORM_EFFECTS else normals
             numbers = [(int(self.placement.groups[t]), int(self.placement.cuts[t])) for t in tiles]
-            parts = zip(numbers, places, strict=True)
-            return torch.cat([source(shape, *self.name, effect, *at).flatten(1)[:, place] for at, place in parts], 1)
+            sources = (generator(*self.name, effect, *at) for at in numbers)
+            parts = zip(sources, places, strict=True)
+            return torch.cat([draw_effect(effect, shape, source).flatten(1)[:, place] for source, place in parts], 1)
 
         zero = zero_state(self.device, self.mapping.scheme)
         target = torch.full((self.mapping.polarities, int(chosen.sum())), zero, dtype=torch.float64)
-        return self.device.program(target, draw, self.states)
+        return program_cells(self.device, target, draw, self.states)
 
 
 def program_slices(

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from memlib.base.random_streams import normals
-from memlib.cells.device import even_powers
+from memlib.cells.iv_law import even_powers
 from memlib.mapping.hardware import Hardware
 from memlib.tiles.conductances import ProgrammedTiles
 
@@ -52,7 +52,7 @@ class Readout:
 
     def terms(self, u: Tensor, squared: bool = False) -> list[Tensor]:
         """The functions of input codes whose products with `signal`, or `variance`, add up."""
-        terms = self.hardware.device.series_terms(self.hardware.tile.v_read, squared)
+        terms = self.hardware.device.law.series_terms(self.hardware.tile.v_read, squared)
         return even_powers(u.square() if squared else u, u, self.top, terms)
 
     @property

@@ -19,11 +19,11 @@ from torch.nn.utils import parametrize
 
 from memlib.base.random_streams import generator
 from memlib.cells.device import Device
+from memlib.cells.static_effects import draw_effect, program_cells
 from memlib.layers.mappable import own_layers
 from memlib.mapping.scheme import Mapping, target_conductances
 from memlib.tiles.converters import code_limits
 from memlib.tiles.input_record import LayerInputs, record_inputs
-from memlib.tiles.programming import UNIFORM_EFFECTS
 
 
 class Programmed(nn.Module):
@@ -52,9 +52,9 @@ class Programmed(nn.Module):
 
         def draw(effect: str) -> Tensor:
             """Go on with the source."""
-            return (torch.rand if effect in UNIFORM_EFFECTS else torch.randn)(targets.shape, generator=self.source)
+            return draw_effect(effect, targets.shape, self.source)
 
-        positive, negative = self.device.program(targets, draw, self.device.states)[:, 0]
+        positive, negative = program_cells(self.device, targets, draw, self.device.states)[:, 0]
         return ((positive - negative) * per_siemens.view(-1, *[1] * (weight.dim() - 1))).to(weight)
 
 

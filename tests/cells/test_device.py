@@ -12,7 +12,8 @@ from torch import nn
 
 from memlib import Device, Hardware, Mapping, Tile, accuracy, footprint, map_network
 from memlib.base.random_streams import normals, uniforms
-from memlib.cells.device import PRESETS
+from memlib.cells.device_presets import PRESETS
+from memlib.cells.static_effects import program_cells
 
 OFF = Tile(rows=100, cols=30, dac_bits=None, adc_bits=None)
 FAULTS = ("stuck_on", "stuck_off", "unformed")
@@ -138,7 +139,7 @@ def test_states_are_levels_of_the_window():
     """Targets go to the nearest of evenly spaced levels; a tie goes to the even one, counted from g_off."""
     device = Device(r_on=2**-3, r_off=2**-2, states=5)  # 4 to 8 S in steps of 1 S
     targets = torch.tensor([4, 4.5, 4.6, 5.5, 6.4, 6.5, 7.5, 7.51, 8], dtype=torch.float64)
-    assert device.program(targets, draw, 5).tolist() == [4, 4, 5, 6, 6, 6, 8, 8, 8]
+    assert program_cells(device, targets, draw, 5).tolist() == [4, 4, 5, 6, 6, 6, 8, 8, 8]
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,9 @@ import pytest
 from scipy import integrate, stats
 
 from memlib import Device
+from memlib.cells.pulses import pulse_trains, respond, sweep_iv
 from memlib.cells.switching import PRESETS, VTEAM, WINDOWS, DataDriven, LinearIonDrift, StanfordPKU, preset
-from memlib.cells.write_verify import (
-    PulseFlow,
-    PulseScheme,
-    programming_error,
-    pulse_trains,
-    respond,
-    sweep_iv,
-    write_verify,
-)
+from memlib.cells.writing import PulseFlow, PulseScheme, programming_error, write_verify
 
 #: Peaks (V) and period (s) at which each preset switches.
 SWEEPS = {

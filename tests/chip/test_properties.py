@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from memlib import Device, Hardware, Mapping, Tile, footprint, load_network, map_network, save_network, tile_cells
 from memlib.base.random_streams import normals, uniforms
+from memlib.cells.static_effects import program_cells
 from memlib.layers.geometry import Geometry
 from memlib.layers.tracing import call_sizes, map_sizes
 from memlib.sweeps.points import Task, text_of
@@ -215,7 +216,7 @@ def drawn_cells(effect: str, count: int) -> Tensor:
 def programmed(device: Device, positions: Tensor) -> Tensor:
     """Conductances of cells whose targets are at these places of the window."""
     target = device.g_off + device.g_range * positions.double()
-    return device.program(target, lambda effect: drawn_cells(effect, len(target)), device.states)
+    return program_cells(device, target, lambda effect: drawn_cells(effect, len(target)), device.states)
 
 
 @settings(max_examples=200)
@@ -277,12 +278,12 @@ def test_current_rises_with_voltage(v0, v0_off, v_read):
     volts = torch.linspace(-v_read, v_read, 101).double()
     for place in (0.0, 0.5, 1.0):
         g = torch.tensor(device.g_off + place * device.g_range).double()
-        own = device.own_v0(g) if device.state_dependent else v0
+        own = device.law.own_v0(g) if device.law.depends_on_state else v0
         current = g * own * torch.sinh(volts / own)
         assert bool((current.diff() > 0).all())
         torch.testing.assert_close(current, -current.flip(0))
-    if not device.state_dependent:
-        torch.testing.assert_close(current, device.g_on * device.response(volts))
+    if not device.law.depends_on_state:
+        torch.testing.assert_close(current, device.g_on * device.law.response(volts))
 
 
 @given(devices(), st.floats(1, 6), st.floats(1, 6))

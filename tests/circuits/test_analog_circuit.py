@@ -263,7 +263,7 @@ def test_nonlinear_cells_in_ngspice(v0_off):
     """I = g v0 sinh(v/v0) behind wires and transistors, with ideal op-amps, against Newton's method."""
     device = NOISY.replace(v0=0.2, v0_off=v0_off)
     chip, _, volts = chip_of(Circuit(device, IDEAL, full_scale=0.3, **WIRES), 5, 4, 3)
-    own = (lambda g: device.own_v0(torch.from_numpy(g)).numpy()) if v0_off else (lambda g: device.v0)
+    own = (lambda g: device.law.own_v0(torch.from_numpy(g)).numpy()) if v0_off else (lambda g: device.v0)
     found = operating_points(chip, volts[:3]).outputs
     expected = np.stack([layer_by_layer(chip, v, own) for v in volts[:3]])
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * np.abs(expected).max())

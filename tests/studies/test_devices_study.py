@@ -10,7 +10,7 @@ from memlib.artifact.figure_files import save
 from scipy import stats
 
 from memlib import Device
-from memlib.cells.write_verify import WriteResult
+from memlib.cells.writing import WriteResult
 from memlib.studies.s01_devices import ageing, conductances as study, currents, switching_loops, write_errors
 
 mpl.use("agg")

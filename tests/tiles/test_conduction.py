@@ -77,14 +77,14 @@ def test_a_law_that_depends_on_the_state(layout, scheme):
 def test_series_of_the_law(v0, squared):
     """As many powers as the stated error needs, and no more."""
     device, x = Device(v0=10.0, v0_off=v0), 0.3 / v0
-    terms, exact = device.series_terms(0.3, squared), (np.sinh(x) / x) ** (1 + squared)
+    terms, exact = device.law.series_terms(0.3, squared), (np.sinh(x) / x) ** (1 + squared)
     coefficients = [1, 1 / 6, 1 / 120, 1 / 5040, 1 / 362880, 1 / 39916800, 1 / 6227020800]
     if squared:
         coefficients = [1, 1 / 3, 2 / 45, 1 / 315, 2 / 14175, 2 / 467775, 4 / 42567525, 1 / 638512875]
     sums = np.cumsum([c * x ** (2 * k) for k, c in enumerate(coefficients)])
     assert exact - sums[terms - 1] <= 1e-4 * exact
     assert terms == 1 or exact - sums[terms - 2] > 1e-4 * exact
-    assert Device(v0=0.2, v0_off=0.2).series_terms(0.3) == 1
+    assert Device(v0=0.2, v0_off=0.2).law.series_terms(0.3) == 1
 
 
 # Transistors and wires

@@ -15,11 +15,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from scipy import stats
 
-from memlib.base.random_streams import normals, uniforms
 from memlib.cells.device import Device
+from memlib.cells.static_effects import named_draws, program_cells
 from memlib.evidence.intervals import seed_interval
 from memlib.studies.drawing import Drawing, fix_layout, severity_colors
-from memlib.tiles.programming import UNIFORM_EFFECTS
 
 MICRO = 1e-6
 SECONDS = {"1 s": 1.0, "1 h": 3600.0, "1 day": 86400.0, "2 days": 172800.0, "10 years": 10 * 365.25 * 86400}
@@ -31,12 +30,7 @@ THEORY: dict[str, Any] = {"color": "black", "linewidth": 0.8}
 
 def program(device: Device, targets: np.ndarray, *name: int | str) -> np.ndarray:
     """Conductances, S, of cells whose targets are `targets`, S; the same name draws the same cells."""
-
-    def draw(effect: str) -> torch.Tensor:
-        """Random numbers of an effect, one a cell."""
-        return (uniforms if effect in UNIFORM_EFFECTS else normals)(targets.shape, *name, effect)
-
-    return device.program(torch.from_numpy(targets), draw, device.states).numpy()
+    return program_cells(device, torch.from_numpy(targets), named_draws(targets.shape, *name), device.states).numpy()
 
 
 def rounded(frame: pd.DataFrame, digits: int = 4) -> pd.DataFrame:

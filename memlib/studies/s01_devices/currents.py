@@ -43,7 +43,7 @@ def iv() -> pd.DataFrame:
         device = BASELINE.replace(**fields)
         for state, position in POSITIONS.items():
             g = device.g_off + position * device.g_range
-            v0 = float(device.own_v0(torch.tensor(g))) if device.state_dependent else device.v0
+            v0 = float(device.law.own_v0(torch.tensor(g))) if device.law.depends_on_state else device.v0
             current = g * (v if v0 is None else v0 * np.sinh(v / v0))
             rows.append(pd.DataFrame({"law": law, "state": state, "voltage": v, "current": current, "ohmic": g * v}))
     return pd.concat(rows, ignore_index=True)

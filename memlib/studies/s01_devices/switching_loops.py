@@ -8,8 +8,8 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from memlib.cells.pulses import pulse_trains, sweep_iv
 from memlib.cells.switching import preset
-from memlib.cells.write_verify import pulse_trains, sweep_iv
 from memlib.studies.drawing import Drawing, fix_layout, severity_colors
 
 

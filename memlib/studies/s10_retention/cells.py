@@ -17,13 +17,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
-from memlib.base.random_streams import normals, uniforms
 from memlib.cells.device import Device
 from memlib.cells.recombination import BOLTZMANN, demarcation_energy
+from memlib.cells.static_effects import named_draws, program_cells
 from memlib.evidence.claims import Claim, within
 from memlib.evidence.intervals import seed_interval
 from memlib.studies.drawing import Drawing, severity_colors
-from memlib.tiles.programming import UNIFORM_EFFECTS
 
 #: What the interfacial layer adds to every barrier, eV, and by which factor tail cells become rarer.
 LAYER_ENERGY, LAYER_TAIL = 0.25, 1 / 3
@@ -63,12 +62,8 @@ def seconds(time: float) -> str:
 def cells(stack: dict[str, Any], temperature: float, time: float, n: int, seed: int) -> np.ndarray:
     """Conductances of n cells that were written to LRS some time ago, relative to their window."""
     device = Device(**stack | {"retention_time": time, "retention_temperature": temperature})
-
-    def draw(effect: str) -> torch.Tensor:
-        """What decides the cells' own barriers."""
-        return (uniforms if effect in UNIFORM_EFFECTS else normals)((n,), seed, "10_retention", effect)
-
-    g = device.program(torch.full((n,), device.g_on, dtype=torch.float64), draw, None)
+    draw = named_draws((n,), seed, "10_retention")
+    g = program_cells(device, torch.full((n,), device.g_on, dtype=torch.float64), draw, None)
     return ((g - device.g_off) / device.g_range).numpy()
 
 

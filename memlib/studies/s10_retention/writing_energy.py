@@ -16,7 +16,7 @@ import torch
 
 from memlib.cells.device import Device
 from memlib.cells.switching import preset
-from memlib.cells.write_verify import PulseScheme, WriteResult, programming_error, write_verify
+from memlib.cells.writing import PulseScheme, WriteResult, programming_error, write_verify
 from memlib.evidence.claims import Claim, below_times
 from memlib.evidence.intervals import Interval, seed_interval
 from memlib.layers.mappable import matrix_layers

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from memlib.cells.device import Device
+from memlib.cells.static_effects import program_cells
 from memlib.chip.network import map_network
 from memlib.chip.recalibration import recalibrate
 from memlib.mapping.hardware import Hardware
@@ -136,12 +137,12 @@ def _grid() -> Tensor:
 def _drift() -> float:
     """Conductances 1e4 s after programming."""
     device = DEVICE.replace(retention_time=1e4, retention_t0=1.0, retention_nu=0.1)
-    return deviation(device.program(_grid(), _draw_nothing, None), drifted(_grid(), 1e4, 1.0, 0.1))
+    return deviation(program_cells(device, _grid(), _draw_nothing, None), drifted(_grid(), 1e4, 1.0, 0.1))
 
 
 def _states() -> float:
     """Levels of seven states."""
-    return deviation(DEVICE.program(_grid(), _draw_nothing, 7), nearest_state(_grid(), 7, DEVICE))
+    return deviation(program_cells(DEVICE, _grid(), _draw_nothing, 7), nearest_state(_grid(), 7, DEVICE))
 
 
 def _tuning() -> float:
