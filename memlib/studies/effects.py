@@ -13,7 +13,7 @@ from memlib.base.checks import fail, one_of, whole
 from memlib.cells.device import Device
 from memlib.cells.device_presets import PRESETS
 from memlib.chip.recalibration import METHODS
-from memlib.evidence.claims import Claim, above
+from memlib.evidence.claims import Claim, Statement, above
 from memlib.evidence.intervals import Interval, crossed_interval, unpack
 from memlib.layers.mappable import matrix_layers
 from memlib.mapping.hardware import Hardware
@@ -239,6 +239,13 @@ class Setting:
         parts += ["ADC ranges of the chip"] if self.adc_calibration == "chip" else []
         return f" ({', '.join(parts)})" if parts else ""
 
+    @property
+    def id(self) -> str:
+        """What ids of claims add, such as "/batch_norm/chip"."""
+        parts = [self.recalibration] if self.recalibration != "none" else []
+        parts += [self.adc_calibration] if self.adc_calibration != "design" else []
+        return "".join(f"/{part}" for part in parts)
+
 
 def settings(recalibrations: Sequence[str], ranges: Sequence[str]) -> list[Setting]:
     """All combinations."""
@@ -275,7 +282,7 @@ class Loss:
 class Comparison:
     """The claim that a weighted sum of losses is above 0, decided on the same device seeds and images."""
 
-    statement: str
+    statement: Statement
     terms: tuple[tuple[float, Loss], ...]  #: weight and loss
 
     @property
@@ -293,7 +300,7 @@ class Comparison:
         floored = [weight for weight, loss in self.terms if chips.hits(loss.point).mean() < FLOOR]
         hidden = {"confirmed": min(floored, default=0) < 0, "refuted": max(floored, default=0) > 0}
         verdict = "undecided" if hidden.get(claim.verdict) else claim.verdict
-        return replace(claim, verdict=verdict, statement=self.statement + ("; at chance" if floored else ""))
+        return replace(claim, verdict=verdict, at_chance=bool(floored))
 
     def interval(self, chips: Chips) -> Interval:
         """Of the sum, over device seeds and images."""

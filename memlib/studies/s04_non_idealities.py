@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -12,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from memlib.base.checks import fail
+from memlib.evidence.claims import Claim, Statement
 from memlib.studies.drawing import Drawing, errorbars
 from memlib.studies.effects import (
     DENSE_ONLY,
@@ -27,10 +29,9 @@ from memlib.studies.effects import (
     seeds_of,
     tidy,
 )
-from memlib.studies.trained_networks import label
-from memlib.sweeps.points import Point
-
-__all__ = ["Chips", "evaluate", "tidy"]
+from memlib.studies.run import Run
+from memlib.studies.study import Study, Sweep, Values, networks, same
+from memlib.studies.trained_networks import inputs, label, network_of
 
 #: Layouts, how they are drawn (line, and whether markers are filled), and what they choose.
 STYLES: dict[str, tuple[str, bool, dict[str, Any]]] = {
@@ -75,6 +76,24 @@ def _shown(effect: str, choices: dict[str, Any]) -> bool:
     return "layout" not in choices or effect not in DENSE_ONLY
 
 
+#: What is claimed of each network and effect.
+CLAIMS = {
+    "sparse_against_dense": "without unused cells, the sparse layout loses more than the dense one",
+    "formed_sparse_against_dense": (
+        "with unused cells at HRS, the sparse layout loses more than the dense one without"
+    ),
+    "unused_cells": "in the sparse layout, unused cells at HRS add to the loss",
+}
+#: The claims that the README shows.
+IN_README = (
+    "program_error/sparse_against_dense/resnet20",
+    "program_error/unused_cells/resnet20",
+    "program_error/formed_sparse_against_dense/resnet20-0.25",
+    "program_error/formed_sparse_against_dense/resnet20",
+    "program_error/formed_sparse_against_dense/vgg8",
+)
+
+
 def comparisons(
     checkpoints: Sequence[str],
     images: int,
@@ -88,39 +107,22 @@ def comparisons(
     """
     if len(effects) != len(severities):
         fail("claim_severities", list(severities), f"one for each of the {len(effects)} claim_effects")
-    found = []
+    compared = []
     for checkpoint, (effect, severity) in itertools.product(checkpoints, zip(effects, severities, strict=True)):
         if effect in DENSE_ONLY:
             fail("claim_effects", effect, "an effect that the sparse layout is computed with in time")
         at = checkpoint, images, effect, severity
         dense, sparse, formed = (Loss.of(*at, **STYLES[layout][-1]) for layout in list(STYLES)[:3])
         name = f"{label(checkpoint)}, {EFFECTS[effect].title} {severity:g}"
-        for statement, one, other in (
-            ("without unused cells, the sparse layout loses more than the dense one", sparse, dense),
-            ("with unused cells at HRS, the sparse layout loses more than the dense one without", formed, dense),
-            ("in the sparse layout, unused cells at HRS add to the loss", formed, sparse),
+        for kind, one, other in (
+            ("sparse_against_dense", sparse, dense),
+            ("formed_sparse_against_dense", formed, dense),
+            ("unused_cells", formed, sparse),
         ):
-            found.append(Comparison(f"{name}: {statement}", ((1.0, one), (-1.0, other))))
-    return found
-
-
-def sweeps(
-    checkpoints: Sequence[str],
-    sparse_checkpoints: Sequence[str],
-    images: int,
-    device_seeds: int,
-    claim_checkpoints: Sequence[str],
-    claim_effects: Sequence[str],
-    claim_severities: Sequence[float],
-    claim_images: int,
-    claim_seeds: int,
-    **severities: Sequence[float],
-) -> list[tuple[list[Point], Any]]:
-    """Points and seeds of the figure, and of the claims, from the notebook's parameters."""
-    figure = [point for _, point in points(checkpoints, sparse_checkpoints, images, severities)]
-    compared = comparisons(claim_checkpoints, claim_images, claim_effects, claim_severities)
-    claims = [point for comparison in compared for point in comparison.points]
-    return [(figure, seeds_of(device_seeds)), (claims, seeds_of(claim_seeds))]
+            key, text = f"{effect}/{kind}/{network_of(checkpoint)}", f"{name}: {CLAIMS[kind]}"
+            statement = Statement(key, text, "noise, layout", "04_non_idealities" if key in IN_README else "")
+            compared.append(Comparison(statement, ((1.0, one), (-1.0, other))))
+    return compared
 
 
 def plot(frame: pd.DataFrame, origin: str, columns: int = 5) -> Figure:
@@ -183,4 +185,68 @@ def _layout_handle(layout: str) -> Line2D:
     return Line2D([], [], markerfacecolor="0.3" if filled else "white", label=layout, **look)
 
 
-FIGURES = {"04_non_idealities": Drawing(plot, ("04_non_idealities",), ("origin",))}
+#: The parameters that hold severities, one for each effect.
+SEVERITIES = {
+    "program_error": Values([0.02, 0.05, 0.1], [0.02]),
+    "d2d": Values([0.1, 0.2, 0.4], [0.1]),
+    "states": Values([32, 16, 8], [32]),
+    "stuck_on": Values([0.0003, 0.001, 0.003], [0.0003]),
+    "stuck_off": Values([0.003, 0.01, 0.03], [0.003]),
+    "unformed": Values([0.003, 0.01, 0.03], [0.003]),
+    "read_noise": Values([0.03, 0.1, 0.3], [0.03]),
+    "retention": Values([1e2, 1e4, 1.7e5], [1e2]),
+    "endurance": Values([2e4, 5e4, 1e5], [2e4]),
+    "iv": Values([1.0, 0.7, 0.5], [1.0]),
+    "transistors": Values([200.0, 500.0, 1000.0], [200.0]),
+    "wires": Values([0.25, 0.5, 1.0], [0.25]),
+    "dac_bits": Values([6, 4, 3], [6]),
+    "adc_bits": Values([6, 5, 4], [6]),
+    "adc_errors": Values([0.01, 0.03, 0.1], [0.01]),
+}
+
+
+def _labelled(p: SimpleNamespace) -> Labelled:
+    severities = {effect: getattr(p, effect) for effect in SEVERITIES}
+    return points(p.checkpoints, p.sparse_checkpoints, p.images, severities)
+
+
+def _compared(p: SimpleNamespace) -> list[Comparison]:
+    return comparisons(p.claim_checkpoints, p.claim_images, p.claim_effects, p.claim_severities)
+
+
+def _sweeps(p: SimpleNamespace) -> dict[str, Sweep]:
+    claims = [point for comparison in _compared(p) for point in comparison.points]
+    return {
+        "figure": Sweep([point for _, point in _labelled(p)], seeds_of(p.device_seeds)),
+        "claims": Sweep(claims, seeds_of(p.claim_seeds)),
+    }
+
+
+def _claims(run: Run) -> list[Claim]:
+    chips = Chips(run.sweep("claims"))
+    return [comparison.claim(chips) for comparison in _compared(run.p)]
+
+
+STUDY = Study(
+    name="04_non_idealities",
+    parameters={
+        "checkpoints": networks(
+            "resnet20-0.25", "vgg8", "mobilenetv2", "resnet20", "mlp", smoke=("resnet20-0.25", "vgg8")
+        ),
+        "sparse_checkpoints": networks("resnet20-0.25", "vgg8", "resnet20", smoke=("resnet20-0.25",)),
+        "images": Values(1000, 100),
+        "device_seeds": same(3),
+        **SEVERITIES,
+        "claim_checkpoints": networks("resnet20-0.25", "vgg8", "resnet20", smoke=("resnet20-0.25",)),
+        "claim_effects": Values(["program_error", "d2d", "stuck_on", "read_noise"], ["program_error"]),
+        "claim_severities": Values([0.05, 0.2, 0.001, 0.1], [0.05]),
+        "claim_images": Values(5000, 500),
+        "claim_seeds": Values(10, 3),
+    },
+    evaluate=evaluate,
+    sweeps=_sweeps,
+    tables={"04_non_idealities": lambda run: tidy(run.sweep("figure"), _labelled(run.p))},
+    drawings={"04_non_idealities": Drawing(plot, ("04_non_idealities",), ("origin",))},
+    claims={"04_non_idealities": _claims},
+    inputs=lambda p: inputs(p.checkpoints),
+)
