@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -13,7 +14,7 @@ from matplotlib.figure import Figure
 
 from memlib.base.checks import fail
 from memlib.chip.recalibration import METHODS
-from memlib.evidence.claims import Claim, above
+from memlib.evidence.claims import Claim, Statement, above
 from memlib.evidence.intervals import difference_interval
 from memlib.studies.drawing import Drawing, errorbars
 from memlib.studies.effects import (
@@ -32,17 +33,15 @@ from memlib.studies.effects import (
     settings,
     tidy,
 )
-from memlib.studies.trained_networks import label
-from memlib.sweeps.points import Point
+from memlib.studies.network_lists import AWARE, EQUALS, LONGER, QUANTISED
+from memlib.studies.run import Run
+from memlib.studies.study import Study, Sweep, Values, networks, same
+from memlib.studies.trained_networks import inputs, label, network_of
 from memlib.zoo.checkpoints import manifest_entry
-
-__all__ = ["Chips", "evaluate", "settings", "tidy"]
 
 #: The noise, as in training: a normal error of every cell's conductance, relative to the range between HRS and LRS.
 EFFECT = "program_error"
 
-#: What claims measure, in words.
-HALF = "half of it less what is left"
 #: What a network's trainings are called. The others go on from the plain one, for as long, at the same learning rate.
 TRAININGS = ("plain", "trained longer", "noise-aware")
 Networks = dict[str, dict[str, str]]
@@ -107,13 +106,14 @@ def quantised_claim(pair: Sequence[str], images: int, chips: Chips) -> Claim:
     control, aware = (chips.hits(make_point(name, images, **trained)) for name in pair)
     where = f"{trained['states']} states and {trained['dac_bits']}-bit inputs"
     network = label(manifest_entry(pair[1])["recipe"]["start"])
-    what = f"{network}, {where}: quantisation-aware training is more accurate than as long a plain one"
-    return replace(above(what, difference_interval(aware, control)), n=0)
+    text = f"{network}, {where}: quantisation-aware training is more accurate than equally long plain training"
+    statement = Statement(f"quantised/{network_of(pair[1])}", text, "training")
+    return replace(above(statement, difference_interval(aware, control)), n=0)
 
 
 def comparisons(networks: Networks, images: int, severity: float, chosen: Sequence[Setting]) -> list[Comparison]:
     """What noise-aware training recovers of what its control loses, and what recalibration does of the plain loss."""
-    found = []
+    compared: list[Comparison] = []
     for setting in chosen:
         lost = {
             plain: {how: Loss.of(name, images, EFFECT, severity, setting) for how, name in trainings.items()}
@@ -122,23 +122,30 @@ def comparisons(networks: Networks, images: int, severity: float, chosen: Sequen
         for plain, losses in lost.items():
             control = losses["trained longer"]
             left = Loss(losses["noise-aware"].point, control.baseline)
-            what = f"noise-aware training recovers at least half of what as long a plain one loses ({HALF})"
-            found.append(_claim(plain, severity, what, setting, ((0.5, control), (-1.0, left))))
-        found += _gap_claims(lost, severity, setting)
+            text = "noise-aware training removes at least half of the loss that equally long plain training leaves"
+            about = _statement("noise_aware", plain, severity, text, setting, "training")
+            compared.append(Comparison(about, ((0.5, control), (-1.0, left))))
+        compared += _gap_claims(lost, severity, setting)
     for plain, method, ranges in itertools.product(networks, METHODS[1:], sorted({s.adc_calibration for s in chosen})):
         setting = Setting("none", ranges)
         before = Loss.of(plain, images, EFFECT, severity, setting)
         after = Loss(Loss.of(plain, images, EFFECT, severity, Setting(method, ranges)).point, before.baseline)
         how = {"gain": "rescaling columns", "batch_norm": "recalibrating batch norm"}[method]
-        what = f"{how} recovers at least half of the loss ({HALF})"
-        found.append(_claim(plain, severity, what, setting, ((0.5, before), (-1.0, after))))
-    return found
+        text = f"{how} removes at least half of the loss"
+        about = _statement(f"recalibration/{method}", plain, severity, text, setting, "recalibration")
+        compared.append(Comparison(about, ((0.5, before), (-1.0, after))))
+    return compared
 
 
-def _claim(
-    plain: str, severity: float, what: str, setting: Setting, terms: tuple[tuple[float, Loss], ...]
-) -> Comparison:
-    return Comparison(f"{label(plain)}, programming error {severity:g}: {what}{setting}", terms)
+#: The claims that the README shows, of the first network without recalibration.
+IN_README = ("noise_aware/resnet20-0.5", "recalibration/batch_norm/resnet20-0.5")
+
+
+def _statement(key: str, plain: str, severity: float, text: str, setting: Setting, subject: str) -> Statement:
+    """About one network. An effect is half of the loss less what is left of it."""
+    name = f"{key}/{network_of(plain)}{setting.id}"
+    sentence = f"{label(plain)}, programming error {severity:g}: {text}{setting}"
+    return Statement(name, sentence, subject, "12_training" if name in IN_README else "")
 
 
 def _gap_claims(lost: dict[str, dict[str, Loss]], severity: float, setting: Setting) -> list[Comparison]:
@@ -147,43 +154,18 @@ def _gap_claims(lost: dict[str, dict[str, Loss]], severity: float, setting: Sett
     And whether training takes more off their loss than off that of the first.
     """
     (first, losses), *others = lost.items()
-    found = []
+    compared = []
     for other, more in others:
         gaps = {how: ((1.0, more[how]), (-1.0, losses[how])) for how in TRAININGS}
-        what = f"it loses more than {label(first)}"
         for how in TRAININGS[1:]:
-            found.append(_claim(other, severity, f"{how}, {what}", setting, gaps[how]))
+            text = f"{how}, it loses more than {label(first)}"
+            about = _statement(f"gap/{how.replace(' ', '_')}", other, severity, text, setting, "training")
+            compared.append(Comparison(about, gaps[how]))
         more_taken = (*gaps["trained longer"], *((-weight, loss) for weight, loss in gaps["noise-aware"]))
-        what = f"noise-aware training takes more off its loss than off that of {label(first)}"
-        found.append(_claim(other, severity, what, setting, more_taken))
-    return found
-
-
-def sweeps(
-    plain_checkpoints: Sequence[str],
-    longer_checkpoints: Sequence[str],
-    aware_checkpoints: Sequence[str],
-    severities: Sequence[float],
-    images: int,
-    device_seeds: int,
-    quantised_checkpoints: Sequence[str],
-    states: Sequence[int],
-    dac_bits: Sequence[int],
-    quantised_images: int,
-    claim_severity: float,
-    claim_recalibrations: Sequence[str],
-    claim_ranges: Sequence[str],
-    claim_images: int,
-    claim_seeds: int,
-) -> list[tuple[list[Point], Any]]:
-    """Points and seeds of the two figures, and of the claims, from the notebook's parameters."""
-    networks = networks_of(plain_checkpoints, longer_checkpoints, aware_checkpoints)
-    noisy = [point for _, point in points(networks, images, severities)]
-    levels = {"states": states, "dac_bits": dac_bits}
-    coarse = [point for _, point in quantised_points(quantised_checkpoints, quantised_images, levels)]
-    compared = comparisons(networks, claim_images, claim_severity, settings(claim_recalibrations, claim_ranges))
-    claims = [point for comparison in compared for point in comparison.points]
-    return [(noisy, seeds_of(device_seeds)), (coarse, seeds_of(device_seeds)), (claims, seeds_of(claim_seeds))]
+        text = f"noise-aware training takes more off its loss than off that of {label(first)}"
+        about = _statement("gap/taken", other, severity, text, setting, "training")
+        compared.append(Comparison(about, more_taken))
+    return compared
 
 
 #: How trainings are drawn.
@@ -241,7 +223,76 @@ def _lines(axis: Axes, part: pd.DataFrame, x: pd.Series) -> None:
         errorbars(axis, x[line.index], line, label=training, markersize=3.5, **LOOKS[training])
 
 
-FIGURES = {
-    "12_training": Drawing(plot, ("12_training",), ("origin",)),
-    "12_training_quantised": Drawing(plot_quantised, ("12_training_quantised",), ("origin",)),
-}
+def _networks(p: SimpleNamespace) -> Networks:
+    return networks_of(p.plain_checkpoints, p.longer_checkpoints, p.aware_checkpoints)
+
+
+def _noisy(p: SimpleNamespace) -> Labelled:
+    return points(_networks(p), p.images, p.severities)
+
+
+def _coarse(p: SimpleNamespace) -> Labelled:
+    levels = {"states": p.states, "dac_bits": p.dac_bits}
+    return quantised_points(p.quantised_checkpoints, p.quantised_images, levels)
+
+
+def _compared(p: SimpleNamespace) -> list[Comparison]:
+    chosen = settings(p.claim_recalibrations, p.claim_ranges)
+    return comparisons(_networks(p), p.claim_images, p.claim_severity, chosen)
+
+
+def _sweeps(p: SimpleNamespace) -> dict[str, Sweep]:
+    claims = [point for comparison in _compared(p) for point in comparison.points]
+    return {
+        "figure": Sweep([point for _, point in _noisy(p)], seeds_of(p.device_seeds)),
+        "quantised": Sweep([point for _, point in _coarse(p)], seeds_of(p.device_seeds)),
+        "claims": Sweep(claims, seeds_of(p.claim_seeds)),
+    }
+
+
+def _claims(run: Run) -> list[Claim]:
+    chips = Chips(run.sweep("claims"))
+    return [comparison.claim(chips) for comparison in _compared(run.p)]
+
+
+def _quantised_claims(run: Run) -> list[Claim]:
+    chips = Chips(run.sweep("quantised"))
+    return [quantised_claim(run.p.quantised_checkpoints, run.p.quantised_images, chips)]
+
+
+def _inputs(p: SimpleNamespace) -> dict[str, Any]:
+    return inputs([name for trainings in _networks(p).values() for name in trainings.values()])
+
+
+STUDY = Study(
+    name="12_training",
+    parameters={
+        "plain_checkpoints": networks(*EQUALS, smoke=EQUALS[:2]),
+        "aware_checkpoints": networks(*AWARE, smoke=AWARE[:2]),
+        "longer_checkpoints": networks(*LONGER, smoke=LONGER[:2]),
+        "severities": Values([0.02, 0.03, 0.05, 0.07, 0.1], [0.02, 0.05]),
+        "images": Values(1000, 100),
+        "device_seeds": Values(10, 3),
+        "quantised_checkpoints": networks(LONGER[0], QUANTISED),
+        "states": Values([32, 16, 8, 4], [32, 8]),
+        "dac_bits": Values([6, 4, 3, 2], [6, 3]),
+        "quantised_images": Values(5000, 500),
+        "claim_severity": same(0.05),
+        "claim_recalibrations": Values(["none", "batch_norm"], ["none"]),
+        "claim_ranges": Values(["design", "chip"], ["design"]),
+        "claim_images": Values(5000, 500),
+        "claim_seeds": Values(10, 3),
+    },
+    evaluate=evaluate,
+    sweeps=_sweeps,
+    tables={
+        "12_training": lambda run: tidy(run.sweep("figure"), _noisy(run.p)),
+        "12_training_quantised": lambda run: tidy(run.sweep("quantised"), _coarse(run.p)),
+    },
+    drawings={
+        "12_training": Drawing(plot, ("12_training",), ("origin",)),
+        "12_training_quantised": Drawing(plot_quantised, ("12_training_quantised",), ("origin",)),
+    },
+    claims={"12_training": _claims, "12_training_quantised": _quantised_claims},
+    inputs=_inputs,
+)

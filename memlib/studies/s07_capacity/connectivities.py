@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from memlib.studies.effects import Loss
-from memlib.studies.trained_networks import float_accuracy, label
+from memlib.studies.trained_networks import float_accuracy, label, network_of
 from memlib.zoo.checkpoints import manifest_entry
 
 #: The noise: a normal error of every cell's conductance, relative to the range between HRS and LRS.
@@ -50,6 +50,11 @@ def families_of(
     return dict(zip(FAMILIES, listed, strict=True))
 
 
+def slug(family: str) -> str:
+    """A family in ids of claims, such as "grouped_formed" where unused cells are at HRS."""
+    return family.replace(HRS, "_formed").replace(" ", "_")
+
+
 def unused_of(family: str) -> dict[str, Any]:
     """What a point says of a family's unused cells."""
     return {"unused": "hrs"} if family.endswith(HRS) else {}
@@ -65,8 +70,13 @@ class Pair:
     others: tuple[tuple[float, str], ...]  #: weights that add up to 1, and checkpoints
 
     @property
-    def statement(self) -> str:
-        """The claim about it."""
+    def id(self) -> str:
+        """The name of the claim about it."""
+        return f"{self.equal}/{slug(self.family)}/{network_of(self.checkpoint)}"
+
+    @property
+    def text(self) -> str:
+        """The claim about it, in words."""
         unused = HRS if self.family.endswith(HRS) else ""
         others = label(self.others[0][1]) if self.equal == "parameters" else "ordinary networks"
         return f"equal {self.equal}: {label(self.checkpoint)}{unused} loses more than {others}"

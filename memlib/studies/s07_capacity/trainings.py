@@ -10,10 +10,10 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from memlib.evidence.claims import Claim
+from memlib.evidence.claims import Statement
 from memlib.evidence.intervals import Interval, trainings_interval
-from memlib.studies.drawing import Drawing, errorbars
-from memlib.studies.effects import FLOOR, RECALIBRATIONS, Chips, Comparison, Loss, Setting, add_note
+from memlib.studies.drawing import errorbars
+from memlib.studies.effects import FLOOR, PLAIN, RECALIBRATIONS, Chips, Comparison, Loss, Setting, add_note
 from memlib.studies.s07_capacity.connectivities import (
     EFFECT,
     FAMILIES,
@@ -25,7 +25,7 @@ from memlib.studies.s07_capacity.connectivities import (
     pairs,
     parameters,
 )
-from memlib.studies.trained_networks import label
+from memlib.studies.trained_networks import label, network_of
 from memlib.training.recipes import trainings
 
 
@@ -83,23 +83,25 @@ def comparisons(
     Raises:
         ValueError: if there are fewer than two seeds, or one twice.
     """
-    found: list[Comparison] = []
+    compared: list[Comparison] = []
     for setting in chosen:
         at = seeds, images, severity, setting
         by_family: dict[str, list[tuple[TrainedAgain, TrainedAgain]]] = {}
         for pair in _compared(families):
             by_family.setdefault(pair[0].family, []).append(pair)
             network, other = (label(member.checkpoint) for member in pair)
-            found.append(_comparison(f"{network} loses more than {other}", [pair], *at))
+            key = network_of(pair[0].checkpoint)
+            compared.append(_comparison(key, f"{network} loses more than {other}", [pair], *at))
         for family, members in by_family.items():
             if len(members) > 1:
                 text = f"{family} networks lose more than ordinary ones, mean of {len(members)} sizes"
-                found.append(_comparison(text, members, *at))
-    return found
+                compared.append(_comparison(family, text, members, *at))
+    return compared
 
 
 def _comparison(
-    statement: str,
+    key: str,
+    sentence: str,
     compared: Sequence[tuple[TrainedAgain, TrainedAgain]],
     seeds: Sequence[int],
     images: int,
@@ -113,13 +115,10 @@ def _comparison(
         for sign, network in zip((1, -1), pair, strict=True)
         for loss in network.losses(seeds, images, severity, setting)
     ]
-    text = f"programming error {severity:g}, dense, equal parameters, {len(seeds)} trainings each: {statement}{setting}"
-    return TrainingsComparison(text, tuple(terms), len(seeds))
-
-
-def claims(compared: Sequence[Comparison], chips: Chips) -> list[Claim]:
-    """All, decided."""
-    return [comparison.claim(chips) for comparison in compared]
+    text = f"programming error {severity:g}, dense, equal parameters, {len(seeds)} trainings each: {sentence}{setting}"
+    headline = "07_capacity_trainings" if key in FAMILIES and setting == PLAIN else ""
+    about = Statement(f"trainings/{key}{setting.id}", text, "noise, trainings", headline)
+    return TrainingsComparison(about, tuple(terms), len(seeds))
 
 
 # Tables
@@ -184,10 +183,3 @@ def plot(frame: pd.DataFrame, averages: pd.DataFrame, claim_severity: float, ori
     add_note(figure, frame, origin, note)
     figure.tight_layout(rect=(0, 0.12, 1, 0.93))
     return figure
-
-
-FIGURES = {
-    "07_capacity_trainings": Drawing(
-        plot, ("07_capacity_trainings", "07_capacity_trainings_means"), ("claim_severity", "origin")
-    )
-}

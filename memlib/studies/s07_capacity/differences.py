@@ -1,0 +1,218 @@
+"""How much more a network loses than ordinary ones of as many parameters, or of its accuracy."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from memlib.evidence.claims import Claim, Statement, beyond
+from memlib.studies.effects import (
+    PLAIN,
+    RECALIBRATIONS,
+    Chips,
+    Comparison,
+    Loss,
+    Setting,
+    add_note,
+)
+from memlib.studies.s07_capacity.connectivities import (
+    EFFECT,
+    FAMILIES,
+    HRS,
+    Families,
+    Pair,
+    pairs,
+    parameters,
+    slug,
+    unused_of,
+)
+from memlib.studies.s07_capacity.layouts import layout_comparisons
+from memlib.studies.trained_networks import label
+
+#: The claims that the README shows, and the figures that it links beside them.
+IN_README = {
+    "parameters/grouped/resnet20_grouped-1": "07_capacity_differences",
+    "parameters/separable/resnet20_separable-1.4": "07_capacity_differences",
+    "parameters/grouped_formed/resnet20_grouped-1": "07_capacity_differences",
+    "parameters/weights_pruned/resnet20-1-weights0.75": "07_capacity_differences",
+    "width/ordinary": "07_capacity",
+    "width/grouped": "07_capacity",
+}
+
+
+@dataclass(frozen=True)
+class PairComparison(Comparison):
+    """A claim about a pair."""
+
+    pair: Pair
+    setting: Setting
+
+    @property
+    def control(self) -> bool:
+        """Whether it says how far to trust the others, rather than anything by itself."""
+        return self.pair.equal == "accuracy" and self.pair.family == "ordinary"
+
+
+def comparisons(
+    families: Families,
+    finetuned: Sequence[str],
+    layout_checkpoints: Sequence[str],
+    images: int,
+    severity: float,
+    chosen: Sequence[Setting],
+) -> list[Comparison]:
+    """The claims, in every setting, and controls.
+
+    In the first one, connectivities of equal parameters are also compared with conductances scaled to the largest
+    weight of each column rather than of the layer.
+    """
+    compared: list[Comparison] = []
+    for setting in chosen:
+        at = images, severity, setting
+        compared += layout_comparisons(layout_checkpoints, *at)
+        for pair in pairs(families, finetuned):
+            compared.append(pair_comparison(pair, *at))
+            if setting == PLAIN and pair.equal == "parameters" and not pair.family.endswith("pruned"):
+                compared.append(pair_comparison(pair, *at, w_max="column"))
+        compared += _width_claims(families, *at)
+    return sorted(compared, key=lambda comparison: comparison.statement.text)
+
+
+def pair_comparison(pair: Pair, images: int, severity: float, setting: Setting, **more: Any) -> PairComparison:
+    """The claim that a pair's network loses more."""
+
+    def loss(checkpoint: str, **choices: Any) -> Loss:
+        """What one of its networks loses."""
+        return Loss.of(checkpoint, images, EFFECT, severity, setting, **choices, **more)
+
+    scaled = ", scaled by column" if more else ""
+    key = f"{pair.id}{'/by_column' if more else ''}{setting.id}"
+    text = f"programming error {severity:g}, dense, {pair.text}{scaled}{setting}"
+    subject = "noise, pruning" if pair.family.endswith("pruned") else "noise, connectivity"
+    return PairComparison(Statement(key, text, subject, IN_README.get(key, "")), pair.terms(loss), pair, setting)
+
+
+def margins(compared: Sequence[Comparison], chips: Chips) -> dict[Setting, float]:
+    """By how many points a network may differ from ordinary ones of its accuracy for no reason but the comparison.
+
+    A loss is no straight line over accuracy, as the comparison takes it for, and each network was trained once. Both
+    show in the controls: the margin of a setting is their largest difference, up or down.
+    """
+    found: dict[Setting, float] = {}
+    for comparison in compared:
+        if isinstance(comparison, PairComparison) and comparison.control:
+            effect = abs(comparison.claim(chips).effect)
+            found[comparison.setting] = max(effect, found.get(comparison.setting, 0.0))
+    return found
+
+
+def decided(comparison: Comparison, chips: Chips, margin: dict[Setting, float]) -> Claim:
+    """The claim; at equal accuracy, only what lies beyond the margin of its setting counts."""
+    claim = comparison.claim(chips)
+    if not isinstance(comparison, PairComparison) or comparison.pair.equal != "accuracy":
+        return claim
+    return beyond(claim, margin.get(comparison.setting, 0.0))
+
+
+def claims(compared: Sequence[Comparison], chips: Chips) -> list[Claim]:
+    """All but the controls, decided."""
+    margin = margins(compared, chips)
+    chosen = [c for c in compared if not (isinstance(c, PairComparison) and c.control)]
+    return [decided(comparison, chips, margin) for comparison in chosen]
+
+
+def _width_claims(families: Families, images: int, severity: float, setting: Setting) -> list[Comparison]:
+    """The narrowest of each family against the widest."""
+    compared = []
+    for family in [name for name in families if not name.endswith("pruned") and len(families[name]) > 1]:
+        ends = (f(families[family], key=parameters) for f in (min, max))
+        narrow, wide = (Loss.of(c, images, EFFECT, severity, setting, **unused_of(family)) for c in ends)
+        key = f"width/{slug(family)}{setting.id}"
+        text = f"dense, width: {family}: the narrowest network loses more than the widest{setting}"
+        about = Statement(key, f"programming error {severity:g}, {text}", "noise, capacity", IN_README.get(key, ""))
+        compared.append(Comparison(about, ((1.0, narrow), (-1.0, wide))))
+    return compared
+
+
+def differences(
+    results: pd.DataFrame, compared: Sequence[Pair], images: int, severity: float, chosen: Sequence[Setting]
+) -> pd.DataFrame:
+    """A row per pair and setting: how much more its network loses, and whether that is no more than a bound."""
+    chips, rows = Chips(results), []
+    all_of = [pair_comparison(pair, images, severity, setting) for setting in chosen for pair in compared]
+    margin = margins(all_of, chips)
+    for comparison in all_of:
+        claim, pair = decided(comparison, chips, margin), comparison.pair
+        labels: dict[str, Any] = {"equal": pair.equal, "family": pair.family, "checkpoint": pair.checkpoint}
+        labels |= {**asdict(comparison.setting), "control": comparison.control}
+        found = {name: getattr(claim, name) for name in ("effect", "low", "high", "verdict", "n", "images")}
+        rows.append(labels | found | {"at chance": claim.at_chance})
+    return pd.DataFrame(rows)
+
+
+def plot_differences(frame: pd.DataFrame, claim_severity: float, origin: str) -> Figure:
+    """Left at equal parameters, right at equal accuracy: how many more points each network loses, in every setting."""
+    chosen = frame[["recalibration", "adc_calibration"]].drop_duplicates().to_dict("records")
+    kinds = [kind for kind in ("parameters", "accuracy") if kind in set(frame["equal"])]
+    drawn, families = dict.fromkeys(zip(frame["family"], frame["checkpoint"], strict=True)), list(FAMILIES)
+    names = sorted(drawn, key=lambda name: families.index(name[0]))
+    size = (4.2 * len(kinds) + 2.4, 0.3 * len(names) + 1.6)
+    figure, axes = plt.subplots(1, len(kinds), figsize=size, sharex=True, sharey=True, squeeze=False)
+    for kind, axis in zip(kinds, axes[0], strict=True):
+        axis.set_xscale("symlog", linthresh=1)  # most are about a point, some half of all
+        part = frame[frame["equal"] == kind]
+        for number, setting in enumerate(chosen):
+            here = part[(part[list(setting)] == pd.Series(setting)).all(axis=1)]
+            _forest(axis, here, names, 0.18 * (number - (len(chosen) - 1) / 2), setting)
+        axis.axvline(0, color="0.4", linewidth=0.8)
+        _margins(axis, part[part["control"]])
+        axis.set_xlabel(f"points lost at a programming error of {claim_severity:g},\nmore than ordinary networks")
+        axis.set_title(f"equal {kind}")
+    axes[0, 0].set_yticks(range(len(names)), [_network(*name) for name in names], fontsize="small")
+    axes[0, 0].set_ylim(len(names) - 0.5, -0.5)
+    axes[0, 0].xaxis.set_major_locator(FixedLocator([-100, -30, -10, -3, -1, 0, 1, 3, 10, 30, 100]))
+    axes[0, 0].xaxis.set_major_formatter("{x:g}")
+    axes[0, 0].xaxis.set_minor_locator(NullLocator())
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="upper center", ncols=len(labels), frameon=False)
+    dotted = "; dotted: the largest of ordinary networks" if frame["control"].any() else ""
+    note = f"\nbars: 95 % intervals; crosses: bounds (at chance); linear from -1 to 1{dotted}"
+    add_note(figure, frame, origin, note)
+    figure.tight_layout(rect=(0, 0.4 / size[1], 1, 0.95))
+    return figure
+
+
+def _margins(axis: Axes, controls: pd.DataFrame) -> None:
+    """Dotted lines at the largest difference of controls, for each setting."""
+    for (recalibration, _), part in controls.groupby(["recalibration", "adc_calibration"]):
+        color = sns.color_palette("colorblind")[list(RECALIBRATIONS).index(str(recalibration))]
+        for x in (-1, 1):
+            axis.axvline(x * part["effect"].abs().max(), color=color, linewidth=0.9, linestyle=":")
+
+
+def _network(family: str, checkpoint: str) -> str:
+    return label(checkpoint).removeprefix("ResNet-20, ") + (HRS if family.endswith(HRS) else "")
+
+
+def _forest(
+    axis: Axes, part: pd.DataFrame, names: list[tuple[str, str]], dodge: float, setting: dict[str, str]
+) -> None:
+    """One setting's differences, a row per network, a little above or below the others'."""
+    color = sns.color_palette("colorblind")[list(RECALIBRATIONS).index(setting["recalibration"])]
+    look: dict[str, Any] = {"color": color, "linestyle": "", "capsize": 1.5, "elinewidth": 0.8, "markersize": 4}
+    look["markerfacecolor"] = color if setting["adc_calibration"] == "design" else "white"
+    rows = [names.index(name) for name in zip(part["family"], part["checkpoint"], strict=True)]
+    places = np.array(rows) + dodge
+    for floored, marker in ((False, "o"), (True, "x")):
+        here = (part["at chance"] == floored).to_numpy()
+        shown = part[here]
+        bars = (shown["effect"] - shown["low"], shown["high"] - shown["effect"])
+        text = f"{RECALIBRATIONS[setting['recalibration']]}, {setting['adc_calibration']} ranges"
+        axis.errorbar(shown["effect"], places[here], xerr=bars, marker=marker, **look, label=None if floored else text)
