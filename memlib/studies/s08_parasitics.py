@@ -20,7 +20,8 @@ from memlib.base.checks import one_of, whole
 from memlib.cells.device import Device
 from memlib.chip.recalibration import METHODS
 from memlib.evidence.claims import Claim, above
-from memlib.evidence.intervals import crossed_interval, crossing, difference_interval, seed_interval
+from memlib.evidence.intervals import crossed_interval, difference_interval, seed_interval
+from memlib.evidence.tolerances import crossing
 from memlib.layers.mappable import matrix_layers
 from memlib.mapping.footprints import footprint
 from memlib.mapping.hardware import Hardware

@@ -20,8 +20,9 @@ from memlib.cells.device import Device
 from memlib.circuits import netlist
 from memlib.circuits.circuit import Amplifier, AnalogChip, Circuit, OperatingPoints, build
 from memlib.circuits.circuit_model import AnalogModel
+from memlib.evidence.answers import pack, unpack
 from memlib.evidence.claims import Claim, below, exactly, within
-from memlib.evidence.intervals import crossed_interval, difference_interval, pack, unpack
+from memlib.evidence.intervals import crossed_interval, difference_interval
 from memlib.studies.drawing import Drawing, errorbars
 from memlib.sweeps.points import Point, text_of
 from memlib.zoo import digits_8x8

@@ -9,7 +9,9 @@ from made_up import made_up
 from scipy.optimize import brentq
 
 from memlib import Device, Hardware, Mapping, Tile
-from memlib.evidence.intervals import Interval, crossing, unpack
+from memlib.evidence.answers import unpack
+from memlib.evidence.intervals import Interval
+from memlib.evidence.tolerances import crossing
 from memlib.layers.classification import correct
 from memlib.studies import s08_parasitics as study
 from memlib.studies.trained_networks import mapped, split

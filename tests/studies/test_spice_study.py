@@ -8,7 +8,7 @@ import pytest
 from memlib.artifact.presets import PRESETS
 from memlib.circuits.circuit import build
 from memlib.circuits.circuit_model import AnalogModel
-from memlib.evidence.intervals import pack, unpack
+from memlib.evidence.answers import pack, unpack
 from memlib.studies import s11_spice as study
 from memlib.wires import ngspice
 from memlib.zoo import digits_8x8

@@ -9,7 +9,7 @@ from made_up import made_up
 
 from memlib.artifact.figure_files import save, save_table
 from memlib.base.provenance import source_hash
-from memlib.evidence.intervals import pack
+from memlib.evidence.answers import pack
 from memlib.studies import s05_tile_size as study
 from memlib.sweeps.points import tasks
 from memlib.training import trainer

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from memlib.base.checks import one_of
 from memlib.evidence.claims import Claim, beyond
-from memlib.evidence.intervals import crossed_interval, tolerance
+from memlib.evidence.intervals import crossed_interval
+from memlib.evidence.tolerances import tolerance
 from memlib.layers.geometry import Geometry
 from memlib.layers.mappable import matrix_layers
 from memlib.studies.drawing import Drawing, errorbars
