@@ -39,26 +39,29 @@ def make_importable() -> None:
         sys.meta_path.insert(0, DeclaresOperators())
 
 
+def _import_error() -> str:
+    """What a new process of this environment says when it imports torchvision; nothing where that works."""
+    import subprocess
+
+    run = subprocess.run([sys.executable, "-c", "import torchvision"], stderr=subprocess.PIPE, text=True)
+    return run.stderr.strip() if run.returncode else ""
+
+
 def repair_environment() -> str:
     """Let every process of this environment import torchvision; say what was done. Raises SystemExit where it fails."""
     import py_compile
     import shutil
-    import subprocess
     import sysconfig
     from pathlib import Path
 
-    def import_error() -> str:
-        run = subprocess.run([sys.executable, "-c", "import torchvision"], stderr=subprocess.PIPE, text=True)
-        return run.stderr.strip() if run.returncode else ""
-
-    if not (error := import_error()):
+    if not (error := _import_error()):
         return "torchvision can be imported."
     if SIGN in error:
         folder = Path(sysconfig.get_path("purelib"))
         shutil.copyfile(__file__, folder / f"{NAME}.py")
-        py_compile.compile(str(folder / f"{NAME}.py"))  # 0.2 ms at every start of Python instead of 1.2
+        py_compile.compile(str(folder / f"{NAME}.py"))  # 0.1 ms at every start of Python instead of 1.2
         (folder / f"{NAME}.pth").write_text(f"import {NAME}; {NAME}.make_importable()\n")
-        if not (error := import_error()):
+        if not (error := _import_error()):
             return f"torchvision's operators do not fit this build of torch: {folder / NAME}.pth lets it be imported."
     raise SystemExit(f"torchvision cannot be imported: {error.splitlines()[-1]}")
 
