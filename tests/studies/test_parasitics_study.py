@@ -162,7 +162,7 @@ def test_noise_of_one_cell(monkeypatch):
 
 def test_agreement_without_ngspice(monkeypatch):
     """The rest is there, and a note tells how to get it."""
-    monkeypatch.setattr(ngspice, "ngspice", lambda: None)
+    monkeypatch.setattr(ngspice, "find_ngspice", lambda: None)
     table = study.agreement([2, 3])
     assert len(table) == 2 * len(study.RESISTANCES) * 2
     assert table["ngspice"].isna().all()
@@ -175,7 +175,7 @@ def test_agreement_without_ngspice(monkeypatch):
     )
 
 
-@pytest.mark.skipif(ngspice.ngspice() is None, reason="ngspice is not installed")
+@pytest.mark.skipif(ngspice.find_ngspice() is None, reason="ngspice is not installed")
 def test_agreement_with_ngspice():
     """All currents, of linear and sinh cells."""
     table = study.agreement([2, 8])
