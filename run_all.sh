@@ -8,30 +8,35 @@ usage() {
     cat <<'TEXT'
 Usage: ./run_all.sh [reproduce] [options]   make every figure and check every claim (the default)
        ./run_all.sh redraw [options]        draw the figures again from their committed tables, without any data set
-       ./run_all.sh test                    check the code's style and types, run the tests, and check the notebooks' output
-       ./run_all.sh lab [options]           open JupyterLab in notebooks/; options go to JupyterLab
+       ./run_all.sh test [--quick]          check style and types, run the tests, and check the notebooks' output
+       ./run_all.sh lab [options]           open JupyterLab in notebooks/; the options are JupyterLab's
 
 Options of reproduce:
   --preset smoke|paper   smoke (default): offline, minutes. paper: CIFAR-10, hours; see MEMLIB_DATA
   --only 05              one notebook, by the start of its name
   --jobs N               worker processes of a notebook
-  --together N           notebooks at a time (default: 1; smoke: as many as cores and memory allow, without workers)
+  --together N           notebooks at a time. Default: 1; smoke: as many as cores and memory allow, without workers
   --scheduler ADDRESS    a running Dask cluster, such as tcp://10.0.0.1:8786, instead of local processes
   --fresh                run notebooks again that are up to date
-  -p NAME=VALUE          change a parameter of the notebooks run; needs -p preset=NAME, a folder of its own
+  -p NAME=VALUE          change a parameter of the notebooks; needs -p preset=NAME, the folder of its results
   --keep-outputs         smoke only: keep the outputs in notebooks/ too
 
 Options of redraw:
   --preset paper|smoke   folder in figures/ (default: paper)
   --only 05              only figures whose name starts so
 
-The active virtual or conda environment (other than conda's base) is used, else .venv in this folder, which is made if
-missing (Python 3.11 or newer). It gets the packages of requirements.lock, once, and again when that file changes.
+Options of test:
+  --quick                under 2 minutes on two cores: leaves out the notebooks and each test marked as slow,
+                         which is one that takes more than a second
 
-Notebook 11 needs ngspice (Debian, Ubuntu: apt-get install ngspice; conda: conda install -c conda-forge ngspice). Without
-it, that notebook is left out, with a note, and its tests are skipped.
+The command uses the active virtual or conda environment, except conda's base. Without one it uses .venv in this
+folder, and makes that from Python 3.11 or newer if it is missing. It installs the packages of requirements.lock there
+once, and again when that file changes.
 
-MEMLIB_DATA   folder that holds CIFAR-10 already; without it, the paper preset downloads it into data/
+Notebook 11 needs ngspice (Debian, Ubuntu: apt-get install ngspice; conda: conda install -c conda-forge ngspice).
+Without ngspice, the notebook and its tests are skipped, with a note.
+
+MEMLIB_DATA   a folder that holds CIFAR-10. Without it, the paper preset downloads CIFAR-10 into data/
 TEXT
 }
 
@@ -84,35 +89,94 @@ choose_python() {
 
 # Installs the locked packages, unless the stamp says that this was done. The stamp is written last.
 set_up() {
-    local stamp wanted
-    stamp=$("$python" -c 'import sys; print(sys.prefix)')/.memlib-setup
+    local environment stamp wanted begun=$SECONDS
+    environment=$("$python" -c 'import sys; print(sys.prefix)')
+    stamp=$environment/.memlib-setup
     wanted=$("$python" -c '
 import hashlib, pathlib, sys
 parts = [sys.argv[1].encode(), *(pathlib.Path(name).read_bytes() for name in sys.argv[2:])]
 print(hashlib.sha256(b"".join(parts)).hexdigest())' "$PWD" requirements.lock pyproject.toml)
     if [[ -f $stamp && $(<"$stamp") == "$wanted" ]]; then return; fi
     rm -f "$stamp"
-    echo "Installing the packages of requirements.lock into ${stamp%/*} (1 to 15 minutes, up to several GB)."
+    echo "Installing the packages of requirements.lock into $environment (1 to 15 minutes, up to several GB)."
     "$python" -m pip --version >/dev/null 2>&1 || "$python" -m ensurepip >/dev/null ||
-        die 1 "the environment ${stamp%/*} has no pip; install pip there"
+        die 1 "the environment $environment has no pip; install pip there"
     pip_install -r requirements.lock
     pip_install --no-deps -e .
+    "$python" -m memlib.zoo.torchvision_import
     echo "$wanted" >"$stamp"
+    echo "The environment is ready after $(elapsed)."
+}
+
+elapsed() { # since `begun`
+    local seconds=$((SECONDS - begun))
+    if ((seconds < 60)); then echo "$seconds s"; else echo "$((seconds / 60)) min $((seconds % 60)) s"; fi
 }
 
 pip_install() {
-    "$python" -m pip install -q -q --disable-pip-version-check "$@" ||
+    PYTHONUNBUFFERED=1 PIP_ROOT_USER_ACTION=ignore \
+        "$python" -m pip install --progress-bar off --disable-pip-version-check "$@" 2>&1 | show_pip ||
         die 1 "pip could not install the packages; its message stands above. Check the network, the free disk space" \
             "and the Python version (the lock file was made on 3.11), then give the same command again."
+}
+
+# Says what pip does now and for how long: on a terminal in one line that moves, elsewhere in a line every 30 seconds.
+# Passes on the errors, and drops the warnings.
+show_pip() {
+    local piece line="" status now="Starting pip" asked=0 total=0 before next=$((SECONDS + 30)) clear=""
+    before=$(count_installed)
+    if [[ -t 1 && ${TERM:-dumb} != dumb && -z ${NO_COLOR:-} ]]; then clear=$'\r\e[K'; fi
+    while true; do
+        IFS= read -r -t 1 piece && status=0 || status=$?
+        if ((status > 0 && status <= 128)); then break; fi # over 128: the second is over, and the line may not be
+        line+=$piece
+        if ((status == 0)); then
+            read_pip
+            line=""
+        fi
+        if ((total)); then now="Installing packages, $(($(count_installed) - before)) of $total done"; fi
+        if [[ $clear ]]; then
+            piece="$now ($(elapsed))"
+            printf '%s%s' "$clear" "${piece:0:79}"
+        elif ((SECONDS >= next)); then
+            echo "$now ($(elapsed))"
+            next=$((SECONDS + 30))
+        fi
+    done
+    printf '%s' "$clear"
+}
+
+read_pip() { # a line of pip's, for show_pip
+    local name
+    case $line in
+        "Collecting "* | "Processing "* | "Requirement already satisfied: "*)
+            name=${line#*satisfied: } name=${name#*ing } name=${name%% *} name=${name##*/} asked=$((asked + 1))
+            now="Collecting package $asked of about $(grep -c '^[A-Za-z]' requirements.lock): ${name%%[=-][0-9=]*}"
+            ;;
+        " "*"Downloading "*)
+            name=${line##*Downloading } name=${name##*/}
+            now="Downloading ${name%%-[cp]*} (${line##*\(}"
+            ;;
+        "WARNING: Retrying "*) now="The package index does not answer; pip tries again" ;;
+        "Installing collected packages: "*) name=${line//[^,]/} total=$((${#name} + 1)) ;;
+        "" | " "* | "WARNING: "* | "Looking in "* | "Obtaining "* | "Building "* | "Successfully "*) ;;
+        *) printf '%s%s\n' "$clear" "$line" ;;
+    esac
+}
+
+count_installed() {
+    local packages=("$environment"/lib/python3.*/site-packages/*.dist-info)
+    echo ${#packages[@]}
 }
 
 run_tests() {
     "$python" -m ruff check .
     "$python" -m ruff format --check .
     "$python" -m mypy
-    # on all cores, with one thread each, but no more processes than most machines have memory for
+    # one thread for each core, and no more processes than the memory of most machines holds
     export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
     local cores=(-n auto --maxprocesses 8)
+    if [[ ${1:-} == --quick ]]; then exec "$python" -m pytest "${cores[@]}" -m "not slow"; fi
     "$python" -m pytest "${cores[@]}"
     # the notebooks write to a folder of their own here, and their tables must agree with the committed ones
     rm -rf results/.check && mkdir -p results/.check
@@ -128,21 +192,21 @@ case ${1:-} in
     "" | -*) ;;
     *) die 2 "unknown command '$1'; allowed: reproduce (the default), redraw, test, lab; ./run_all.sh --help explains them" ;;
 esac
-if [[ $command == re* && " $* " == *\ @(-h|--help)\ * ]]; then usage && exit; fi
-if [[ $command == test && $# -gt 0 ]]; then die 2 "test takes no options, found: $*"; fi
+if [[ $command != lab && " $* " == *\ @(-h|--help)\ * ]]; then usage && exit; fi
+if [[ $command == test && $# -gt 0 && $* != --quick ]]; then die 2 "test takes --quick or no option, found: $*"; fi
 
-# glibc otherwise gives freed memory back to the system after every layer; runs then take 1.1 to 1.3 times as long
+# glibc would give freed memory back to the system after every layer, and runs would take 1.1 to 1.3 times as long
 export MALLOC_MMAP_THRESHOLD_="${MALLOC_MMAP_THRESHOLD_:-1073741824}"
 export MALLOC_TRIM_THRESHOLD_="${MALLOC_TRIM_THRESHOLD_:-4294967296}"
 export MALLOC_TOP_PAD_="${MALLOC_TOP_PAD_:-67108864}"
-export PYDEVD_DISABLE_FILE_VALIDATION=1 # silences the debugger's warning at every start of a kernel
+export PYDEVD_DISABLE_FILE_VALIDATION=1 # no warning of the debugger at every start of a kernel
 
 choose_python
 set_up
 case $command in
     reproduce) exec "$python" -m memlib.artifact.runner "$@" ;;
     redraw) exec "$python" -m memlib.artifact.redraw "$@" ;;
-    test) run_tests ;;
+    test) run_tests "$@" ;;
     lab)
         [[ -d notebooks ]] || die 1 "there is no folder notebooks/ here"
         cd notebooks

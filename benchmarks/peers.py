@@ -258,7 +258,7 @@ def exact_currents(found):
 
     state = next(f for f in found.values() if "g" in f)
     g, volts = (np.array(state[key]) for key in ("g", "volts"))
-    return volts @ nodal_oracle.solve(g, r_row=1.0, r_col=1.0).g_eff
+    return volts @ nodal_oracle.solve(g, (1.0, 1.0, 0.0, 0.0, 0.0)).g_eff
 
 
 def settings(results):

@@ -17,9 +17,10 @@ import subprocess
 import torch
 from wires import cpu_model
 
-from memlib.circuits import netlist
+from memlib.circuits import circuit_netlist
 from memlib.circuits.circuit import Circuit, build
 from memlib.circuits.circuit_model import AnalogModel
+from memlib.wires.resistances import Wires
 from memlib.zoo import digits_8x8
 
 
@@ -49,18 +50,18 @@ def each(first, every, images):
 
 def measure(hidden, ohm, images, limit):
     """A row of the table, or None if ngspice took too long."""
-    circuit = Circuit(r_row=ohm, r_col=ohm)
+    circuit = Circuit(wires=Wires(ohm, ohm))
     chip = build(network(hidden), circuit, digits_8x8.images("train")[0][:256])
     volts = circuit.input_voltages(digits_8x8.images("test")[0][:images])
     try:
-        first, _ = seconds(netlist.operating_points, chip, volts[:1], limit)
-        every, found = seconds(netlist.operating_points, chip, volts, limit)
+        first, _ = seconds(circuit_netlist.operating_points, chip, volts[:1], limit)
+        every, found = seconds(circuit_netlist.operating_points, chip, volts, limit)
     except subprocess.TimeoutExpired:
         return None
     seconds(lambda: AnalogModel(chip).operating_points(volts))  # the first is slower
     fast, model = seconds(lambda: AnalogModel(chip).operating_points(volts))
     worst = float((found.outputs - model.outputs).abs().max() / found.outputs.abs().max())
-    resistors = sum(line.startswith("r_") for line in netlist.netlist(chip, volts[:1]))
+    resistors = sum(line.startswith("r_") for line in circuit_netlist.netlist(chip, volts[:1]))
     print(
         f"| 64-{hidden}-10 | {ohm:g} | {chip.cells} | {chip.amplifiers} | {resistors} | {first:.2f} | "
         f"{each(first, every, images)} | {fast:.3f} | {every / fast:.0f} | {worst:.0e} |",

@@ -21,6 +21,7 @@ import torch
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
+from memlib.wires.resistances import Wires
 from memlib.wires.solver import effective_conductance, solve
 
 OHM = 1.0
@@ -91,7 +92,7 @@ def compare(size, arguments):
     few = f"{arguments.vectors} vectors"
     methods = {
         "memlib, G_eff": lambda: effective_conductance(g, OHM, OHM),
-        "memlib, G_eff and admittance": lambda: solve(g, OHM, OHM).g_eff,
+        "memlib, G_eff and admittance": lambda: solve(g, Wires(OHM, OHM)).g_eff,
         f"memlib, {few} by G_eff": lambda: volts @ effective_conductance(g[:1], OHM, OHM)[0].numpy(),
         "sparse LU, G_eff": lambda: by_lu(one, np.eye(size)),
         f"sparse LU, {few}": lambda: by_lu(one, volts),
@@ -116,7 +117,7 @@ def resnet20(arguments):
         g = conductances(tiles, rows, cols)
         methods = {
             "g_eff": lambda g=g: effective_conductance(g, OHM, OHM),
-            "both": lambda g=g: solve(g, OHM, OHM),
+            "both": lambda g=g: solve(g, Wires(OHM, OHM)),
             "lu": lambda g=g, rows=rows: by_lu(g[0].numpy(), np.eye(rows)),
         }
         seconds, _ = rounds(methods, arguments.rounds)

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from memlib.evidence.intervals import pack
+from memlib.evidence.answers import pack
 
 
 def made_up(points, seeds, accuracy):

@@ -10,9 +10,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.linalg import splu
 
 
-def resistors(g, r_row=0.0, r_col=0.0, r_driver=0.0, r_sense=0.0, r_transistor=0.0):
+def resistors(g, wires):
     """[(node, node, ohm or None for an open cell)]; nodes are tuples ("drive", i), ("row", i, j), ("col", i, j)."""
     rows, cols = g.shape
+    r_row, r_col, r_driver, r_sense, r_transistor = wires
     r_row, r_col = np.broadcast_to(r_row, cols), np.broadcast_to(r_col, rows)
     found = []
     for i in range(rows):
@@ -60,10 +61,10 @@ def _merged(parts):
     return {node: find(node) for node in parent}
 
 
-def solve(g, driven=None, **resistances):
+def solve(g, wires, driven=None):
     """Solve the whole array with every node unknown but the driven and the grounded ones."""
     rows, cols = g.shape
-    parts = resistors(g, **resistances)
+    parts, (*_, transistor) = resistors(g, wires), wires
     name = _merged(parts)
     known = {("drive", i): row for i, row in enumerate(np.eye(rows)[:, slice(None) if driven is None else driven])}
     known[("ground",)] = zero = np.zeros_like(known["drive", 0])
@@ -86,7 +87,7 @@ def solve(g, driven=None, **resistances):
     for a, b, r in parts:
         if b[0] == "cell":  # the current through cell and transistor
             _, i, j = b
-            current = (voltages[a] - voltages["col", i, j]) / (r + resistances.get("r_transistor", 0.0))
+            current = (voltages[a] - voltages["col", i, j]) / (r + transistor)
             g_eff[j] += current
             admittance[i] += current
     return Nodal(g_eff.T, admittance, parts, voltages)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from memlib.evidence.intervals import pack
+from memlib.evidence.answers import pack
 from memlib.exploration.space import Axis, Space
 
 BITS = [2, 3, 4, 5, 6, 7, 8]

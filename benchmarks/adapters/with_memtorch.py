@@ -2,9 +2,9 @@
 
 import torch
 
-from memlib.zoo.torchvision_import import torchvision_module
+from memlib.zoo.torchvision_import import make_importable
 
-torchvision_module("datasets")  # MemTorch imports it, which fails beside a CPU build of torch without help
+make_importable()  # MemTorch imports torchvision
 import memtorch  # noqa: E402
 from memtorch.bh.crossbar.Passive import solve_passive  # noqa: E402
 

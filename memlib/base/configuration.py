@@ -41,5 +41,5 @@ class Config:
     def __repr__(self) -> str:
         """The call that makes it, without the fields at their default."""
         fields = [(field, getattr(self, field.name)) for field in dataclasses.fields(self)]
-        changed = [f"{field.name}={value!r}" for field, value in fields if value != field.default]
+        changed = [f"{f.name}={value!r}" for f, value in fields if getattr(value, "ndim", 0) or value != f.default]
         return f"{type(self).__name__}({', '.join(changed)})"

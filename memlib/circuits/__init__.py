@@ -11,6 +11,6 @@ from memlib.base.faces import lazy_face
 if TYPE_CHECKING:
     from memlib.circuits.circuit import Amplifier, AnalogChip, Circuit, OperatingPoints, build
     from memlib.circuits.circuit_model import AnalogModel
-    from memlib.circuits.netlist import StepResponse, operating_points, step_response
+    from memlib.circuits.circuit_netlist import StepResponse, operating_points, step_response
 else:
     __getattr__, __dir__, __all__ = lazy_face(__name__)

@@ -14,7 +14,7 @@ The op-amp is linear between its supplies: open-loop gain, one pole, input offse
 limit, no input current and no noise, and wires have no capacitance. Its common-mode range and rejection are not
 modelled: the inputs of a subtracting stage sit at half the voltage of the negative column's amplifier, so down to
 -full_scale rail/2 or so, which in a hidden layer lies below the stage's lower supply of 0 V and asks for more than an
-ordinary op-amp. `circuit_model` computes the operating point of the circuit fast, `netlist` writes
+ordinary op-amp. `circuit_model` computes the operating point of the circuit fast, `circuit_netlist` writes
 it for ngspice.
 """
 
@@ -32,6 +32,7 @@ from memlib.mapping.hardware import Hardware
 from memlib.mapping.scheme import Mapping, target_conductances
 from memlib.mapping.tile import Tile
 from memlib.tiles.programming import Programmer
+from memlib.wires.resistances import Wires
 
 #: Pairs of crossbars are (positive, negative).
 POLARITIES = ("p", "n")
@@ -74,31 +75,19 @@ class Circuit(Config):
     #: `Amplifier.rail`. It sets the feedback resistors of each layer, and so all later voltages.
     full_scale: float = 0.5
     r_difference: float = 100e3  #: each of the four resistors of a subtracting stage, ohm
-    # As in `memlib.wires.solver`, ohm; r_driver stands before every row of every crossbar, r_sense after every column
-    r_driver: float = 0.0
-    r_row: float = 0.0
-    r_col: float = 0.0
-    r_sense: float = 0.0
-    r_transistor: float = 0.0
+    wires: Wires = Wires()  #: of every crossbar, ohm
 
     def __post_init__(self) -> None:
-        for name, kind in (("device", Device), ("amplifier", Amplifier)):
+        for name, kind in (("device", Device), ("amplifier", Amplifier), ("wires", Wires)):
             if not isinstance(getattr(self, name), kind):
                 raise TypeError(f"{name}={getattr(self, name)!r}: must be a memlib {kind.__name__}")
         for name in ("v_read", "full_scale", "r_difference"):
             positive(name, getattr(self, name))
         whole("input_bits", self.input_bits, 1, 24, none=True)
-        for name in ("r_driver", "r_row", "r_col", "r_sense", "r_transistor"):
-            in_range(name, getattr(self, name), 0, float("inf"), "a resistance in ohm")
         if self.device.read_noise:
             fail(
                 "read_noise", self.device.read_noise, "0: an operating point is one moment, and has static effects only"
             )
-
-    @property
-    def wires(self) -> dict[str, float]:
-        """The resistances by name, as `memlib.wires.solver.solve` takes them."""
-        return {name: getattr(self, name) for name in ("r_row", "r_col", "r_driver", "r_sense", "r_transistor")}
 
     def input_voltages(self, x: Tensor) -> Tensor:
         """Voltages, V, float64, of inputs (images, n) from 0 to 1; raises ValueError for others."""

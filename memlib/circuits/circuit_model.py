@@ -25,6 +25,7 @@ from torch import Tensor
 
 from memlib.base.checks import fail, rows_of
 from memlib.circuits.circuit import AnalogChip, Circuit, OperatingPoints, Stage
+from memlib.wires.resistances import Wires
 from memlib.wires.solver import input_admittance, solve
 
 #: Passes end when no output changes by more than this part of the supply. Each leaves at most some eight tenths of the
@@ -46,18 +47,12 @@ class Crossbars:
     def of(cls, g: Tensor, circuit: Circuit) -> "Crossbars":
         """Solved exactly; the columns' admittance is that of the crossbar turned around, its columns driven."""
         wires = circuit.wires
-        if not any(ohm for name, ohm in wires.items() if name != "r_transistor"):
-            cells = g / (1 + g * circuit.r_transistor)
+        if not wires.shared:
+            cells = g / (1 + g * float(wires.transistor))
             return cls(torch.diag_embed(cells.sum(2)), cells, torch.diag_embed(cells.sum(1)))
-        found = solve(g, **wires)
-        turned = {
-            "r_row": wires["r_col"],
-            "r_col": wires["r_row"],
-            "r_driver": wires["r_sense"],
-            "r_sense": wires["r_driver"],
-            "r_transistor": wires["r_transistor"],
-        }
-        columns = input_admittance(g.flip(-1, -2).mT.contiguous(), **turned).flip(-1, -2)
+        found = solve(g, wires)
+        turned = Wires(wires.col, wires.row, wires.sense, wires.driver, wires.transistor)
+        columns = input_admittance(g.flip(-1, -2).mT.contiguous(), turned).flip(-1, -2)
         return cls(found.admittance, found.g_eff, columns)
 
     def column_currents(self, v: Tensor, w: Tensor) -> Tensor:
@@ -180,7 +175,7 @@ class AnalogModel:
     """The behavioural model of a chip.
 
     Raises:
-        ValueError: for nonlinear cells, of which only `memlib.circuits.netlist` knows.
+        ValueError: for nonlinear cells, of which only `memlib.circuits.circuit_netlist` knows.
     """
 
     def __init__(self, chip: AnalogChip) -> None:

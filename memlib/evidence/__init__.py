@@ -9,19 +9,16 @@ from typing import TYPE_CHECKING
 from memlib.base.faces import lazy_face
 
 if TYPE_CHECKING:
+    from memlib.evidence.answers import pack, unpack
     from memlib.evidence.claims import Claim, above, below, below_times, beyond, effect_text, exactly, within
     from memlib.evidence.intervals import (
         Interval,
-        Tolerance,
         crossed_interval,
-        crossing,
         difference_interval,
-        pack,
         seed_interval,
         standard_error,
-        tolerance,
         trainings_interval,
-        unpack,
     )
+    from memlib.evidence.tolerances import Tolerance, crossing, tolerance
 else:
     __getattr__, __dir__, __all__ = lazy_face(__name__)

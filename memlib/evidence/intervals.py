@@ -1,7 +1,6 @@
-"""Intervals for what simulated chips and test images say: accuracies, their differences, and tolerances."""
+"""Confidence intervals for accuracies of simulated chips on test images, and for differences between them."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,82 +148,3 @@ def difference_interval(first: np.ndarray, second: np.ndarray) -> Interval:
     if first.shape[1] != second.shape[1] or len({1, len(first), len(second)}) > 2:
         raise ValueError(f"hits of shapes {first.shape} and {second.shape}: must be of the same seeds and images")
     return crossed_interval(first - second, low=-1, extra=1)
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """The largest severity that costs at most so much accuracy, with its interval; inf if none that was tried does."""
-
-    severity: float
-    low: float
-    high: float
-    n: int  #: device seeds
-    images: int
-
-
-def tolerance(severities: Sequence[float], hits: Sequence[np.ndarray], cost: float = 0.01) -> Tolerance:
-    """The largest severity whose mean loss of accuracy is at most `cost`.
-
-    The mean loss against severity is made monotone (isotonic regression) and interpolated by a monotone cubic (PCHIP).
-    The interval goes from the last severity tried before the upper 95 % limit of the loss exceeds `cost` to the first
-    at which the lower limit does: what happens between two severities that were tried is not known.
-
-    Args:
-        severities: ascending, the first is 0, the baseline that losses are measured from.
-        hits: for each severity (seeds, images), 0/1 for wrong and right, on the same seeds and images; the baseline may
-            have one row.
-        cost: a fraction of all images.
-
-    Raises:
-        ValueError: if severities do not start at 0 and ascend, or do not match `hits`.
-    """
-    tried = np.asarray(severities, float).tolist()
-    if len(tried) < 2 or tried[0] != 0 or (np.diff(tried) <= 0).any() or len(tried) != len(hits):
-        raise ValueError(f"severities={tried}: must ascend from 0, one for each of {len(hits)} arrays")
-    return crossing(tried[1:], [difference_interval(hits[0], other) for other in hits[1:]], cost)
-
-
-def crossing(severities: Sequence[float], losses: Sequence[Interval], cost: float = 0.01) -> Tolerance:
-    """`tolerance` from losses, each with a baseline of its own.
-
-    Args:
-        severities: ascending, above 0, where nothing is lost.
-        losses: of accuracy, a fraction, for each severity.
-        cost: a fraction of all images.
-
-    Raises:
-        ValueError: if severities do not ascend from above 0, or do not match `losses`.
-    """
-    tried = np.array([0.0, *severities])
-    if len(tried) < 2 or (np.diff(tried) <= 0).any() or len(tried) != len(losses) + 1:
-        found = tried[1:].tolist()
-        raise ValueError(f"severities={found}: must ascend from above 0, one for each of {len(losses)} losses")
-    mean, upper, lower = (np.array([0.0, *(getattr(i, name) for i in losses)]) for name in ("mean", "high", "low"))
-    low = tried[np.argmax(upper > cost) - 1] if (upper > cost).any() else tried[-1]
-    high = tried[np.argmax(lower > cost)] if (lower > cost).any() else math.inf
-    return Tolerance(_crossing(tried, mean, cost), float(low), float(high), losses[0].n, losses[0].images)
-
-
-def _crossing(severities: np.ndarray, losses: np.ndarray, cost: float) -> float:
-    """The largest severity before a loss, made monotone, exceeds `cost`; inf if none does."""
-    from scipy import interpolate, optimize  # 50 MB, which a simulation alone does not need
-
-    rising = np.maximum(optimize.isotonic_regression(losses).x, 0)
-    above = np.flatnonzero(rising > cost)
-    if not len(above):
-        return math.inf
-    curve = interpolate.PchipInterpolator(severities, rising)
-    bracket = severities[above[0] - 1], severities[above[0]]
-    if curve(bracket[1]) <= cost:  # by a rounding
-        return float(bracket[1])
-    return float(optimize.brentq(lambda severity: curve(severity) - cost, *bracket))
-
-
-def pack(correct: np.ndarray) -> str:
-    """A row of right and wrong answers as hexadecimal text, for a store."""
-    return np.packbits(np.asarray(correct, bool)).tobytes().hex()
-
-
-def unpack(text: str, images: int) -> np.ndarray:
-    """The inverse of `pack`: (images,) bool."""
-    return np.unpackbits(np.frombuffer(bytes.fromhex(text), np.uint8), count=images).astype(bool)

@@ -20,7 +20,8 @@ import optuna
 import pandas as pd
 
 from memlib.base.checks import fail, in_range, is_number, one_of, positive, whole
-from memlib.evidence.intervals import Interval, crossed_interval, seed_interval, unpack
+from memlib.evidence.answers import unpack
+from memlib.evidence.intervals import Interval, crossed_interval, seed_interval
 from memlib.exploration.pareto import SENSES, front_probability, mean_draws
 from memlib.exploration.space import Design, Space
 from memlib.sweeps.engine import SweepError, sweep
@@ -132,7 +133,7 @@ def search(
     Args:
         space: of all designs.
         evaluate: as of `sweep`; returns the objectives, and `correct`, the answers to the first point["images"] test
-            images as `statistics.pack` has them. Without these the accuracies of chips alone say how sure things are.
+            images as `answers.pack` has them. Without these the accuracies of chips alone say how sure things are.
         make_point: make_point(design, images=...) is the point of a sweep that a design is.
         objectives: "min" or "max" of the names of results; "accuracy", a fraction, must be among them, and is the one
             that is uncertain. Others are means over seeds.

@@ -4,6 +4,7 @@ import math
 
 from memlib.base.checks import fail, in_range, one_of, positive, whole, yes_or_no
 from memlib.base.configuration import Config, config
+from memlib.wires.resistances import Wires
 
 
 @config
@@ -35,7 +36,7 @@ class Tile(Config):
     bit_serial: bool = False
     v_read: float = 0.3  #: largest input voltage, V
     t_read: float | None = None  #: how long a read drives the rows, s; None: as the technology of the cost model says
-    # Resistances, ohm (`wires.solver`): rows are driven before the first column, columns sensed after the last row
+    # Resistances, ohm (`Wires`): rows are driven before the first column, columns sensed after the last row
     r_driver: float = 0.0  #: of each row's driver
     r_row: float = 0.0  #: of a row's wire, before each cell
     r_col: float = 0.0  #: of a column's wire, after each cell
@@ -67,9 +68,14 @@ class Tile(Config):
             fail("adc_bits", 1, "at least 2 for the signed current of a pair, or None for off")
 
     @property
+    def wires(self) -> Wires:
+        """All its resistances."""
+        return Wires(self.r_row, self.r_col, self.r_driver, self.r_sense, self.r_transistor)
+
+    @property
     def wired(self) -> bool:
         """Whether currents share resistances, so that a cell's current depends on all others of its tile."""
-        return any((self.r_driver, self.r_row, self.r_col, self.r_sense))
+        return self.wires.shared
 
     def planes(self, signed: bool) -> int:
         """Reads that one pass takes: one, or one per bit (and phase) of the input code."""

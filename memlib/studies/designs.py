@@ -17,7 +17,7 @@ from memlib.costs.activity import measure
 from memlib.costs.cost_table import cost_of
 from memlib.costs.machine import totals
 from memlib.costs.technology import TECHNOLOGIES
-from memlib.evidence.intervals import pack
+from memlib.evidence.answers import pack
 from memlib.layers.classification import correct
 from memlib.layers.geometry import Geometry
 from memlib.layers.mappable import matrix_layers

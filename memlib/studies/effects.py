@@ -13,6 +13,7 @@ from memlib.base.checks import fail, one_of, whole
 from memlib.cells.device import Device
 from memlib.cells.device_presets import PRESETS
 from memlib.chip.recalibration import METHODS
+from memlib.evidence.answers import unpack
 from memlib.evidence.claims import Claim, Statement, above
 from memlib.evidence.intervals import Interval, crossed_interval, unpack
 from memlib.layers.mappable import matrix_layers

@@ -20,7 +20,8 @@ from memlib.base.checks import one_of, whole
 from memlib.cells.device import Device
 from memlib.chip.recalibration import METHODS
 from memlib.evidence.claims import Claim, above
-from memlib.evidence.intervals import crossed_interval, crossing, difference_interval, seed_interval
+from memlib.evidence.intervals import crossed_interval, difference_interval, seed_interval
+from memlib.evidence.tolerances import crossing
 from memlib.layers.mappable import matrix_layers
 from memlib.mapping.footprints import footprint
 from memlib.mapping.hardware import Hardware
@@ -41,6 +42,7 @@ from memlib.studies.trained_networks import (
 from memlib.sweeps.points import Point
 from memlib.wires import ngspice
 from memlib.wires.nodal import solve_array
+from memlib.wires.resistances import Wires
 from memlib.wires.solver import effective_conductance, solve
 from memlib.zoo.checkpoints import load_checkpoint
 
@@ -243,9 +245,9 @@ def sparse_estimate(checkpoints: Sequence[str], tile_sizes: Sequence[int]) -> pd
 
 def _seconds_per_tile(size: int, tiles: int) -> float:
     g = _conductances(Device(), size, tiles)
-    solve(g[:1], 1.0, 1.0)  # the first is slower
+    solve(g[:1], Wires(1.0, 1.0))  # the first is slower
     start = time.perf_counter()
-    solve(g, 1.0, 1.0)
+    solve(g, Wires(1.0, 1.0))
     return (time.perf_counter() - start) / tiles
 
 
@@ -263,12 +265,12 @@ SIZE = 32
 NOISE, NOISE_WIRES, DRAWS = 0.01, (0.0, 1.0, 10.0), 100
 #: Sizes of the arrays whose currents are compared, and resistances, ohm.
 SIZES = (2, 4, 8, 16, 32, 64)
-RESISTANCES: dict[str, dict[str, Any]] = {
-    "wires": {"r_row": 1.0, "r_col": 1.0},
-    "wires, drivers": {"r_row": 1.0, "r_col": 1.0, "r_driver": 50.0},
-    "wires, sense": {"r_row": 1.0, "r_col": 1.0, "r_sense": 20.0},
-    "wires, transistors": {"r_row": 1.0, "r_col": 1.0, "r_transistor": 1e3},
-    "all, unequal wires": {"r_row": 0.5, "r_col": 5.0, "r_driver": 50.0, "r_sense": 20.0, "r_transistor": 1e3},
+RESISTANCES = {
+    "wires": Wires(row=1.0, col=1.0),
+    "wires, drivers": Wires(row=1.0, col=1.0, driver=50.0),
+    "wires, sense": Wires(row=1.0, col=1.0, sense=20.0),
+    "wires, transistors": Wires(row=1.0, col=1.0, transistor=1e3),
+    "all, unequal wires": Wires(row=0.5, col=5.0, driver=50.0, sense=20.0, transistor=1e3),
 }
 
 
@@ -317,7 +319,7 @@ def sinh_errors(device: str, arrays: int) -> pd.DataFrame:
     rows = []
     for v0, ohm in itertools.product(V0, ARRAY_WIRES):
         solved = [
-            solve_array(cells, volts[0], ohm, ohm, v0=v0).output_currents
+            solve_array(cells, volts[0], Wires(ohm, ohm), v0).output_currents
             for cells, volts in zip(g.numpy(), v.numpy(), strict=True)
         ]
         exact, bent = torch.from_numpy(np.stack(solved))[:, None], v0 * torch.sinh(v / v0)
@@ -357,11 +359,11 @@ def agreement(sizes: Sequence[int]) -> pd.DataFrame:
         is missing), and ngspice's current.
     """
     rows = []
-    for size, (name, ohms), v0 in itertools.product(sizes, RESISTANCES.items(), (None, V0[0])):
+    for size, (name, wires), v0 in itertools.product(sizes, RESISTANCES.items(), (None, V0[0])):
         g, v = _conductances(Device(), size, 1)[0], _voltages(size, 1)[0, 0]
-        currents = solve_array(g, v, **ohms, v0=v0).output_currents
-        others = {"parasitics": None if v0 else (v @ effective_conductance(g, **ohms)).numpy()}
-        others["ngspice"] = ngspice.array_currents(g, v, **ohms, v0=v0) if ngspice.ngspice() else None
+        currents = solve_array(g, v, wires, v0).output_currents
+        others = {"parasitics": None if v0 else (v @ effective_conductance(g, *wires)).numpy()}
+        others["ngspice"] = ngspice.array_currents(g, v, wires, v0) if ngspice.find_ngspice() else None
         row = {"size": size, "resistances": name, "cells": "sinh" if v0 else "linear", "current": currents[-1]}
         row |= {k: np.nan if i is None else np.abs(i / currents - 1).max() for k, i in others.items()}
         rows.append(row | {"ngspice current": np.nan if others["ngspice"] is None else others["ngspice"][-1]})

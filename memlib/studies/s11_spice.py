@@ -17,13 +17,15 @@ from torch import Tensor, nn
 
 from memlib.base.checks import fail, one_of, whole
 from memlib.cells.device import Device
-from memlib.circuits import netlist
+from memlib.circuits import circuit_netlist
 from memlib.circuits.circuit import Amplifier, AnalogChip, Circuit, OperatingPoints, build
 from memlib.circuits.circuit_model import AnalogModel
+from memlib.evidence.answers import pack, unpack
 from memlib.evidence.claims import Claim, below, exactly, within
-from memlib.evidence.intervals import crossed_interval, difference_interval, pack, unpack
+from memlib.evidence.intervals import crossed_interval, difference_interval
 from memlib.studies.drawing import Drawing, errorbars
 from memlib.sweeps.points import Point, text_of
+from memlib.wires.resistances import Wires
 from memlib.zoo import digits_8x8
 
 METHODS = ("model", "circuit", "step")
@@ -112,8 +114,7 @@ def circuit_of(fields: dict[str, Any]) -> Circuit:
         input_bits=fields["input_bits"] or None,
         full_scale=fields["full_scale"],
         r_difference=fields["r_difference"],
-        r_row=fields["r_wire"],
-        r_col=fields["r_wire"],
+        wires=Wires(row=fields["r_wire"], col=fields["r_wire"]),
     )
 
 
@@ -151,11 +152,11 @@ def evaluate(point: Point, seed: int) -> dict[str, Any]:
     """
     chip, volts, labels = chip_of(point, seed)
     if point["method"] == "step":
-        step = netlist.step_response(chip, volts[0], DURATION)
+        step = circuit_netlist.step_response(chip, volts[0], DURATION)
         return {"settled": step.settled(), "decided": step.decided()}
     model = found = AnalogModel(chip).operating_points(volts)
     if point["method"] == "circuit":
-        found = netlist.operating_points(chip, volts)
+        found = circuit_netlist.operating_points(chip, volts)
     right = found.decisions == labels
     result = {"accuracy": right.double().mean().item(), "correct": pack(right.numpy())}
     result |= {f"power_{name}": watts.mean().item() for name, watts in found.power.items()}
@@ -318,7 +319,7 @@ def outputs(images: int) -> pd.DataFrame:
     found = {"model": AnalogModel(chip), "circuit": None}
     rows = []
     for method, model in found.items():
-        points = model.operating_points(volts) if model else netlist.operating_points(chip, volts)
+        points = model.operating_points(volts) if model else circuit_netlist.operating_points(chip, volts)
         for image, values in enumerate(points.outputs.tolist()):
             rows += [{"image": image, "digit": d, "method": method, "output": v} for d, v in enumerate(values)]
     return pd.DataFrame(rows)
@@ -387,7 +388,7 @@ def settling(results: Results, widths: Sequence[int]) -> pd.DataFrame:
 def waveform() -> pd.DataFrame:
     """Step response of a nominal chip: a row per time, s, and digit, V."""
     chip, volts, _ = chip_of(make_point("step", 0, 1), 0)
-    step = netlist.step_response(chip, volts[0], DURATION / 2, 100)
+    step = circuit_netlist.step_response(chip, volts[0], DURATION / 2, 100)
     parts = [pd.DataFrame({"time": step.times, "digit": d, "output": step.outputs[:, d]}) for d in range(10)]
     return pd.concat(parts, ignore_index=True)
 

@@ -15,7 +15,7 @@ from memlib.base.checks import whole
 from memlib.base.random_streams import generator
 from memlib.chip.network import AnalogNetwork, design_ranges, map_network
 from memlib.chip.recalibration import recalibrate
-from memlib.evidence.intervals import pack, unpack
+from memlib.evidence.answers import pack, unpack
 from memlib.layers.classification import correct
 from memlib.mapping.hardware import Hardware
 from memlib.sweeps.points import Point

@@ -11,7 +11,8 @@ from torch import Tensor
 from memlib.cells.device import Device
 from memlib.cells.iv_law import series_coefficient
 from memlib.mapping.tile import Tile
-from memlib.wires.solver import Wires, solve
+from memlib.wires.resistances import Wires
+from memlib.wires.solver import Multiport, solve
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,13 @@ class ProgrammedTiles:
         return self.cells / (1 + self.cells * self.tile.r_transistor)
 
     @cached_property
-    def _wires(self) -> Wires:
+    def _wires(self) -> Multiport:
         """The exact solution of each array; lines that are not selected conduct nothing, but their wire remains."""
         t = self.tile
         along_row = t.r_row * self.columns.diff(prepend=-torch.ones_like(self.columns[:, :1]))
         along_column = t.r_col * self.rows.diff(append=torch.full_like(self.rows[:, :1], t.rows))
         segments = along_row.double(), along_column.double()
-        return solve(self.behind_transistors.mT, *segments, r_driver=t.r_driver, r_sense=t.r_sense)
+        return solve(self.behind_transistors.mT, Wires(*segments, t.r_driver, t.r_sense))
 
     @cached_property
     def effective(self) -> Tensor:

@@ -1,6 +1,6 @@
 """The same arrays in ngspice, a circuit simulator that shares no code with this package.
 
-`memlib.wires.solver` tells where each resistance is; `netlist` writes one array with its inputs as a deck, `simulate`
+`Wires` says where each resistance is; `netlist` writes one array with its inputs as a deck, `simulate`
 runs any deck and reads all vectors that it saves.
 """
 
@@ -14,52 +14,35 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from memlib.wires.nodal import Array, check_array
+from memlib.wires.resistances import Wires
 
 #: Far below what the currents of an array are compared at.
 OPTIONS = ".options reltol=1e-10 abstol=1e-18 vntol=1e-14 gmin=1e-18 itl1=1000"
 
 
-def ngspice() -> str | None:
+def find_ngspice() -> str | None:
     """Path of the ngspice program, or None."""
     return shutil.which("ngspice")
 
 
-def array_currents(
-    g: ArrayLike,
-    volts: ArrayLike,
-    r_row: ArrayLike = 0.0,
-    r_col: ArrayLike = 0.0,
-    r_driver: float = 0.0,
-    r_sense: float = 0.0,
-    r_transistor: ArrayLike = 0.0,
-    v0: ArrayLike | None = None,
-) -> np.ndarray:
+def array_currents(g: ArrayLike, volts: ArrayLike, wires: Wires, v0: ArrayLike | None = None) -> np.ndarray:
     """Column currents (cols,), A, of one array, by ngspice; arguments as of `memlib.wires.nodal.solve_array`.
 
     Raises:
         ValueError: for values or shapes that do not fit.
         RuntimeError: without ngspice, or if it fails.
     """
-    vectors = simulate(netlist(g, volts, r_row, r_col, r_driver, r_sense, r_transistor, v0))
+    vectors = simulate(netlist(g, volts, wires, v0))
     return np.array([vectors[f"i(vout{j})"][0] for j in range(np.shape(g)[1])])
 
 
-def netlist(
-    g: ArrayLike,
-    volts: ArrayLike,
-    r_row: ArrayLike = 0.0,
-    r_col: ArrayLike = 0.0,
-    r_driver: float = 0.0,
-    r_sense: float = 0.0,
-    r_transistor: ArrayLike = 0.0,
-    v0: ArrayLike | None = None,
-) -> str:
+def netlist(g: ArrayLike, volts: ArrayLike, wires: Wires, v0: ArrayLike | None = None) -> str:
     """An ngspice deck: the operating point of one array; arguments as of `memlib.wires.nodal.solve_array`.
 
     Row i is driven by the source vin<i>, column j ends in the ammeter vout<j>. Cell (i, j) lies between the nodes
     r<i>_<j> and c<i>_<j>. 0 ohm is a source of 0 V, since ngspice makes 1 milliohm of a resistor of 0.
     """
-    array = check_array(g, volts, r_row, r_col, r_driver, r_sense, r_transistor, v0)
+    array = check_array(g, volts, wires, v0)
     rows, cols = array.g.shape
     lines = [f"* {rows} x {cols} resistive array", OPTIONS]
     for i in range(rows):
@@ -121,7 +104,7 @@ def simulate(deck: str, timeout: float | None = None) -> dict[str, np.ndarray]:
         RuntimeError: without ngspice, or if it fails.
         subprocess.TimeoutExpired: after `timeout`.
     """
-    program = ngspice()
+    program = find_ngspice()
     if program is None:
         raise RuntimeError(
             "ngspice was not found; install it (Debian, Ubuntu: apt-get install ngspice; "

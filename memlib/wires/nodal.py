@@ -2,7 +2,7 @@
 
 Modified nodal analysis (Ho, Ruehli and Brennan, IEEE Trans. Circuits Syst. 22, 504, 1975) with SciPy's sparse LU:
 voltages of row and column nodes and currents of wire segments and cells are all unknown, so that resistances are
-factors and 0 ohm is exact. `memlib.wires.solver` tells where each resistance is.
+factors and 0 ohm is exact. `Wires` says where each resistance is.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from scipy import sparse
 from scipy.sparse.linalg import splu
 
 from memlib.base.checks import fail, positive, whole
+from memlib.wires.resistances import Wires
 
 #: sinh of more is beyond every current; it only has to stay finite.
 LARGEST_ARGUMENT = 700.0
@@ -73,11 +74,7 @@ class ArraySolution:
 def solve_array(
     g: ArrayLike,
     volts: ArrayLike,
-    r_row: ArrayLike = 0.0,
-    r_col: ArrayLike = 0.0,
-    r_driver: float = 0.0,
-    r_sense: float = 0.0,
-    r_transistor: ArrayLike = 0.0,
+    wires: Wires,
     v0: ArrayLike | None = None,
     tolerance: float = 1e-12,
     max_iterations: int = 50,
@@ -90,11 +87,7 @@ def solve_array(
     Args:
         g: (rows, cols) conductances at 0 V, S, >= 0.
         volts: (rows,) V.
-        r_row: segment before each cell of a row, ohm: a number or (cols,).
-        r_col: segment after each cell of a column, ohm: a number or (rows,).
-        r_driver: from each driver to its row's first segment, ohm.
-        r_sense: from each column's last segment to the virtual ground, ohm.
-        r_transistor: in series with each cell, ohm: a number or (rows, cols).
+        wires: resistances, ohm; those of driver and sense are numbers.
         v0: of I = g v0 sinh(v/v0), v the voltage over the resistor, V: a number or (rows, cols); None: linear.
         tolerance: largest deviation from the cells' law, relative to the largest cell current.
         max_iterations: Newton steps before giving up.
@@ -103,13 +96,13 @@ def solve_array(
         ValueError: for values or shapes that do not fit.
         RuntimeError: if Newton's method does not converge.
     """
-    array = check_array(g, volts, r_row, r_col, r_driver, r_sense, r_transistor, v0)
+    array = check_array(g, volts, wires, v0)
     positive("tolerance", tolerance)
     whole("max_iterations", max_iterations, 1)
-    wires, right, scale = _wires(array)
+    equations, right, scale = _equations(array)
     v = np.zeros(array.g.shape)
     for iteration in range(1, max_iterations + 1):
-        row, column, along, down, current = _step(array, wires, right, scale, v)
+        row, column, along, down, current = _step(array, equations, right, scale, v)
         found = row - column - array.r_transistor * current
         largest = np.abs(current).max()
         residual = np.abs(current - array.current(found)).max()
@@ -122,16 +115,7 @@ def solve_array(
     )
 
 
-def check_array(
-    g: ArrayLike,
-    volts: ArrayLike,
-    r_row: ArrayLike = 0.0,
-    r_col: ArrayLike = 0.0,
-    r_driver: float = 0.0,
-    r_sense: float = 0.0,
-    r_transistor: ArrayLike = 0.0,
-    v0: ArrayLike | None = None,
-) -> Array:
+def check_array(g: ArrayLike, volts: ArrayLike, wires: Wires, v0: ArrayLike | None = None) -> Array:
     """The arguments of `solve_array` as arrays; raises ValueError for values or shapes that do not fit."""
     g = np.asarray(g, float)
     if g.ndim != 2 or not g.size:
@@ -143,11 +127,11 @@ def check_array(
     array = Array(
         g=_values("g", g, g.shape, "S"),
         volts=volts,
-        r_row=_values("r_row", r_row, (cols,), "ohm"),
-        r_col=_values("r_col", r_col, (rows,), "ohm"),
-        r_driver=float(_values("r_driver", r_driver, (), "ohm")),
-        r_sense=float(_values("r_sense", r_sense, (), "ohm")),
-        r_transistor=_values("r_transistor", r_transistor, g.shape, "ohm"),
+        r_row=_values("r_row", wires.row, (cols,), "ohm"),
+        r_col=_values("r_col", wires.col, (rows,), "ohm"),
+        r_driver=float(_values("r_driver", wires.driver, (), "ohm")),
+        r_sense=float(_values("r_sense", wires.sense, (), "ohm")),
+        r_transistor=_values("r_transistor", wires.transistor, g.shape, "ohm"),
         v0=None if v0 is None else _values("v0", v0, g.shape, "V"),
     )
     if array.v0 is not None and not array.v0.all():
@@ -166,7 +150,7 @@ def _values(field: str, value: ArrayLike, shape: Sequence[int], unit: str) -> np
     return np.broadcast_to(found, shape)
 
 
-def _wires(array: Array) -> tuple[sparse.csc_array, np.ndarray, float]:
+def _equations(array: Array) -> tuple[sparse.csc_array, np.ndarray, float]:
     """Everything but the cells' law: equations of (row voltages, column voltages, row currents, column currents, cell
     currents), each (rows, cols) flattened, their right side, and the conductance that currents are divided by.
     """

@@ -21,48 +21,34 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from memlib.base.checks import fail, in_range
+from memlib.base.checks import fail
+from memlib.wires.resistances import Resistance, Wires
 
 #: Arrays are solved together while their matrices have about this many elements, which caches hold.
 CHUNK_ELEMENTS = 2**20
 
 
 @dataclass(frozen=True)
-class Wires:
+class Multiport:
     """A resistive array seen from its terminals."""
 
     g_eff: Tensor  #: (..., rows, cols) S, I = V @ g_eff: column currents with every row driven
     admittance: Tensor  #: (..., rows, rows) S, symmetric; currents into the rows are Y V, the power is V^T Y V
 
 
-Resistance = float | Tensor
-
-
-def solve(
-    g: Tensor,
-    r_row: Resistance = 0.0,
-    r_col: Resistance = 0.0,
-    r_driver: Resistance = 0.0,
-    r_sense: Resistance = 0.0,
-    r_transistor: Resistance = 0.0,
-) -> Wires:
+def solve(g: Tensor, wires: Wires) -> Multiport:
     """Effective conductances and input admittance of arrays with resistive wires, in float64 on the device of `g`.
 
     Differentiable in `g` and in resistances that are tensors. All leading dimensions are broadcast.
 
     Args:
         g: (..., rows, cols) conductances of the cells, S, >= 0.
-        r_row: segments before each cell of a row, ohm: a number or (..., cols).
-        r_col: segments after each cell of a column, ohm: a number or (..., rows).
-        r_driver: from each driver to its row's first segment, ohm: a number or (...).
-        r_sense: from each column's last segment to the virtual ground, ohm: a number or (...).
-        r_transistor: in series with each cell, ohm: a number or (..., rows, cols).
+        wires: resistances, ohm.
 
     Raises:
         ValueError: for conductances or resistances that are negative or not finite, or shapes that do not fit.
     """
-    wanted = _solve(g, r_row, r_col, r_driver, r_sense, r_transistor, g_eff=True, admittance=True)
-    return Wires(*wanted)
+    return Multiport(*_solve(g, wires, g_eff=True, admittance=True))
 
 
 def effective_conductance(
@@ -73,44 +59,36 @@ def effective_conductance(
     r_sense: Resistance = 0.0,
     r_transistor: Resistance = 0.0,
 ) -> Tensor:
-    """The matrix (..., rows, cols), S, with which column currents are V @ G_eff; see `solve` for arguments."""
-    [g_eff] = _solve(g, r_row, r_col, r_driver, r_sense, r_transistor, g_eff=True, admittance=False)
+    """The matrix (..., rows, cols), S, with which column currents are V @ G_eff; see `Wires` for the resistances, ohm.
+
+    Args:
+        g: (..., rows, cols) conductances of the cells, S, >= 0.
+
+    Raises:
+        ValueError: as `solve`.
+    """
+    wires = Wires(r_row, r_col, r_driver, r_sense, r_transistor)
+    [g_eff] = _solve(g, wires, g_eff=True, admittance=False)
     return g_eff
 
 
-def input_admittance(
-    g: Tensor,
-    r_row: Resistance = 0.0,
-    r_col: Resistance = 0.0,
-    r_driver: Resistance = 0.0,
-    r_sense: Resistance = 0.0,
-    r_transistor: Resistance = 0.0,
-) -> Tensor:
-    """The matrix (..., rows, rows), S, with which currents into the rows are Y V; see `solve` for arguments."""
-    [admittance] = _solve(g, r_row, r_col, r_driver, r_sense, r_transistor, g_eff=False, admittance=True)
+def input_admittance(g: Tensor, wires: Wires) -> Tensor:
+    """The matrix (..., rows, rows), S, with which currents into the rows are Y V; arguments as of `solve`."""
+    [admittance] = _solve(g, wires, g_eff=False, admittance=True)
     return admittance
 
 
-def _solve(
-    g: Tensor,
-    r_row: Resistance,
-    r_col: Resistance,
-    r_driver: Resistance,
-    r_sense: Resistance,
-    r_transistor: Resistance,
-    g_eff: bool,
-    admittance: bool,
-) -> list[Tensor]:
+def _solve(g: Tensor, wires: Wires, g_eff: bool, admittance: bool) -> list[Tensor]:
     """[effective conductances, input admittance], those that are asked for."""
     _check_conductances(g)
     rows, cols = g.shape[-2:]
     parts = [
-        _resistance("r_row", r_row, g, cols),
-        _resistance("r_col", r_col, g, rows),
-        _resistance("r_driver", r_driver, g)[..., None],
-        _resistance("r_sense", r_sense, g)[..., None],
+        _resistance("r_row", wires.row, g, cols),
+        _resistance("r_col", wires.col, g, rows),
+        _resistance("r_driver", wires.driver, g)[..., None],
+        _resistance("r_sense", wires.sense, g)[..., None],
     ]
-    transistor = _resistance("r_transistor", r_transistor, g)
+    transistor = _resistance("r_transistor", wires.transistor, g)
     try:
         cells = g.double() / (1 + g.double() * transistor)
         batch = torch.broadcast_shapes(cells.shape[:-2], *(part.shape[:-1] for part in parts))
@@ -140,10 +118,7 @@ def _check_conductances(g: Tensor) -> None:
 
 def _resistance(field: str, value: Resistance, g: Tensor, length: int | None = None) -> Tensor:
     """As float64 on the device of `g`, (..., length) where the resistance is one of segments."""
-    if not isinstance(value, Tensor):
-        in_range(field, value, 0, float("inf"), "a number or a tensor, ohm")
-        value = torch.tensor(float(value), dtype=torch.float64, device=g.device)
-    value = value.to(g.device, torch.float64)
+    value = torch.as_tensor(value, dtype=torch.float64, device=g.device)
     wrong = ~((value >= 0) & value.isfinite())
     if wrong.any():
         fail(field, value[wrong][0].item(), "finite resistances, at least 0")

@@ -34,7 +34,7 @@ from torch import Tensor
 from memlib.base.checks import one_of, whole
 from memlib.base.files import project_root, replacing
 from memlib.base.progress_bar import progress
-from memlib.zoo.torchvision_import import torchvision_module
+from memlib.zoo.torchvision_import import make_importable
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SIZES = {"train": 50_000, "test": 10_000}
@@ -200,8 +200,11 @@ def _lossless(path: Path) -> Images:
 
 def _official(root: Path, split: str, source: Path | None = None) -> Images:
     """The original files, whose checksums torchvision verifies before it reads them; downloaded without a source."""
+    make_importable()
+    from torchvision.datasets import CIFAR10  # takes a second or two
+
     try:
-        dataset = torchvision_module("datasets").CIFAR10(root, train=split == "train", download=source is None)
+        dataset = CIFAR10(root, train=split == "train", download=source is None)
     except (RuntimeError, OSError, EOFError) as error:
         raise DataError(
             f"CIFAR-10 in {source or root}: missing, damaged, or the download failed ({error}); delete the damaged "

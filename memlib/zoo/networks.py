@@ -15,7 +15,7 @@ from memlib.base.checks import fail, one_of, positive
 from memlib.layers.geometry import Geometry
 from memlib.layers.mappable import matrix_layers
 from memlib.layers.tracing import call_sizes
-from memlib.zoo.torchvision_import import torchvision_module
+from memlib.zoo.torchvision_import import make_importable
 
 #: Of the convolutions of grouped networks.
 GROUPS = 4
@@ -130,8 +130,10 @@ def mobilenetv2(width: float = 1.0, classes: int = 10) -> nn.Module:
 
     Its stem has stride 1, and so has its second stage.
     """
-    network = torchvision_module("models").mobilenet_v2
-    model = network(num_classes=classes, width_mult=width, inverted_residual_setting=MOBILE_STAGES, dropout=0.0)
+    make_importable()
+    from torchvision.models import mobilenet_v2  # takes a second or two
+
+    model = mobilenet_v2(num_classes=classes, width_mult=width, inverted_residual_setting=MOBILE_STAGES, dropout=0.0)
     model.features[0][0].stride = (1, 1)
     return model
 

@@ -12,16 +12,17 @@ from memlib.cells.device import Device
 from memlib.circuits import circuit_model
 from memlib.circuits.circuit import Amplifier, AnalogChip, Circuit, Stage, build
 from memlib.circuits.circuit_model import AnalogModel
-from memlib.circuits.netlist import StepResponse, netlist, operating_points, step_response
+from memlib.circuits.circuit_netlist import StepResponse, netlist, operating_points, step_response
 from memlib.layers.geometry import Geometry
 from memlib.mapping.hardware import Hardware
 from memlib.tiles.programming import program_slices
 from memlib.wires import ngspice
 from memlib.wires.nodal import solve_array
+from memlib.wires.resistances import Wires
 
-needs_ngspice = pytest.mark.skipif(ngspice.ngspice() is None, reason="ngspice is not installed")
+needs_ngspice = pytest.mark.skipif(ngspice.find_ngspice() is None, reason="ngspice is not installed")
 IDEAL = Amplifier().ideal()
-WIRES = {"r_row": 1.0, "r_col": 2.0, "r_driver": 10.0, "r_sense": 20.0, "r_transistor": 500.0}
+WIRES = Wires(row=1.0, col=2.0, driver=10.0, sense=20.0, transistor=500.0)
 NOISY = Device(program_error=0.05, d2d_on=0.1)
 GREYS = torch.tensor([[0, 255, 3]], dtype=torch.uint8)  # images that nobody scaled
 
@@ -127,7 +128,7 @@ def layer_by_layer(chip, volts, v0=None):
     for stage in chip.stages:
         rows = np.append(v, stage.v_bias)
         currents = [
-            solve_array(part, rows, **chip.circuit.wires, v0=None if v0 is None else v0(part)).output_currents
+            solve_array(part, rows, chip.circuit.wires, v0=None if v0 is None else v0(part)).output_currents
             for part in stage.g.numpy()
         ]
         v = stage.r_feedback * (currents[0] - currents[1])
@@ -137,7 +138,7 @@ def layer_by_layer(chip, volts, v0=None):
 
 def test_wires_agree_with_nodal_analysis():
     """With ideal op-amps every column ends in a virtual ground."""
-    chip, _, volts = chip_of(Circuit(NOISY, IDEAL, **WIRES), 9, 6, 4, seed=3)
+    chip, _, volts = chip_of(Circuit(NOISY, IDEAL, wires=WIRES), 9, 6, 4, seed=3)
     found = AnalogModel(chip).operating_points(volts).outputs
     expected = np.stack([layer_by_layer(chip, v) for v in volts])
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-10 * np.abs(expected).max())
@@ -146,7 +147,7 @@ def test_wires_agree_with_nodal_analysis():
 @needs_ngspice
 def test_ngspice_agrees_with_nodal_analysis():
     """The netlist of a small network with wires and ideal op-amps, by an oracle that shares no code with the model."""
-    chip, _, volts = chip_of(Circuit(NOISY, IDEAL, **WIRES), 9, 6, 4, seed=3)
+    chip, _, volts = chip_of(Circuit(NOISY, IDEAL, wires=WIRES), 9, 6, 4, seed=3)
     found = operating_points(chip, volts).outputs
     expected = np.stack([layer_by_layer(chip, v) for v in volts])
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
@@ -154,7 +155,7 @@ def test_ngspice_agrees_with_nodal_analysis():
 
 def test_hardly_any_wires_are_none():
     """The limit of small resistances is the circuit without any, of which nothing needs to be solved."""
-    chips = [chip_of(Circuit(NOISY, r_transistor=500.0, **wires), 9, 6, 4)[0] for wires in ({}, {"r_row": 1e-9})]
+    chips = [chip_of(Circuit(NOISY, wires=Wires(row=ohm, transistor=500.0)), 9, 6, 4)[0] for ohm in (0.0, 1e-9)]
     volts = Circuit().input_voltages(images(12, 9))
     none, hardly = (AnalogModel(chip).operating_points(volts) for chip in chips)
     torch.testing.assert_close(none.outputs, hardly.outputs, rtol=0, atol=1e-10)
@@ -192,7 +193,7 @@ def test_input_bits():
         (lambda: Amplifier(rail=0), "rail=0"),
         (lambda: Circuit(full_scale=-1), "full_scale=-1"),
         (lambda: Circuit(Device(read_noise=0.1)), "read_noise=0.1"),
-        (lambda: Circuit(r_row=-1.0), "r_row=-1.0"),
+        (lambda: Circuit(wires=Wires(row=-1.0)), "r_row=-1.0"),
         (lambda: build(nn.Sequential(nn.Linear(2, 2), nn.Tanh()), Circuit(), images(3, 2)), "with a ReLU between two"),
         (lambda: build(nn.Sequential(nn.Linear(2, 2, bias=False)), Circuit(), images(3, 2)), "bias of layer '0'=None"),
         (lambda: build(network(3, 2), Circuit(), images(3, 2)), r"calibration.shape=\(3, 2\): must be \(images, 3\)"),
@@ -235,15 +236,15 @@ def test_what_does_not_converge_raises(monkeypatch):
     ("circuit", "tolerance"),
     [
         (Circuit(NOISY, IDEAL), 1e-6),
-        (Circuit(NOISY, IDEAL, **WIRES), 1e-6),
-        (Circuit(NOISY, IDEAL, r_row=3.0), 1e-6),
+        (Circuit(NOISY, IDEAL, wires=WIRES), 1e-6),
+        (Circuit(NOISY, IDEAL, wires=Wires(row=3.0)), 1e-6),
         (Circuit(NOISY), 1e-6),
-        (Circuit(NOISY, **WIRES), 1e-6),
-        (Circuit(NOISY, Amplifier(gain=30.0), **WIRES), 1e-6),
+        (Circuit(NOISY, wires=WIRES), 1e-6),
+        (Circuit(NOISY, Amplifier(gain=30.0), wires=WIRES), 1e-6),
         (Circuit(full_scale=2.0), 1e-6),
         (Circuit(NOISY, Amplifier(r_out=5e3), full_scale=2.0), 1e-6),
         (Circuit(NOISY, Amplifier(r_out=2e4), full_scale=2.0), 1e-6),
-        (Circuit(full_scale=2.0, **WIRES), 1e-2),  # the model leaves out what a column at its supply does to others
+        (Circuit(full_scale=2.0, wires=WIRES), 1e-2),  # the model leaves out what a column at its supply does to others
     ],
 )
 def test_ngspice_agrees_with_the_model(circuit, tolerance):
@@ -262,7 +263,7 @@ def test_ngspice_agrees_with_the_model(circuit, tolerance):
 def test_nonlinear_cells_in_ngspice(v0_off):
     """I = g v0 sinh(v/v0) behind wires and transistors, with ideal op-amps, against Newton's method."""
     device = NOISY.replace(v0=0.2, v0_off=v0_off)
-    chip, _, volts = chip_of(Circuit(device, IDEAL, full_scale=0.3, **WIRES), 5, 4, 3)
+    chip, _, volts = chip_of(Circuit(device, IDEAL, full_scale=0.3, wires=WIRES), 5, 4, 3)
     own = (lambda g: device.law.own_v0(torch.from_numpy(g)).numpy()) if v0_off else (lambda g: device.v0)
     found = operating_points(chip, volts[:3]).outputs
     expected = np.stack([layer_by_layer(chip, v, own) for v in volts[:3]])

@@ -8,18 +8,17 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from memlib.evidence.answers import pack, unpack
 from memlib.evidence.claims import above, below, within
 from memlib.evidence.intervals import (
     Interval,
     crossed_interval,
     difference_interval,
-    pack,
     seed_interval,
     standard_error,
-    tolerance,
     trainings_interval,
-    unpack,
 )
+from memlib.evidence.tolerances import tolerance
 from memlib.sweeps.adaptive_seeds import AdaptiveSeeds
 
 

@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 import search_functions as made_up
 
-from memlib.evidence.intervals import crossed_interval, unpack
+from memlib.evidence.answers import unpack
+from memlib.evidence.intervals import crossed_interval
 from memlib.exploration import multi_objective as module
 from memlib.exploration.multi_objective import Budget, Evaluator, Fidelity, explore, search
 from memlib.exploration.pareto import hypervolume, nondominated

@@ -8,7 +8,8 @@ from made_up import made_up
 from memlib.cells.device import Device
 from memlib.chip.network import map_network
 from memlib.chip.recalibration import recalibrate
-from memlib.evidence.intervals import difference_interval, pack
+from memlib.evidence.answers import pack
+from memlib.evidence.intervals import difference_interval
 from memlib.layers.classification import correct
 from memlib.mapping.hardware import Hardware
 from memlib.mapping.tile import Tile

@@ -12,7 +12,7 @@ from memlib.artifact.presets import PRESETS
 from torch import nn
 
 from memlib import Device, Hardware, map_network, recalibrate
-from memlib.evidence.intervals import pack
+from memlib.evidence.answers import pack
 from memlib.studies.effects import Chips, seeds_of
 from memlib.studies.s13_memtorch import documented, exemplar as study
 from memlib.zoo import seizures

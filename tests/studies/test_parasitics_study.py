@@ -9,7 +9,9 @@ from made_up import made_up
 from scipy.optimize import brentq
 
 from memlib import Device, Hardware, Mapping, Tile
-from memlib.evidence.intervals import Interval, crossing, unpack
+from memlib.evidence.answers import unpack
+from memlib.evidence.intervals import Interval
+from memlib.evidence.tolerances import crossing
 from memlib.layers.classification import correct
 from memlib.studies import s08_parasitics as study
 from memlib.studies.trained_networks import mapped, split
@@ -160,7 +162,7 @@ def test_noise_of_one_cell(monkeypatch):
 
 def test_agreement_without_ngspice(monkeypatch):
     """The rest is there, and a note tells how to get it."""
-    monkeypatch.setattr(ngspice, "ngspice", lambda: None)
+    monkeypatch.setattr(ngspice, "find_ngspice", lambda: None)
     table = study.agreement([2, 3])
     assert len(table) == 2 * len(study.RESISTANCES) * 2
     assert table["ngspice"].isna().all()
@@ -173,7 +175,7 @@ def test_agreement_without_ngspice(monkeypatch):
     )
 
 
-@pytest.mark.skipif(ngspice.ngspice() is None, reason="ngspice is not installed")
+@pytest.mark.skipif(ngspice.find_ngspice() is None, reason="ngspice is not installed")
 def test_agreement_with_ngspice():
     """All currents, of linear and sinh cells."""
     table = study.agreement([2, 8])

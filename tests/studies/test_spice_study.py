@@ -8,13 +8,13 @@ from memlib.artifact.presets import PRESETS
 
 from memlib.circuits.circuit import build
 from memlib.circuits.circuit_model import AnalogModel
-from memlib.evidence.intervals import pack, unpack
+from memlib.evidence.answers import pack, unpack
 from memlib.studies import s11_spice as study
 from memlib.wires import ngspice
 from memlib.zoo import digits_8x8
 
 mpl.use("agg")
-needs_ngspice = pytest.mark.skipif(ngspice.ngspice() is None, reason="ngspice is not installed")
+needs_ngspice = pytest.mark.skipif(ngspice.find_ngspice() is None, reason="ngspice is not installed")
 PARAMETERS = PRESETS["smoke"]["11_spice"]
 DESIGN = ("gains", "offsets", "full_scales", "widths", "input_bits", "r_wire", "program_error", "d2d")
 VARIED = {name: PARAMETERS[name] for name in DESIGN}
@@ -41,7 +41,12 @@ def test_a_point_is_a_chip():
     """Evaluated as its circuit says, on the images after the first ones."""
     point = study.make_point("model", 30, 50, gain=20.0, input_bits=2, r_wire=1.0, hidden=8, offset=2e-3)
     circuit = study.circuit_of(point)
-    assert (circuit.amplifier.gain, circuit.input_bits, circuit.r_col, circuit.device.program_error) == (20, 2, 1, 0.02)
+    assert (circuit.amplifier.gain, circuit.input_bits, circuit.wires.col, circuit.device.program_error) == (
+        20,
+        2,
+        1,
+        0.02,
+    )
     assert study.circuit_of(study.make_point("model", 0, 1, gain=0.0)).amplifier.gain is None
     chip = build(digits_8x8.load(8), circuit, digits_8x8.images("train")[0][:256], 3)
     x, labels = (part[30:80] for part in digits_8x8.images("test"))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from made_up import made_up
 
-from memlib.evidence.intervals import pack
+from memlib.evidence.answers import pack
 from memlib.studies import s05_tile_size as study
 from memlib.sweeps.points import tasks
 from memlib.training import trainer

@@ -105,12 +105,11 @@ def test_wires_of_a_layer(scheme):
     weights = random(3, 8)
     seen = map_network(linear(weights), Hardware(BASE, tile, Mapping(scheme=scheme)))(torch.eye(8).double()).numpy()
     scaled, expected = weights.numpy().T / weights.abs().max().item(), np.zeros((8, 3))
-    resistances = {"r_row": 30.0, "r_col": 40.0, "r_driver": 20.0, "r_sense": 10.0, "r_transistor": 100.0}
 
     def effective(position: np.ndarray, columns: np.ndarray) -> np.ndarray:
         g = np.zeros((6, 6 if scheme == "offset" else 5))
         g[: len(position), columns] = BASE.g_off + position * BASE.g_range
-        return nodal_solution(g, **resistances).g_eff[: len(position)][:, columns]
+        return nodal_solution(g, (30.0, 40.0, 20.0, 10.0, 100.0)).g_eff[: len(position)][:, columns]
 
     for first, last in ((0, 6), (6, 8)):
         part = scaled[first:last]

@@ -9,11 +9,11 @@ from nodal_oracle import solve as nodal
 
 from memlib.wires import solver
 from memlib.wires.first_order import lost_share
+from memlib.wires.resistances import Wires
 from memlib.wires.solver import effective_conductance, input_admittance, solve
 
 TOLERANCE = 1e-9
-NAMES = ("r_row", "r_col", "r_driver", "r_sense", "r_transistor")
-WIRES = dict(zip(NAMES, (1.0, 2.0, 30.0, 20.0, 500.0), strict=True))
+WIRES = Wires(row=1.0, col=2.0, driver=30.0, sense=20.0, transistor=500.0)
 EITHER = pytest.mark.parametrize("rows_first", [False, True])
 
 
@@ -29,23 +29,18 @@ def conductances(*shape: int, seed: int = 0, zeros: float = 0.05) -> np.ndarray:
     return np.where(rng.random(shape) < zeros, 0, 10 ** rng.uniform(-9, -3, shape))
 
 
-def resistances(rows: int, cols: int, seed: int) -> dict:
+def resistances(rows: int, cols: int, seed: int) -> Wires:
     """Each absent, a number, or different in every segment: 0.01 to 100 ohm, some 0."""
     rng = np.random.default_rng(seed)
-    lengths = {"r_row": cols, "r_col": rows}
+    lengths = {"row": cols, "col": rows}
     chosen = {}
-    for name in NAMES:
+    for name in ("row", "col", "driver", "sense", "transistor"):
         kind = rng.integers(3)
         if kind == 1:
             chosen[name] = 10 ** rng.uniform(-2, 2)
         elif kind == 2 and name in lengths:
             chosen[name] = 10 ** rng.uniform(-2, 2, lengths[name]) * (rng.random(lengths[name]) < 0.8)
-    return chosen
-
-
-def tensors(values: dict) -> dict:
-    """Arrays become tensors."""
-    return {name: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for name, v in values.items()}
+    return Wires(**chosen)
 
 
 def random(*shape: int) -> torch.Tensor:
@@ -68,14 +63,14 @@ def assert_close(found: torch.Tensor, expected: np.ndarray, tolerance: float = T
 def test_by_hand(monkeypatch, rows_first):
     """One cell; two in a row; two in a column: exact fractions from series and parallel resistors."""
     force(monkeypatch, rows_first)
-    wires = {"r_row": 1.0, "r_col": 2.0, "r_driver": 3.0, "r_sense": 4.0, "r_transistor": 5.0}
-    one = solve(torch.tensor([[0.1]], dtype=torch.float64), **wires)
+    wires = Wires(1.0, 2.0, 3.0, 4.0, 5.0)
+    one = solve(torch.tensor([[0.1]], dtype=torch.float64), wires)
     np.testing.assert_allclose([one.g_eff.item(), one.admittance.item()], 1 / 25, rtol=1e-15)
 
     a, b = Fraction(10 + 5 + 2 + 4), Fraction(20 + 5 + 2 + 4)  # ohm, from row node to ground
     total = 4 + 1 / (1 / a + 1 / (1 + b))
     share = (1 + b) / (a + 1 + b)
-    row = solve(torch.tensor([[1 / 10, 1 / 20]], dtype=torch.float64), **wires)
+    row = solve(torch.tensor([[1 / 10, 1 / 20]], dtype=torch.float64), wires)
     np.testing.assert_allclose(row.g_eff[0], [float(share / total), float((1 - share) / total)], rtol=1e-15)
     np.testing.assert_allclose(row.admittance.item(), float(1 / total), rtol=1e-15)
 
@@ -84,7 +79,7 @@ def test_by_hand(monkeypatch, rows_first):
     first = 1 / (a + 2 + other)  # current of the first row, per volt at it
     other = 1 / (1 / end + 1 / (a + 2))
     second = 1 / (b + other)
-    column = solve(torch.tensor([[1 / 10], [1 / 20]], dtype=torch.float64), **wires)
+    column = solve(torch.tensor([[1 / 10], [1 / 20]], dtype=torch.float64), wires)
     expected = [float(first * b / (b + end)), float(second * (a + 2) / (a + 2 + end))]
     np.testing.assert_allclose(column.g_eff[:, 0], expected, rtol=1e-15)
     back = -float(first * end / (b + end))
@@ -97,9 +92,9 @@ def test_no_wires(monkeypatch, rows_first):
     force(monkeypatch, rows_first)
     g = torch.from_numpy(conductances(5, 3))
     cells = g / (1 + 1e4 * g)
-    wires = solve(g, r_transistor=1e4)
-    assert torch.equal(wires.g_eff, cells)
-    torch.testing.assert_close(wires.admittance, torch.diag(cells.sum(1)), rtol=1e-15, atol=0)
+    found = solve(g, Wires(transistor=1e4))
+    assert torch.equal(found.g_eff, cells)
+    torch.testing.assert_close(found.admittance, torch.diag(cells.sum(1)), rtol=1e-15, atol=0)
 
 
 # The nodal solution
@@ -112,12 +107,12 @@ def test_small_arrays(monkeypatch, seed, rows_first):
     force(monkeypatch, rows_first)
     shapes = [(1, 1), (1, 6), (6, 1), (2, 2), (3, 5), (7, 4), (12, 9)]
     rows, cols = shapes[seed % len(shapes)]
-    g, values = conductances(rows, cols, seed=seed), resistances(rows, cols, seed)
-    wires, exact = solve(torch.from_numpy(g), **tensors(values)), nodal(g, **values)
-    assert_close(wires.g_eff, exact.g_eff)
-    assert_close(wires.admittance, exact.admittance)
+    g, wires = conductances(rows, cols, seed=seed), resistances(rows, cols, seed)
+    found, exact = solve(torch.from_numpy(g), wires), nodal(g, wires)
+    assert_close(found.g_eff, exact.g_eff)
+    assert_close(found.admittance, exact.admittance)
     volts = np.random.default_rng(seed).uniform(-0.3, 0.3, rows)
-    power = volts @ wires.admittance.numpy() @ volts
+    power = volts @ found.admittance.numpy() @ volts
     np.testing.assert_allclose(power, exact.power(volts), rtol=1e-9)
 
 
@@ -125,24 +120,24 @@ def test_small_arrays(monkeypatch, seed, rows_first):
 @pytest.mark.parametrize("shape", [(64, 64), (128, 16), (16, 128)])
 def test_tiles(shape, ohm):
     """Six decades of conductances, four of resistances."""
-    g, values = conductances(*shape), {"r_row": ohm, "r_col": ohm, "r_sense": 10 * ohm}
-    exact = nodal(g, **values)
-    wires = solve(torch.from_numpy(g), **values)
-    assert_close(wires.g_eff, exact.g_eff)
-    assert_close(wires.admittance, exact.admittance)
-    assert_close(effective_conductance(torch.from_numpy(g), **values), exact.g_eff)
-    assert_close(input_admittance(torch.from_numpy(g), **values), exact.admittance)
+    g, wires = conductances(*shape), Wires(row=ohm, col=ohm, sense=10 * ohm)
+    exact = nodal(g, wires)
+    found = solve(torch.from_numpy(g), wires)
+    assert_close(found.g_eff, exact.g_eff)
+    assert_close(found.admittance, exact.admittance)
+    assert_close(effective_conductance(torch.from_numpy(g), *wires), exact.g_eff)
+    assert_close(input_admittance(torch.from_numpy(g), wires), exact.admittance)
 
 
 def test_large_array():
     """256 x 256, some segments longer than others."""
-    g, values = conductances(256, 256), resistances(256, 256, seed=5)
-    values |= {"r_row": np.random.default_rng(0).choice([0.5, 1.0, 20.0], 256), "r_col": 2.0}
+    g, segments = conductances(256, 256), np.random.default_rng(0).choice([0.5, 1.0, 20.0], 256)
+    wires = resistances(256, 256, seed=5).replace(row=segments, col=2.0)
     driven = [0, 7, 100, 255]
-    exact = nodal(g, driven, **values)
-    wires = solve(torch.from_numpy(g), **tensors(values))
-    assert_close(wires.g_eff[driven], exact.g_eff)
-    assert_close(wires.admittance[:, driven], exact.admittance)
+    exact = nodal(g, wires, driven)
+    found = solve(torch.from_numpy(g), wires)
+    assert_close(found.g_eff[driven], exact.g_eff)
+    assert_close(found.admittance[:, driven], exact.admittance)
 
 
 # Properties
@@ -153,10 +148,9 @@ def test_reciprocity(monkeypatch, rows_first):
     """Rows and columns may swap their parts, if each end keeps its resistances."""
     force(monkeypatch, rows_first)
     g = torch.from_numpy(conductances(7, 5))
-    lengths = {"r_row": random(5), "r_col": random(7)}
-    found = effective_conductance(g, **lengths, r_driver=3.0, r_sense=4.0)
-    swapped = {"r_row": lengths["r_col"].flip(0), "r_col": lengths["r_row"].flip(0), "r_driver": 4.0, "r_sense": 3.0}
-    mirrored = effective_conductance(g.flip(0, 1).mT, **swapped)
+    r_row, r_col = random(5), random(7)
+    found = effective_conductance(g, r_row, r_col, r_driver=3.0, r_sense=4.0)
+    mirrored = effective_conductance(g.flip(0, 1).mT, r_col.flip(0), r_row.flip(0), r_driver=4.0, r_sense=3.0)
     torch.testing.assert_close(found, mirrored.flip(0, 1).mT, rtol=1e-12, atol=0)
 
 
@@ -166,9 +160,9 @@ def test_cut_out_lines():
     rows, cols = [0, 1, 4, 7], [2, 3, 6]
     holes = torch.zeros_like(g)
     holes[np.ix_(rows, cols)] = g[np.ix_(rows, cols)]
-    whole = solve(holes, **WIRES)
-    gaps = {"r_row": torch.tensor([3.0, 1.0, 3.0]), "r_col": torch.tensor([2.0, 6.0, 6.0, 4.0])}
-    part = solve(g[np.ix_(rows, cols)], **WIRES | gaps)
+    whole = solve(holes, WIRES)
+    gaps = WIRES.replace(row=torch.tensor([3.0, 1.0, 3.0]), col=torch.tensor([2.0, 6.0, 6.0, 4.0]))
+    part = solve(g[np.ix_(rows, cols)], gaps)
     torch.testing.assert_close(part.g_eff, whole.g_eff[np.ix_(rows, cols)], rtol=1e-12, atol=0)
     torch.testing.assert_close(part.admittance, whole.admittance[np.ix_(rows, rows)], rtol=1e-12, atol=0)
 
@@ -179,11 +173,11 @@ def test_batch_and_chunks(monkeypatch, shape):
     monkeypatch.setattr(solver, "CHUNK_ELEMENTS", 80)
     g = torch.from_numpy(conductances(2, 3, *shape))
     r_row, r_col, r_driver = random(3, shape[1]), random(2, 1, shape[0]), random(3)
-    wires = solve(g, r_row, r_col, r_driver, 1.0, 100.0)
+    wires = solve(g, Wires(r_row, r_col, r_driver, 1.0, 100.0))
     assert wires.g_eff.shape == (2, 3, *shape)
     assert wires.admittance.shape == (2, 3, shape[0], shape[0])
     for i, j in np.ndindex(2, 3):
-        alone = solve(g[i, j], r_row[j], r_col[i, 0], r_driver[j], 1.0, 100.0)
+        alone = solve(g[i, j], Wires(r_row[j], r_col[i, 0], r_driver[j], 1.0, 100.0))
         torch.testing.assert_close(wires.g_eff[i, j], alone.g_eff, rtol=1e-13, atol=0)
         torch.testing.assert_close(wires.admittance[i, j], alone.admittance, rtol=1e-13, atol=1e-18)
 
@@ -191,8 +185,8 @@ def test_batch_and_chunks(monkeypatch, shape):
 def test_float32_and_empty_batch():
     """Single precision is computed in double; no arrays give none."""
     g = torch.rand(3, 4, generator=torch.Generator().manual_seed(0)) * 1e-4
-    assert torch.equal(effective_conductance(g, **WIRES), effective_conductance(g.double(), **WIRES))
-    wires = solve(torch.zeros(0, 3, 4), **WIRES)
+    assert torch.equal(effective_conductance(g, *WIRES), effective_conductance(g.double(), *WIRES))
+    wires = solve(torch.zeros(0, 3, 4), WIRES)
     assert wires.g_eff.shape == (0, 3, 4)
     assert wires.admittance.shape == (0, 3, 3)
 
@@ -211,8 +205,8 @@ def test_gradients(monkeypatch, shape, rows_first):
         return (torch.rand(size, generator=generator, dtype=torch.float64) + 0.5).requires_grad_()
 
     arguments = values(2, *shape), values(2, shape[1]), values(shape[0]), values(2), values(), values()
-    torch.autograd.gradcheck(lambda *a: (solve(*a).g_eff, solve(*a).admittance), arguments)
-    torch.autograd.gradcheck(lambda *a: (input_admittance(*a),), arguments)
+    torch.autograd.gradcheck(lambda g, *r: (solve(g, Wires(*r)).g_eff, solve(g, Wires(*r)).admittance), arguments)
+    torch.autograd.gradcheck(lambda g, *r: (input_admittance(g, Wires(*r)),), arguments)
 
 
 @EITHER
@@ -225,8 +219,9 @@ def test_gradients_at_zero(monkeypatch, ends, rows_first):
     direction = [random(*part.shape) + 0.1 for part in start]
 
     def results(t: torch.Tensor | float) -> torch.Tensor:
-        wires = solve(*(part + t * d for part, d in zip(start, direction, strict=True)))
-        return torch.cat((wires.g_eff.flatten(), wires.admittance.flatten()))
+        g, *ohms = (part + t * d for part, d in zip(start, direction, strict=True))
+        found = solve(g, Wires(*ohms))
+        return torch.cat((found.g_eff.flatten(), found.admittance.flatten()))
 
     h = 1e-6
     points = [results(k * h) for k in range(4)]
@@ -238,7 +233,7 @@ def test_gradients_at_zero(monkeypatch, ends, rows_first):
 def test_inference_mode():
     """Nothing is kept, nothing is in the way."""
     with torch.inference_mode():
-        assert solve(torch.rand(3, 4), r_row=torch.ones(4), r_col=1.0).g_eff.shape == (3, 4)
+        assert solve(torch.rand(3, 4), Wires(row=torch.ones(4), col=1.0)).g_eff.shape == (3, 4)
 
 
 # Errors and devices
@@ -253,25 +248,25 @@ def test_inference_mode():
         ({"g": torch.ones(0, 3)}, r"g.shape=\(0, 3\)"),
         ({"g": torch.tensor([[1.0, -2.0]])}, "g=-2.0: must be finite conductances"),
         ({"g": torch.tensor([[1.0, float("nan")]])}, "g=nan"),
-        ({"r_row": -1.0}, "r_row=-1.0: must be a number or a tensor, ohm, at least 0"),
-        ({"r_col": "1"}, "r_col='1'"),
-        ({"r_sense": float("inf")}, "r_sense=inf"),
-        ({"r_driver": torch.tensor(-3.0)}, "r_driver=-3.0: must be finite resistances"),
-        ({"r_row": torch.ones(3)}, r"r_row.shape=\(3,\): must be \(\.\.\., 2\)"),
-        ({"g": torch.ones(3, 2, 2), "r_col": torch.ones(4, 2)}, r"fit for g of shape \(3, 2, 2\)"),
+        ({"row": -1.0}, "r_row=-1.0: must be a number or an array, ohm, at least 0"),
+        ({"col": "1"}, "r_col='1'"),
+        ({"sense": float("inf")}, "r_sense=inf"),
+        ({"driver": torch.tensor(-3.0)}, "r_driver=-3.0: must be finite resistances"),
+        ({"row": torch.ones(3)}, r"r_row.shape=\(3,\): must be \(\.\.\., 2\)"),
+        ({"g": torch.ones(3, 2, 2), "col": torch.ones(4, 2)}, r"fit for g of shape \(3, 2, 2\)"),
     ],
 )
 def test_errors(changes, message):
     """Every error names the argument, the value and what is allowed."""
     with pytest.raises(ValueError, match=message):
-        solve(**{"g": torch.ones(2, 2)} | changes)
+        solve(changes.pop("g", torch.ones(2, 2)), Wires(**changes))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_cuda():
     """The same numbers, on the device of the conductances."""
     g = torch.from_numpy(conductances(3, 20, 30))
-    here, there = solve(g, **WIRES), solve(g.cuda(), **WIRES)
+    here, there = solve(g, WIRES), solve(g.cuda(), WIRES)
     torch.testing.assert_close(there.g_eff.cpu(), here.g_eff, rtol=1e-10, atol=1e-18)
     torch.testing.assert_close(there.admittance.cpu(), here.admittance, rtol=1e-10, atol=1e-18)
 

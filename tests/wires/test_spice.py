@@ -6,11 +6,12 @@ import torch
 
 from memlib.wires import ngspice
 from memlib.wires.nodal import solve_array
+from memlib.wires.resistances import Wires
 from memlib.wires.solver import effective_conductance
 
 TOLERANCE = 1e-6
-NAMES = ("r_row", "r_col", "r_driver", "r_sense", "r_transistor")
-needs_ngspice = pytest.mark.skipif(ngspice.ngspice() is None, reason="ngspice is not installed")
+NAMES = ("row", "col", "driver", "sense", "transistor")
+needs_ngspice = pytest.mark.skipif(ngspice.find_ngspice() is None, reason="ngspice is not installed")
 
 
 def example(rows: int, cols: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -21,20 +22,19 @@ def example(rows: int, cols: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray
     return g, rng.uniform(0.05, 0.3, rows)
 
 
-def resistances(rows: int, cols: int, seed: int) -> dict:
+def resistances(rows: int, cols: int, seed: int) -> Wires:
     """Half of them 0; wires as numbers or a value per segment, some of which are 0."""
     rng = np.random.default_rng(seed)
     chosen = {name: 10 ** rng.uniform(-1, 1.5) for name in NAMES if rng.random() < 0.5}
-    for name, count in (("r_row", cols), ("r_col", rows)):
+    for name, count in (("row", cols), ("col", rows)):
         if name in chosen and rng.random() < 0.5:
             chosen[name] = chosen[name] * rng.integers(0, 4, count)
-    return chosen
+    return Wires(**chosen)
 
 
-def expected(g: np.ndarray, volts: np.ndarray, values: dict) -> np.ndarray:
+def expected(g: np.ndarray, volts: np.ndarray, wires: Wires) -> np.ndarray:
     """Column currents from effective conductances."""
-    tensors = {name: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for name, v in values.items()}
-    return volts @ effective_conductance(torch.from_numpy(g), **tensors).numpy()
+    return volts @ effective_conductance(torch.from_numpy(g), *wires).numpy()
 
 
 @needs_ngspice
@@ -43,8 +43,8 @@ def test_linear(seed):
     """All kinds of zero and other resistances."""
     shape = [(2, 2), (1, 3), (7, 3), (16, 16)][seed % 4]
     g, volts = example(*shape, seed)
-    values = resistances(*shape, seed)
-    np.testing.assert_allclose(ngspice.array_currents(g, volts, **values), expected(g, volts, values), rtol=TOLERANCE)
+    wires = resistances(*shape, seed)
+    np.testing.assert_allclose(ngspice.array_currents(g, volts, wires), expected(g, volts, wires), rtol=TOLERANCE)
 
 
 @needs_ngspice
@@ -52,8 +52,8 @@ def test_linear(seed):
 def test_tiles(shape, r_col):
     """Whole tiles; ngspice's time grows fast with the size of a mesh."""
     g, volts = example(*shape)
-    values = {"r_row": 1.0, "r_col": r_col, "r_driver": 20.0, "r_sense": 20.0, "r_transistor": 1e3}
-    np.testing.assert_allclose(ngspice.array_currents(g, volts, **values), expected(g, volts, values), rtol=TOLERANCE)
+    wires = Wires(1.0, r_col, 20.0, 20.0, 1e3)
+    np.testing.assert_allclose(ngspice.array_currents(g, volts, wires), expected(g, volts, wires), rtol=TOLERANCE)
 
 
 @needs_ngspice
@@ -63,10 +63,10 @@ def test_nonlinear(seed, v0):
     """Cells with I = g v0 sinh(v/v0), v0 different from cell to cell."""
     shape = [(2, 2), (1, 3), (7, 3), (16, 16)][seed % 4]
     g, volts = example(*shape, seed)
-    values = resistances(*shape, seed)
+    wires = resistances(*shape, seed)
     v0 = v0 * np.random.default_rng(seed).uniform(0.8, 1.2, shape)
-    found = ngspice.array_currents(g, volts, **values, v0=v0)
-    np.testing.assert_allclose(found, solve_array(g, volts, **values, v0=v0).output_currents, rtol=TOLERANCE)
+    found = ngspice.array_currents(g, volts, wires, v0)
+    np.testing.assert_allclose(found, solve_array(g, volts, wires, v0).output_currents, rtol=TOLERANCE)
 
 
 @needs_ngspice
@@ -83,7 +83,7 @@ def test_simulate():
 
 def test_netlist():
     """No resistor of 0 ohm, which ngspice would change; no open cell."""
-    lines = ngspice.netlist([[1e-4, 0.0]], [0.3], r_row=1.0, r_transistor=1e3, v0=0.25).splitlines()
+    lines = ngspice.netlist([[1e-4, 0.0]], [0.3], Wires(row=1.0, transistor=1e3), v0=0.25).splitlines()
     assert "vdriver0 in0 r0_start dc 0" in lines
     assert "rrow0_1 r0_0 r0_1 1" in lines
     assert "rtransistor0_0 r0_0 m0_0 1000" in lines
@@ -94,6 +94,6 @@ def test_netlist():
 
 def test_missing(monkeypatch):
     """The error tells how to get ngspice."""
-    monkeypatch.setattr(ngspice, "ngspice", lambda: None)
+    monkeypatch.setattr(ngspice, "find_ngspice", lambda: None)
     with pytest.raises(RuntimeError, match=r"apt-get install ngspice; conda: conda install -c conda-forge ngspice"):
-        ngspice.array_currents([[1e-4]], [0.3])
+        ngspice.array_currents([[1e-4]], [0.3], Wires())

@@ -13,7 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
-from memlib.zoo import data_sets, torchvision_import
+from memlib.zoo import data_sets
+from memlib.zoo.torchvision_import import make_importable
 
 LABELS = [6, 9, 9, 4, 1, 1, 2, 7, 8, 3, 4, 7]  # of 12 images, in official order
 
@@ -155,6 +156,9 @@ def test_lossless_originals(tiny):
 @pytest.fixture
 def official(monkeypatch, tmp_path):
     """A folder with a tiny cifar-10-batches-py, whose checksums torchvision is told to expect."""
+    make_importable()
+    from torchvision.datasets import CIFAR10 as cifar10  # noqa: N811
+
     folder = tmp_path / "written" / "cifar-10-batches-py"
     folder.mkdir(parents=True)
 
@@ -165,7 +169,6 @@ def official(monkeypatch, tmp_path):
     def batch(seed: int) -> dict:
         return {"data": pixels(seed).transpose(0, 3, 1, 2).reshape(12, -1), "labels": LABELS}
 
-    cifar10 = torchvision_import.torchvision_module("datasets").CIFAR10
     monkeypatch.setattr(cifar10, "train_list", [["data_batch_1", write("data_batch_1", batch(1))]])
     monkeypatch.setattr(cifar10, "test_list", [["test_batch", write("test_batch", batch(2))]])
     meta = {"filename": "batches.meta", "key": "label_names"}

@@ -42,7 +42,7 @@ def test_checkpoints(tmp_path):
     name = f"{digits_8x8.name_of(8)}.safetensors"
     shutil.copy(CHECKPOINTS / digits_8x8.MANIFEST, tmp_path)
     (tmp_path / name).write_bytes((CHECKPOINTS / name).read_bytes()[:-1] + b"!")
-    with pytest.raises(CheckpointError, match=r"python -m memlib\.native_digits"):
+    with pytest.raises(CheckpointError, match=r"python -m memlib\.zoo\.digits_8x8"):
         digits_8x8.load(8, tmp_path)
     with pytest.raises(ValueError, match="hidden=9: must be one of 8, 16, 32, 64"):
         digits_8x8.load(9)

@@ -11,7 +11,7 @@ from memlib import Device, Hardware, Mapping, Tile, map_network
 from memlib.layers.mappable import NORMALISATIONS, matrix_layers
 from memlib.training.pruning import make_permanent, prune_model
 from memlib.zoo.networks import GROUPS, LABELS, NETWORKS, Shuffle, build, mac_count, parameter_count
-from memlib.zoo.torchvision_import import torchvision_module
+from memlib.zoo.torchvision_import import make_importable
 
 OFF, DENSE, IDEAL = Tile(dac_bits=None, adc_bits=None), Mapping(), Device()
 
@@ -82,7 +82,10 @@ def test_published_counts():
     assert (parameter_count(model), mac_count(model)) == (269_722, 40_551_040)
     classifier = 1280 * 1000 + 1000, 1280 * 10 + 10
     assert parameter_count(build("mobilenetv2")) == 3_504_872 - classifier[0] + classifier[1]
-    original = torchvision_module("models").mobilenet_v2()
+    make_importable()
+    from torchvision.models import mobilenet_v2
+
+    original = mobilenet_v2()
     assert mac_count(original, (3, 224, 224)) == pytest.approx(300e6, rel=0.01)  # Sandler et al. 2018, table 4
 
 
@@ -168,7 +171,10 @@ def test_connectivities_map(kind, layout):
 
 def test_torchvision_network_maps():
     """ResNet-18 of torchvision as it is, with downsampling convolutions and biases of its own."""
+    make_importable()
+    from torchvision.models import resnet18
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = torchvision_module("models").resnet18()
+        model = resnet18()
     assert_maps(settled(model, 64), 64)

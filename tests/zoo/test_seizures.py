@@ -93,5 +93,5 @@ def test_damaged_checkpoint(tmp_path, monkeypatch):
     content[-1] ^= 1
     copy.write_bytes(content)
     monkeypatch.setattr(seizures, "CHECKPOINT", copy)
-    with pytest.raises(ValueError, match=r"python -m memlib\.seizures"):
+    with pytest.raises(ValueError, match=r"python -m memlib\.zoo\.seizures"):
         seizures.load(expected)

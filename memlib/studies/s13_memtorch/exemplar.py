@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from memlib.chip.network import design_ranges, map_network
 from memlib.chip.recalibration import recalibrate
+from memlib.evidence.answers import pack
 from memlib.evidence.claims import Claim, above, exactly, within
-from memlib.evidence.intervals import crossed_interval, difference_interval, pack
+from memlib.evidence.intervals import crossed_interval, difference_interval
 from memlib.layers.classification import correct
 from memlib.mapping.hardware import Hardware
 from memlib.studies import effects

@@ -96,7 +96,7 @@ def _array(chip: AnalogChip, g: np.ndarray) -> Array:
     device, v0 = chip.circuit.device, None
     if device.v0 is not None:
         v0 = device.law.own_v0(torch.from_numpy(g)).numpy() if device.law.depends_on_state else device.v0
-    return check_array(g, np.zeros(len(g)), **chip.circuit.wires, v0=v0)
+    return check_array(g, np.zeros(len(g)), chip.circuit.wires, v0)
 
 
 def crossbar(array: Array, name: str, rows: Sequence[str], columns: Sequence[str]) -> list[str]:
