@@ -15,7 +15,7 @@ from memlib.cells.device_presets import PRESETS
 from memlib.chip.recalibration import METHODS
 from memlib.evidence.answers import unpack
 from memlib.evidence.claims import Claim, Statement, above
-from memlib.evidence.intervals import Interval, crossed_interval, unpack
+from memlib.evidence.intervals import Interval, crossed_interval
 from memlib.layers.mappable import matrix_layers
 from memlib.mapping.hardware import Hardware
 from memlib.mapping.scheme import Mapping

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from memlib.cells.device import Device
 from memlib.evidence.claims import Claim, Statement, above, within
-from memlib.evidence.intervals import crossed_interval, difference_interval, tolerance
+from memlib.evidence.intervals import crossed_interval, difference_interval
 from memlib.evidence.tolerances import tolerance
 from memlib.mapping.footprints import footprint
 from memlib.mapping.hardware import Hardware

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from memlib.base.checks import one_of
-from memlib.evidence.intervals import crossed_interval, tolerance
+from memlib.evidence.intervals import crossed_interval
+from memlib.evidence.tolerances import tolerance
 from memlib.studies.effects import (
     RECALIBRATIONS,
     Chips,
