@@ -1,7 +1,8 @@
-"""The study 02_mapping: how layouts lay a layer on tiles, and what that occupies, per network, layout and tile size."""
+"""The study 02_mapping: how layouts lay a layer on tiles, and how many tiles and reads whole networks need."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch, Rectangle
 from torch import nn
 
-from memlib.evidence.claims import Claim, exactly
+from memlib.evidence.claims import Claim, Statement, exactly
 from memlib.layers.geometry import Geometry
 from memlib.mapping.footprints import best_windows, footprint, layer_activity, layer_footprint
 from memlib.mapping.hardware import Hardware
@@ -22,19 +23,22 @@ from memlib.mapping.placement import place
 from memlib.mapping.scheme import Mapping
 from memlib.mapping.tile import Tile
 from memlib.studies.drawing import Drawing, fix_layout, severity_colors
-from memlib.studies.trained_networks import INPUT_SHAPE, label
+from memlib.studies.run import Run
+from memlib.studies.study import Study, Values, networks, same
+from memlib.studies.trained_networks import INPUT_SHAPE, label, network_of
 from memlib.zoo.checkpoints import load_checkpoint, manifest_entry
 
+PACKED = "sparse, packed"
 #: The layouts that are compared, by the name that figures and tables give them.
 LAYOUTS: dict[str, Mapping] = {
     "dense": Mapping(layout="dense"),
     "window 2x2": Mapping(layout=(2, 2)),
     "window 4x4": Mapping(layout=(4, 4)),
-    "sparse, packed": Mapping(layout="sparse", order="packed"),
+    PACKED: Mapping(layout="sparse", order="packed"),
     "sparse, hwc": Mapping(layout="sparse", order="hwc"),
     "sparse, chw": Mapping(layout="sparse", order="chw"),
 }
-#: In tables and claims beside them: for each convolution the window with the fewest tile reads.
+#: Beside them in tables and claims: the window with the fewest tile reads for each convolution.
 BEST = "best windows"
 
 # The drawing: one small layer, on small tiles
@@ -45,9 +49,9 @@ DRAWN_TILE = 12
 #: (channel, y, x) of the output whose weights are picked out.
 PIXEL = (1, 2, 3)
 #: In the order of the panels.
-DRAWN = ("dense", "window 2x2", "sparse, packed", "sparse, chw", "sparse, hwc")
+DRAWN = ("dense", "window 2x2", PACKED, "sparse, chw", "sparse, hwc")
 PICKED_LABEL = "used, for the one output that the mark points at"
-#: What a cell of a drawing is, from outside the tiles to the weights of the picked output; colours differ in lightness.
+#: The states of a drawn cell, from outside the tiles to the picked output's weights. Colours differ in lightness.
 STATES = {
     "not allocated": "#ffffff",
     "deselected: no weight in its row or column of the tile": "#f0f0f0",
@@ -56,22 +60,20 @@ STATES = {
     PICKED_LABEL: "#a80f0f",
 }
 NOT_ALLOCATED, DESELECTED, UNUSED, USED, PICKED = range(len(STATES))
-#: How tables write them, a letter a cell.
+#: How tables write them, one letter a cell.
 LETTERS = ".-oxP"
-#: For the provenance file.
-DRAWN_PARAMETERS = {"layer": asdict(LAYER), "map_size": MAP_SIZE, "tile": DRAWN_TILE, "pixel": PIXEL}
 
 
 @dataclass(frozen=True)
 class LaidOut:
-    """A layer on tiles that lie side by side: column groups from left to right, row cuts from top to bottom."""
+    """A layer on tiles side by side: column groups from left to right, row cuts from top to bottom."""
 
-    cells: np.ndarray  #: (rows, columns) number of a state, in the order of STATES
-    counts: dict[str, Any]  #: as `layer_footprint` and `layer_activity`
+    cells: np.ndarray  #: (rows, columns) index of a state in STATES
+    counts: dict[str, Any]  #: those of `layer_footprint` and `layer_activity`
 
 
 def lay_out(mapping: Mapping) -> LaidOut:
-    """LAYER on tiles of DRAWN_TILE x DRAWN_TILE cells."""
+    """Lay LAYER on tiles of DRAWN_TILE x DRAWN_TILE cells."""
     hardware = Hardware(tile=Tile(rows=DRAWN_TILE, cols=DRAWN_TILE), mapping=mapping)
     placement = hardware.place(LAYER, (MAP_SIZE,))
     window = placement.window
@@ -89,17 +91,17 @@ def lay_out(mapping: Mapping) -> LaidOut:
 
 
 def corners(cells: np.ndarray) -> np.ndarray:
-    """(tiles, 2) row and column of the first cell of each tile that is allocated."""
+    """(tiles, 2) row and column of the first cell of each allocated tile."""
     return DRAWN_TILE * np.argwhere(cells[::DRAWN_TILE, ::DRAWN_TILE] != NOT_ALLOCATED)
 
 
 def picked_column(cells: np.ndarray) -> int:
-    """The column of the picked output, which has all its weights there."""
+    """The column that holds all weights of the picked output."""
     return int(np.flatnonzero((cells == PICKED).any(0))[0])
 
 
 def drawn_cells(drawn: dict[str, LaidOut]) -> pd.DataFrame:
-    """How many cells of each kind there are; of one polarity, the other's tiles look the same."""
+    """A row per layout: cells of each kind in the tiles of one polarity, as the other's look the same."""
     rows = []
     for name, d in drawn.items():
         states = np.bincount(d.cells.ravel(), minlength=len(STATES))
@@ -121,10 +123,11 @@ def cell_lines(drawn: dict[str, LaidOut]) -> pd.DataFrame:
 
 
 def draw(lines: pd.DataFrame, counts: pd.DataFrame) -> Figure:
-    """The layer, and the layouts of DRAWN at one scale: three in a first row, two in a second.
+    """Draw the layer, and the layouts of DRAWN at one scale, three in a first row and two in a second.
 
     Args:
-        lines: see `cell_lines`; counts: see `drawn_cells`.
+        lines: see `cell_lines`.
+        counts: see `drawn_cells`.
     """
     cells = {
         name: np.array([[LETTERS.index(letter) for letter in line] for line in part["cells"]])
@@ -136,7 +139,7 @@ def draw(lines: pd.DataFrame, counts: pd.DataFrame) -> Figure:
     figure = plt.figure(figsize=(width * inch, height * inch))
 
     def panel(left: float, top: float, shape: tuple[int, ...]) -> Axes:
-        """Axes at a place, in cells."""
+        """Add axes at a place, in cells."""
         return figure.add_axes((left / width, 1 - (top + shape[0]) / height, shape[1] / width, shape[0] / height))
 
     _sketch(panel(3, 20, (36, 38)))
@@ -152,7 +155,7 @@ def draw(lines: pd.DataFrame, counts: pd.DataFrame) -> Figure:
 
 
 def _panel(axis: Axes, cells: np.ndarray) -> None:
-    """The cells, a frame around each tile, and a mark at the picked column."""
+    """Draw the cells, a frame around each tile, and a mark at the picked column."""
     rows, columns = cells.shape
     colors = ListedColormap(list(STATES.values()))
     axis.imshow(cells, cmap=colors, vmin=0, vmax=len(STATES) - 1, extent=(0, columns, rows, 0), interpolation="none")
@@ -171,14 +174,14 @@ def _panel(axis: Axes, cells: np.ndarray) -> None:
 
 
 def _title(axis: Axes, name: str, text: str) -> None:
-    """A bold line and the rest, above the mark of the picked column."""
+    """Write a bold line and the rest, above the mark of the picked column."""
     for line, above, weight in ((text, 9, "normal"), (name, 31, "bold")):
         place = (0.5, 1), (0, above), "axes fraction", "offset points"
         axis.annotate(line, *place, ha="center", va="bottom", fontsize="small", fontweight=weight)
 
 
 def _sketch(axis: Axes) -> None:
-    """Input and output maps of the layer, with the picked output and the inputs that it reads."""
+    """Draw input and output maps of the layer, with the picked output and the inputs that it reads."""
     channel, y, x = PIXEL
     size, steps = 10.2, [np.arange(n + 1) * 10.2 / n for n in MAP_SIZE]
     for number, left in ((LAYER.inputs, 4), (LAYER.outputs, 25)):
@@ -204,29 +207,29 @@ def _sketch(axis: Axes) -> None:
 # The networks
 
 
-def counts(checkpoints: Sequence[str], tile_sizes: Sequence[int]) -> pd.DataFrame:
-    """A row per network, layout, size of square tiles, and layer: the columns of `memlib.footprint`."""
-    found = []
+def layer_counts(checkpoints: Sequence[str], tile_sizes: Sequence[int]) -> pd.DataFrame:
+    """A row per network, layout, size of square tiles, and layer, with the columns of `memlib.footprint`."""
+    tables = []
     for checkpoint in checkpoints:
         model = load_checkpoint(checkpoint)
         for name, mapping in LAYOUTS.items():
             for size in tile_sizes:
                 hardware = Hardware(tile=Tile(rows=size, cols=size), mapping=mapping)
-                found.append(_labelled(footprint(model, INPUT_SHAPE, hardware), checkpoint, name, size))
+                tables.append(_labelled(footprint(model, INPUT_SHAPE, hardware), checkpoint, name, size))
                 place.cache_clear()  # those of small tiles take much memory, and none is needed again
-    return pd.concat(found, ignore_index=True)
+    return pd.concat(tables, ignore_index=True)
 
 
-def best(checkpoints: Sequence[str], tile_size: int) -> pd.DataFrame:
-    """As `counts`, with the window of the fewest tile reads for each convolution, and linear layers as they are."""
-    found = []
+def best_window_counts(checkpoints: Sequence[str], tile_size: int) -> pd.DataFrame:
+    """The same with the window of the fewest tile reads for each convolution, and linear layers as they are."""
+    tables = []
     for checkpoint in checkpoints:
         model, hardware = load_checkpoint(checkpoint), Hardware(tile=Tile(rows=tile_size, cols=tile_size))
         windows = best_windows(model, INPUT_SHAPE, hardware).set_index("layer")["window"]
         by_layer = {name: hardware.replace(mapping=Mapping(layout=window)) for name, window in windows.items()}
         table = footprint(model, INPUT_SHAPE, {"*": hardware, **by_layer})
-        found.append(_labelled(table, checkpoint, BEST, tile_size))
-    return pd.concat(found, ignore_index=True)
+        tables.append(_labelled(table, checkpoint, BEST, tile_size))
+    return pd.concat(tables, ignore_index=True)
 
 
 def _labelled(table: pd.DataFrame, checkpoint: str, layout: str, size: int) -> pd.DataFrame:
@@ -239,17 +242,17 @@ SUMMED = ["tiles", "cells_used", "cells_allocated", "passes", "tile_reads"]
 
 
 def totals(layers: pd.DataFrame) -> pd.DataFrame:
-    """A row per network, layout and tile size: sums over the layers, and what share of the cells is used."""
+    """A row per network, layout and tile size: sums over the layers, and the share of the cells that is used."""
     total = layers.groupby(["checkpoint", "layout", "tile_size"], sort=False)[SUMMED].sum().reset_index()
     total.insert(6, "utilisation", total["cells_used"] / total["cells_allocated"])
     return total
 
 
 def side_by_side(layers: pd.DataFrame) -> pd.DataFrame:
-    """The layers of one network, with some columns for each of three layouts beside each other."""
+    """The layers of one network, with some columns of three layouts side by side."""
     columns = ["cells_used", "tiles", "utilisation", "passes", "tile_reads"]
     parts = {}
-    for name in ("dense", "sparse, packed", BEST):
+    for name in ("dense", PACKED, BEST):
         part = layers[layers["layout"] == name].set_index("layer")
         parts[name] = part[["window"] * (name == BEST) + columns].rename(columns={"cells_used": "cells"})
     return pd.concat(parts, axis=1)
@@ -260,7 +263,7 @@ _STYLES = dict(zip(LAYOUTS, zip([0, 1, 2, 3, 3, 3], "os^DPX", ["-"] * 4 + ["--",
 
 
 def plot(frame: pd.DataFrame) -> Figure:
-    """A row per network: tiles, utilisation and tile reads over tile size, a line per layout; and its passes."""
+    """Draw a row per network: tiles, utilisation and tile reads over tile size, a line per layout, and passes."""
     checkpoints, sizes = frame["checkpoint"].unique(), sorted(frame["tile_size"].unique())
     figure, axes = plt.subplots(
         len(checkpoints), 4, figsize=(11.5, 2.6 * len(checkpoints) + 0.7), width_ratios=(1.15, 1.15, 1.15, 1),
@@ -312,40 +315,131 @@ def _passes(axis: Axes, part: pd.DataFrame) -> None:
     axis.set_ylim(len(part) - 0.5, -0.5)
 
 
+@dataclass(frozen=True)
+class LayoutClaim:
+    """A claim that is made of each network: how a total of one layout compares with the smallest of others."""
+
+    id: str
+    text: str
+    column: str  #: of the totals
+    layouts: tuple[str, ...]  #: the one, then the others
+    threshold: float  #: of their ratio
+    above: bool = False  #: whether the ratio should be above the threshold; else below
+    subject: str = "area"
+    in_readme: bool = False  #: for the first network
+
+    def statement(self, checkpoint: str, size: int, first: bool) -> Statement:
+        """The statement about one network on tiles of this size."""
+        text = f"{label(checkpoint)}: {self.text} ({size}x{size})"
+        shown = "02_mapping_footprint" if first and self.in_readme else ""
+        return Statement(f"{self.id}/{network_of(checkpoint)}", text, self.subject, shown)
+
+
+LAYOUT_CLAIMS = (
+    LayoutClaim(
+        "packed_order",
+        "sparse, the packed order needs fewer tiles than the hwc and chw orders",
+        "tiles",
+        (PACKED, "sparse, hwc", "sparse, chw"),
+        1,
+    ),
+    LayoutClaim(
+        "packed_utilisation",
+        "sparse packed uses a larger share of its cells than dense",
+        "utilisation",
+        (PACKED, "dense"),
+        1,
+        above=True,
+    ),
+    LayoutClaim(
+        "packed_tiles",
+        "sparse packed needs over 100 times the tiles of dense",
+        "tiles",
+        (PACKED, "dense"),
+        100,
+        above=True,
+        in_readme=True,
+    ),
+    LayoutClaim(
+        "windows_reads",
+        "the best windows need less than half the tile reads of dense",
+        "tile_reads",
+        (BEST, "dense"),
+        0.5,
+        subject="tile reads",
+    ),
+    LayoutClaim(
+        "packed_reads",
+        "sparse packed needs fewer tile reads than the best windows",
+        "tile_reads",
+        (PACKED, BEST),
+        1,
+        subject="tile reads",
+    ),
+)
+
+
 def claims(total: pd.DataFrame) -> list[Claim]:
-    """What the study claims, from the totals of every layout and the best windows at one tile size."""
-    found = []
-    for (checkpoint, size), part in total.groupby(["checkpoint", "tile_size"], sort=False):
-        by_layout = part.set_index("layout")
-        tiles, reads, share = (by_layout[name] for name in ("tiles", "tile_reads", "utilisation"))
-        sparse, other = "sparse, packed", tiles[["sparse, hwc", "sparse, chw"]].min()
-        for statement, ratio, above, threshold in (
-            ("sparse, the packed order needs fewer tiles than the hwc and chw orders", tiles[sparse] / other, False, 1),
-            ("sparse packed uses a larger share of its cells than dense", share[sparse] / share["dense"], True, 1),
-            ("sparse packed needs over 100 times the tiles of dense", tiles[sparse] / tiles["dense"], True, 100),
-            ("the best windows need less than half the tile reads of dense", reads[BEST] / reads["dense"], False, 0.5),
-            ("sparse packed needs fewer tile reads than the best windows", reads[sparse] / reads[BEST], False, 1),
-        ):
-            holds = ratio > threshold if above else ratio < threshold
-            found.append(exactly(f"{label(checkpoint)}: {statement} ({size}x{size})", float(ratio), bool(holds)))
-    return found
+    """The claims about each network, from the totals of all layouts and the best windows on one tile size."""
+    decided = []
+    for (checkpoint, size), group in total.groupby(["checkpoint", "tile_size"], sort=False):
+        layouts = group.set_index("layout")
+        for claim in LAYOUT_CLAIMS:
+            one, *others = layouts.loc[list(claim.layouts), claim.column]
+            ratio = float(one / min(others))
+            holds = ratio > claim.threshold if claim.above else ratio < claim.threshold
+            statement = claim.statement(checkpoint, size, checkpoint == total["checkpoint"].iloc[0])
+            decided.append(exactly(statement, ratio, holds))
+    return decided
 
 
-def inputs(checkpoints: Sequence[str]) -> dict[str, Any]:
-    """Networks and widths, and what else is fixed, for the provenance file."""
-    recipes = {checkpoint: manifest_entry(checkpoint)["recipe"] for checkpoint in checkpoints}
-    networks = {
-        checkpoint: {key: recipe[key] for key in ("network", "width")} for checkpoint, recipe in recipes.items()
-    }
+def _laid_out(_: Run) -> dict[str, LaidOut]:
+    return {name: lay_out(LAYOUTS[name]) for name in DRAWN}
+
+
+def _layers(run: Run) -> pd.DataFrame:
+    return layer_counts(run.p.checkpoints, sorted({*run.p.tile_sizes, run.p.claim_tile_size}))
+
+
+def _footprint(run: Run) -> pd.DataFrame:
+    layers = run.once(_layers)
+    return totals(layers[layers["tile_size"].isin(run.p.tile_sizes)])
+
+
+def _windows(run: Run) -> pd.DataFrame:
+    layers, size = run.once(_layers), run.p.claim_tile_size
+    best = best_window_counts(run.p.checkpoints, size)
+    return pd.concat([layers[layers["tile_size"] == size], best], ignore_index=True)
+
+
+def _inputs(p: SimpleNamespace) -> dict[str, Any]:
+    recipes = {checkpoint: manifest_entry(checkpoint)["recipe"] for checkpoint in p.checkpoints}
     return {
-        "checkpoints": list(checkpoints),
-        "networks": networks,
+        "networks": {name: {key: recipe[key] for key in ("network", "width")} for name, recipe in recipes.items()},
         "layouts": {name: asdict(mapping) for name, mapping in LAYOUTS.items()},
         "input_shape": list(INPUT_SHAPE),
+        "drawn": {"layer": asdict(LAYER), "map_size": MAP_SIZE, "tile": DRAWN_TILE, "pixel": PIXEL},
     }
 
 
-FIGURES = {
-    "02_mapping": Drawing(draw, ("02_mapping_cells", "02_mapping")),
-    "02_mapping_footprint": Drawing(plot, ("02_mapping_footprint",)),
-}
+STUDY = Study(
+    name="02_mapping",
+    parameters={
+        "checkpoints": networks("resnet20", "vgg8"),
+        "tile_sizes": Values([32, 64, 128, 256, 512], [32, 128, 512]),
+        "claim_tile_size": same(128),
+    },
+    tables={
+        "02_mapping_cells": lambda run: cell_lines(run.once(_laid_out)),
+        "02_mapping": lambda run: drawn_cells(run.once(_laid_out)),
+        "02_mapping_footprint": _footprint,
+        "02_mapping_windows": _windows,
+        "02_mapping_totals": lambda run: totals(run.table("02_mapping_windows")),
+    },
+    drawings={
+        "02_mapping": Drawing(draw, ("02_mapping_cells", "02_mapping")),
+        "02_mapping_footprint": Drawing(plot, ("02_mapping_footprint",)),
+    },
+    claims={"02_mapping_footprint": lambda run: claims(run.table("02_mapping_totals"))},
+    inputs=_inputs,
+)

@@ -1,6 +1,7 @@
 """The study 03_networks: the zoo, its sizes, connectivities, weights and baseline accuracies."""
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,38 +13,44 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from memlib.base.progress_bar import progress
-from memlib.evidence.claims import Claim, above, exactly
+from memlib.evidence.claims import Claim, Statement, above, exactly
 from memlib.evidence.intervals import crossed_interval, trainings_interval
 from memlib.layers.classification import correct
 from memlib.layers.geometry import Geometry
 from memlib.layers.mappable import matrix_layers
+from memlib.studies import network_lists as lists
 from memlib.studies.drawing import Drawing, errorbars
-from memlib.studies.trained_networks import data_of, label, treatment
+from memlib.studies.run import Run
+from memlib.studies.study import Study, Values, networks, same
+from memlib.studies.trained_networks import data_of, float_accuracy, inputs, label, network_of, treatment
 from memlib.training.pruning import nonzero_count
 from memlib.training.recipes import trainings
 from memlib.zoo import data_sets
 from memlib.zoo.checkpoints import load_checkpoint, manifest_entry
 from memlib.zoo.networks import LABELS, mac_count
 
-#: Points of accuracy on the whole test set that the networks for CIFAR-10 should reach.
+#: Accuracy on the whole test set that the networks for CIFAR-10 should reach.
 WANTED = {"resnet20-cifar10": 0.88, "vgg8-0.375-cifar10": 0.89, "mobilenetv2-cifar10": 0.89}
 
 
 def hits_of(checkpoints: Sequence[str], images: int) -> dict[str, np.ndarray]:
-    """Which of the first `images` test images each network gets right, (1, images) of 0 and 1."""
-    found = {}
+    """Which of the first `images` test images each network gets right: (1, images) of 0 and 1."""
+    hits = {}
     for name in progress(checkpoints, unit="networks"):
         x, y = data_sets.load(data_of(name), "test").head(images)
-        found[name] = correct(load_checkpoint(name), x, y)[None].numpy().astype(float)
-    return found
+        hits[name] = correct(load_checkpoint(name), x, y)[None].numpy().astype(float)
+    return hits
 
 
 def zoo(checkpoints: Sequence[str], hits: dict[str, np.ndarray]) -> pd.DataFrame:
-    """A row per network, of whose hits intervals are made.
+    """A row per network.
+
+    Args:
+        hits: see `hits_of`.
 
     Returns:
-        parameters (less pruned ones), MACs (with pruned weights), connections (the share of those that ordinary layers
-        between the same channels would have), accuracy on the test images of `hits` with its interval, and from
+        Parameters (without pruned ones), MACs (with pruned weights), connections (the share of those that ordinary
+        layers between the same channels would have), accuracy on the test images of `hits` with its interval, and from
         the training: accuracy on lossless originals and the same images as tested, epochs, seconds on one core.
     """
     rows = []
@@ -74,14 +81,14 @@ def zoo(checkpoints: Sequence[str], hits: dict[str, np.ndarray]) -> pd.DataFrame
 
 
 def connections(model: nn.Module) -> float:
-    """Weights that are there and not 0, by those of convolutions and linear layers that connect all channels."""
+    """The weights that are not 0, as a share of those of layers that connect all channels."""
     layers = matrix_layers(model).values()
     there = sum(int(layer.weight.detach().count_nonzero()) for layer in layers)
     return there / sum(layer.weight.numel() * Geometry.of(layer).groups for layer in layers)
 
 
 def weight_histograms(checkpoints: Sequence[str], bins: int = 80) -> pd.DataFrame:
-    """The distribution of all weights, each relative to the largest of its layer: density over bins of -1 to 1."""
+    """The density of all weights, each relative to the largest of its layer, over bins from -1 to 1."""
     edges = np.linspace(-1, 1, bins + 1)
     rows = []
     for name in checkpoints:
@@ -96,27 +103,29 @@ def weight_histograms(checkpoints: Sequence[str], bins: int = 80) -> pd.DataFram
 
 
 def claims(hits: dict[str, np.ndarray], compared: Sequence[str], seeds: Sequence[int]) -> list[Claim]:
-    """Whether networks reach what they should; and whether, at equal parameters, fewer connections cost accuracy.
+    """Claims that networks reach their accuracy, and that fewer connections cost some at equal parameters.
 
     Args:
-        hits: of all trainings of those compared; and of whatever in WANTED should reach what stands there.
-        compared: networks of seed 0, the ordinary one first.
+        hits: of all trainings that are compared. Networks of WANTED are judged if they are among them.
+        compared: the networks of training seed 0, the ordinary one first.
         seeds: of their trainings.
 
     Raises:
         ValueError: if there are fewer than two seeds, or one twice.
     """
-    found = []
+    decided = []
     for name, wanted in WANTED.items():
         if name in hits:
-            reached = manifest_entry(name)["accuracy"]["test"]
-            statement = f"{label(name)} reaches {100 * wanted:g} % on the test set"
-            found.append(exactly(statement, 100 * reached, reached >= wanted, "%"))
+            reached = float_accuracy(name)
+            text = f"{label(name)} reaches {100 * wanted:g} % on the test set"
+            statement = Statement(f"accuracy/{network_of(name)}", text, "accuracy")
+            decided.append(exactly(statement, 100 * reached, reached >= wanted, "%"))
     ordinary, *others = (np.stack([hits[training] for training in trainings(name, seeds)]) for name in compared)
     for name, other in zip(compared[1:], others, strict=True):
-        statement = f"{len(seeds)} trainings each: {label(name)} is less accurate than {label(compared[0])}"
-        found.append(above(statement, trainings_interval(np.stack([ordinary, -other]))))
-    return found
+        text = f"{len(seeds)} trainings each: {label(name)} is less accurate than {label(compared[0])}"
+        statement = Statement(f"connectivity/{network_of(name)}", text, "accuracy")
+        decided.append(above(statement, trainings_interval(np.stack([ordinary, -other]))))
+    return decided
 
 
 #: How treatments are drawn, in the colour of their network: marker, and whether it is filled.
@@ -132,7 +141,7 @@ MARKERS = {
 
 
 def plot(table: pd.DataFrame, histograms: pd.DataFrame, origin: str) -> Figure:
-    """Accuracy over parameters and over MACs, a marker per network; and distributions of weights."""
+    """Draw accuracy over parameters and over MACs, a marker per network, and distributions of weights."""
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 4.2))
     kinds = list(table["kind"].unique())
     colors = dict(zip(kinds, sns.color_palette("colorblind", len(kinds)), strict=True))
@@ -168,10 +177,42 @@ def _plot_weights(axis: Axes, histograms: pd.DataFrame) -> None:
     axis.legend(frameon=False, fontsize="x-small", loc="upper left", bbox_to_anchor=(1, 1))
 
 
-def shown(table: pd.DataFrame) -> Any:
-    """The table for people."""
-    columns = ["checkpoint", "parameters", "macs", "connections", "epochs"]
-    return table[columns].assign(connections=table["connections"].map("{:.2g}".format))
+def _networks(p: SimpleNamespace) -> list[str]:
+    """All that are evaluated: those of the table, and the trainings that claims compare."""
+    compared = [training for name in p.claim_checkpoints for training in trainings(name, p.training_seeds)]
+    return list(dict.fromkeys([*p.checkpoints, *compared]))
 
 
-FIGURES = {"03_networks": Drawing(plot, ("03_networks", "03_networks_weights"), ("origin",))}
+def _hits(run: Run) -> dict[str, np.ndarray]:
+    return hits_of(_networks(run.p), run.p.images)
+
+
+STUDY = Study(
+    name="03_networks",
+    parameters={
+        "checkpoints": networks(
+            *lists.LARGEST,
+            *lists.ORDINARY,
+            *lists.GROUPED,
+            *lists.SEPARABLE,
+            *lists.PRUNED_WEIGHTS,
+            *lists.PRUNED_CHANNELS,
+            lists.FINETUNED,
+            *lists.LONGER,
+            *lists.AWARE,
+            lists.QUANTISED,
+        ),
+        "weight_checkpoints": networks(*lists.EQUALS, lists.PRUNED_WEIGHTS[0], "vgg8", "mobilenetv2"),
+        "claim_checkpoints": networks(*lists.EQUALS),
+        "training_seeds": same([0, 1, 2]),
+        "images": Values(10_000, 100),
+    },
+    tables={
+        "03_networks": lambda run: zoo(run.p.checkpoints, run.once(_hits)),
+        "03_networks_zoo": lambda run: run.table("03_networks"),
+        "03_networks_weights": lambda run: weight_histograms(run.p.weight_checkpoints),
+    },
+    drawings={"03_networks": Drawing(plot, ("03_networks", "03_networks_weights"), ("origin",))},
+    claims={"03_networks": lambda run: claims(run.once(_hits), run.p.claim_checkpoints, run.p.training_seeds)},
+    inputs=lambda p: inputs(_networks(p)),
+)

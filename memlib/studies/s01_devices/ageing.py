@@ -1,4 +1,4 @@
-"""The study 01_devices, time and cycles: how conductances drift, and levels are mistaken."""
+"""The study 01_devices, time and cycles: how conductances drift until levels are mistaken."""
 
 import math
 
@@ -10,20 +10,20 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from memlib.cells.device import Device
-from memlib.evidence.claims import Claim, above, below_times
+from memlib.evidence.claims import Claim, Statement, above, below_times
 from memlib.evidence.intervals import Interval, seed_interval
-from memlib.studies.drawing import Drawing, fix_layout, severity_colors
+from memlib.studies.drawing import fix_layout, severity_colors
 from memlib.studies.s01_devices.conductances import MICRO, SECONDS, THEORY, THIRDS, program
 
-#: Another stack than the preset "hfalo": LRS of Ti/HfAlO/TiN, fitted for this study to the bakes at 473, 523 and 573 K
-#: of Lammie et al. (2021), Fig. 3B. Nothing is known of other states, nor of the spread.
+#: The LRS of Ti/HfAlO/TiN, another stack than that of the preset "hfalo". Fitted for this study to the bakes at 473,
+#: 523 and 573 K of Lammie et al. (2021), Fig. 3B. They say nothing of other states, nor of the spread.
 BAKED = Device(
     r_on=3.92e3, r_off=65e3, retention_nu=0.67, retention_t0=4.7e4, retention_energy=1.65, retention_reference=473.0
 )
 #: Activation energies that ways of fitting give, eV.
 ENERGIES = (1.62, 1.69)
 TEMPERATURES = (573.0, 523.0, 473.0, 423.0, 398.0, 358.0)  #: K
-#: NeuRRAM was measured for so long.
+#: How long a device was measured, s.
 MEASURED = {"neurram": SECONDS["2 days"]}
 LEVELS = (4, 8, 16, 32)
 
@@ -34,7 +34,7 @@ def times(last: float = SECONDS["10 years"], per_decade: int = 4) -> np.ndarray:
 
 
 def at_time(device: Device, position: float, time: float, cells: int, *name: int | str) -> np.ndarray:
-    """Conductances, S, of cells that were programmed to a place in the window, not just a level, some time ago, s."""
+    """(cells,) conductances, S, some time, s, after cells were programmed to any place in the window (0 to 1)."""
     targets = np.full(cells, device.g_off + position * device.g_range)
     return program(
         device.replace(states=None, retention_time=time), targets, *name, "01_devices", "retention", str(position)
@@ -111,31 +111,41 @@ def endurance() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def ageing(cells: int, seeds: int) -> pd.DataFrame:
-    """Everything that the figure of ageing shows, one part below another."""
+def ageing_table(cells: int, seeds: int) -> pd.DataFrame:
+    """All that the figure of ageing shows, one part below another."""
     parts = {"retention": retention(cells, seeds), "levels": wrong_levels(cells, seeds)}
     parts |= {"baked": baked(), "endurance": endurance()}
     return pd.concat([frame.assign(part=name) for name, frame in parts.items()], ignore_index=True)
 
 
 def ageing_claims(cells: int, seeds: int) -> list[Claim]:
-    """What is claimed about time, each over chips but for the last, whose interval is that of the energies."""
+    """The claims about time. Intervals are over chips, except the last, which is that of the activation energies."""
     neurram, cmo = Device.preset("neurram"), Device.preset("cmo_hfox")
     share = [wrong_level(cmo, 32, SECONDS["1 h"], cells, seed) for seed in range(seeds)]
     kept = [_kept(energy, 398.0) for energy in (BAKED.retention_energy, *ENERGIES)]
     return [
         below_times(
-            "neurram: the programming error is smaller than what one day adds to it",
+            Statement(
+                "neurram/one_day", "neurram: the programming error is smaller than what one day adds to it", "retention"
+            ),
             seed_interval([_written_to_added(neurram, SECONDS["1 day"], cells, seed) for seed in range(seeds)]),
         ),
         above(
-            "cmo_hfox: after an hour, over 1 % of the cells are nearer to another of the 32 levels",
+            Statement(
+                "cmo_hfox/32_levels",
+                "cmo_hfox: after an hour, over 1 % of the cells are nearer to another of the 32 levels",
+                "retention",
+            ),
             seed_interval(share),
             0.01,
         ),
         below_times(
-            "baked HfAlO: after 10 years at 125 °C the LRS conducts less than half of what it did"
-            f" (times {kept[1]:.2f} to {kept[2]:.2f} for {ENERGIES[0]} to {ENERGIES[1]} eV)",
+            Statement(
+                "baked_hfalo/10_years",
+                "baked HfAlO: after 10 years at 125 °C the LRS conducts less than half of what it did"
+                f" (times {kept[1]:.2f} to {kept[2]:.2f} for {ENERGIES[0]} to {ENERGIES[1]} eV)",
+                "retention",
+            ),
             Interval(kept[0], min(kept), max(kept), 0, 0),
             0.5,
         ),
@@ -143,14 +153,14 @@ def ageing_claims(cells: int, seeds: int) -> list[Claim]:
 
 
 def _written_to_added(device: Device, time: float, cells: int, seed: int) -> float:
-    """Rms error of programming over the rms change since, of cells half-way between LRS and HRS (where none ends)."""
+    """Rms programming error over the rms change since, of cells half-way between LRS and HRS, far from either end."""
     fresh, aged = (at_time(device, 0.5, t, cells, seed) for t in (0.0, time))
     middle = device.g_off + device.g_range / 2
     return float(np.sqrt(((fresh - middle) ** 2).mean() / ((aged - fresh) ** 2).mean()))
 
 
 def _kept(energy: float, temperature: float) -> float:
-    """Part of the LRS's conductance left after 10 years."""
+    """Share of the LRS's conductance that is left after 10 years at a temperature, K, given the energy, eV."""
     device = BAKED.replace(
         retention_energy=energy, retention_temperature=temperature, retention_time=SECONDS["10 years"]
     )
@@ -158,7 +168,7 @@ def _kept(energy: float, temperature: float) -> float:
 
 
 def plot_ageing(frame: pd.DataFrame) -> Figure:
-    """Retention of two devices, their errors, levels mixed up, a bake, and switching cycles."""
+    """Draw retention of two devices, their errors, mistaken levels, a bake, and switching cycles."""
     figure, axes = plt.subplots(2, 3, figsize=(11.5, 6), layout="constrained")
     parts = dict(list(frame.groupby("part")))
     for axis, (name, part) in zip(axes[0], parts["retention"].groupby("device", sort=False), strict=False):
@@ -197,7 +207,7 @@ def _time_axis(axis: Axes) -> None:
 
 
 def _errors(axis: Axes, part: pd.DataFrame) -> None:
-    """Rms error of an inner state, of which no cell is near 0."""
+    """Draw the rms error of an inner state, none of whose cells is near 0."""
     for color, (name, device) in zip(severity_colors(5)[::2], part.groupby("device", sort=False), strict=False):
         line = device[device["target"] == sorted(device["target"].unique())[2]]
         axis.fill_between(line["time"], 100 * line["rms_low"], 100 * line["rms_high"], color=color, alpha=0.3)
@@ -220,6 +230,3 @@ def _levels(axis: Axes, part: pd.DataFrame) -> None:
     axis.set_yscale("symlog", linthresh=0.1)
     axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axis.legend(title="levels", frameon=False, fontsize="x-small", title_fontsize="x-small", loc="upper left")
-
-
-FIGURES = {"01_devices_ageing": Drawing(plot_ageing, ("01_devices_ageing",))}

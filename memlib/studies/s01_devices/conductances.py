@@ -1,4 +1,4 @@
-"""The study 01_devices: what each non-ideality does to programmed conductances. Its other parts are beside it."""
+"""The study 01_devices, conductances: what each non-ideality does to programmed cells."""
 
 import math
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from scipy import stats
 from memlib.cells.device import Device
 from memlib.cells.static_effects import named_draws, program_cells
 from memlib.evidence.intervals import seed_interval
-from memlib.studies.drawing import Drawing, fix_layout, severity_colors
+from memlib.studies.drawing import fix_layout, severity_colors
 
 MICRO = 1e-6
 SECONDS = {"1 s": 1.0, "1 h": 3600.0, "1 day": 86400.0, "2 days": 172800.0, "10 years": 10 * 365.25 * 86400}
@@ -29,12 +29,12 @@ THEORY: dict[str, Any] = {"color": "black", "linewidth": 0.8}
 
 
 def program(device: Device, targets: np.ndarray, *name: int | str) -> np.ndarray:
-    """Conductances, S, of cells whose targets are `targets`, S; the same name draws the same cells."""
+    """Conductances, S, of cells with these targets, S, in the same shape. The same name draws the same cells."""
     return program_cells(device, torch.from_numpy(targets), named_draws(targets.shape, *name), device.states).numpy()
 
 
 def rounded(frame: pd.DataFrame, digits: int = 4) -> pd.DataFrame:
-    """Numbers with few significant digits, so that processors which differ in the last ones agree."""
+    """The table with few significant digits, as processors differ in the last ones."""
     return frame.map(lambda v: float(f"{v:.{digits}g}") if isinstance(v, float) else v)
 
 
@@ -75,9 +75,9 @@ NTHS = ("lowest target (dotted)", "second", "third", "highest")
 
 
 def cdf(device: Device, target: float, g: np.ndarray) -> np.ndarray:
-    """P(conductance <= g) of cells programmed to `target`, S: what theory says of `Device.program` without ageing.
+    """P(conductance <= g) of cells programmed to `target`, S: the theory of `Device.program` without ageing.
 
-    For continuous targets (or a level), and either a programming error or device-to-device variation.
+    It holds for a continuous target, or a level, with either a programming error or device-to-device variation.
     """
     own = [math.sqrt(math.log1p(sigma**2)) for sigma in (device.d2d_on, device.d2d_off)]
     if any(own):
@@ -91,7 +91,7 @@ def cdf(device: Device, target: float, g: np.ndarray) -> np.ndarray:
 
 
 def _healthy_windows(device: Device, position: float, g: np.ndarray, on: float, off: float) -> np.ndarray:
-    """A place in the window between a lognormal g_off, over which Gauss-Hermite sums, and a lognormal g_on."""
+    """The same for a place in a window from a lognormal g_off, summed by Gauss-Hermite, to a lognormal g_on."""
     if not position:
         return stats.lognorm.cdf(g, off, scale=device.g_off)
     nodes, weights = np.polynomial.hermite_e.hermegauss(32)
@@ -102,19 +102,24 @@ def _healthy_windows(device: Device, position: float, g: np.ndarray, on: float, 
 
 def programmed(cells: int, seeds: int) -> dict[str, np.ndarray]:
     """Conductances of every case, S: (targets, chips, cells)."""
-    found = {}
+    conductances = {}
     for name, case in CASES.items():
         targets = np.repeat(case.targets[:, None], cells, 1)
-        found[name] = np.stack([program(case.device, targets, seed, "01_devices", name) for seed in range(seeds)], 1)
-    return found
+        chips = [program(case.device, targets, seed, "01_devices", name) for seed in range(seeds)]
+        conductances[name] = np.stack(chips, 1)
+    return conductances
 
 
-def histograms(found: dict[str, np.ndarray]) -> pd.DataFrame:
-    """A row per case, target and bin (uS): its share of the cells, and that expected."""
+def histograms(conductances: dict[str, np.ndarray]) -> pd.DataFrame:
+    """A row per case, target and bin (uS): the share of the cells in it, and that of theory.
+
+    Args:
+        conductances: see `programmed`.
+    """
     rows = []
     for name, case in CASES.items():
         edges = np.linspace(*case.window, BINS + 1)
-        for target, g in zip(case.targets, found[name], strict=True):
+        for target, g in zip(case.targets, conductances[name], strict=True):
             counts, _ = np.histogram(g / MICRO, edges)
             expected = np.diff(cdf(case.device, target, np.nextafter(edges * MICRO, -1)))  # a bin holds its left edge
             columns = {"left": edges[:-1], "right": edges[1:], "share": counts / g.size, "expected": expected}
@@ -122,14 +127,17 @@ def histograms(found: dict[str, np.ndarray]) -> pd.DataFrame:
     return pd.concat(rows, ignore_index=True)
 
 
-def agreement(found: dict[str, np.ndarray]) -> pd.DataFrame:
+def agreement(conductances: dict[str, np.ndarray]) -> pd.DataFrame:
     """A row per case and target: mean and sd (uS, with an interval over chips), and distance from theory.
 
-    The distance is Kolmogorov and Smirnov's; by chance it exceeds `limit` in one of a thousand distributions.
+    The distance is Kolmogorov and Smirnov's. By chance it exceeds `limit` in one of a thousand distributions.
+
+    Args:
+        conductances: see `programmed`.
     """
     rows = []
     for name, case in CASES.items():
-        for target, g in zip(case.targets, found[name], strict=True):
+        for target, g in zip(case.targets, conductances[name], strict=True):
             sd = seed_interval(g.std(1) / MICRO)
             row = {"case": name, "target": target / MICRO, "cells": g.size, "mean": g.mean() / MICRO, "sd": sd.mean}
             row |= {"sd_low": sd.low, "sd_high": sd.high, "zero": (g == 0).mean()}
@@ -138,7 +146,7 @@ def agreement(found: dict[str, np.ndarray]) -> pd.DataFrame:
 
 
 def _distance(device: Device, target: float, g: np.ndarray) -> float:
-    """Largest difference of the two distribution functions, on both sides of every step."""
+    """The largest difference of the two distribution functions, on both sides of every step."""
     values, counts = np.unique(g, return_counts=True)
     upper = counts.cumsum() / g.size
     after, before = cdf(device, target, values), cdf(device, target, np.nextafter(values, -1))
@@ -146,7 +154,7 @@ def _distance(device: Device, target: float, g: np.ndarray) -> float:
 
 
 def plot_programmed(frame: pd.DataFrame) -> Figure:
-    """States that are asked for against those that there are, and a panel for each case."""
+    """Draw the staircase of states, and a panel for each case."""
     figure, axes = plt.subplots(2, 4, figsize=(11.5, 5), layout="constrained")
     _staircase(axes[0, 0])
     for axis, (name, case) in zip(axes.flat[1:], CASES.items(), strict=True):
@@ -171,7 +179,7 @@ def plot_programmed(frame: pd.DataFrame) -> Figure:
 
 
 def _staircase(axis: Axes) -> None:
-    """The levels that targets go to."""
+    """Draw the levels that targets go to."""
     device = BASELINE.replace(states=QUANTISED)
     targets = np.linspace(device.g_off, device.g_on, 1001)
     axis.plot(targets / MICRO, targets / MICRO, ":", color="0.5", label="continuous")
@@ -179,6 +187,3 @@ def _staircase(axis: Axes) -> None:
     axis.plot(targets / MICRO, program(device, targets, 0) / MICRO, color=severity_colors(5)[1], label=label)
     axis.set(title="states", xlabel="target (µS)", ylabel="conductance (µS)")
     axis.legend(frameon=False)
-
-
-FIGURES = {"01_devices": Drawing(plot_programmed, ("01_devices",))}

@@ -12,7 +12,7 @@ from scipy import stats
 
 from memlib.cells.device import Device
 from memlib.evidence.intervals import seed_interval
-from memlib.studies.drawing import Drawing, fix_layout, severity_colors
+from memlib.studies.drawing import fix_layout, severity_colors
 from memlib.studies.s01_devices.conductances import BASELINE, MICRO, THEORY, V_READ, program
 
 #: v0 of LRS and of HRS, V; the numbers are those of published compact models (see `iv`).
@@ -33,10 +33,10 @@ NOISY: dict[str, Device] = {
 
 
 def iv() -> pd.DataFrame:
-    """Current, A, of cells of the baseline by law (those of `LAWS`), state and voltage, V.
+    """Current, A, of the baseline's cells by law (those of `LAWS`), state and voltage, V.
 
     v0 is 0.25 V by default in the Verilog-A code of Stanford-PKU, 0.43 V in that of Stanford and ASU. In PKU-Stanford 2
-    it is 0.4 V for a gap, while a filament without one is ohmic; the last law stands for that.
+    it is 0.4 V for a gap, while a filament without one is ohmic. The last law stands for that.
     """
     rows, v = [], np.linspace(-0.6, 0.6, 61)
     for law, fields in LAWS.items():
@@ -59,8 +59,8 @@ class Reads:
 
 
 def read_columns(reads: int, seeds: int) -> dict[str, Reads]:
-    """Columns of each noisy device in random states, at random voltages of up to V_READ."""
-    found = {}
+    """Read a column of each noisy device, in random states and at random voltages of up to V_READ."""
+    columns = {}
     for name, device in NOISY.items():
         chips = []
         for seed in range(seeds):
@@ -70,18 +70,18 @@ def read_columns(reads: int, seeds: int) -> dict[str, Reads]:
             deviation = np.sqrt(device.noise_variance(torch.from_numpy(g)).numpy())
             current = np.concatenate([(g + deviation * rng.standard_normal((n, ROWS))) @ v for n in _parts(reads)])
             chips.append((current, g @ v, math.sqrt(((deviation * v) ** 2).sum())))
-        found[name] = Reads(*(np.array(values) for values in zip(*chips, strict=True)))
-    return found
+        columns[name] = Reads(*(np.array(values) for values in zip(*chips, strict=True)))
+    return columns
 
 
 def _parts(reads: int, most: int = 20_000) -> list[int]:
     return [min(most, reads - start) for start in range(0, reads, most)]
 
 
-def read_summary(found: dict[str, Reads]) -> pd.DataFrame:
-    """The noise of a column: cell by cell over drawn at once (with an interval over chips), and in steps of an ADC."""
+def read_summary(columns: dict[str, Reads]) -> pd.DataFrame:
+    """A column's noise: drawn cell by cell over drawn at once (with an interval over chips), and in ADC steps."""
     rows = []
-    for name, r in found.items():
+    for name, r in columns.items():
         ratio = seed_interval(r.current.std(1) / r.sigma)
         step = ROWS * V_READ * NOISY[name].g_on / 255
         row = {"device": name, "current_uA": r.mean.mean() / MICRO, "sigma_nA": r.sigma.mean() / 1e-9}
@@ -90,18 +90,18 @@ def read_summary(found: dict[str, Reads]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def read_histograms(found: dict[str, Reads]) -> pd.DataFrame:
-    """A row per device and bin (in sigma of the column's normal): its share of the reads, and that expected."""
+def read_histograms(columns: dict[str, Reads]) -> pd.DataFrame:
+    """A row per device and bin (in sigma of the column's normal): the share of the reads in it, and that of theory."""
     rows, edges = [], np.linspace(-4, 4, 65)
-    for name, r in found.items():
+    for name, r in columns.items():
         z = (r.current - r.mean[:, None]) / r.sigma[:, None]
-        columns = {"left": edges[:-1], "right": edges[1:], "share": np.histogram(z, edges)[0] / z.size}
-        rows.append(pd.DataFrame({"device": name, **columns, "expected": np.diff(stats.norm.cdf(edges))}))
+        bins = {"left": edges[:-1], "right": edges[1:], "share": np.histogram(z, edges)[0] / z.size}
+        rows.append(pd.DataFrame({"device": name, **bins, "expected": np.diff(stats.norm.cdf(edges))}))
     return pd.concat(rows, ignore_index=True)
 
 
 def plot_reads(curves: pd.DataFrame, noise: pd.DataFrame) -> Figure:
-    """I-V of the LRS, current over the ohmic one by state, and the distribution of a column's current."""
+    """Draw the I-V of the LRS, current over the ohmic one by state, and the distribution of a column's current."""
     figure, axes = plt.subplots(1, 3, figsize=(11.5, 3.4), layout="constrained")
     colors = dict(zip(LAWS, severity_colors(5), strict=False))
     for (law, state), part in curves.groupby(["law", "state"], sort=False):
@@ -129,8 +129,3 @@ def plot_reads(curves: pd.DataFrame, noise: pd.DataFrame) -> Figure:
     for axis in axes:
         axis.legend(frameon=False, fontsize="x-small", loc="upper left" if axis is not axes[2] else "lower center")
     return fix_layout(figure)
-
-
-FIGURES = {
-    "01_devices_currents": Drawing(plot_reads, ("01_devices_currents", "01_devices_currents_noise")),
-}

@@ -1,7 +1,6 @@
 """The study 01_devices, switching: loops and pulse trains of published cell models."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import pandas as pd
 from matplotlib import pyplot as plt
@@ -10,7 +9,7 @@ from matplotlib.figure import Figure
 
 from memlib.cells.pulses import pulse_trains, sweep_iv
 from memlib.cells.switching import preset
-from memlib.studies.drawing import Drawing, fix_layout, severity_colors
+from memlib.studies.drawing import fix_layout, severity_colors
 
 
 @dataclass(frozen=True)
@@ -54,33 +53,26 @@ def pulses(count: int = 50) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)[["model", "pulse", "voltage", "conductance"]]
 
 
-def switching(cycles: int = 2, count: int = 50) -> pd.DataFrame:
-    """Everything that the figure of switching shows, one part below another."""
+def switching_table(cycles: int = 2, count: int = 50) -> pd.DataFrame:
+    """All that the figure of switching shows, one part below another."""
     return pd.concat([loops(cycles).assign(part="loop"), pulses(count).assign(part="pulses")], ignore_index=True)
 
 
 def plot_switching(frame: pd.DataFrame) -> Figure:
-    """A column per model: its I-V loop, and its conductance under pulses."""
+    """Draw a column per model: its I-V loop, and its conductance under pulses."""
     figure, axes = plt.subplots(2, len(DRIVES), figsize=(11.5, 5.2), layout="constrained")
     dark, light = severity_colors(5)[0], severity_colors(5)[3]
     for column, (name, d) in zip(axes.T, DRIVES.items(), strict=True):
         part = frame[frame["model"] == name]
         loop, train = part[part["part"] == "loop"], part[part["part"] == "pulses"]
         _loop(column[0], loop, d)
-        for chosen, color, word, volts in (
-            (train["voltage"] == d.pulses[0], dark, "set", d.pulses[0]),
-            (train["voltage"] == d.pulses[1], light, "reset", d.pulses[1]),
-        ):
-            x, y = train["pulse"][chosen], 1e3 * train["conductance"][chosen]
-            column[1].plot(x, y, ".", color=color, markersize=3, label=f"{word}, {volts:g} V")
+        for volts, color, word in zip(d.pulses, (dark, light), ("set", "reset"), strict=True):
+            driven = train[train["voltage"] == volts]
+            look = {"color": color, "markersize": 3, "label": f"{word}, {volts:g} V"}
+            column[1].plot(driven["pulse"], 1e3 * driven["conductance"], ".", **look)
         column[1].set(xlabel=f"pulses of {_unit(d.width)}", ylabel="conductance (mS)", yscale=d.scales[1])
         column[1].legend(frameon=False, fontsize="x-small")
     return fix_layout(figure)
-
-
-def drives() -> dict[str, Any]:
-    """For the provenance file."""
-    return {name: asdict(drive) for name, drive in DRIVES.items()}
 
 
 def _loop(axis: Axes, loop: pd.DataFrame, drive: Drive) -> None:
@@ -95,6 +87,3 @@ def _loop(axis: Axes, loop: pd.DataFrame, drive: Drive) -> None:
 def _unit(seconds: float) -> str:
     scale, unit = next(pair for pair in ((1, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")) if seconds >= pair[0])
     return f"{seconds / scale:.0f} {unit}"
-
-
-FIGURES = {"01_devices_switching": Drawing(plot_switching, ("01_devices_switching",))}

@@ -1,8 +1,7 @@
-"""The study 01_devices, write-verify: what error is left, after how many pulses."""
+"""The study 01_devices, write-verify: the error that is left, and the pulses that it takes."""
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from functools import cache
 from typing import Any
 
@@ -16,27 +15,22 @@ from scipy import stats
 from memlib.cells.device import Device
 from memlib.cells.switching import preset
 from memlib.cells.writing import PulseScheme, WriteResult, programming_error, write_verify
-from memlib.evidence.claims import Claim, below_times
+from memlib.evidence.claims import Claim, Statement, below_times
 from memlib.evidence.intervals import Interval, seed_interval
-from memlib.studies.drawing import Drawing, fix_layout, severity_colors
+from memlib.studies.drawing import fix_layout, severity_colors
 from memlib.studies.s01_devices.conductances import THEORY
 
-#: Programs the gap of `MODEL` finely. Every cell and every pulse has a speed of its own.
 MODEL = "stanford_pku"
+#: Programs the gap of `MODEL` finely. Every cell and every pulse has a speed of its own.
 SCHEME = PulseScheme(set_volts=(1.0, 0.02, 1.6), reset_volts=(-1.06, -0.02, -1.5), width=1e-8)
 CELL_SPREAD = CYCLE_SPREAD = 0.3
 #: Devices whose programming error was measured, with the time since.
 PUBLISHED = {"neurram": "neurram, after 1 s", "ihp_hfo2": "ihp_hfo2", "cmo_hfox": "cmo_hfox, after 1 s"}
 
 
-def scheme() -> dict[str, Any]:
-    """For the provenance file."""
-    return {"model": MODEL, "scheme": asdict(SCHEME), "cell_spread": CELL_SPREAD, "cycle_spread": CYCLE_SPREAD}
-
-
 @cache
 def written(tolerance: float, read_noise: float, cells: int, max_pulses: int, seed: int) -> WriteResult:
-    """An array of cells with targets that are uniformly distributed between the model's HRS and LRS."""
+    """Write an array of cells, with targets that are evenly distributed between the model's HRS and LRS."""
     model = preset(MODEL)
     low, high = (float(model.conductance(state)) for state in (model.hrs, model.lrs))
     targets = np.random.default_rng(seed).uniform(low, high, cells)
@@ -79,7 +73,11 @@ def write_histograms(
 
 
 def program_errors(table: pd.DataFrame) -> pd.DataFrame:
-    """What `Device.program_error` would be: of write-verify by tolerance and read noise, and of published devices."""
+    """`Device.program_error`, of write-verify by tolerance and read noise and of published devices, rising.
+
+    Args:
+        table: see `write_table`.
+    """
     names = [
         f"write-verify to {100 * row.tolerance:g} %, read noise {100 * row.read_noise:g} %"
         for row in table.itertuples()
@@ -90,28 +88,42 @@ def program_errors(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_claims(tolerance: float, read_noise: float, cells: int, max_pulses: int, seeds: int) -> list[Claim]:
-    """What is claimed about write-verify, over arrays."""
+    """The claims about write-verify, with intervals over arrays."""
 
     def over_seeds(function: Callable[..., float], *points: tuple[float, float]) -> Interval:
-        """Of a function of the errors at these points, each a tolerance and a read noise."""
+        """The interval of a function of the errors at these points, each a tolerance and a read noise."""
         arrays = [[written(*point, cells, max_pulses, seed) for point in points] for seed in range(seeds)]
         return seed_interval([function(*map(programming_error, row)) for row in arrays])
 
     text, neurram = f"write-verify to {100 * tolerance:g} % of the range", Device.preset("neurram").program_error
     return [
         below_times(
-            f"{text}: the error is nearer to a uniform distribution than to a normal one",
+            Statement(
+                "write_verify/uniform",
+                f"{text}: the error is nearer to a uniform distribution than to a normal one",
+                "writing",
+            ),
             over_seeds(lambda e: _distances(e.errors, tolerance), (tolerance, 0.0)),
         ),
         below_times(
-            f"{text}, reads with {100 * read_noise:g} % noise: half the tolerance removes over a third of the error",
+            Statement(
+                "write_verify/half_tolerance",
+                f"{text}, reads with {100 * read_noise:g} % noise: "
+                "half the tolerance removes over a third of the error",
+                "writing",
+                headline="01_devices_write_verify",
+            ),
             over_seeds(
                 lambda full, half: half.sigma / full.sigma, (tolerance, read_noise), (tolerance / 2, read_noise)
             ),
             2 / 3,
         ),
         below_times(
-            "write-verify to 5 % of the range leaves a smaller error than neurram has after a second",
+            Statement(
+                "write_verify/neurram",
+                "write-verify to 5 % of the range leaves a smaller error than neurram has after a second",
+                "writing",
+            ),
             over_seeds(lambda e: e.sigma / neurram, (0.05, 0.0)),
         ),
     ]
@@ -125,10 +137,11 @@ def _distances(errors: np.ndarray, tolerance: float) -> float:
 
 
 def plot_writing(table: pd.DataFrame, errors: pd.DataFrame, claim_tolerance: float) -> Figure:
-    """Distribution of the error, its rms over tolerance beside published devices, pulses, and cells that failed.
+    """Draw the errors, their rms over tolerance beside published devices, pulses, and cells that failed.
 
     Args:
-        table: see `write_table`; errors: see `write_histograms`.
+        table: see `write_table`.
+        errors: see `write_histograms`.
         claim_tolerance: that of the errors.
     """
     figure, axes = plt.subplots(1, 4, figsize=(11.5, 3.3), layout="constrained", width_ratios=(1, 1.3, 1, 1))
@@ -156,7 +169,7 @@ def plot_writing(table: pd.DataFrame, errors: pd.DataFrame, claim_tolerance: flo
 
 
 def _bars(part: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Lengths of error bars, %."""
+    """(2, rows) lengths of error bars, %."""
     return 100 * np.abs(part[[f"{name}_low", f"{name}_high"]].T - part[name])
 
 
@@ -171,17 +184,10 @@ def _write_errors(axis: Axes, errors: pd.DataFrame, colors: dict[float, Any], to
 
 
 def _published_errors(axis: Axes, x: pd.Series) -> None:
-    """What a uniform error within the tolerances `x`, %, amounts to, and what was measured of devices."""
+    """Draw the rms of a uniform error within the tolerances `x`, %, and the errors that were measured of devices."""
     axis.plot(x, x / math.sqrt(3), ":", **THEORY)
     for name, text in PUBLISHED.items():
         value = 100 * Device.preset(name).program_error
         axis.axhline(value, color="0.5", linewidth=0.8, linestyle="--")
         at, side = (x.max(), "right") if name == "cmo_hfox" else (x.min(), "left")
         axis.annotate(text, (at, value), (0, 2), textcoords="offset points", ha=side, fontsize="x-small")
-
-
-FIGURES = {
-    "01_devices_write_verify": Drawing(
-        plot_writing, ("01_devices_write_verify", "01_devices_write_errors"), ("claim_tolerance",)
-    ),
-}
