@@ -11,6 +11,7 @@ from torch import nn
 
 from memlib.cells.device import Device
 from memlib.chip.network import map_network
+from memlib.evidence.comparisons import Chips, Loss
 from memlib.mapping.hardware import Hardware
 from memlib.mapping.scheme import Mapping
 from memlib.mapping.tile import Tile
@@ -83,19 +84,20 @@ def test_verdicts_follow_the_measurements(monkeypatch):
 
     def made(checkpoint, images, effect, severity, setting, **choices):
         point = dict(checkpoint=checkpoint, images=images, unused="unformed") | choices
-        return effects.Loss(point | {"program_error": severity}, point)
+        return Loss(point | {"program_error": severity}, point)
 
     def accuracy(point):
         more = 0.05 * (point["unused"] == "hrs") - 0.1 * (point.get("layout") == "sparse")
         return 0.9 - bool(point.get("program_error")) * (LOST[point["checkpoint"]] + more)
 
-    monkeypatch.setattr(effects.Loss, "of", made)
+    for module in (differences, layouts, trained):
+        monkeypatch.setattr(module, "loss_of", made)
     kinds = ["ordinary-1", "ordinary-2"], ["grouped-1", "grouped-2"], ["separable-1"], [], []
     families = connectivities.families_of(*kinds)
     compared = differences.comparisons(families, [], ["grouped-1", "separable-1"], 5000, 0.03, [effects.PLAIN])
     points = list({str(p): p for comparison in compared for p in comparison.points}.values())
     results = made_up(points, lambda p: range(10 if p.get("program_error") else 1), accuracy)
-    chips = effects.Chips(results)
+    chips = Chips(results)
     claims = [comparison.claim(chips) for comparison in compared]
     found = {c.text.removeprefix("programming error 0.03, "): (c.verdict, round(c.effect, 6)) for c in claims}
     expected = {
@@ -131,9 +133,10 @@ def test_controls_bound_what_equal_accuracy_says(monkeypatch):
 
     def made(checkpoint, images, effect, severity, setting, **choices):
         point = dict(checkpoint=checkpoint, images=images) | choices
-        return effects.Loss(point | {"program_error": severity}, point)
+        return Loss(point | {"program_error": severity}, point)
 
-    monkeypatch.setattr(effects.Loss, "of", made)
+    for module in (differences, layouts, trained):
+        monkeypatch.setattr(module, "loss_of", made)
     lost = {"a": 0.20, "b": 0.16, "c": 0.0, "above": 0.17, "within": 0.12, "below": 0.0}  # at equal accuracy: 0.08
     families = {"ordinary": ["a", "b", "c"], "grouped": ["above", "within", "below"]}
     compared = [
@@ -145,7 +148,7 @@ def test_controls_bound_what_equal_accuracy_says(monkeypatch):
     results = made_up(
         points, lambda p: range(10), lambda p: 0.95 - bool(p.get("program_error")) * lost[p["checkpoint"]]
     )
-    chips = effects.Chips(results)
+    chips = Chips(results)
     assert differences.margins(compared, chips) == {effects.PLAIN: pytest.approx(6)}
     found = {
         c.text.split("accuracy: ")[1].split()[0]: (c.verdict, c.effect) for c in differences.claims(compared, chips)
@@ -214,7 +217,7 @@ def test_trained_again(monkeypatch):
 
     def made(checkpoint, images, effect, severity, setting, **choices):
         point = dict(checkpoint=checkpoint, images=images) | choices
-        return effects.Loss(point | {"program_error": severity}, point)
+        return Loss(point | {"program_error": severity}, point)
 
     def accuracy(point):
         kind, size, *again = point["checkpoint"].removesuffix("-data").split("-")
@@ -222,7 +225,8 @@ def test_trained_again(monkeypatch):
         lost = {"1": 0.1, "2": 0.05}[size] + (training if kind == "ordinary" else 0.02 - training / 2)
         return 0.9 - bool(point.get("program_error")) * lost
 
-    monkeypatch.setattr(effects.Loss, "of", made)
+    for module in (differences, layouts, trained):
+        monkeypatch.setattr(module, "loss_of", made)
     kinds = ["ordinary-1-data", "ordinary-2-data"], ["grouped-1-data", "grouped-2-data"], [], [], []
     families = connectivities.families_of(*kinds)
     at = [0, 1, 2], 5000, 0.03, [effects.PLAIN]
@@ -230,7 +234,7 @@ def test_trained_again(monkeypatch):
     points = list({str(p): p for comparison in compared for p in comparison.points}.values())
     assert len(points) == 2 * len(trained.checkpoints(families, at[0])) == 2 * 2 * 2 * 3
     results = made_up(points, lambda p: range(10 if p.get("program_error") else 1), accuracy)
-    one, two, mean = (c.claim(effects.Chips(results)) for c in compared)
+    one, two, mean = (c.claim(Chips(results)) for c in compared)
     assert one.text.endswith("3 trainings each: grouped-1-data loses more than ordinary-1-data")
     assert mean.text.endswith("3 trainings each: grouped networks lose more than ordinary ones, mean of 2 sizes")
     assert [c.effect for c in (one, two, mean)] == pytest.approx([2, 2, 2])
@@ -259,7 +263,7 @@ def test_trained_again(monkeypatch):
         points, lambda p: range(10 if p.get("program_error") else 1),
         lambda p: 0.15 if p.get("program_error") and "ordinary-1-seed1" in p["checkpoint"] else accuracy(p),
     )  # fmt: skip
-    one, two, _ = (c.claim(effects.Chips(unlucky)) for c in compared)
+    one, two, _ = (c.claim(Chips(unlucky)) for c in compared)
     assert (one.at_chance, two.at_chance) == (True, False)
     losses, averages = trained.tables(unlucky, families, *at)
     assert losses["at chance"].tolist() == [False, True, *[False] * 10]

@@ -13,15 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from memlib.evidence.claims import Claim, Statement, beyond
-from memlib.studies.effects import (
-    PLAIN,
-    RECALIBRATIONS,
-    Chips,
-    Comparison,
-    Loss,
-    Setting,
-    add_note,
-)
+from memlib.evidence.comparisons import Chips, Comparison, Loss
+from memlib.studies.effects import PLAIN, RECALIBRATIONS, Setting, add_note, loss_of
 from memlib.studies.s07_capacity.connectivities import (
     EFFECT,
     FAMILIES,
@@ -90,7 +83,7 @@ def pair_comparison(pair: Pair, images: int, severity: float, setting: Setting, 
 
     def loss(checkpoint: str, **choices: Any) -> Loss:
         """What one of its networks loses."""
-        return Loss.of(checkpoint, images, EFFECT, severity, setting, **choices, **more)
+        return loss_of(checkpoint, images, EFFECT, severity, setting, **choices, **more)
 
     scaled = ", scaled by column" if more else ""
     key = f"{pair.id}{'/by_column' if more else ''}{setting.id}"
@@ -133,7 +126,7 @@ def _width_claims(families: Families, images: int, severity: float, setting: Set
     compared = []
     for family in [name for name in families if not name.endswith("pruned") and len(families[name]) > 1]:
         ends = (f(families[family], key=parameters) for f in (min, max))
-        narrow, wide = (Loss.of(c, images, EFFECT, severity, setting, **unused_of(family)) for c in ends)
+        narrow, wide = (loss_of(c, images, EFFECT, severity, setting, **unused_of(family)) for c in ends)
         key = f"width/{slug(family)}{setting.id}"
         text = f"dense, width: {family}: the narrowest network loses more than the widest{setting}"
         about = Statement(key, f"programming error {severity:g}, {text}", "noise, capacity", IN_README.get(key, ""))

@@ -12,16 +12,11 @@ from matplotlib.figure import Figure
 from scipy import stats
 from torch import Tensor
 
+from memlib.evidence.comparisons import Chips, Loss
 from memlib.layers.geometry import Geometry
 from memlib.layers.mappable import matrix_layers
 from memlib.studies.drawing import errorbars
-from memlib.studies.effects import (
-    RECALIBRATIONS,
-    Chips,
-    Loss,
-    add_note,
-    make_point,
-)
+from memlib.studies.effects import RECALIBRATIONS, add_note, make_point
 from memlib.studies.s07_capacity.connectivities import (
     EFFECT,
     HRS,

@@ -11,16 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from memlib.base.checks import one_of
+from memlib.evidence.comparisons import Chips, Labelled, Loss
 from memlib.evidence.intervals import crossed_interval
 from memlib.evidence.tolerances import tolerance
-from memlib.studies.effects import (
-    RECALIBRATIONS,
-    Chips,
-    Labelled,
-    Loss,
-    add_note,
-    make_point,
-)
+from memlib.studies.effects import RECALIBRATIONS, add_note, make_point
 from memlib.studies.s07_capacity.connectivities import (
     EFFECT,
     HRS,

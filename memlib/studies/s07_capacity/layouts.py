@@ -12,17 +12,11 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from memlib.evidence.claims import Statement
+from memlib.evidence.comparisons import Chips, Comparison, Loss
 from memlib.layers.geometry import Geometry
 from memlib.layers.mappable import matrix_layers
 from memlib.studies.drawing import errorbars
-from memlib.studies.effects import (
-    RECALIBRATIONS,
-    Chips,
-    Comparison,
-    Loss,
-    Setting,
-    add_note,
-)
+from memlib.studies.effects import RECALIBRATIONS, Setting, add_note, loss_of
 from memlib.studies.s07_capacity.connectivities import (
     EFFECT,
     HRS,
@@ -65,7 +59,7 @@ def _layout_loss(checkpoint: str, images: int, severity: float, setting: Setting
     """What the severity costs in one of `LAYOUTS`."""
     if layout == f"dense{HRS}" and not has_unused(checkpoint):
         layout = "dense"
-    return Loss.of(checkpoint, images, EFFECT, severity, setting, **LAYOUTS[layout][1])
+    return loss_of(checkpoint, images, EFFECT, severity, setting, **LAYOUTS[layout][1])
 
 
 def layout_losses(

@@ -6,8 +6,9 @@ import pandas as pd
 
 from memlib.base.checks import one_of
 from memlib.evidence.claims import Claim
+from memlib.evidence.comparisons import Chips, Comparison, Labelled
 from memlib.studies.drawing import Drawing
-from memlib.studies.effects import Chips, Comparison, Labelled, Setting, evaluate, seeds_of, settings
+from memlib.studies.effects import Setting, evaluate, seeds_of, settings
 from memlib.studies.network_lists import (
     EQUALS,
     FINETUNED,
