@@ -117,9 +117,9 @@ class Run:
             self.table(name)
         for name, drawing in self.study.drawings.items():
             self.figure(name)
-            makers = [drawing.plot, *(self.study.tables[table] for table in drawing.tables)]
-            makers += [maker for maker in (self.study.claims.get(name), self.study.evaluate) if maker]
-            modules = sorted({maker.__module__ for maker in makers})
+            tables = [self.study.tables[table] for table in drawing.tables]
+            makers = (drawing.plot, *tables, self.study.claims.get(name), self.study.evaluate)
+            modules = sorted({maker.__module__ for maker in makers if maker})
             save_provenance(name, self.preset, self.once(provenance), modules, self.claims_of(name))
 
 

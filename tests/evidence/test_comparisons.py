@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from made_up import made_up
 
+from memlib.evidence.claims import Statement
 from memlib.evidence.comparisons import Chips, Comparison, Loss, tidy
 from memlib.evidence.intervals import difference_interval
 
@@ -43,12 +44,12 @@ def test_claims_about_sums_of_losses():
     """Half of one loss minus another: its mean by hand; of two losses, the interval of their difference."""
     noisy, worse = found = losses()
     chips = chips_of({0.1: 0.7, 0.2: 0.45}, found)
-    half = Comparison("half", ((0.5, worse), (-1.0, noisy)))
+    half = Comparison(Statement("half", "half", "test"), ((0.5, worse), (-1.0, noisy)))
     assert half.points == [worse.baseline, worse.point, noisy.baseline, noisy.point]
     claim = half.claim(chips)
     assert (claim.verdict, claim.n, claim.images) == ("undecided", 10, 400)
     assert claim.effect == pytest.approx(100 * (0.5 * 0.5 - 0.25))
-    claim = Comparison("more", ((1.0, worse), (-1.0, noisy))).claim(chips)
+    claim = Comparison(Statement("more", "more", "test"), ((1.0, worse), (-1.0, noisy))).claim(chips)
     expected = difference_interval(chips.hits(noisy.point), chips.hits(worse.point))
     assert claim.effect == pytest.approx(100 * expected.mean)
     assert np.allclose([claim.low, claim.high], [100 * expected.low, 100 * expected.high], atol=0.5)
@@ -68,10 +69,10 @@ def test_claims_about_sums_of_losses():
 def test_losses_end_at_chance(reached, verdict):
     """What is at chance may have lost any more: where that could turn a claim around, it is undecided."""
     found, accuracies = losses(5000), dict(zip((0.1, 0.2), reached, strict=True))
-    comparison = Comparison("more", ((1.0, found[0]), (-1.0, found[1])))
+    comparison = Comparison(Statement("more", "more", "test"), ((1.0, found[0]), (-1.0, found[1])))
     claim = comparison.claim(chips_of(accuracies, found))
     assert claim.verdict == verdict
-    assert claim.statement == ("more; at chance" if min(reached) < 0.2 else "more")
+    assert claim.text == ("more; at chance" if min(reached) < 0.2 else "more")
     assert claim.effect == pytest.approx(100 * (reached[1] - reached[0]))
     of_many_classes = comparison.claim(chips_of(accuracies, found, chance=0.01))
     assert of_many_classes.verdict == ("confirmed" if reached[0] < reached[1] else "refuted")

@@ -12,14 +12,12 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from memlib.cells.device import Device
-from memlib.evidence.comparisons import Chips, Labelled, tidy
+from memlib.evidence.comparisons import Labelled
 from memlib.mapping.vertical_stack import Stack, write_leakage
-from memlib.studies.drawing import Drawing, errorbars, severity_colors
+from memlib.studies.drawing import errorbars, severity_colors
 from memlib.studies.effects import add_note, chance_line, make_point
-from memlib.studies.s10_retention.cells import PLAIN
+from memlib.studies.s10_retention.cell_decay import PLAIN
 from memlib.sweeps.points import Point
-
-__all__ = ["Chips", "tidy"]
 
 #: The error that writing leaves.
 ERROR = "program_error"
@@ -98,7 +96,3 @@ def plot(frame: pd.DataFrame, table: pd.DataFrame, origin: str) -> Figure:
     add_note(figure, frame, origin, "bars: 95 % intervals; dotted: chance, and as much as the written cell")
     figure.tight_layout(rect=(0, 0.04, 1, 1))
     return figure
-
-
-_TABLES = ("10_retention_array", "10_retention_array_selection")
-FIGURES = {"10_retention_array": Drawing(plot, _TABLES, ("origin",))}

@@ -17,12 +17,12 @@ import torch
 from memlib.cells.device import Device
 from memlib.cells.switching import preset
 from memlib.cells.writing import PulseScheme, WriteResult, programming_error, write_verify
-from memlib.evidence.claims import Claim, below_times
+from memlib.evidence.claims import Claim, Statement, below_times
 from memlib.evidence.intervals import Interval, seed_interval
 from memlib.layers.mappable import matrix_layers
 from memlib.mapping.scheme import Mapping, target_conductances
 from memlib.studies.s01_devices.write_errors import CELL_SPREAD, CYCLE_SPREAD, MODEL, SCHEME
-from memlib.studies.s10_retention.cells import PLAIN
+from memlib.studies.s10_retention.cell_decay import PLAIN
 from memlib.zoo.checkpoints import load_checkpoint
 
 #: How each kind of weight is written: pulses, and the accepted error relative to the range.
@@ -92,10 +92,15 @@ def ratio(arrays: dict[str, list[WriteResult]], name: str, kind: str = "binary")
 
 def claims(arrays: dict[str, list[WriteResult]]) -> list[Claim]:
     """What binary weights save at each writing, and what coarse multi-level ones do."""
-    what = "than multi-level ones within 2 %"
+
+    def about(key: str, text: str) -> Statement:
+        """A statement about writing."""
+        return Statement(f"writing/{key}", f"writing {text} than multi-level ones within 2 %", "writing")
+
+    energy, pulses = ratio(arrays, "energy"), ratio(arrays, "pulses")
     coarse = ratio(arrays, "energy", "multi-level, coarse")
     return [
-        below_times(f"writing binary weights takes less energy {what}", ratio(arrays, "energy")),
-        below_times(f"writing binary weights takes less than half the pulses {what}", ratio(arrays, "pulses"), 0.5),
-        below_times(f"writing multi-level weights within 10 % takes less energy {what}", coarse),
+        below_times(about("energy", "binary weights takes less energy"), energy),
+        below_times(about("pulses", "binary weights takes less than half the pulses"), pulses, 0.5),
+        below_times(about("coarse", "multi-level weights within 10 % takes less energy"), coarse),
     ]

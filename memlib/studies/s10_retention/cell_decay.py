@@ -20,9 +20,9 @@ from scipy import stats
 from memlib.cells.device import Device
 from memlib.cells.recombination import BOLTZMANN, demarcation_energy
 from memlib.cells.static_effects import named_draws, program_cells
-from memlib.evidence.claims import Claim, within
+from memlib.evidence.claims import Claim, Statement, within
 from memlib.evidence.intervals import seed_interval
-from memlib.studies.drawing import Drawing, severity_colors
+from memlib.studies.drawing import severity_colors
 
 #: What the interfacial layer adds to every barrier, eV, and by which factor tail cells become rarer.
 LAYER_ENERGY, LAYER_TAIL = 0.25, 1 / 3
@@ -97,7 +97,8 @@ def decay_claim(temperatures: Sequence[float], n: int, seeds: int) -> Claim:
     for stack, temperature, time in itertools.product(STACKS.values(), temperatures, times):
         left = np.array([cells(stack, temperature, time, n, seed).mean() for seed in range(seeds)])
         differences.append(seed_interval(left - limit(stack, temperature, time)))
-    statement = "cells have left on average what the normal limit says, within 1 % of the window"
+    text = "cells have left on average what the normal limit says, within 1 % of the window"
+    statement = Statement("cells_follow_the_limit", text, "retention")
     return within(statement, max(differences, key=lambda i: abs(i.mean)), 0.01)
 
 
@@ -127,6 +128,3 @@ def time_axis(axis: Axes) -> None:
     axis.set(xscale="log", xlim=(0.8, 1.3 * SECONDS["10 y"]), xlabel="time since writing")
     axis.set_xticks(list(SECONDS.values()), list(SECONDS))
     axis.minorticks_off()
-
-
-FIGURES = {"10_retention_cells": Drawing(plot_decay, ("10_retention_cells",))}

@@ -1,0 +1,122 @@
+"""The study 10_retention: a binary network on a 3-D vertical array over ten years (after Yu et al., 2022).
+
+Its cells (`cell_decay`) lose their conductance as oxygen vacancies recombine; a layer raises the barriers. Beside it
+stands the same network with multi-level weights, on the same cells.
+"""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+
+from memlib.cells.writing import WriteResult
+from memlib.evidence.claims import Claim
+from memlib.evidence.comparisons import Chips, Comparison, Labelled, tidy
+from memlib.studies.drawing import Drawing
+from memlib.studies.effects import evaluate, seeds_of
+from memlib.studies.run import Run
+from memlib.studies.s10_retention import arrays, cell_decay, layer_gain, over_time, writing_energy
+from memlib.studies.s10_retention.over_time import Networks, networks_of
+from memlib.studies.study import Study, Sweep, Values, networks, same
+from memlib.studies.trained_networks import inputs
+
+
+def _networks(p: SimpleNamespace) -> Networks:
+    return networks_of(p.binary_checkpoints, p.multilevel_checkpoints)
+
+
+def _stacked(p: SimpleNamespace) -> Labelled:
+    return arrays.points(_networks(p)["binary"], p.array_images, p.planes, p.r_on)
+
+
+def _over_time(p: SimpleNamespace) -> Labelled:
+    return over_time.points(_networks(p), p.images, p.temperatures, p.times)
+
+
+def _layers(p: SimpleNamespace) -> Labelled:
+    return layer_gain.layer_points(_networks(p), p.images, p.claim_temperature, p.layer_times, p.layer_energies)
+
+
+def _compared(p: SimpleNamespace) -> list[Comparison]:
+    return over_time.comparisons(_networks(p), p.claim_images, p.claim_temperature, p.claim_times)
+
+
+def _sweeps(p: SimpleNamespace) -> dict[str, Sweep]:
+    gain = layer_gain.gain_of(_networks(p)["binary"], p.claim_images, p.claim_temperature, p.gain_times)
+    compared = [point for comparison in _compared(p) for point in comparison.points]
+    return {
+        "arrays": Sweep([point for _, point in _stacked(p)], seeds_of(p.array_seeds)),
+        "over_time": Sweep([point for _, point in _over_time(p)], seeds_of(p.device_seeds)),
+        "layers": Sweep([point for _, point in _layers(p)], seeds_of(p.device_seeds)),
+        "claims": Sweep([*gain.without, *gain.layered, *compared], seeds_of(p.claim_seeds)),
+    }
+
+
+def _frame(run: Run) -> pd.DataFrame:
+    return tidy(run.sweep("over_time"), _over_time(run.p))
+
+
+def _written(run: Run) -> dict[str, list[WriteResult]]:
+    return writing_energy.results(_networks(run.p), run.p.write_cells, run.p.claim_seeds)
+
+
+def _claims(run: Run) -> list[Claim]:
+    p, chips = run.p, Chips(run.sweep("claims"))
+    at = _networks(p), p.claim_images, p.claim_temperature, p.gain_times
+    gains = layer_gain.gain_claims(*at, chips)
+    compared = [comparison.claim(chips) for comparison in _compared(p)]
+    return gains + compared + writing_energy.claims(run.once(_written))
+
+
+def _cell_claims(run: Run) -> list[Claim]:
+    return [cell_decay.decay_claim(run.p.temperatures, run.p.cells, run.p.claim_seeds)]
+
+
+def _inputs(p: SimpleNamespace) -> dict[str, Any]:
+    return {"stacks": cell_decay.STACKS, "writing": writing_energy.schemes()} | inputs(list(_networks(p).values()))
+
+
+STUDY = Study(
+    name="10_retention",
+    parameters={
+        "binary_checkpoints": networks("vgg8-0.375-binary"),
+        "multilevel_checkpoints": networks("vgg8-0.375"),
+        "temperatures": Values([298.15, 398.15, 358.15], [298.15, 358.15]),
+        "times": Values([100.0, 1.0, 1e5, 1e4, 1e7, 1e6, 3.156e8, 1e8], [100.0, 1e5]),
+        "images": Values(1000, 50),
+        "device_seeds": Values(5, 2),
+        "cells": Values(20_000, 2000),
+        "write_cells": Values(5000, 500),
+        "planes": Values([32, 8, 64, 16], [32, 64]),
+        "r_on": Values([1e6, 1e5, 1e7], [1e6]),
+        "array_images": Values(1000, 50),
+        "array_seeds": Values(3, 2),
+        "layer_energies": Values([0.05, 0.1, 0.25, 0.15, 0.2, 0.3], [0.05, 0.25]),
+        "layer_times": Values([1e7, 1e5, 1e6, 1e8], [1e7]),
+        "claim_temperature": same(298.15),
+        "claim_times": same([1e7]),
+        "gain_times": Values([1e6, 1e7, 1e8], [1e6, 1e8]),
+        "claim_images": Values(5000, 100),
+        "claim_seeds": Values(10, 3),
+    },
+    evaluate=evaluate,
+    sweeps=_sweeps,
+    tables={
+        "10_retention_cells": lambda run: cell_decay.decay(run.p.temperatures, run.p.cells, run.p.claim_seeds),
+        "10_retention_array": lambda run: tidy(run.sweep("arrays"), _stacked(run.p)),
+        "10_retention_array_selection": lambda run: arrays.selection(run.p.planes),
+        "10_retention": lambda run: run.once(_frame),
+        "10_retention_layers": lambda run: layer_gain.layer_gains(run.sweep("layers"), _layers(run.p)),
+        "10_retention_lasting": lambda run: over_time.lasting(run.once(_frame)),
+        "10_retention_stretches": lambda run: over_time.stretches(run.p.temperatures),
+        "10_retention_energy": lambda run: writing_energy.table(run.once(_written)),
+    },
+    drawings={
+        "10_retention": Drawing(over_time.plot, ("10_retention",), ("origin",)),
+        "10_retention_cells": Drawing(cell_decay.plot_decay, ("10_retention_cells",)),
+        "10_retention_array": Drawing(arrays.plot, ("10_retention_array", "10_retention_array_selection"), ("origin",)),
+        "10_retention_layers": Drawing(layer_gain.plot_layers, ("10_retention_layers",), ("origin",)),
+    },
+    claims={"10_retention_cells": _cell_claims, "10_retention": _claims},
+    inputs=_inputs,
+)
