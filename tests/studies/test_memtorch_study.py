@@ -1,24 +1,21 @@
 """The guide from MemTorch: its documented equations, its probes, and the points, claims and figures of its sweeps."""
 
-import inspect
-
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from made_up import made_up
-from memlib.artifact.presets import PRESETS
 from torch import nn
 
 from memlib import Device, Hardware, map_network, recalibrate
 from memlib.evidence.answers import pack
-from memlib.studies.effects import Chips, seeds_of
-from memlib.studies.s13_memtorch import documented, exemplar as study
+from memlib.evidence.comparisons import Chips
+from memlib.studies.effects import seeds_of
+from memlib.studies.registry import STUDIES
+from memlib.studies.s13_memtorch import detector, documented, exemplar, study
 from memlib.zoo import seizures
 
-mpl.use("agg")
-PARAMETERS = PRESETS["smoke"]["13_memtorch"]
+PARAMETERS = STUDIES["13_memtorch"].preset("smoke")
 [CHECKPOINT] = PARAMETERS["checkpoints"]
 
 
@@ -96,21 +93,15 @@ def test_memlib_is_right_on_every_probe(scheme):
 # Points, claims and figures
 
 
-def labelled():
-    """The exemplar's points at smoke size."""
-    severities = {name: PARAMETERS[name] for name in ("d2d", "states", "stuck_on", "stuck_off")}
-    return study.exemplar_points([CHECKPOINT], "14k_50M", 100, PARAMETERS["adc_bits"], severities)
-
-
-def test_sweeps_take_the_parameters():
-    """The names of the notebook's parameters; points of both kinds, whose effects share a baseline."""
-    assert set(inspect.signature(study.sweeps).parameters) == set(PARAMETERS)
-    exemplar, case, claimed = (points for points, _ in study.sweeps(**PARAMETERS))
-    unique = {str(point) for point in exemplar}
-    assert len(exemplar) == 2 * 4 * 2 * 2  # tiles, effects, severities with 0, bits
-    assert len(unique) == 2 * 2 * (1 + 4)
-    assert all("detector" in point for point in case)
-    assert {(p["rows"], p["cols"]) for p in claimed} == {(128, 128), (256, 64), (256, 256)}
+def test_points_share_a_baseline():
+    """Of both kinds: severity 0 is the same point for all effects."""
+    sweeps = STUDIES["13_memtorch"].sweeps(STUDIES["13_memtorch"].namespace(PARAMETERS))
+    points = sweeps["exemplar"].points
+    assert len(points) == 2 * 4 * 2 * 2  # tiles, effects, severities with 0, bits
+    assert len({str(point) for point in points}) == 2 * 2 * (1 + 4)
+    assert all("detector" in point for name in ("case", "case claims") for point in sweeps[name].points)
+    claimed = {(p.get("rows", 128), p.get("cols", 128)) for p in sweeps["claims"].points}
+    assert claimed == {(128, 128), (256, 64), (256, 256)}
 
 
 def test_verdicts_follow_the_measurements():
@@ -118,16 +109,16 @@ def test_verdicts_follow_the_measurements():
 
     def accuracy(point):
         if "d2d_on" in point:
-            return 0.8 if point["rows"] == 128 else 0.798
-        return 0.7 if point["rows"] == 128 else 0.65
+            return 0.8 if point.get("rows", 128) == 128 else 0.798
+        return 0.7 if point.get("rows", 128) == 128 else 0.65
 
-    points = study.claim_points(CHECKPOINT, "14k_50M", 5000, 0.1)
+    points = exemplar.claim_points(CHECKPOINT, "14k_50M", 5000, 0.1)
     chips = Chips(made_up(list(points.values()), seeds_of(10), accuracy))
-    claims = study.claims(CHECKPOINT, chips, points, 0.1)
+    claims = exemplar.claims(CHECKPOINT, chips, points, 0.1)
     assert [claim.verdict for claim in claims] == ["confirmed"] * 3
     assert [round(claim.effect, 2) for claim in claims] == [0, 5, 0.2]
-    results = made_up(list(points.values()), seeds_of(10), lambda p: accuracy(p) - 0.1 * (p["cols"] == 256))
-    first = study.claims(CHECKPOINT, Chips(results), points, 0.1)[0]
+    results = made_up(list(points.values()), seeds_of(10), lambda p: accuracy(p) - 0.1 * (p.get("cols") == 256))
+    first = exemplar.claims(CHECKPOINT, Chips(results), points, 0.1)[0]
     assert (first.verdict, first.effect) == ("refuted", 500)
 
 
@@ -147,7 +138,7 @@ def case_results(points, found, false):
 
 def test_case_rates_and_verdicts():
     """Sensitivity and false alarms are of their own windows, and decide the claims."""
-    points = study.case_claim_points(10_000, 0.02, 0.1)
+    points = detector.case_claim_points(10_000, 0.02, 0.1)
     assert len(points) == 5
     measured = {"none": (0.9, 0.2), "gain": (0.7, 0.05), "batch_norm": (0.9, 0.3)}
 
@@ -155,28 +146,19 @@ def test_case_rates_and_verdicts():
         return measured[point.get("recalibration", "none")] if point.get("program_error") == 0.1 else (0.9, 0.04)
 
     results = case_results(list(points.values()), lambda point: rates(point)[0], lambda point: rates(point)[1])
-    claims = study.case_claims(Chips(results), points, 0.02, 0.1)
+    claims = detector.case_claims(Chips(results), points, 0.02, 0.1)
     assert [claim.verdict for claim in claims] == ["confirmed"] * 4 + ["refuted"]
     assert [round(claim.effect, 2) for claim in claims] == [0, 16, 15, 20, -10]
     assert {claim.images for claim in claims} == {5000}
     assert not any(claim.exploratory for claim in claims)
 
 
-def test_figures():
-    """A panel per tile and effect; one per measure and effect of the seizure case."""
-    points = labelled()
-    frame = study.tidy(made_up([p for _, p in points], seeds_of(2), lambda p: 0.8), points)
-    figure = study.plot_exemplar(frame, "14k_50M", "made up")
-    assert [len(axis.containers) for axis in figure.axes] == [2] * 8
-    assert figure.axes[0].get_ylabel() == "tiles of 128x128\naccuracy (%)"
-    case = study.case_points(100, {"program_error": [0.02, 0.1], "states": [16]})
-    table = study.case_tidy(case_results([p for _, p in case], lambda p: 0.9, lambda p: 0.1), case)
-    assert table.groupby("measure")["rate"].unique().str[0].to_dict() == {
-        "false positive rate": pytest.approx(0.1), "sensitivity": pytest.approx(0.9),
-    }  # fmt: skip
-    figure = study.plot_case(table)
-    assert [axis.get_ylabel() for axis in figure.axes] == ["sensitivity (%)", "", "false positive rate (%)", ""]
-    mpl.pyplot.close("all")
+def test_rates_of_the_case():
+    """Sensitivity and false positives of made-up answers."""
+    case = detector.case_points(100, {"program_error": [0.02, 0.1], "states": [16]})
+    table = detector.case_tidy(case_results([p for _, p in case], lambda p: 0.9, lambda p: 0.1), case)
+    rates = table.groupby("measure")["rate"].unique().str[0].to_dict()
+    assert rates == {"false positive rate": pytest.approx(0.1), "sensitivity": pytest.approx(0.9)}
 
 
 def test_a_real_case():
@@ -184,10 +166,10 @@ def test_a_real_case():
     windows = 200
     x, labels = seizures.windows(windows, seizures.TEST_SEED)
     own = (seizures.load()(x).argmax(1) == labels).double().mean().item()
-    ideal = study.evaluate(study.case_point(windows), seed=0)
+    ideal = study.evaluate(detector.case_point(windows), seed=0)
     assert ideal["accuracy"] == pytest.approx(own, abs=0.021)
-    broken = study.case_point(windows, "stuck_on", 0.5, "gain")
+    broken = detector.case_point(windows, "stuck_on", 0.5, "gain")
     assert study.evaluate(broken, 0)["accuracy"] == pytest.approx(0.5, abs=0.1)
     assert study.evaluate(broken, 0) == study.evaluate(broken, 0)
     with pytest.raises(ValueError, match=r"is not 0, that of the point's detector"):
-        study.evaluate(study.case_point(windows) | {"detector": "0"}, 0)
+        study.evaluate(detector.case_point(windows) | {"detector": "0"}, 0)
