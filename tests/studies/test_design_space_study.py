@@ -7,18 +7,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_up import made_up
-from memlib.artifact.presets import PRESETS
 
 from memlib.evidence.claims import Claim
 from memlib.exploration.loss_formula import Formula
 from memlib.exploration.multi_objective import Known, table
 from memlib.mapping.point_fields import FROZEN
 from memlib.studies.designs import device_of, hardware_of, make_point
-from memlib.studies.s09_design_space import fronts as study, rules, searches as searching
+from memlib.studies.registry import STUDIES
+from memlib.studies.s09_design_space import designer_table, formula_fits, recommendations, searches, variance
 
 mpl.use("agg")
 NETWORK = "resnet20-0.5-digits"
-PARAMETERS = PRESETS["smoke"]["09_design_space"]
+PARAMETERS = STUDIES["09_design_space"].preset("smoke")
 #: Of the made-up networks: ln half of dense and 4x4, their bits, slope, growth, rest, ln wires.
 TRUTH = np.array([np.log(0.05), np.log(0.1), 3.5, 3.0, 3.0, 0.2, 0.0, np.log(0.1)])
 WIRES = {"designs": 12, "rows": [32, 64, 128], "ohms": [0.5, 2.0]}
@@ -30,7 +30,7 @@ def found_formula() -> Formula:
 
 def known(layout: str, rows: int, energy: float, hits: np.ndarray, adc_bits: int = 6) -> Known:
     design = {"checkpoint": NETWORK, "layout": layout, "rows": rows, "dac_bits": 8, "adc_bits": adc_bits}
-    costs = dict.fromkeys(study.COSTS, 1.0) | {"isaac_energy": energy}
+    costs = dict.fromkeys(recommendations.COSTS, 1.0) | {"isaac_energy": energy}
     return Known(design, 1, hits, {"accuracy": hits.mean(), **costs})
 
 
@@ -42,21 +42,23 @@ def answers(share: float, chips: int = 5, images: int = 400) -> np.ndarray:
 @pytest.fixture(autouse=True)
 def _perfect_float_network(monkeypatch):
     """The float network is right on every image."""
-    for module in (rules, study):
+    for module in (recommendations, designer_table, formula_fits):
         monkeypatch.setattr(module, "float_hits", lambda checkpoint, images: np.ones(images, bool))
 
 
 def formula_results(n: int = 40) -> pd.DataFrame:
-    points = rules.formula_points(
+    points = formula_fits.formula_points(
         [NETWORK], ["dense", "4x4"], n, [0.01, 0.03, 0.1], [32, 128, 512], [3, 5, 7], 500, WIRES
     )
     truth = found_formula()
 
     def accuracy(point):
         point = FROZEN | point
-        per_ohm = rules._share_per_ohm(NETWORK, point["layout"], device_of(rules.DEVICE), point["rows"])
+        per_ohm = formula_fits._share_per_ohm(NETWORK, point["layout"], device_of(formula_fits.DEVICE), point["rows"])
         share = point["r_row"] * per_ohm
-        severity = rules.cell_error(NETWORK, device_of(rules.DEVICE).replace(program_error=point["program_error"]))
+        severity = formula_fits.cell_error(
+            NETWORK, device_of(formula_fits.DEVICE).replace(program_error=point["program_error"])
+        )
         design = pd.DataFrame([{**point, "severity": severity, "wire_share": share}])
         return 1 - truth.loss(design)[0]
 
@@ -71,48 +73,51 @@ def relied_on(*targets: float) -> pd.DataFrame:
 
 def test_predictions_are_relied_on_as_far_as_designs_keep_to_the_target():
     exact = relied_on(0.05)  # predictions in steps of 0.0025, 21 of which are no more than 0.05
-    assert rules.threshold(exact, 0.05) == 0.05  # nine of the ten up to 0.0525 keep to it, but that is beyond it
-    assert rules.threshold(exact.assign(loss=exact["loss"] + 0.02), 0.05) == pytest.approx(0.0325)
-    assert rules.threshold(exact.assign(loss=0.06), 0.05) == -np.inf
-    assert rules.threshold(exact[:9], 0.05) == -np.inf
-    assert rules.threshold(exact[:21], 0.05) == pytest.approx(0.05)
+    assert (
+        designer_table.threshold(exact, 0.05) == 0.05
+    )  # nine of the ten up to 0.0525 keep to it, but that is beyond it
+    assert designer_table.threshold(exact.assign(loss=exact["loss"] + 0.02), 0.05) == pytest.approx(0.0325)
+    assert designer_table.threshold(exact.assign(loss=0.06), 0.05) == -np.inf
+    assert designer_table.threshold(exact[:9], 0.05) == -np.inf
+    assert designer_table.threshold(exact[:21], 0.05) == pytest.approx(0.05)
 
 
 def test_designs_of_the_formula_are_drawn_without_replacement():
     arguments = [[NETWORK], ["dense", "sparse", "4x4"], 24, [0.01, 0.03], [32, 128, 512], [3, 4, 5, 6, 7], 100, WIRES]
-    points = rules.formula_points(*arguments)
-    wired = [p for p in points if "r_wire" in p]
-    assert {(p["layout"], p["rows"] in WIRES["rows"], p["r_wire"] in WIRES["ohms"]) for p in wired} == {
-        ("dense", True, True)
-    }
+    points = formula_fits.formula_points(*arguments)
+    full = [FROZEN | p for p in points]
+    wired = [p for p in full if p["r_row"]]
+    kinds = {(p["layout"], p["rows"] in WIRES["rows"], p["r_row"] in WIRES["ohms"]) for p in wired}
+    assert kinds == {("dense", True, True)}
     assert len(wired) == 12
-    counts = pd.Series([p["layout"] for p in points if "r_wire" not in p]).value_counts()
+    counts = pd.Series([p["layout"] for p in full if not p["r_row"]]).value_counts()
     assert counts.to_dict() == {"dense": 24, "4x4": 8, "sparse": 6}
     assert len({str(p) for p in points}) == len(points)
-    assert points == rules.formula_points(*arguments)
+    assert points == formula_fits.formula_points(*arguments)
 
 
 def test_a_formula_that_holds_is_found_and_confirmed():
-    designs = rules.losses(formula_results())
-    fitted = rules.fits(designs)
+    designs = formula_fits.losses(formula_results())
+    fitted = formula_fits.fits(designs)
     np.testing.assert_allclose(fitted[NETWORK].fitted, TRUTH, rtol=0.05, atol=0.05)
-    assert set(rules.coefficients(fitted)["coefficient"]) == set(fitted[NETWORK].names)
-    predicted = rules.held_out(designs)
-    (claim,) = rules.error_claims(predicted)
+    assert set(formula_fits.coefficients(fitted)["coefficient"]) == set(fitted[NETWORK].names)
+    predicted = formula_fits.held_out(designs)
+    (claim,) = formula_fits.error_claims(predicted)
     assert (claim.verdict, claim.effect < 1) == ("confirmed", True)
-    (claim,) = rules.error_claims(predicted.assign(formula=predicted["loss"] + 0.05))
+    (claim,) = formula_fits.error_claims(predicted.assign(formula=predicted["loss"] + 0.05))
     assert (claim.verdict, round(claim.effect, 6)) == ("refuted", 5)
-    errors = rules.errors(predicted).set_index(["designs", "model"])["rms"]
+    errors = formula_fits.errors(predicted).set_index(["designs", "model"])["rms"]
     assert errors["all", "formula"] < errors["all", "linear"]
-    shifted = rules.errors(predicted.assign(loss=predicted["formula"] + 0.01)).set_index(["designs", "model"])
+    shifted = formula_fits.errors(predicted.assign(loss=predicted["formula"] + 0.01)).set_index(["designs", "model"])
     assert shifted.loc[("formula below 0.05", "formula"), ["rms", "mean"]].tolist() == pytest.approx([0.01, 0.01])
-    assert len(rules.plot_formula(predicted, "made up").axes) == 2
 
 
 def test_rules_give_the_largest_tile_and_its_smallest_adc():
     choices = ["ihp_hfo2", "neurram, 1 day"], [0.05, 0.01], [0.0, 0.5], [32, 128], [3, 4, 5, 6]
-    table = rules.rules({NETWORK: found_formula()}, relied_on(0.01, 0.05), *choices)
-    assert set(table["threshold"]) == {rules.threshold(relied_on(0.01, 0.05), target) for target in (0.05, 0.01)}
+    table = designer_table.rules({NETWORK: found_formula()}, relied_on(0.01, 0.05), *choices)
+    assert set(table["threshold"]) == {
+        designer_table.threshold(relied_on(0.01, 0.05), target) for target in (0.05, 0.01)
+    }
     wired = table[(table["r_wire"] == 0.5) & (table["target"] == 0.05)].set_index(["device", "layout"])
     table = table[table["r_wire"] == 0].set_index(["device", "layout", "target"])
     rule = table.loc["ihp_hfo2", "4x4", 0.05]
@@ -125,56 +130,56 @@ def test_rules_give_the_largest_tile_and_its_smallest_adc():
     # wires of 0.5 ohm cost 128 rows twice the share that loses half, 32 rows a sixth of it
     rule = wired.loc["ihp_hfo2", "4x4"]
     assert rule["rows"] == 32
-    assert rule["wire_share"] == 0.5 * rules._share_per_ohm(NETWORK, "4x4", device_of("ihp_hfo2"), 32)
+    assert rule["wire_share"] == 0.5 * formula_fits._share_per_ohm(NETWORK, "4x4", device_of("ihp_hfo2"), 32)
     square = 0.2**2 + 4.0 ** (3 + 0.2 * -2 - rule["adc_bits"]) + (rule["wire_share"] / 0.1) ** 2
     assert rule["loss"] == pytest.approx(0.9 / (1 + square**-1.5), rel=0.02)
 
 
 def test_rules_are_checked_by_their_own_chips():
     choices = ["ihp_hfo2", "cmo_hfox, 1 day"], [0.05], [0.0, 0.5], [32, 128], [3, 4, 5, 6]
-    table = rules.rules({NETWORK: found_formula()}, relied_on(0.05), *choices)
+    table = designer_table.rules({NETWORK: found_formula()}, relied_on(0.05), *choices)
     for layout, targets in (("dense", {0.01, 0.05}), ("4x4", {0.05}), ("sparse", set())):
         both = pd.concat([table.assign(layout=layout, target=t, rows=32) for t in (0.01, 0.05)])
-        chosen = rules.claimed(both, [NETWORK], 0.5)
+        chosen = designer_table.claimed(both, [NETWORK], 0.5)
         assert set(chosen[chosen["r_wire"] == 0.5]["target"]) == targets
         assert set(chosen[chosen["r_wire"] == 0]["target"]) == ({0.01, 0.05} if layout == "dense" else {0.05})
-    assert rules.claimed(table, ["vgg8-digits"], 0.5).empty
-    assert rules.checked(table[:0], pd.DataFrame()).empty
-    points = rules.rule_points(table, 5000)
-    assert [p["r_wire"] for p in points if "r_wire" in p] == [0.5] * (len(points) // 2)
+    assert designer_table.claimed(table, ["vgg8-digits"], 0.5).empty
+    assert designer_table.checked(table[:0], pd.DataFrame()).empty
+    points = designer_table.rule_points(table, 5000)
+    assert [p["r_row"] for p in points if "r_row" in p] == [0.5] * (len(points) // 2)
     good = {str(points[0]), str(points[-1])}
     results = made_up(points, lambda _: range(10), lambda p: 0.97 if str(p) in good else 0.9)
-    checked = rules.checked(table, results)
+    checked = designer_table.checked(table, results)
     assert checked["measured"].round(6).tolist() == [0.03, *[0.1] * (len(points) - 2), 0.03]
     assert checked["within"].tolist() == [1.0, *[0.0] * (len(points) - 2), 1.0]
-    verdicts = [claim.verdict for claim in rules.rule_claims(checked)]
+    verdicts = [claim.verdict for claim in designer_table.rule_claims(checked)]
     assert verdicts == ["confirmed", *["refuted"] * (len(points) - 2), "confirmed"]
-    assert not any(claim.exploratory for claim in rules.rule_claims(checked))
+    assert not any(claim.exploratory for claim in designer_table.rule_claims(checked))
 
 
 def test_sensitivities_of_made_up_accuracies():
     """Only ADC bits and the chip matter: 3 to 8 bits by 0.02 each, ten chips by 0.01."""
     chosen = [NETWORK], ["dense"], 128, 1000
-    parts = rules.sensitivity_parts(*chosen)
+    parts = variance.sensitivity_parts(*chosen)
     assert sum(len(points) for points, _ in parts) == 128 * 16
     results = pd.concat(
         [
-            made_up(points, lambda _, c=c: c, lambda p, c=c: 0.7 + 0.02 * p["adc_bits"] + 0.01 * c[0])
+            made_up(points, lambda _, c=c: c, lambda p, c=c: 0.7 + 0.02 * (FROZEN | p)["adc_bits"] + 0.01 * c[0])
             for points, c in parts
         ]
     )
-    found = rules.sensitivities(results, *chosen).set_index(["kind", "factor", "other"])["index"]
+    found = variance.sensitivities(results, *chosen).set_index(["kind", "factor", "other"])["index"]
     variances = 0.02**2 * 35 / 12, 0.01**2 * 99 / 12
     for kind in ("first", "total"):
         assert found[kind, "adc_bits", ""] == pytest.approx(variances[0] / sum(variances), abs=0.08)
         assert found[kind, "chip", ""] == pytest.approx(variances[1] / sum(variances), abs=0.08)
         assert abs(found[kind, "rows", ""]) < 0.08
-    figure = rules.plot_sensitivity(rules.sensitivities(results, *chosen))
+    figure = variance.plot_sensitivity(variance.sensitivities(results, *chosen))
     assert len(figure.axes) == 1
 
 
 def test_the_search_space_makes_points():
-    space = searching.search_space([NETWORK, "vgg8-digits"], ["ihp_hfo2"], ["dense", "windows"])
+    space = searches.search_space([NETWORK, "vgg8-digits"], ["ihp_hfo2"], ["dense", "windows"])
     plain = {
         "device": "ihp_hfo2",
         "rows": 64,
@@ -184,7 +189,7 @@ def test_the_search_space_makes_points():
         "recalibration": "batch_norm",
     }
     design = {"checkpoint": NETWORK, f"training {NETWORK}": "noise", "layout": "dense", **plain}
-    point = searching.searched_point(design, 50)
+    point = searches.searched_point(design, 50)
     assert point["checkpoint"] == "resnet20-0.5-noise-digits"
     assert point == make_point({**plain, "checkpoint": "resnet20-0.5-noise-digits", "layout": "dense"}, 50)
     assert f"training {NETWORK}" in space.axes
@@ -193,7 +198,7 @@ def test_the_search_space_makes_points():
 
     def windowed(first, others):
         windows = {name: first if name == names[0] else others for name in names}
-        return searching.searched_point({"checkpoint": "vgg8-digits", "layout": "windows", **plain, **windows}, 50)
+        return searches.searched_point({"checkpoint": "vgg8-digits", "layout": "windows", **plain, **windows}, 50)
 
     assert {choice.mapping.layout for choice in hardware_of(windowed("4x4", "2x2")).values()} == {
         "dense",
@@ -207,11 +212,11 @@ def test_the_search_space_makes_points():
 def test_probabilities_to_be_the_cheapest():
     """The cheaper one loses 4 points, the dearer 1; both are known to half a point."""
     designs = [known("dense", 64, 1.0, answers(0.96)), known("4x4", 64, 2.0, answers(0.99))]
-    draws = study.loss_draws(designs)
+    draws = recommendations.loss_draws(designs)
     np.testing.assert_allclose(draws.mean(0), [0.04, 0.01], atol=0.003)
 
     def cheapest(target):
-        return study.cheapest_probability(designs, draws <= target, "isaac_energy")
+        return recommendations.cheapest_probability(designs, draws <= target, "isaac_energy")
 
     assert cheapest(0.1).tolist() == [1, 0]
     assert cheapest(0.04) == pytest.approx([0.5, 0.5], abs=0.15)
@@ -225,28 +230,26 @@ def test_the_answer_is_the_cheapest_sure_design_of_each_layout():
         known("dense", 64, 3.0, answers(1.00), adc_bits=5),
         known("4x4", 64, 0.5, answers(0.90), adc_bits=3),
     ]
-    found = study.answer(designs, [0.05, 0.2], "isaac").set_index(["target", "layout"])
+    found = recommendations.answer(designs, [0.05, 0.2], "isaac").set_index(["target", "layout"])
     assert found.loc[0.05, "dense"][["adc_bits", "energy"]].tolist() == [4, 2.0]
-    assert found.loc[0.05, "dense"]["keeps"] > study.SURE
+    assert found.loc[0.05, "dense"]["keeps"] > recommendations.SURE
     assert np.isnan(found.loc[0.05, "4x4"]["energy"])
     assert found.loc[0.05, "dense"]["cheapest"] > 0.95
     assert found.loc[0.2, "4x4"][["adc_bits", "energy", "cheapest"]].tolist() == [3, 0.5, 1.0]
-    assert len(study.plot_answer(found.reset_index(), "made up").axes) == 2
-    both = study.answers({64: [designs], 256: [designs[:1]]}, [0.05, 0.2])
+    both = recommendations.answers({64: [designs], 256: [designs[:1]]}, [0.05, 0.2])
     assert both["technology"].value_counts().to_dict() == {"isaac": 6, "li2022": 6}
-    none = study.answer(designs[:1], [0.01], "isaac")
+    none = recommendations.answer(designs[:1], [0.01], "isaac")
     assert none[["rows", "cheapest", "energy"]].isna().to_numpy().tolist() == [[False, False, True]]
-    assert study.confirmed_designs(none, [NETWORK], 0.01, "ihp_hfo2") == []
-    assert len(study.plot_answer(none, "made up").axes) == 1
+    assert recommendations.confirmed_designs(none, [NETWORK], 0.01, "ihp_hfo2") == []
 
 
 def test_losses_are_counted_on_each_designs_own_images(monkeypatch):
     """A network that errs on images 100 to 199 only, and chips that get no other wrong: nothing is lost."""
     exact = ~((np.arange(1000) >= 100) & (np.arange(1000) < 200))
-    for module in (rules, study):
+    for module in (recommendations, designer_table, formula_fits):
         monkeypatch.setattr(module, "float_hits", lambda checkpoint, images: exact[:images])
     designs = [known("dense", 64, 1.0, np.tile(exact[:200], (2, 1))), known("4x4", 64, 2.0, np.tile(exact, (5, 1)))]
-    draws = study.loss_draws(designs)
+    draws = recommendations.loss_draws(designs)
     np.testing.assert_allclose(draws.mean(0), 0, atol=1e-3)
     assert (draws <= 0.02).mean(0).min() > 0.95
 
@@ -254,8 +257,8 @@ def test_losses_are_counted_on_each_designs_own_images(monkeypatch):
 def test_ratios_of_energies_are_of_what_each_layout_needs():
     dense = [known("dense", 64, 2.0, answers(0.90)), known("dense", 64, 4.0, answers(1.0))]
     sparse = [known("sparse", 64, 1.0, answers(1.0)), known("2x2", 64, 1.0, answers(0.5))]
-    found = study.answer([*dense, *sparse], [0.05, 0.2], "isaac").set_index(["target", "layout"])
-    assert found.loc[0.05, "sparse"][list(study.RATIO)].tolist() == [0.25] * 3
+    found = recommendations.answer([*dense, *sparse], [0.05, 0.2], "isaac").set_index(["target", "layout"])
+    assert found.loc[0.05, "sparse"][list(recommendations.RATIO)].tolist() == [0.25] * 3
     assert found.loc[0.2, "sparse"]["ratio"] == 0.5
     assert found.loc[0.2, "dense"]["ratio"] == 1
     assert np.isnan(found.loc[0.05, "2x2"]["ratio"])
@@ -263,48 +266,48 @@ def test_ratios_of_energies_are_of_what_each_layout_needs():
 
 def test_the_best_network_is_the_cheapest_that_surely_reaches_an_accuracy(monkeypatch):
     """Float networks of 90 and 95 %, less what chips lose."""
-    monkeypatch.setattr(study, "float_accuracy", lambda c: 0.9 if c == NETWORK else 0.95)
+    monkeypatch.setattr(recommendations, "float_accuracy", lambda c: 0.9 if c == NETWORK else 0.95)
     cheap, dear = known("dense", 64, 1.0, answers(0.9)), known("4x4", 64, 2.0, answers(1.0))
     other = replace(
         dear, design=dear.design | {"checkpoint": "vgg8-digits"}, values=dear.values | {"isaac_energy": 3.0}
     )
-    found = study.best_networks([cheap, dear, other], [0.7, 0.85, 0.93, 0.97], "isaac").set_index("at_least")
+    found = recommendations.best_networks([cheap, dear, other], [0.7, 0.85, 0.93, 0.97], "isaac").set_index("at_least")
     assert found[["checkpoint", "layout", "energy"]].to_numpy().tolist() == [
         [NETWORK, "dense", 1.0],
         [NETWORK, "4x4", 2.0],
         ["vgg8-digits", "4x4", 3.0],
     ]
     assert found["accuracy"].tolist() == pytest.approx([0.8, 0.9, 0.95], abs=2e-3)
-    assert (found["keeps"] > study.SURE).all()
+    assert (found["keeps"] > recommendations.SURE).all()
     assert found["cheapest"].tolist() == pytest.approx([1.0] * 3, abs=0.1)
-    nothing = study.best_networks([cheap], [0.97], "isaac")
-    assert list(nothing) == study.NETWORKS
-    assert study.network_claims(nothing, [], pd.DataFrame()) == []
+    nothing = recommendations.best_networks([cheap], [0.97], "isaac")
+    assert list(nothing) == recommendations.NETWORKS
+    assert recommendations.network_claims(nothing, [], pd.DataFrame()) == []
     found = pd.concat([found.reset_index(), found.reset_index()[1:].assign(technology="li2022")])  # two designs twice
-    designs = study.network_designs(found, "ihp_hfo2")
+    designs = recommendations.network_designs(found, "ihp_hfo2")
     assert len(designs) == 3
     results = made_up(
-        [searching.searched_point(d, 5000) for d in designs],
+        [searches.searched_point(d, 5000) for d in designs],
         lambda _: range(10),
-        lambda p: 0.8 + 0.05 * (p["layout"] == "4x4"),
+        lambda p: 0.8 + 0.05 * (p.get("layout") == "4x4"),
     )
-    verdicts = [claim.verdict for claim in study.network_claims(found, designs, results)]
+    verdicts = [claim.verdict for claim in recommendations.network_claims(found, designs, results)]
     assert verdicts == ["confirmed", "undecided", "refuted", "undecided", "refuted"]
 
 
 def test_a_network_without_convolutions_has_one_layout():
     choices = 64, "ihp_hfo2", ["dense", "sparse"], [4, 8], [6]
-    assert len(study.candidates(NETWORK, *choices)) == 4
-    assert [d["dac_bits"] for d in study.candidates("mlp-digits", *choices)] == [4, 8]
+    assert len(recommendations.candidates(NETWORK, *choices)) == 4
+    assert [d["dac_bits"] for d in recommendations.candidates("mlp-digits", *choices)] == [4, 8]
 
 
 def test_answers_are_confirmed_on_fresh_chips():
     both = [known("dense", 64, 1.0, answers(1.0)), known("4x4", 64, 0.5, answers(1.0))]
-    table = study.answer(both, [0.05], "isaac")
-    designs = study.confirmed_designs(table, [NETWORK], 0.05, "ihp_hfo2")
-    points = [searching.searched_point(design, 5000) for design in designs]
-    results = made_up(points, lambda _: range(10), lambda p: 0.98 if p["layout"] == "dense" else 0.9)
-    claims = study.answer_claims(designs, results, table, 0.05)
+    table = recommendations.answer(both, [0.05], "isaac")
+    designs = recommendations.confirmed_designs(table, [NETWORK], 0.05, "ihp_hfo2")
+    points = [searches.searched_point(design, 5000) for design in designs]
+    results = made_up(points, lambda _: range(10), lambda p: 0.9 if "layout" in p else 0.98)
+    claims = recommendations.answer_claims(designs, results, table, 0.05)
     assert [(c.verdict, round(c.effect, 3)) for c in claims] == [
         ("confirmed", 2.0),
         ("refuted", 10.0),
@@ -328,12 +331,11 @@ def test_searches_are_compared_by_what_they_dominate():
         for n in range(1, 11)
     ]
     curves = pd.DataFrame(rows)
-    (claim,) = searching.search_claims(curves)
+    (claim,) = searches.search_claims(curves)
     assert isinstance(claim, Claim)
     assert (claim.verdict, round(claim.effect, 9), claim.n) == ("confirmed", 10, 10)
     swapped = curves.assign(sampler=curves["sampler"].map({"tpe": "random", "random": "tpe"}))
-    assert searching.search_claims(swapped)[0].verdict == "refuted"
-    assert len(searching.plot_searches(curves).axes) == 1
+    assert searches.search_claims(swapped)[0].verdict == "refuted"
 
 
 def test_figure_of_the_front():
@@ -342,12 +344,6 @@ def test_figure_of_the_front():
         known("4x4", 64, 0.5, answers(0.8)),
         known("4x4", 32, 2.0, answers(0.5)),
     ]
-    designs = [replace(k, values={name: k.values[name] for name in searching.OBJECTIVES}) for k in designs]
-    frame = table(designs, searching.OBJECTIVES)
+    designs = [replace(k, values={name: k.values[name] for name in searches.OBJECTIVES}) for k in designs]
+    frame = table(designs, searches.OBJECTIVES)
     assert (frame["on_front"] >= 0.05).tolist() == [True, True, False]
-    assert len(searching.plot_front(frame, "made up").axes) == 3
-
-
-def test_sweeps_are_those_of_the_parameters():
-    parts = study.sweeps(**PARAMETERS)
-    assert sum(len(list(seeds)) * len(points) for points, seeds in parts) > 50

@@ -10,13 +10,13 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from memlib.evidence.claims import Claim, above
+from memlib.evidence.claims import Claim, Statement, above
 from memlib.evidence.intervals import seed_interval
 from memlib.exploration.multi_objective import Budget, Evaluator, Fidelity, Known, explore, search
 from memlib.exploration.pareto import hypervolume, nondominated
 from memlib.exploration.space import Axis, Space
 from memlib.studies.designs import PER_LAYER, evaluate, make_point, window_names
-from memlib.studies.s09_design_space.rules import COLORS
+from memlib.studies.s09_design_space.formula_fits import COLORS
 from memlib.studies.trained_networks import label
 from memlib.sweeps.engine import SweepError
 from memlib.sweeps.points import Point
@@ -201,5 +201,6 @@ def search_claims(curves: pd.DataFrame) -> list[Claim]:
     """That the search beats random search at equal budget, by the share of the volume dominated in the end."""
     last = curves[curves["designs"] == curves["designs"].max()].pivot(index="repeat", columns="sampler", values="share")
     budget, size = curves["designs"].max(), curves["space"].iloc[0]
-    statement = f"after {budget} of {size} designs, search dominates more of the front's volume than random search"
-    return [above(statement, seed_interval(last["tpe"] - last["random"]))]
+    text = f"after {budget} of {size} designs, search dominates more of the front's volume than random search"
+    about = Statement("search_against_random", text, "search", "09_design_space_search")
+    return [above(about, seed_interval(last["tpe"] - last["random"]))]

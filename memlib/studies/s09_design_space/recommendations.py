@@ -1,4 +1,4 @@
-"""The study 09_design_space: the answer, which hardware is the cheapest for a given accuracy, and how sure that is."""
+"""The answer: which hardware is the cheapest for a given accuracy, and how sure that is."""
 
 import itertools
 from collections.abc import Sequence
@@ -13,30 +13,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from memlib.evidence.claims import Claim, above, below, below_times
+from memlib.evidence.claims import Claim, Statement, above, below, below_times
 from memlib.evidence.intervals import Interval, crossed_interval, difference_interval
 from memlib.exploration.multi_objective import Fidelity, Known, climb
 from memlib.exploration.pareto import mean_draws
-from memlib.studies.designs import QUANTITIES, evaluate, output_sizes
-from memlib.studies.drawing import Drawing
-from memlib.studies.s09_design_space.rules import (
-    COLORS,
-    MARKERS,
-    by_design,
-    float_hits,
-    formula_points,
-    fresh_losses,
-    plot_formula,
-    plot_sensitivity,
-    points_text,
-    sensitivity_parts,
-)
-from memlib.studies.s09_design_space.searches import TRAININGS, evaluator, plot_front, plot_searches, trained_as
-from memlib.studies.trained_networks import float_accuracy, inputs as trained_inputs, label
-from memlib.sweeps.points import Point
-from memlib.zoo.checkpoints import read_manifest
-
-__all__ = ["evaluate"]
+from memlib.studies.designs import QUANTITIES, output_sizes
+from memlib.studies.s09_design_space.designer_table import by_design, fresh_losses, points_text
+from memlib.studies.s09_design_space.formula_fits import COLORS, MARKERS, float_hits
+from memlib.studies.s09_design_space.searches import evaluator
+from memlib.studies.trained_networks import float_accuracy, label, network_of
 
 #: What the answer knows of a design beside its accuracy.
 COSTS = ("isaac_energy", "isaac_latency", "isaac_area", "li2022_energy", "li2022_latency", "li2022_area")
@@ -247,18 +232,21 @@ def answer_claims(designs: Sequence[dict], results: pd.DataFrame, table: pd.Data
         table: from `answer`.
     """
     losses = fresh_losses(designs, results)
-    found = [
-        below(f"{_name(design)} loses under {points_text(target)} on fresh chips", i, target)
-        for design, (i, _) in zip(designs, losses, strict=True)
-    ]
+    decided = []
+    for design, (i, _) in zip(designs, losses, strict=True):
+        key = f"recommended/{network_of(design['checkpoint'])}/{design['layout']}/{design['rows']}_rows"
+        about = Statement(key, f"{_name(design)} loses under {points_text(target)} on fresh chips", "recommendation")
+        decided.append(below(about, i, target))
     checkpoints = [design["checkpoint"] for design in designs]
     chosen = (table["target"] == target) & table["checkpoint"].isin(checkpoints) & (table["layout"] != "dense")
     for row in table[chosen].dropna(subset=["ratio", "n"]).to_dict("records"):
         where = f"{label(row['checkpoint'])}, {TITLES[row['technology']]}, {row['rows']} rows, {points_text(target)}"
-        statement = f"{where}: {row['layout']} takes less energy than dense, each with what it needs"
+        text = f"{where}: {row['layout']} takes less energy than dense, each with what it needs"
+        key = f"energy/{row['layout']}/{network_of(row['checkpoint'])}/{row['technology']}/{row['rows']}_rows"
         ratio, low, high = (row[name] for name in RATIO)
-        found.append(below_times(statement, Interval(ratio, low, high, int(row["n"]), int(row["images"]))))
-    return found
+        interval = Interval(ratio, low, high, int(row["n"]), int(row["images"]))
+        decided.append(below_times(Statement(key, text, "power"), interval))
+    return decided
 
 
 def network_designs(table: pd.DataFrame, device: str) -> list[dict]:
@@ -275,13 +263,14 @@ def network_claims(table: pd.DataFrame, designs: Sequence[dict], results: pd.Dat
         designs: its `network_designs`.
         results: of the designs' points, as `sweep` returns them.
     """
-    chips, found = by_design(designs, results), []
+    chips, decided = by_design(designs, results), []
     for row in table.to_dict("records"):
         (hits,) = (h for design, h in zip(designs, chips, strict=True) if all(row[n] == design[n] for n in NAMED))
         accuracy = crossed_interval(hits)
-        statement = f"{_name(row)}, {TITLES[row['technology']]}: over {100 * row['at_least']:g} % right on fresh chips"
-        found.append(replace(above(statement, accuracy, row["at_least"]), unit="%"))
-    return found
+        text = f"{_name(row)}, {TITLES[row['technology']]}: over {100 * row['at_least']:g} % right on fresh chips"
+        about = Statement(f"network/{row['technology']}/{row['rows']}_rows", text, "recommendation")
+        decided.append(replace(above(about, accuracy, row["at_least"]), unit="%"))
+    return decided
 
 
 def _name(design: dict[str, Any]) -> str:
@@ -340,48 +329,3 @@ def _answers(axis: Axes, part: pd.DataFrame, place: int) -> None:
     if part["energy"].isna().all():
         grey: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": "small", "color": "0.4"}
         axis.annotate("none surely", (0.5, place), xycoords=("axes fraction", "data"), **grey)
-
-
-# Sweeps
-
-
-def sweeps(
-    formula_checkpoints: Sequence[str],
-    formula_layouts: Sequence[str],
-    formula_designs: int,
-    severities: Sequence[float],
-    tile_rows: Sequence[int],
-    adc_bits: Sequence[int],
-    wired_designs: int,
-    wired_rows: Sequence[int],
-    wired_ohms: Sequence[float],
-    images: int,
-    device_seeds: int,
-    sensitivity_checkpoints: Sequence[str],
-    sensitivity_layouts: Sequence[str],
-    sensitivity_n: int,
-    sensitivity_images: int,
-    **_: Any,
-) -> list[tuple[list[Point], Any]]:
-    """Points and seeds of the formula and the sensitivity; what searches evaluate depends on what they find."""
-    grid = severities, tile_rows, adc_bits, images
-    wires = {"designs": wired_designs, "rows": wired_rows, "ohms": wired_ohms}
-    designs = formula_points(formula_checkpoints, formula_layouts, formula_designs, *grid, wires)
-    parts = sensitivity_parts(sensitivity_checkpoints, sensitivity_layouts, sensitivity_n, sensitivity_images)
-    return [(designs, range(device_seeds)), *parts]
-
-
-def inputs(checkpoints: Sequence[str]) -> dict[str, Any]:
-    """What is fixed beside the parameters, for the provenance file."""
-    trained = [trained_as(c, kind) for c, kind in itertools.product(dict.fromkeys(checkpoints), TRAININGS)]
-    there = [name for name in trained if name in read_manifest()]
-    return trained_inputs(there) | {"sure": SURE, "fresh_chips": FRESH_CHIPS}
-
-
-FIGURES = {
-    "09_design_space": Drawing(plot_front, ("09_design_space",), ("origin",)),
-    "09_design_space_formula": Drawing(plot_formula, ("09_design_space_formula",), ("origin",)),
-    "09_design_space_sensitivity": Drawing(plot_sensitivity, ("09_design_space_sensitivity",)),
-    "09_design_space_search": Drawing(plot_searches, ("09_design_space_search",)),
-    "09_design_space_answer": Drawing(plot_answer, ("09_design_space_answer",), ("origin",)),
-}
