@@ -75,7 +75,7 @@ NTHS = ("lowest target (dotted)", "second", "third", "highest")
 
 
 def cdf(device: Device, target: float, g: np.ndarray) -> np.ndarray:
-    """P(conductance <= g) of cells programmed to `target`, S: the theory of `Device.program` without ageing.
+    """P(conductance <= g) of cells programmed to `target`, S: the theory of `program` without ageing.
 
     It holds for a continuous target, or a level, with either a programming error or device-to-device variation.
     """
