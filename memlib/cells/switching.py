@@ -15,6 +15,8 @@ from scipy import constants
 from memlib.base.checks import fail, in_range, one_of, positive, whole
 from memlib.base.configuration import Config, config
 
+#: Voltage at which conductances and resistances are read, V.
+V_READ = 0.3
 #: Larger exponents are cut, so that no exponential overflows.
 MOST_EXPONENT = 500.0
 
@@ -55,9 +57,9 @@ class SwitchingModel(Config):
         """
         raise NotImplementedError
 
-    def conductance(self, state: ArrayLike, v_read: float = 0.3) -> np.ndarray:
-        """I/v at the read voltage, S."""
-        return self.current(v_read, state) / v_read
+    def conductance(self, state: ArrayLike) -> np.ndarray:
+        """I/v at the read voltage, S, in the shape of `state`."""
+        return self.current(V_READ, state) / V_READ
 
     @property
     def lrs(self) -> float:

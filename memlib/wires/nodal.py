@@ -13,11 +13,13 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
-from memlib.base.checks import fail, positive, whole
+from memlib.base.checks import fail, whole
 from memlib.wires.resistances import Wires
 
 #: sinh of more is beyond every current; it only has to stay finite.
 LARGEST_ARGUMENT = 700.0
+#: Largest deviation from the cells' law at a solution, relative to the largest cell current.
+TOLERANCE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,6 @@ def solve_array(
     volts: ArrayLike,
     wires: Wires,
     v0: ArrayLike | None = None,
-    tolerance: float = 1e-12,
     max_iterations: int = 50,
 ) -> ArraySolution:
     """Solve one array for one input.
@@ -89,7 +90,6 @@ def solve_array(
         volts: (rows,) V.
         wires: resistances, ohm; those of driver and sense are numbers.
         v0: of I = g v0 sinh(v/v0), v the voltage over the resistor, V: a number or (rows, cols); None: linear.
-        tolerance: largest deviation from the cells' law, relative to the largest cell current.
         max_iterations: Newton steps before giving up.
 
     Raises:
@@ -97,7 +97,6 @@ def solve_array(
         RuntimeError: if Newton's method does not converge.
     """
     array = check_array(g, volts, wires, v0)
-    positive("tolerance", tolerance)
     whole("max_iterations", max_iterations, 1)
     equations, right, scale = _equations(array)
     v = np.zeros(array.g.shape)
@@ -106,12 +105,12 @@ def solve_array(
         found = row - column - array.r_transistor * current
         largest = np.abs(current).max()
         residual = np.abs(current - array.current(found)).max()
-        if residual <= tolerance * largest:
+        if residual <= TOLERANCE * largest:
             return _solution(array, row, column, along, down, current, iteration)
         v = np.where(np.abs(found) > np.abs(v), array.voltage(current), found)
     raise RuntimeError(
         f"solve_array: not converged after {max_iterations} Newton steps; cells deviate from I = g v0 sinh(v/v0) by up "
-        f"to {residual:.3g} A, {residual / largest:.3g} of the largest current (tolerance={tolerance:g})"
+        f"to {residual:.3g} A, {residual / largest:.3g} of the largest current (tolerance {TOLERANCE:g})"
     )
 
 
