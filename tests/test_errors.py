@@ -498,7 +498,7 @@ def test_corrupt_checkpoint(checkpoints, damage):
     content = bytearray(path.read_bytes())
     content[-100] ^= 1
     path.write_bytes({"flipped": content, "truncated": content[:-9], "empty": b""}[damage])
-    load_fails(checkpoints, str(path), "SHA-256", "train it anew")
+    load_fails(checkpoints, str(path), "SHA-256", "train it again")
 
 
 @pytest.mark.parametrize("content", ["", "{"])

@@ -1,4 +1,4 @@
-"""What voltages do to cells: their states under waveforms, I-V loops and trains of pulses, integrated with SciPy."""
+"""Cells under voltages: their states under waveforms, I-V loops and trains of pulses, integrated with SciPy."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ STEP = 1e-6
 
 @dataclass(frozen=True)
 class Response:
-    """What cells answered to one waveform: T instants, any shape of cells."""
+    """The answer of cells to one waveform: T instants, any shape of cells."""
 
     time: np.ndarray  #: s, (T,)
     voltage: np.ndarray  #: V, (T,)
@@ -145,10 +145,10 @@ def sweep_iv(
 
     Args:
         model: of all cells.
-        amplitude: V; one number, of which the loop's second half has the negative, or the peaks of both halves.
+        amplitude: V; one number, whose negative is the peak of the second half, or the peaks of both halves.
         period: s.
         cycles: number of periods.
-        state0: as in `respond`; the high-resistance limit by default.
+        state0: as in `respond`, any shape; the high-resistance limit by default.
         samples: returned instants per quarter of a period.
     """
     check_model(model)
@@ -169,7 +169,7 @@ def pulse_trains(
     width: float,
     state0: float | None = None,
 ) -> pd.DataFrame:
-    """What one cell is after each of many rectangular pulses.
+    """The state and conductance of one cell after each of many rectangular pulses.
 
     No model moves at 0 V, so pauses do not matter and a train of n pulses is one of n times the width.
 

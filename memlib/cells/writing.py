@@ -88,14 +88,14 @@ class PulseScheme(Config):
         positive("width", self.width)
 
     def staircase(self, direction: int) -> np.ndarray:
-        """All voltages of setting (direction 1) or of resetting (-1), V."""
+        """All voltages of setting (direction 1) or of resetting (-1), V, (n,)."""
         first, step, last = self.set_volts if direction > 0 else self.reset_volts
         return first + step * np.arange(1 + math.floor((last - first) / step + 1e-9))
 
 
 @dataclass(frozen=True)
 class WriteResult:
-    """What write-verify programming made of an array; every array has the shape of the targets."""
+    """An array after write-verify programming; every field that is an array has the shape of the targets."""
 
     targets: np.ndarray  #: S
     conductances: np.ndarray  #: without read noise, S
@@ -107,7 +107,7 @@ class WriteResult:
 
     @property
     def errors(self) -> np.ndarray:
-        """(conductance - target)/(g_on - g_off)."""
+        """(conductance - target)/(g_on - g_off), in the shape of the targets."""
         return (self.conductances - self.targets) / (self.g_on - self.g_off)
 
     def frame(self) -> pd.DataFrame:
@@ -162,11 +162,11 @@ def write_verify(
     width = scheme.width * _factors(speeds, cell_spread, targets.size)
 
     def read(states: np.ndarray) -> np.ndarray:
-        """Conductances as a noisy read sees them, S."""
+        """Conductances (cells,) as a noisy read sees them, S."""
         return model.conductance(states) * (1 + read_noise * reads.standard_normal(targets.size))
 
     def durations() -> np.ndarray:
-        """For which the model takes the next pulse of each cell, s."""
+        """(cells,) s, for which the model takes the next pulse of each cell."""
         return width * _factors(cycles, cycle_spread, targets.size)
 
     goal, flows, accepted = targets.ravel(), _flows(model, scheme), tolerance * (g_on - g_off)

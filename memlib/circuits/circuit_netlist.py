@@ -31,7 +31,7 @@ from memlib.circuits.circuit_model import quiescent_power, supplied
 from memlib.wires.ngspice import simulate
 from memlib.wires.nodal import Array, check_array
 
-#: Errors of the solution that ngspice accepts. The circuit is linear in pieces, so that the last step of Newton's
+#: Errors of the solution that ngspice accepts. The circuit is linear in pieces. So the last step of Newton's
 #: method is exact, and tighter ones change nothing but the number of steps.
 OPTIONS = ".options reltol=1e-6 abstol=1e-15 vntol=1e-10 gmin=1e-18 itl1=1000 itl2=1000"
 #: The same for step responses, whose time steps follow from them.

@@ -72,7 +72,7 @@ def within(statement: str, difference: Interval, margin: float) -> Claim:
 
 
 def beyond(claim: Claim, margin: float) -> Claim:
-    """A claim decided by `above` 0, decided anew: only what clears +-`margin` (in the claim's unit) counts."""
+    """A claim decided by `above` 0, decided again: only what clears +-`margin` (in the claim's unit) counts."""
     hidden = -margin <= claim.high and claim.low <= margin
     return replace(claim, verdict="undecided" if hidden else claim.verdict)
 

@@ -39,7 +39,7 @@ class Interval:
 
 
 def seed_interval(values: ArrayLike) -> Interval:
-    """Student's interval of the mean of one number per device seed; endless for a single seed.
+    """Student's interval of the mean of (seeds,), one number per device seed; endless for a single seed.
 
     Raises:
         ValueError: if there are no values, or one is not finite.
@@ -107,7 +107,7 @@ def _variance_of_mean(values: np.ndarray) -> tuple[float, float, float]:
 
 
 def standard_error(values: np.ndarray) -> float:
-    """Of the mean of (seeds, images), both drawn at random and crossed, as `crossed_interval` estimates it."""
+    """Standard error of the mean of (seeds, images), both random and crossed, as `crossed_interval` estimates it."""
     return math.sqrt(_variance_of_mean(values)[0])
 
 
@@ -116,7 +116,7 @@ def trainings_interval(values: np.ndarray) -> Interval:
 
     The variance of the sum is that between a network's trainings, by their number, added up over networks, and that
     over chips and images of what all of them lose together, as in `crossed_interval`. What chips and images add to the
-    differences between trainings counts in both, so that the interval is rather too wide.
+    differences between trainings counts in both: the interval is rather too wide.
 
     Args:
         values: (networks, trainings, seeds, images), at least 2 trainings; each network's by its weight in the sum.

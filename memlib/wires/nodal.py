@@ -1,8 +1,8 @@
 """One array looked at closely: all voltages and currents, of linear and of nonlinear cells with resistive wires.
 
 Modified nodal analysis (Ho, Ruehli and Brennan, IEEE Trans. Circuits Syst. 22, 504, 1975) with SciPy's sparse LU:
-voltages of row and column nodes and currents of wire segments and cells are all unknown, so that resistances are
-factors and 0 ohm is exact. `Wires` says where each resistance is.
+voltages of row and column nodes and currents of wire segments and cells are all unknown. So resistances are
+factors, and 0 ohm is exact. `Wires` says where each resistance is.
 """
 
 from collections.abc import Sequence
@@ -36,19 +36,19 @@ class Array:
     v0: np.ndarray | None  #: (rows, cols) V; None: linear
 
     def current(self, v: np.ndarray) -> np.ndarray:
-        """Current through each cell whose resistor has the voltage `v`, A: g v, or g v0 sinh(v/v0)."""
+        """Current (rows, cols), A, through cells whose resistors have the voltages `v`: g v, or g v0 sinh(v/v0)."""
         if self.v0 is None:
             return self.g * v
         return self.g * self.v0 * np.sinh(np.clip(v / self.v0, -LARGEST_ARGUMENT, LARGEST_ARGUMENT))
 
     def slope(self, v: np.ndarray) -> np.ndarray:
-        """Derivative of `current`, S."""
+        """Derivative (rows, cols) of `current`, S."""
         if self.v0 is None:
             return self.g
         return self.g * np.cosh(np.clip(v / self.v0, -LARGEST_ARGUMENT, LARGEST_ARGUMENT))
 
     def voltage(self, current: np.ndarray) -> np.ndarray:
-        """Inverse of `current`, V; 0 for open cells."""
+        """Inverse of `current`, (rows, cols) V; 0 for open cells."""
         v0 = 1.0 if self.v0 is None else self.v0
         ratio = np.divide(current, self.g * v0, out=np.zeros_like(current), where=self.g > 0)
         return ratio if self.v0 is None else v0 * np.arcsinh(ratio)
@@ -69,7 +69,7 @@ class ArraySolution:
 
     @property
     def power(self) -> float:
-        """What the drivers deliver, W: the sum of `dissipation`."""
+        """Power that the drivers deliver, W: the sum of `dissipation`."""
         return float(self.volts @ self.input_currents)
 
 
@@ -150,8 +150,9 @@ def _values(field: str, value: ArrayLike, shape: Sequence[int], unit: str) -> np
 
 
 def _equations(array: Array) -> tuple[sparse.csc_array, np.ndarray, float]:
-    """Everything but the cells' law: equations of (row voltages, column voltages, row currents, column currents, cell
-    currents), each (rows, cols) flattened, their right side, and the conductance that currents are divided by.
+    """All equations except the cells' law, their right side, and the conductance that currents are divided by, S.
+
+    The unknowns are row voltages, column voltages, row currents, column currents, and cell currents, each flattened.
     """
     rows, cols = array.g.shape
     count = rows * cols
