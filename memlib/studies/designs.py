@@ -21,8 +21,9 @@ from memlib.evidence.answers import pack
 from memlib.layers.classification import correct
 from memlib.layers.geometry import Geometry
 from memlib.layers.mappable import matrix_layers
-from memlib.layers.tracing import call_sizes, map_sizes
+from memlib.layers.tracing import call_sizes
 from memlib.mapping.hardware import Hardware
+from memlib.mapping.plan import plan_chip
 from memlib.mapping.scheme import Mapping, target_conductances, usable_states
 from memlib.mapping.tile import Tile
 from memlib.studies.trained_networks import INPUT_SHAPE, mapped, model_of, shared_fields, split
@@ -187,12 +188,10 @@ def share_per_ohm(checkpoint: str, layout: str, device: Device, rows: int) -> fl
     Of ideal cells, unused ones unformed; the mean over layers, of each over at most `SAMPLED_TILES` of its tiles.
     """
     model, mapping, tile = model_of(checkpoint), mapping_of(layout, "unformed"), Tile(rows, rows)
-    layers, hardware = matrix_layers(model, ()), Hardware(device.ideal(), tile, mapping)
-    calls, shares = call_sizes(model, layers, INPUT_SHAPE), []
-    for name, layer in layers.items():
-        placement = hardware.place(Geometry.of(layer), map_sizes(layer, calls[name]))
-        chosen = np.unique(np.linspace(0, len(placement) - 1, SAMPLED_TILES).astype(int))
-        (programmer,) = program_slices(layer.weight.detach(), placement, hardware, layer=name)
+    shares = []
+    for layer in plan_chip(model, Hardware(device.ideal(), tile, mapping), INPUT_SHAPE).values():
+        chosen = np.unique(np.linspace(0, len(layer.placement) - 1, SAMPLED_TILES).astype(int))
+        (programmer,) = program_slices(layer)
         cells = torch.cat([programmer.block(np.array([i])).array(0) for i in chosen])
         current = cells.sum((-2, -1))
         shares.append(float((lost_share(cells) * current).sum() / current.sum()))

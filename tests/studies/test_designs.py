@@ -8,10 +8,8 @@ import torch
 from memlib import accuracy, cost, map_network
 from memlib.cells.device import Device
 from memlib.costs.machine import totals
-from memlib.layers.geometry import Geometry
-from memlib.layers.mappable import matrix_layers
-from memlib.layers.tracing import call_sizes, map_sizes
 from memlib.mapping.hardware import Hardware
+from memlib.mapping.plan import plan_chip
 from memlib.mapping.tile import Tile
 from memlib.studies import designs
 from memlib.studies.trained_networks import INPUT_SHAPE, model_of, prepared, shared_fields, split
@@ -122,11 +120,8 @@ def test_share_per_ohm_is_what_wires_cost_all_tiles(layout, monkeypatch):
     assert sampled == pytest.approx(found, rel=0.1)
     model, shares = model_of(NETWORK), []
     hardware = Hardware(device, Tile(rows, rows, r_row=ohms, r_col=ohms), designs.mapping_of(layout, "unformed"))
-    layers = matrix_layers(model, ())
-    calls = call_sizes(model, layers, INPUT_SHAPE)
-    for name, layer in layers.items():
-        placement = hardware.place(Geometry.of(layer), map_sizes(layer, calls[name]))
-        (programmer,) = program_slices(layer.weight.detach(), placement, hardware, layer=name)
+    for layer in plan_chip(model, hardware, INPUT_SHAPE).values():
+        (programmer,) = program_slices(layer)
         blocks = list(programmer.blocks())
         reach, bare = (sum(float(getattr(b, kind).sum()) for b in blocks) for kind in ("effective", "cells"))
         shares.append(1 - reach / bare)
