@@ -201,6 +201,12 @@ export MALLOC_TRIM_THRESHOLD_="${MALLOC_TRIM_THRESHOLD_:-4294967296}"
 export MALLOC_TOP_PAD_="${MALLOC_TOP_PAD_:-67108864}"
 export PYDEVD_DISABLE_FILE_VALIDATION=1 # no warning of the debugger at every start of a kernel
 
+if [[ ! -w ${HOME:-} ]]; then # as on some clusters: these would warn in each process, or fail
+    export MPLCONFIGDIR=$PWD/results/.home/matplotlib IPYTHONDIR=$PWD/results/.home/ipython
+    export JUPYTER_RUNTIME_DIR=$PWD/results/.home/runtime
+    mkdir -p "$MPLCONFIGDIR" "$IPYTHONDIR" "$JUPYTER_RUNTIME_DIR"
+fi
+
 choose_python
 set_up
 case $command in

@@ -162,8 +162,8 @@ def test_layouts_need_the_size_of_the_map():
 
 def test_too_large_for_the_memory(monkeypatch):
     """Tiles that would not fit are refused before they are made, with the estimate and what to change."""
-    monkeypatch.setattr("memlib.chip.memory_check.memory_limit", lambda: 50_000_000)
-    monkeypatch.setattr("memlib.chip.memory_check.BLOCKS", 0)
+    monkeypatch.setattr("memlib.chip.resources.memory_limit", lambda: 50_000_000)
+    monkeypatch.setattr("memlib.chip.resources.BLOCKS", 0)
     layer, off = nn.Conv2d(16, 16, 3, padding=1), Tile(dac_bits=None, adc_bits=None)
     sparse = Hardware(tile=off, mapping=Mapping(layout="sparse"))
     raises(ValueError, lambda: map_network(layer, sparse, input_shape=(16, 32, 32)), "0.1 GB", "layout='dense'")
@@ -498,7 +498,7 @@ def test_corrupt_checkpoint(checkpoints, damage):
     content = bytearray(path.read_bytes())
     content[-100] ^= 1
     path.write_bytes({"flipped": content, "truncated": content[:-9], "empty": b""}[damage])
-    load_fails(checkpoints, str(path), "SHA-256", "train it anew")
+    load_fails(checkpoints, str(path), "SHA-256", "train it again")
 
 
 @pytest.mark.parametrize("content", ["", "{"])

@@ -24,7 +24,7 @@ FLOORS = (
     ("artifact",),
 )
 FLOOR = {package: number for number, floor in enumerate(FLOORS) for package in floor}
-UNFINISHED = {"layers", "mapping", "tiles", "chip", "costs", "studies", "explorer", "artifact"}  # faces to come
+UNFINISHED = {"studies", "explorer", "artifact"}  # faces to come
 FACES = ["memlib", *(f"memlib.{package}" for package in FLOOR if package not in UNFINISHED)]
 LONGEST = 60
 

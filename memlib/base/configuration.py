@@ -29,7 +29,7 @@ def config(cls: type[T]) -> type[T]:
 
 
 class Config:
-    """What every configuration can do."""
+    """The base of all configurations: changed copies, and a short repr."""
 
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
 

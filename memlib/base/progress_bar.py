@@ -19,7 +19,7 @@ def _shared(path: str) -> TextIO:
 def progress(items: Iterable[Any] | None = None, total: int | None = None, label: str = "", unit: str = "") -> tqdm:
     """A progress bar over `items`, or of `total` steps; it goes to the file that MEMLIB_PROGRESS names, if it is set.
 
-    The runner shows that file, so that a bar is seen while a notebook runs but leaves nothing in its output.
+    The runner shows that file. So a bar is seen while a notebook runs, and leaves nothing in its output.
     """
     target = os.environ.get("MEMLIB_PROGRESS")
     options = {"total": total, "desc": label or None, "unit": f" {unit}" if unit else "it", "mininterval": 1}

@@ -1,4 +1,4 @@
-"""What computes here: the versions of the packages that decide results, and the package's own sources."""
+"""Provenance: the versions of the packages that decide results, and hashes of the package's own sources."""
 
 import ast
 import hashlib
@@ -90,7 +90,7 @@ def _file_of(module: str, folder: Path) -> Path | None:
 
 @lru_cache
 def fingerprint() -> str:
-    """What two processes must have in common to compute the same: Python, torch, numpy, and this package's sources."""
+    """The text that two processes must share to compute the same: Python, torch, numpy, and this package's sources."""
     found = versions()
     python = ".".join(platform.python_version_tuple()[:2])
     return f"Python {python}, torch {found['torch']}, numpy {found['numpy']}, memlib sources {source_hash()[:12]}"

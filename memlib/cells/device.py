@@ -197,6 +197,6 @@ class Device(Config):
         return IVLaw(self.v0, self.v0_off, self.g_on, self.g_off)
 
     def noise_variance(self, g: Tensor) -> Tensor:
-        """Variance of the conductance that a read sees, S^2, for cells of conductance `g`, S."""
+        """Variance of the conductance that a read sees, S^2, for cells of conductance `g`, S, any shape."""
         scale = g if self.read_noise_to == "g" else self.g_range * (g > 0).to(g.dtype)
         return (self.read_noise * scale) ** 2

@@ -40,7 +40,7 @@ class IVLaw:
         """Current per siemens, V, at voltages `v`, by the terms whose sum it is; see `ProgrammedTiles.currents`.
 
         Args:
-            v: voltages, V.
+            v: voltages, V, any shape, which each term has.
             v_read: the largest of them, V.
         """
         if not self.depends_on_state:
@@ -77,7 +77,7 @@ class IVLaw:
         return terms
 
     def own_v0(self, g: Tensor) -> Tensor:
-        """v0, V, of cells of conductance `g`, S: linear from v0_off at g_off to v0 at g_on, and level beyond."""
+        """v0, V, of cells of conductance `g`, S, any shape: linear from v0_off at g_off to v0 at g_on, then level."""
         position = ((g - self.g_off) / (self.g_on - self.g_off)).clamp_(0, 1)
         v0, v0_off = self._laws
         return v0_off + (v0 - v0_off) * position
@@ -92,7 +92,7 @@ class IVLaw:
 
 
 def even_powers(x: Tensor, v: Tensor, top: float, terms: int) -> list[Tensor]:
-    """x (v/top)^(2k), k = 0 ... terms - 1: the functions of a voltage that a power series consists of."""
+    """x (v/top)^(2k), k = 0 ... terms - 1, each of the shape of `v`: a power series' functions of a voltage."""
     powers = [x]
     if terms > 1:
         even = (v / top).square_()
@@ -102,5 +102,5 @@ def even_powers(x: Tensor, v: Tensor, top: float, terms: int) -> list[Tensor]:
 
 
 def series_coefficient(k: int, squared: bool) -> float:
-    """Of x^(2k) in the power series of sinh(x)/x, or of its square."""
+    """The coefficient of x^(2k) in the power series of sinh(x)/x, or of its square."""
     return 2.0 ** (2 * k + 1) / math.factorial(2 * k + 2) if squared else 1 / math.factorial(2 * k + 1)

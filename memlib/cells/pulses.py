@@ -1,4 +1,4 @@
-"""What voltages do to cells: their states under waveforms, I-V loops and trains of pulses, integrated with SciPy."""
+"""Cells under voltages: their states under waveforms, I-V loops and trains of pulses, integrated with SciPy."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ STEP = 1e-6
 
 @dataclass(frozen=True)
 class Response:
-    """What cells answered to one waveform: T instants, any shape of cells."""
+    """The answer of cells to one waveform: T instants, any shape of cells."""
 
     time: np.ndarray  #: s, (T,)
     voltage: np.ndarray  #: V, (T,)
     current: np.ndarray  #: A, (T, *cells)
     state: np.ndarray  #: in the model's unit, (T, *cells)
-    resistance: np.ndarray  #: read at v_read, ohm, (T, *cells)
+    resistance: np.ndarray  #: read at `V_READ`, ohm, (T, *cells)
 
     def frame(self) -> pd.DataFrame:
         """One row per instant and cell: time, voltage, cell (if there are several), current, state, resistance."""
@@ -45,7 +45,6 @@ def respond(
     volts: ArrayLike,
     state0: ArrayLike,
     samples: int = 100,
-    v_read: float = 0.3,
 ) -> Response:
     """Integrate the states of cells under one voltage, piecewise linear in time.
 
@@ -57,17 +56,15 @@ def respond(
         volts: voltages there, V, (K,).
         state0: states at times[0], within the model's limits, any shape.
         samples: returned instants per piece; T = 1 + (K - 1) samples.
-        v_read: voltage at which the resistance is read, V.
 
     Raises:
         ValueError: if a shape, the order of times, or a state is wrong.
     """
     times, volts, state0 = (np.asarray(values, float) for values in (times, volts, state0))
     whole("samples", samples, 1)
-    positive("v_read", v_read)
     if times.ndim != 1 or times.shape != volts.shape or len(times) < 2 or not (np.diff(times) > 0).all():
         fail("times", times, "two or more ascending instants, one for each of volts")
-    state0 = checked_states(model, state0)
+    state0 = _checked_states(model, state0)
     states = [state0.ravel()[None]]
     at = np.arange(1, samples + 1) / samples
     for i, duration in enumerate(np.diff(times)):
@@ -77,7 +74,7 @@ def respond(
     time, voltage = (np.interp(fractions, corners, values) for values in (times, volts))
     state = np.concatenate(states).reshape(-1, *state0.shape)
     v = voltage.reshape(-1, *[1] * state0.ndim)
-    return Response(time, voltage, model.current(v, state), state, 1 / model.conductance(state, v_read))
+    return Response(time, voltage, model.current(v, state), state, 1 / model.conductance(state))
 
 
 def check_model(model: SwitchingModel) -> None:
@@ -94,7 +91,7 @@ def _pair(field: str, values: Any, allowed: str) -> tuple[Any, Any]:
     return first, second
 
 
-def checked_states(model: SwitchingModel, state0: ArrayLike) -> np.ndarray:
+def _checked_states(model: SwitchingModel, state0: ArrayLike) -> np.ndarray:
     """First states without roundings beyond the model's limits; raises ValueError for states that are beyond them."""
     state0, (low, high) = np.asarray(state0, float), model.limits
     slack = 1e-9 * (high - low)
@@ -143,18 +140,16 @@ def sweep_iv(
     cycles: int = 1,
     state0: ArrayLike | None = None,
     samples: int = 100,
-    v_read: float = 0.3,
 ) -> Response:
     """The I-V loop of a triangular voltage that starts at 0 V.
 
     Args:
         model: of all cells.
-        amplitude: V; one number, of which the loop's second half has the negative, or the peaks of both halves.
+        amplitude: V; one number, whose negative is the peak of the second half, or the peaks of both halves.
         period: s.
         cycles: number of periods.
-        state0: as in `respond`; the high-resistance limit by default.
+        state0: as in `respond`, any shape; the high-resistance limit by default.
         samples: returned instants per quarter of a period.
-        v_read: voltage at which the resistance is read, V.
     """
     check_model(model)
     positive("period", period)
@@ -165,7 +160,7 @@ def sweep_iv(
     first, second = _pair("amplitude", peaks, "a voltage, or those of two peaks, V")
     volts = np.append(np.tile([0, first, 0, second], cycles), 0)
     state0 = model.hrs if state0 is None else state0
-    return respond(model, np.arange(len(volts)) * (period / 4), volts, state0, samples, v_read)
+    return respond(model, np.arange(len(volts)) * (period / 4), volts, state0, samples)
 
 
 def pulse_trains(
@@ -173,9 +168,8 @@ def pulse_trains(
     trains: Sequence[tuple[float, int]],
     width: float,
     state0: float | None = None,
-    v_read: float = 0.3,
 ) -> pd.DataFrame:
-    """What one cell is after each of many rectangular pulses.
+    """The state and conductance of one cell after each of many rectangular pulses.
 
     No model moves at 0 V, so pauses do not matter and a train of n pulses is one of n times the width.
 
@@ -184,7 +178,6 @@ def pulse_trains(
         trains: voltage, V, and number of pulses of each train, in order.
         width: of every pulse, s.
         state0: the first state; the high-resistance limit by default.
-        v_read: voltage at which the conductance is read, V.
 
     Returns:
         A row per pulse and one (pulse 0, 0 V) before them: train, pulse, voltage, state, conductance.
@@ -196,8 +189,8 @@ def pulse_trains(
     for i, train in enumerate(trains):
         volts, count = _pair("trains", train, "pairs of a voltage, V, and a number of pulses")
         whole("trains: number of pulses", count, 1)
-        state = respond(model, [0, count * width], [volts, volts], rows[-1][2][-1], count, v_read).state[1:]
+        state = respond(model, [0, count * width], [volts, volts], rows[-1][2][-1], count).state[1:]
         rows.append((i, volts, state))
     table = pd.concat([pd.DataFrame({"train": i, "voltage": v, "state": states}) for i, v, states in rows])
     table = table.reset_index(names="pulse").assign(pulse=range(len(table)))
-    return table.assign(conductance=model.conductance(table.state.to_numpy(), v_read))
+    return table.assign(conductance=model.conductance(table.state.to_numpy()))

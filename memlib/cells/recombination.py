@@ -1,13 +1,13 @@
 """Retention of a filament: its oxygen vacancies recombine one by one, each over a barrier of its own.
 
 A vacancy that needs the energy E to recombine does so at the rate nu exp(-E/kT), after Gao et al., IEEE EDL 32, 276
-(2011), so that it is there after a time t with the probability exp(-nu t exp(-E/kT)). If the energies of a cell's
+(2011). So it is there after a time t with the probability exp(-nu t exp(-E/kT)). If the energies of a cell's
 vacancies are normally distributed, the fraction that is left is
 
     S(t) = P(G + (sigma/kT) Z < (E - kT ln(nu t))/kT),   G standard Gumbel, Z standard normal:
 
 the distribution function of a sum. Without sigma this is one exponential of time; where sigma is many kT it is the
-normal distribution function of E - kT ln(nu t), so that a filament dissolves over many decades, evenly in log time.
+normal distribution function of E - kT ln(nu t). So a filament dissolves over many decades, evenly in log time.
 """
 
 import math

@@ -15,7 +15,9 @@ from scipy import constants
 from memlib.base.checks import fail, in_range, one_of, positive, whole
 from memlib.base.configuration import Config, config
 
-#: Larger exponents are cut, so that no exponential overflows.
+#: Voltage at which conductances and resistances are read, V.
+V_READ = 0.3
+#: Larger exponents are cut: no exponential overflows.
 MOST_EXPONENT = 500.0
 
 #: Window functions f(x, p, rising) of the linear ion drift, x in [0, 1]; `rising` where the current drives x upwards.
@@ -37,11 +39,14 @@ def _exp(exponent: np.ndarray) -> np.ndarray:
 
 
 class SwitchingModel(Config):
-    """What every model can do. Voltages in V, currents in A, rates in the state's unit per second."""
+    """The base of all models. Voltages in V, currents in A, rates in the state's unit per second.
+
+    Voltages and states are numbers or arrays of any shapes that broadcast; results have the shape they broadcast to.
+    """
 
     @property
     def limits(self) -> tuple[float, float]:
-        """Of the state, in its unit; it never leaves them."""
+        """Lowest and highest state, in its unit; no state leaves them."""
         raise NotImplementedError
 
     def current(self, v: ArrayLike, state: ArrayLike) -> np.ndarray:
@@ -55,9 +60,9 @@ class SwitchingModel(Config):
         """
         raise NotImplementedError
 
-    def conductance(self, state: ArrayLike, v_read: float = 0.3) -> np.ndarray:
-        """I/v at the read voltage, S."""
-        return self.current(v_read, state) / v_read
+    def conductance(self, state: ArrayLike) -> np.ndarray:
+        """I/v at the read voltage, S, in the shape of `state`."""
+        return self.current(V_READ, state) / V_READ
 
     @property
     def lrs(self) -> float:
@@ -220,7 +225,7 @@ class StanfordPKU(SwitchingModel):
         return self.i0 * np.exp(-np.asarray(state) / self.g0) * np.sinh(np.asarray(v) / self.v0)
 
     def temperature(self, v: ArrayLike, state: ArrayLike) -> np.ndarray:
-        """Of the filament's tip, K."""
+        """Temperature of the filament's tip, K."""
         return self.t_ambient + self.r_th * np.abs(np.asarray(v) * self.current(v, state))
 
     def rate(self, v: ArrayLike, state: ArrayLike) -> np.ndarray:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from memlib.base.checks import fail, in_range, one_of, positive, whole
 from memlib.base.configuration import Config, config
-from memlib.cells.pulses import check_model, checked_states
+from memlib.cells.pulses import check_model
 from memlib.cells.switching import SwitchingModel
 
 #: States at which a flow is tabulated.
@@ -88,14 +88,14 @@ class PulseScheme(Config):
         positive("width", self.width)
 
     def staircase(self, direction: int) -> np.ndarray:
-        """All voltages of setting (direction 1) or of resetting (-1), V."""
+        """All voltages of setting (direction 1) or of resetting (-1), V, (n,)."""
         first, step, last = self.set_volts if direction > 0 else self.reset_volts
         return first + step * np.arange(1 + math.floor((last - first) / step + 1e-9))
 
 
 @dataclass(frozen=True)
 class WriteResult:
-    """What write-verify programming made of an array; every array has the shape of the targets."""
+    """An array after write-verify programming; every field that is an array has the shape of the targets."""
 
     targets: np.ndarray  #: S
     conductances: np.ndarray  #: without read noise, S
@@ -107,7 +107,7 @@ class WriteResult:
 
     @property
     def errors(self) -> np.ndarray:
-        """(conductance - target)/(g_on - g_off)."""
+        """(conductance - target)/(g_on - g_off), in the shape of the targets."""
         return (self.conductances - self.targets) / (self.g_on - self.g_off)
 
     def frame(self) -> pd.DataFrame:
@@ -124,10 +124,8 @@ def write_verify(
     *,
     tolerance: float = 0.01,
     max_pulses: int = 100,
-    state0: ArrayLike | None = None,
     g_on: float | None = None,
     g_off: float | None = None,
-    v_read: float = 0.3,
     read_noise: float = 0.0,
     cell_spread: float = 0.0,
     cycle_spread: float = 0.0,
@@ -144,10 +142,8 @@ def write_verify(
         scheme: the pulses.
         tolerance: largest accepted |read - target|, relative to g_on - g_off.
         max_pulses: per cell; what is not converged then is given up and reported.
-        state0: first states, broadcast to the shape of `targets`; the high-resistance limit by default.
         g_on: end of the range that tolerance and errors refer to, S; the model's low-resistance limit by default.
         g_off: the other end, S; the model's high-resistance limit by default.
-        v_read: V.
         read_noise: sigma of every read, relative to the conductance.
         cell_spread: relative sigma of the cells' factors.
         cycle_spread: relative sigma of the pulses' factors.
@@ -156,33 +152,32 @@ def write_verify(
     Raises:
         ValueError: if an argument is out of range, or the scheme's polarity does not fit the model.
     """
-    _check_effort(model, tolerance, max_pulses, v_read)
+    _check_effort(model, tolerance, max_pulses)
     for name, value in (("read_noise", read_noise), ("cell_spread", cell_spread), ("cycle_spread", cycle_spread)):
         in_range(name, value, 0, math.inf, "a relative sigma")
     targets = _conductances("targets", targets)
-    g_on, g_off = _window(model, v_read, g_on, g_off)
-    state = np.broadcast_to(model.hrs if state0 is None else checked_states(model, state0), targets.shape).ravel()
+    g_on, g_off = _window(model, g_on, g_off)
+    state = np.full(targets.size, model.hrs)
     reads, speeds, cycles = (np.random.default_rng([seed, stream]) for stream in range(3))
     width = scheme.width * _factors(speeds, cell_spread, targets.size)
 
     def read(states: np.ndarray) -> np.ndarray:
-        """Conductances as a noisy read sees them, S."""
-        return model.conductance(states, v_read) * (1 + read_noise * reads.standard_normal(targets.size))
+        """Conductances (cells,) as a noisy read sees them, S."""
+        return model.conductance(states) * (1 + read_noise * reads.standard_normal(targets.size))
 
     def durations() -> np.ndarray:
-        """For which the model takes the next pulse of each cell, s."""
+        """(cells,) s, for which the model takes the next pulse of each cell."""
         return width * _factors(cycles, cycle_spread, targets.size)
 
     goal, flows, accepted = targets.ravel(), _flows(model, scheme), tolerance * (g_on - g_off)
     found = _write(state, goal, accepted, max_pulses, flows, scheme.width, read, durations)
     states, pulses, energy, converged = (values.reshape(targets.shape) for values in found)
-    return WriteResult(targets, model.conductance(states, v_read), pulses, energy, converged, g_on, g_off)
+    return WriteResult(targets, model.conductance(states), pulses, energy, converged, g_on, g_off)
 
 
-def _check_effort(model: SwitchingModel, tolerance: float, max_pulses: int, v_read: float) -> None:
+def _check_effort(model: SwitchingModel, tolerance: float, max_pulses: int) -> None:
     check_model(model)
     positive("tolerance", tolerance)
-    positive("v_read", v_read)
     whole("max_pulses", max_pulses, 1)
 
 
@@ -195,10 +190,10 @@ def _conductances(field: str, values: ArrayLike) -> np.ndarray:
     return found
 
 
-def _window(model: SwitchingModel, v_read: float, g_on: float | None, g_off: float | None) -> tuple[float, float]:
+def _window(model: SwitchingModel, g_on: float | None, g_off: float | None) -> tuple[float, float]:
     """The range that errors refer to, S: where None, the model's; raises if it is empty."""
-    g_on = float(model.conductance(model.lrs, v_read)) if g_on is None else g_on
-    g_off = float(model.conductance(model.hrs, v_read)) if g_off is None else g_off
+    g_on = float(model.conductance(model.lrs)) if g_on is None else g_on
+    g_off = float(model.conductance(model.hrs)) if g_off is None else g_off
     if not 0 <= g_off < g_on:
         fail("g_off", g_off, f"from 0 to below g_on={g_on!r} (S)")
     return g_on, g_off

@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 from memlib.base.checks import fail
 from memlib.base.progress_bar import progress
-from memlib.chip.network import design_ranges, map_network, needs_maps
+from memlib.chip.network import calibrated, plan_ranges, program_network
 from memlib.chip.recalibration import check_method, recalibrate
 from memlib.layers.classification import correct
-from memlib.layers.mappable import matrix_layers
-from memlib.mapping.hardware import Hardware, per_layer
-from memlib.tiles.input_record import Record, record_inputs
+from memlib.mapping.hardware import Hardware
+from memlib.mapping.plan import plan_chip
+from memlib.tiles.input_record import Record, seen_sizes
 
 
 def accuracy(
@@ -52,14 +52,11 @@ def accuracy(
         what = "a record" if isinstance(calibration, dict) else calibration
         fail("calibration", what, f"images, (n, *input shape), where recalibration={recalibration!r}")
     to_recalibrate_on = calibration if isinstance(calibration, Tensor) else None
-    layers = per_layer(hardware, matrix_layers(model, digital))
-    if calibration is not None and not isinstance(calibration, dict):
-        calibration = record_inputs(model, calibration, digital, maps=needs_maps(layers))
-    ranges = design_ranges(model, hardware, calibration, digital) if calibration is not None else None
-    accuracies = []
-    seeds = list(seeds)
+    record = calibrated(model, hardware, calibration, digital)
+    plan = plan_chip(model, hardware, tuple(images.shape[1:]), digital, seen_sizes(record))
+    ranges, accuracies, seeds = plan_ranges(plan, record), [], list(seeds)
     for seed in progress(seeds, unit="chips") if len(seeds) > 1 else seeds:
-        chip = map_network(model, hardware, calibration, seed, digital, ranges, tuple(images.shape[1:]))
+        chip = program_network(model, plan, record, seed, ranges)
         if to_recalibrate_on is not None:
             recalibrate(chip, model, to_recalibrate_on, recalibration)
         accuracies.append(correct(chip, images, labels).double().mean().item())

@@ -20,6 +20,7 @@ from memlib.layers.mappable import float_copy, is_matrix_layer
 from memlib.layers.recurrent import modes
 from memlib.layers.tracing import first_line
 from memlib.mapping.hardware import Hardware
+from memlib.mapping.plan import LayerPlan
 from memlib.mapping.scheme import Mapping
 from memlib.mapping.tile import Tile
 from memlib.tiles.input_record import LayerInputs
@@ -106,7 +107,7 @@ def _saved_layer(network: nn.Module, name: str, entry: dict, seed: int) -> Analo
         x_max, signed = entry["inputs"]
         inputs = LayerInputs(x_max, signed, passes=torch.empty(0))
     sizes = tuple(tuple(size) for size in entry["sizes"])
-    layer = AnalogLayer(module, name, hardware, seed, inputs, sizes, entry["full_scale"])
+    layer = AnalogLayer(LayerPlan(name, module, hardware, sizes), seed, inputs, entry["full_scale"])
     if entry["gain"]:  # of a recalibrated chip; its value is read with all others
         window = layer.placement.window
         layer.gain = layer.scale.new_ones(window.geometry.outputs, *window.shape)

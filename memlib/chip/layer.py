@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from memlib.base.checks import fail
-from memlib.layers.geometry import Geometry, MatrixLayer, Size
-from memlib.mapping.hardware import Hardware
+from memlib.layers.geometry import Size
+from memlib.mapping.plan import LayerPlan
 from memlib.mapping.scheme import target_conductances, usable_states
-from memlib.tiles.adc_range import adc_range
+from memlib.tiles.adc_range import adc_full_scale
 from memlib.tiles.array_power import Load
 from memlib.tiles.conductances import ProgrammedTiles
 from memlib.tiles.converters import code_limits, input_top, input_volts, quantise_input, row_inputs
@@ -28,12 +28,10 @@ class AnalogLayer(nn.Module):
     """A Linear or convolution layer on tiles, one chip's worth of devices.
 
     Args:
-        module: the float layer.
-        name: of the layer in its network; names its random streams.
+        layer: its plan, whose name names its random streams.
         seed: device seed.
         inputs: of the float network on calibration images; None only if both converters are off.
-        sizes: distinct sizes of its input maps, if known.
-        full_scale: the ADC's full scale, A, if already known (of a saved network).
+        full_scale: of the ADCs, A, if known already.
     """
 
     weight: Tensor  #: of all tiles, where they fold into one layer
@@ -44,28 +42,21 @@ class AnalogLayer(nn.Module):
     reads: Reads | SlicedReads | None  #: None where all tiles fold into `weight`
 
     def __init__(
-        self,
-        module: MatrixLayer,
-        name: str,
-        hardware: Hardware,
-        seed: int,
-        inputs: LayerInputs | None,
-        sizes: tuple[Size, ...] = (),
-        full_scale: float | None = None,
+        self, layer: LayerPlan, seed: int, inputs: LayerInputs | None, full_scale: float | None = None
     ) -> None:
         super().__init__()
-        self.name, self.hardware, self.seed = name, hardware, seed
-        self.geometry, self.sizes = Geometry.of(module), sizes
+        self.name, self.hardware, self.seed = layer.name, layer.hardware, seed
+        self.geometry, self.sizes, self.placement = layer.geometry, layer.sizes, layer.placement
+        module = layer.module
         weight = module.weight.detach()
         if weight.dtype not in (torch.float32, torch.float64):
-            field = f"dtype of layer {name!r}"
+            field = f"dtype of layer {layer.name!r}"
             fail(field, weight.dtype, "float32 or float64, which can hold a converter's codes")
-        self.placement = hardware.place(self.geometry, sizes)
-        slices = program_slices(weight, self.placement, hardware, seed, name)
+        slices = program_slices(layer, seed)
         self.full_scale: float | None = None
-        if hardware.tile.adc_bits:
+        if self.hardware.tile.adc_bits:
             assert inputs is not None  # as ADCs are calibrated
-            self.full_scale = full_scale or adc_range(weight, self.placement, hardware, inputs, name, slices)
+            self.full_scale = full_scale or adc_full_scale(layer, inputs, slices)
         self.inputs = inputs and inputs.without_values()
         self._fold(slices, weight)
         self.register_buffer("bias", None if module.bias is None else module.bias.detach().clone())

@@ -8,19 +8,17 @@ import numpy as np
 import pandas as pd
 from torch import Tensor, nn
 
-from memlib.base.checks import fail, one_of, whole
+from memlib.base.checks import one_of, whole
 from memlib.base.progress_bar import note
 from memlib.chip.layer import AnalogLayer
-from memlib.chip.memory_check import check_memory
-from memlib.layers.geometry import Geometry, MatrixLayer, Size
-from memlib.layers.mappable import float_copy, matrix_layers, put_in_place
-from memlib.layers.tracing import call_sizes, map_sizes
+from memlib.chip.resources import check_memory, wire_seconds
+from memlib.layers.mappable import float_copy, put_in_place
 from memlib.mapping.footprints import layer_footprint
-from memlib.mapping.hardware import Hardware, per_layer
-from memlib.tiles.adc_range import adc_range
-from memlib.tiles.input_record import Record, record_inputs
+from memlib.mapping.hardware import Hardware, choices
+from memlib.mapping.plan import Plan, plan_chip
+from memlib.tiles.adc_range import adc_full_scale
+from memlib.tiles.input_record import Record, record_inputs, seen_sizes
 from memlib.tiles.programming import program_slices
-from memlib.wires.solver import estimated_seconds
 
 
 class AnalogNetwork(nn.Module):
@@ -112,70 +110,22 @@ def map_network(
         ValueError: for a layer that cannot be mapped, hardware of unknown layers, images that do not fit, or tiles that
             would not fit in memory.
     """
-    whole("seed", seed, 0)
-    seed = int(seed)
-    modules = matrix_layers(model, digital)
-    by_layer = per_layer(hardware, modules)
-    if calibration is not None and not isinstance(calibration, dict):
-        calibration = record_inputs(model, calibration, digital, maps=needs_maps(by_layer))
-    network = float_copy(model, modules)
-    sizes = _map_sizes(model, modules, by_layer, calibration, input_shape)
-    check_memory(modules, by_layer, sizes)
-    tiles, seconds = wire_seconds(modules, by_layer, sizes)
-    if seconds > 60:
-        note(f"{tiles} tiles with wires: about {seconds / 60:.0f} minutes a chip, and as long once for its ADC ranges")
-    layers = {}
-    for name, module in modules.items():
-        inputs = (calibration or {}).get(name)
-        tile = by_layer[name].tile
-        if inputs is None and (tile.dac_bits is not None or tile.adc_bits is not None):
-            raise ValueError(
-                f"calibration: nothing known of layer {name!r}, whose converters need a range; pass calibration images "
-                "that reach it, or set dac_bits=None and adc_bits=None"
-            )
-        full_scale = (ranges or {}).get(name) if tile.adc_calibration == "design" else None
-        layers[name] = AnalogLayer(module, name, by_layer[name], seed, inputs, sizes[name], full_scale)
-    return assemble(network, layers, seed)
+    record = calibrated(model, hardware, calibration, digital)
+    plan = plan_chip(model, hardware, input_shape, digital, seen_sizes(record))
+    return program_network(model, plan, record, seed, ranges)
 
 
-def wire_seconds(
-    modules: dict[str, MatrixLayer], hardware: dict[str, Hardware], sizes: dict[str, tuple[Size, ...]]
-) -> tuple[int, float]:
-    """How many tiles of a chip have wires, and about how long their exact solutions take, s."""
-    tiles, seconds = 0, 0.0
-    for name, h in hardware.items():
-        if h.tile.wired:
-            p = h.place(Geometry.of(modules[name]), sizes[name])
-            tiles += len(p) * h.mapping.cells
-            largest = int(p.selected_rows.max()), int(p.selected_columns.max())
-            seconds += len(p) * h.mapping.cells * estimated_seconds(*largest)
-    return tiles, seconds
-
-
-def needs_maps(hardware: MappingType[str, Hardware]) -> bool:
-    """Whether some layer's converters are calibrated on whole input maps."""
-    return any(h.mapping.layout != "dense" for h in hardware.values())
-
-
-def _map_sizes(
+def calibrated(
     model: nn.Module,
-    modules: dict[str, MatrixLayer],
-    hardware: MappingType[str, Hardware],
-    record: Record | None,
-    input_shape: tuple[int, ...] | None,
-) -> dict[str, tuple[Size, ...]]:
-    """The distinct sizes of every layer's input maps; empty where neither images nor their shape are known."""
-    recorded = {name: record[name].sizes if record and name in record else () for name in modules}
-    if input_shape is None:
-        return recorded
-    calls = call_sizes(model, modules, input_shape)
-    sizes = {name: map_sizes(module, calls[name]) for name, module in modules.items()}
-    for name in modules:
-        if recorded[name] and recorded[name] != sizes[name] and hardware[name].mapping.layout != "dense":
-            fail(
-                "input_shape", input_shape, f"that of the calibration images: layer {name!r} had maps {recorded[name]}"
-            )
-    return sizes
+    hardware: Hardware | MappingType[str, Hardware],
+    calibration: Tensor | Record | None,
+    digital: Any = (),
+) -> Record:
+    """What is known of the layers' inputs: a record as it is given, or that of the float network on images."""
+    if calibration is None or isinstance(calibration, dict):
+        return calibration or {}
+    maps = any(choice.mapping.layout != "dense" for choice in choices(hardware))
+    return record_inputs(model, calibration, digital, maps=maps)
 
 
 def design_ranges(
@@ -189,19 +139,37 @@ def design_ranges(
     Args:
         hardware: see `map_network`, as for the other arguments.
     """
-    modules = matrix_layers(model, digital)
-    by_layer = per_layer(hardware, modules)
-    if not isinstance(calibration, dict):
-        calibration = record_inputs(model, calibration, digital, maps=needs_maps(by_layer))
-    sizes = _map_sizes(model, modules, by_layer, calibration, None)
-    check_memory(modules, by_layer, sizes)
-    ranges = {}
-    for name, module in modules.items():
-        h = by_layer[name]
-        if h.tile.adc_bits and name in calibration:
-            placement = h.place(Geometry.of(module), sizes[name])
-            ranges[name] = adc_range(module.weight.detach(), placement, h, calibration[name], name)
-    return ranges
+    record = calibrated(model, hardware, calibration, digital)
+    return plan_ranges(plan_chip(model, hardware, None, digital, seen_sizes(record)), record)
+
+
+def plan_ranges(plan: Plan, record: Record) -> dict[str, float]:
+    """The `design_ranges` of a plan; only of layers with an ADC whose inputs are recorded."""
+    check_memory(plan)
+    converted = {name: layer for name, layer in plan.items() if layer.hardware.tile.adc_bits and name in record}
+    return {name: adc_full_scale(layer, record[name]) for name, layer in converted.items()}
+
+
+def program_network(
+    model: nn.Module, plan: Plan, record: Record, seed: int, ranges: MappingType[str, float] | None = None
+) -> AnalogNetwork:
+    """Program one chip after its plan; arguments and errors as for `map_network`."""
+    whole("seed", seed, 0)
+    check_memory(plan)
+    tiles, seconds = wire_seconds(plan)
+    if seconds > 60:
+        note(f"{tiles} tiles with wires: about {seconds / 60:.0f} minutes a chip, and as long once for its ADC ranges")
+    network, layers = float_copy(model, plan), {}
+    for name, layer in plan.items():
+        tile, inputs = layer.hardware.tile, record.get(name)
+        if inputs is None and (tile.dac_bits is not None or tile.adc_bits is not None):
+            raise ValueError(
+                f"calibration: nothing known of layer {name!r}, whose converters need a range; pass calibration images "
+                "that reach it, or set dac_bits=None and adc_bits=None"
+            )
+        full_scale = (ranges or {}).get(name) if tile.adc_calibration == "design" else None
+        layers[name] = AnalogLayer(layer, int(seed), inputs, full_scale)
+    return assemble(network, layers, int(seed))
 
 
 def tile_cells(
@@ -229,15 +197,12 @@ def tile_cells(
     Raises:
         ValueError: for a layer, tile or slice that does not exist, and as `map_network`.
     """
-    modules = matrix_layers(model, digital)
-    one_of("layer", layer, modules)
     whole("seed", seed, 0)
-    module, h = modules[layer], per_layer(hardware, modules)[layer]
-    sizes = _map_sizes(model, modules, {layer: h}, None, input_shape)[layer] if input_shape else ()
-    placement = h.place(Geometry.of(module), sizes)
-    whole("tile", tile, 0, len(placement) - 1)
-    whole("slice_number", slice_number, 0, h.mapping.slices - 1)
-    programmer = program_slices(module.weight.detach(), placement, h, seed, layer)[slice_number]
+    plan = plan_chip(model, hardware, input_shape, digital)
+    one_of("layer", layer, plan)
+    whole("tile", tile, 0, len(plan[layer].placement) - 1)
+    whole("slice_number", slice_number, 0, plan[layer].hardware.mapping.slices - 1)
+    programmer = program_slices(plan[layer], seed)[slice_number]
     return programmer.block(np.array([tile])).array(0)
 
 

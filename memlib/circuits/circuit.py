@@ -141,7 +141,7 @@ class AnalogChip:
 
 @dataclass(frozen=True)
 class OperatingPoints:
-    """What the circuit does for a batch of images, by whichever method."""
+    """Outputs and power of the circuit for a batch of images, by whichever method."""
 
     outputs: Tensor  #: (images, classes) V, of the last layer
     hidden: tuple[Tensor, ...]  #: (images, m) V, of each layer before

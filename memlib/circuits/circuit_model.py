@@ -29,7 +29,7 @@ from memlib.wires.resistances import Wires
 from memlib.wires.solver import input_admittance, solve
 
 #: Passes end when no output changes by more than this part of the supply. Each leaves at most some eight tenths of the
-#: change before it (a small network, r_out up to 1 Mohm), so that the error is a few times as large at most.
+#: change before it (a small network, r_out up to 1 Mohm). So the error is a few times as large at most.
 TOLERANCE = 1e-12
 #: Passes after the first, in which each layer sees what the next one, with columns off their virtual grounds, takes.
 PASSES = 500
@@ -45,7 +45,10 @@ class Crossbars:
 
     @classmethod
     def of(cls, g: Tensor, circuit: Circuit) -> "Crossbars":
-        """Solved exactly; the columns' admittance is that of the crossbar turned around, its columns driven."""
+        """Solve conductances `g` (2, n + 1, m), S, exactly.
+
+        The columns' admittance is that of the crossbar turned around, its columns driven.
+        """
         wires = circuit.wires
         if not wires.shared:
             cells = g / (1 + g * float(wires.transistor))
@@ -112,7 +115,7 @@ class Layer:
         return solved[:, :-1], solved[:, -1], columns
 
     def input_load(self) -> tuple[Tensor, Tensor]:
-        """What this layer takes from the one before: current (n,) = load v + bias, A."""
+        """The load of this layer on the one before: current (n,) = load v + bias, A."""
         w, w_0 = self.map[: 2 * self.stage.outputs], self.constant[: 2 * self.stage.outputs]
         x = self.crossbars
         transfer = torch.cat(tuple(x.transfer), 1)
@@ -175,7 +178,7 @@ class AnalogModel:
     """The behavioural model of a chip.
 
     Raises:
-        ValueError: for nonlinear cells, of which only `memlib.circuits.circuit_netlist` knows.
+        ValueError: for nonlinear cells, which only `memlib.circuits.circuit_netlist` knows.
     """
 
     def __init__(self, chip: AnalogChip) -> None:
@@ -251,7 +254,7 @@ class AnalogModel:
 
 
 def supplied(current: Tensor, low: float, high: float) -> Tensor:
-    """Power, W, that supplies of `low` and `high` V give for output currents, A: one of them carries each."""
+    """Power, W, that supplies of `low` and `high` V give for output currents, A, any shape: one carries each."""
     return high * current.clamp(min=0) + low * current.clamp(max=0)
 
 

@@ -31,7 +31,7 @@ from memlib.circuits.circuit_model import quiescent_power, supplied
 from memlib.wires.ngspice import simulate
 from memlib.wires.nodal import Array, check_array
 
-#: Errors of the solution that ngspice accepts. The circuit is linear in pieces, so that the last step of Newton's
+#: Errors of the solution that ngspice accepts. The circuit is linear in pieces. So the last step of Newton's
 #: method is exact, and tighter ones change nothing but the number of steps.
 OPTIONS = ".options reltol=1e-6 abstol=1e-15 vntol=1e-10 gmin=1e-18 itl1=1000 itl2=1000"
 #: The same for step responses, whose time steps follow from them.
@@ -239,9 +239,7 @@ class StepResponse:
         return float(self.times[at[-1] + 1]) if len(at) else 0.0
 
 
-def step_response(
-    chip: AnalogChip, volts: Tensor, duration: float, points: int = 400, timeout: float | None = None
-) -> StepResponse:
+def step_response(chip: AnalogChip, volts: Tensor, duration: float, points: int = 400) -> StepResponse:
     """The circuit's outputs after its inputs go from 0 V to those of one image, by ngspice.
 
     Args:
@@ -260,6 +258,6 @@ def step_response(
     deck.append(f"v_image image 0 pwl(0 0 {RISE:g} 1)")
     outputs = [f"v(x{len(chip.stages)}_{j})" for j in range(chip.stages[-1].outputs)]
     deck += [".save " + " ".join(outputs), f".tran {step:.9g} {duration:.9g} 0 {step:.9g}", ".end", ""]
-    vectors = simulate("\n".join(deck), timeout)
+    vectors = simulate("\n".join(deck))
     times = np.linspace(0, duration, points + 1)
     return StepResponse(times, np.stack([np.interp(times, vectors["time"], vectors[name]) for name in outputs], 1))

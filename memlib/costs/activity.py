@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -70,7 +71,7 @@ class Activity:
 class Measured:
     """What one layer was seen to do."""
 
-    calls: list[Size]  #: see `layers.call_sizes`
+    calls: Sequence[Size]  #: see `layers.call_sizes`
     power: float  #: of its arrays, summed over all passes, mean over images, W (see `Load.power`)
     signed: bool = False  #: whether its input is, which bit-serial reads take twice as long for
 

@@ -22,11 +22,9 @@ from memlib.base.checks import fail, one_of, whole
 from memlib.chip.network import AnalogNetwork
 from memlib.costs.activity import FETCHES, Activity, Measured, driven_bits, measure
 from memlib.costs.technology import CONVERTERS, Technology, technology_of
-from memlib.layers.geometry import Geometry
-from memlib.layers.mappable import matrix_layers
-from memlib.layers.tracing import call_sizes, map_sizes
-from memlib.mapping.hardware import Hardware, per_layer
+from memlib.mapping.hardware import Hardware
 from memlib.mapping.placement import Placement
+from memlib.mapping.plan import plan_chip
 
 
 @dataclass(frozen=True)
@@ -113,22 +111,18 @@ def cost_of(
     Raises:
         ValueError: for converters that are off, which no circuit can be, or arguments that are not allowed.
     """
-    modules = matrix_layers(model, digital)
-    calls = call_sizes(model, modules, input_shape)
-    if set(array_power) != set(modules):
-        fail("array_power", sorted(array_power), f"given for each of the layers {list(modules)}")
-    hardware = per_layer(hardware, modules)
+    plan = plan_chip(model, hardware, input_shape, digital)
+    if set(array_power) != set(plan):
+        fail("array_power", sorted(array_power), f"given for each of the layers {list(plan)}")
+    measured = {}
     for name, power in array_power.items():
-        if hardware[name].tile.bit_serial and not isinstance(power, Measured):
+        if isinstance(power, Measured):
+            measured[name] = replace(power, calls=plan[name].calls)
+        elif plan[name].hardware.tile.bit_serial:
             fail(f"array_power of layer {name!r}", power, "what `measure` found, since its inputs are bit-serial")
-    measured = {
-        name: replace(power, calls=calls[name]) if isinstance(power, Measured) else Measured(calls[name], power)
-        for name, power in array_power.items()
-    }
-    layers = {
-        name: (h.place(Geometry.of(modules[name]), map_sizes(modules[name], calls[name])), h)
-        for name, h in hardware.items()
-    }
+        else:
+            measured[name] = Measured(plan[name].calls, power)
+    layers = {name: (layer.placement, layer.hardware) for name, layer in plan.items()}
     return _table(layers, measured, technology, converters, copies, fetch)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 
 def pack(correct: np.ndarray) -> str:
-    """A row of right and wrong answers as hexadecimal text, for a store."""
+    """Right and wrong answers (images,) as hexadecimal text, for a store."""
     return np.packbits(np.asarray(correct, bool)).tobytes().hex()
 
 

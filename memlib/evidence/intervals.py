@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
+#: Of Student's t, for two-sided 95 % intervals.
+QUANTILE = 0.975
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -35,8 +38,8 @@ class Interval:
         return Interval(m, low, high, self.n, self.images, floor)
 
 
-def seed_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
-    """Student's interval of the mean of one number per device seed; endless for a single seed.
+def seed_interval(values: ArrayLike) -> Interval:
+    """Student's interval of the mean of (seeds,), one number per device seed; endless for a single seed.
 
     Raises:
         ValueError: if there are no values, or one is not finite.
@@ -45,14 +48,12 @@ def seed_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
     n = len(found)
     if not n or not np.isfinite(found).all():
         raise ValueError(f"values={found}: must be there, and finite")
-    half = special.stdtrit(n - 1, 0.5 + confidence / 2) * found.std(ddof=1) / math.sqrt(n) if n > 1 else math.inf
+    half = special.stdtrit(n - 1, QUANTILE) * found.std(ddof=1) / math.sqrt(n) if n > 1 else math.inf
     mean = float(found.mean())
     return Interval(mean, float(mean - half), float(mean + half), n, 0)
 
 
-def crossed_interval(
-    values: np.ndarray, low: float = 0.0, high: float = 1.0, extra: int = 2, confidence: float = 0.95
-) -> Interval:
+def crossed_interval(values: np.ndarray, low: float = 0.0, high: float = 1.0, extra: int = 2) -> Interval:
     """Interval of the mean over device seeds and images, both drawn at random and crossed.
 
     With the mean squares of a two-way analysis of variance, the variance of the mean is estimated by
@@ -81,7 +82,7 @@ def crossed_interval(
         raise ValueError(f"values of shape {values.shape}: must be there, and lie from {low:g} to {high:g}")
     padded = np.hstack([values, np.tile([low, high] * extra, (len(values), 1))])
     variance, freedom, by_images = _variance_of_mean(padded)
-    t, t_images = special.stdtrit([freedom, padded.shape[1] - 1], 0.5 + confidence / 2)  # Student's quantiles
+    t, t_images = special.stdtrit([freedom, padded.shape[1] - 1], QUANTILE)  # Student's quantiles
     half, center, mean = t * math.sqrt(variance), float(padded.mean()), float(values.mean())
     bottom, top = max(low, min(mean, center - half)), min(high, max(mean, center + half))
     n, m = values.shape
@@ -106,7 +107,7 @@ def _variance_of_mean(values: np.ndarray) -> tuple[float, float, float]:
 
 
 def standard_error(values: np.ndarray) -> float:
-    """Of the mean of (seeds, images), both drawn at random and crossed, as `crossed_interval` estimates it."""
+    """Standard error of the mean of (seeds, images), both random and crossed, as `crossed_interval` estimates it."""
     return math.sqrt(_variance_of_mean(values)[0])
 
 
@@ -115,7 +116,7 @@ def trainings_interval(values: np.ndarray) -> Interval:
 
     The variance of the sum is that between a network's trainings, by their number, added up over networks, and that
     over chips and images of what all of them lose together, as in `crossed_interval`. What chips and images add to the
-    differences between trainings counts in both, so that the interval is rather too wide.
+    differences between trainings counts in both: the interval is rather too wide.
 
     Args:
         values: (networks, trainings, seeds, images), at least 2 trainings; each network's by its weight in the sum.
@@ -126,7 +127,7 @@ def trainings_interval(values: np.ndarray) -> Interval:
     variances = np.array([variance, *(values.mean((2, 3)).var(1, ddof=1) / trainings)])
     freedoms = np.array([freedom, *[trainings - 1] * networks])
     total = variances.sum()
-    t = special.stdtrit(total**2 / (variances**2 / freedoms).sum() if total else 1, 0.975)
+    t = special.stdtrit(total**2 / (variances**2 / freedoms).sum() if total else 1, QUANTILE)
     mean, half = float(together.mean()), float(t * math.sqrt(total))
     n, m = together.shape
     return Interval(mean, mean - half, mean + half, n, m)

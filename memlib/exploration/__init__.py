@@ -10,7 +10,7 @@ from memlib.base.faces import lazy_face
 
 if TYPE_CHECKING:
     from memlib.exploration.loss_formula import Formula, Linear, error_interval, fit, fit_linear, held_out
-    from memlib.exploration.multi_objective import Budget, Fidelity, explore, search
+    from memlib.exploration.multi_objective import Fidelity, explore, search
     from memlib.exploration.pareto import front_probability, hypervolume, mean_draws, nondominated
     from memlib.exploration.space import Axis, Design, Space
 else:

@@ -28,7 +28,7 @@ from memlib.evidence.intervals import Interval
 
 #: Of a design, which the formula is a function of.
 INPUTS = ("layout", "severity", "rows", "adc_bits", "wire_share")
-#: A loss is not taken for more exact than this, so that the near-perfect designs do not decide alone.
+#: No loss is taken for more exact than this: else near-perfect designs would decide alone.
 FLOOR = 0.01
 #: Bounds of ln half, bits, slope, growth, rest and ln wires: far beyond what any network shows.
 BOUNDS = {"half": (math.log(1e-4), math.log(10)), "bits": (-5, 15), "slope": (0.3, 15), "growth": (-2, 2)}
@@ -41,7 +41,7 @@ LOGS = ("half", "wires")
 
 @dataclass(frozen=True)
 class Formula:
-    """A fitted formula; the rows of `resampled` are fits to designs drawn anew, with replacement."""
+    """A fitted formula; the rows of `resampled` are fits to designs drawn again, with replacement."""
 
     layouts: tuple[str, ...]
     most: float
@@ -50,7 +50,7 @@ class Formula:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the coefficients, in the order of `fitted`."""
+        """Names of the coefficients, in the order of `fitted`."""
         names = (*(f"{name}, {layout}" for name in ("half", "bits") for layout in self.layouts), *SHARED)
         return names[: len(self.fitted)]
 
@@ -89,14 +89,14 @@ class Formula:
 
 @dataclass(frozen=True)
 class Linear:
-    """What the formula is measured against: ln odds of the loss, linear in logarithms, bits and wire share."""
+    """The rival of the formula: ln odds of the loss, linear in logarithms, bits and wire share."""
 
     layouts: tuple[str, ...]
     most: float
     fitted: np.ndarray
 
     def loss(self, designs: pd.DataFrame) -> np.ndarray:
-        """As `Formula.loss`."""
+        """As `Formula.loss`, (designs,)."""
         return _linear(self.fitted, _inputs(designs, self.layouts), self.most)
 
 
@@ -127,7 +127,7 @@ def fit_linear(designs: pd.DataFrame, most: float) -> Linear:
     return Linear(layouts, most, _fit(_linear, designs, layouts, most, np.zeros(len(layouts) + 4)))
 
 
-def held_out(designs: pd.DataFrame, most: float, folds: int = 5, seed: int = 0, by: str | None = None) -> pd.DataFrame:
+def held_out(designs: pd.DataFrame, most: float, folds: int = 5, by: str | None = None) -> pd.DataFrame:
     """Cross-validated predictions: each design's by fits to the other parts of them.
 
     Args:
@@ -143,7 +143,7 @@ def held_out(designs: pd.DataFrame, most: float, folds: int = 5, seed: int = 0, 
     whole("folds", folds, 2)
     _check(designs, most)
     designs = designs.reset_index(drop=True)
-    fold = pd.factorize(designs[by])[0] if by else _folds(designs, folds, seed)
+    fold = pd.factorize(designs[by])[0] if by else _folds(designs, folds)
     found = designs.assign(fold=fold, formula=0.0, linear=0.0)
     for part in np.unique(fold):
         inside, outside = designs[fold != part], designs[fold == part]
@@ -152,8 +152,8 @@ def held_out(designs: pd.DataFrame, most: float, folds: int = 5, seed: int = 0, 
     return found
 
 
-def _folds(designs: pd.DataFrame, folds: int, seed: int) -> np.ndarray:
-    order = np.random.default_rng(seed).permutation(len(designs))
+def _folds(designs: pd.DataFrame, folds: int) -> np.ndarray:
+    order = np.random.default_rng(0).permutation(len(designs))
     kinds = pd.factorize(pd.Series(zip(designs["layout"], designs["wire_share"] > 0, strict=True)))[0][order]
     fold = np.empty(len(designs), int)
     fold[order[np.argsort(kinds, kind="stable")]] = np.arange(len(designs)) % folds
@@ -219,7 +219,7 @@ def _linear(parameters: np.ndarray, inputs: tuple[np.ndarray, ...], most: float)
 
 
 def _best_start(designs: pd.DataFrame, layouts: tuple[str, ...], most: float) -> np.ndarray:
-    """Of a few values that all layouts share, those that fit best."""
+    """The best of a few starts, whose values all layouts share."""
     inputs, loss, n = _inputs(designs, layouts), designs["loss"].to_numpy(), len(layouts)
     wires = [math.log(0.1)] * bool((designs["wire_share"] > 0).any())
     pairs = itertools.product((0.01, 0.03, 0.1, 0.3), (2, 4, 6))

@@ -3,8 +3,7 @@
 A search is a function of its arguments: designs are asked for, evaluated and told in batches of a fixed size and in a
 fixed order, whatever the number of workers. So it needs no memory of its own. One that was killed starts again from the
 beginning, asks the same questions, finds what was evaluated in the store, and goes on from there; the result is that of
-a search that was never killed. (Optuna's own database would not do: it does not keep its samplers' random state.) Only
-a budget of minutes is the clock's: each call has all of them, so that a search goes further each time it is called.
+a search that was never killed. (Optuna's own database would not do: it does not keep its samplers' random state.)
 """
 
 import itertools
@@ -12,7 +11,6 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping as MappingType, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -20,7 +18,7 @@ import optuna
 import pandas as pd
 
 from memlib.base.canonical import dumps
-from memlib.base.checks import fail, in_range, is_number, one_of, positive, whole
+from memlib.base.checks import fail, is_number, one_of, whole
 from memlib.evidence.answers import unpack
 from memlib.evidence.intervals import Interval, crossed_interval, seed_interval
 from memlib.exploration.pareto import SENSES, front_probability, mean_draws
@@ -29,9 +27,13 @@ from memlib.sweeps.engine import SweepError, sweep
 from memlib.sweeps.points import Evaluate, Point, tasks
 from memlib.sweeps.store import Store
 
-SAMPLERS = ("tpe", "nsga2", "random")
+SAMPLERS = ("tpe", "random")
 #: The objective that is uncertain, of which a result holds the right and wrong answers.
 ACCURACY = "accuracy"
+#: Designs proposed at once; part of what decides a search, unlike the number of workers.
+BATCH = 8
+#: A design with less chance than this is not looked at more closely.
+POSSIBLE = 0.05
 #: Batches without a new design, after which a space counts as searched through.
 EXHAUSTED = 20
 #: Designs looked at more closely before their neighbours' chances are reckoned again.
@@ -40,21 +42,6 @@ STEP = 8
 DRAWS = 1000
 
 MakePoint = Callable[..., Point]
-
-
-@dataclass(frozen=True)
-class Budget:
-    """When a search has tried enough designs: whichever comes first."""
-
-    points: int | None = None  #: different designs
-    minutes: float | None = None  #: of one call, looked at between batches
-
-    def __post_init__(self) -> None:
-        if self.points is None and self.minutes is None:
-            fail("budget", self, "a number of points, of minutes, or both")
-        whole("points", self.points, 1, none=True)
-        if self.minutes is not None:
-            positive("minutes", self.minutes)
 
 
 @dataclass(frozen=True)
@@ -120,12 +107,9 @@ def search(
     make_point: MakePoint,
     objectives: MappingType[str, str],
     store: str | Path,
-    budget: Budget,
+    budget: int,
     fidelities: Sequence[Fidelity],
     seed: int = 0,
-    batch: int = 8,
-    sampler: str = "tpe",
-    promote: float = 0.05,
     scheduler: str | None = None,
     jobs: int | None = None,
 ) -> pd.DataFrame:
@@ -139,13 +123,10 @@ def search(
         objectives: "min" or "max" of the names of results; "accuracy", a fraction, must be among them, and is the one
             that is uncertain. Others are means over seeds.
         store: SQLite file of finished points; see `memlib.sweeps.store`.
-        budget: of different designs tried at the first fidelity.
+        budget: how many different designs are tried at the first fidelity.
         fidelities: each closer than the one before. Designs whose probability to be on the front is at least
-            `promote` are evaluated at the next, until all of them are known at the last; see `climb`.
+            `POSSIBLE` are evaluated at the next, until all of them are known at the last; see `climb`.
         seed: of the search, not of devices.
-        batch: designs proposed at once; part of what decides the search, unlike `jobs`.
-        sampler: "tpe" (tree-structured Parzen estimator), "nsga2" (NSGA-II), or "random".
-        promote: a probability.
         scheduler, jobs: see `sweep`.
 
     Returns:
@@ -157,47 +138,45 @@ def search(
     """
     if not isinstance(objectives, MappingType) or objectives.get(ACCURACY) != "max":
         fail("objectives", objectives, f"names with senses, {ACCURACY!r}: 'max' among them")
-    if not isinstance(budget, Budget):
-        fail("budget", budget, "a Budget")
     if not isinstance(fidelities, Sequence) or not all(isinstance(f, Fidelity) for f in fidelities):
         fail("fidelities", fidelities, "a list of Fidelity")
     for sense in objectives.values():
         one_of("sense", sense, SENSES)
     if not fidelities or any(b.images * b.seeds <= a.images * a.seeds for a, b in itertools.pairwise(fidelities)):
         fail("fidelities", list(fidelities), "at least one, each closer than the one before")
-    in_range("promote", promote, 0, 1, "a probability")
-    whole("batch", batch, 1)
     evaluator = Evaluator(evaluate, make_point, objectives, store, {"scheduler": scheduler, "jobs": jobs})
-    known = explore(space, evaluator, budget, fidelities[0], seed, batch, sampler)
-    return table(climb(known, evaluator, fidelities, promote), objectives)
+    known = explore(space, evaluator, budget, fidelities[0], seed)
+    return table(climb(known, evaluator, fidelities), objectives)
 
 
 def explore(
     space: Space,
     evaluator: Evaluator,
-    budget: Budget,
+    budget: int,
     fidelity: Fidelity,
     seed: int = 0,
-    batch: int = 8,
     sampler: str = "tpe",
 ) -> list[Known]:
     """The designs that a search tries, at one fidelity, in order; arguments are those of `search`.
 
+    Args:
+        sampler: "tpe" (tree-structured Parzen estimator), or "random" to compare with.
+
     Raises:
         SweepError, ValueError: as `search`.
     """
-    study = _study(evaluator.objectives, seed, batch, sampler)
+    whole("budget", budget, 1)
+    study = _study(evaluator.objectives, seed, sampler)
     known: dict[str, Known | None] = {}
-    began, idle = monotonic(), 0
-    while idle < EXHAUSTED and not _spent(budget, len(known), began):
-        trials = [study.ask() for _ in range(batch)]
+    idle = 0
+    while idle < EXHAUSTED and len(known) < budget:
+        trials = [study.ask() for _ in range(BATCH)]
         proposed = [space.suggest(trial) for trial in trials]
         keys = [dumps(evaluator.make_point(design, images=fidelity.images)) for design in proposed]
         designs: dict[str, Design] = {}
         for key, design in zip(keys, proposed, strict=True):
             designs.setdefault(key, design)  # some are one point
-        left = None if budget.points is None else budget.points - len(known)
-        new = [key for key in designs if key not in known][:left]
+        new = [key for key in designs if key not in known][: budget - len(known)]
         idle = 0 if new else idle + 1
         if new:
             known |= zip(new, evaluator([designs[key] for key in new], fidelity), strict=True)
@@ -220,17 +199,15 @@ def climb(
     known: Sequence[Known],
     evaluator: Evaluator,
     fidelities: Sequence[Fidelity],
-    promote: float = 0.05,
     wanted: Callable[[Sequence[Known]], np.ndarray] | None = None,
 ) -> list[Known]:
     """Look more closely at the likely designs, until each of them is known as well as can be.
 
     Args:
         known: of designs, at the first fidelity; others: see `search`.
-        promote: designs at least so likely are evaluated at their next fidelity, the least known first and of these the
-            likeliest, `STEP` at a time.
-        wanted: how likely designs are; None: to be on the front. Asked again after each step, as what is learnt of one
-            design says something of the others.
+        wanted: how likely designs are; None: to be on the front. Those at least as likely as `POSSIBLE` are evaluated
+            at their next fidelity, the least known first and of these the likeliest, `STEP` at a time. Asked again
+            after each step, as what is learnt of one design says something of the others.
 
     Returns:
         What is then known of each, in the same order; a design that fails stays as it was.
@@ -242,7 +219,7 @@ def climb(
     wanted = wanted or (lambda designs: probabilities(designs, evaluator.objectives))
     while True:
         likely = wanted(known)
-        further = [i for i in np.flatnonzero(likely >= promote) if i not in failed]
+        further = [i for i in np.flatnonzero(likely >= POSSIBLE) if i not in failed]
         further = [i for i in further if known[i].fidelity + 1 < len(fidelities)]
         if not further:
             return known
@@ -283,14 +260,13 @@ def _interval(hits: np.ndarray) -> Interval:
     return crossed_interval(hits) if hits.shape[1] > 1 else seed_interval(hits[:, 0])
 
 
-def _study(objectives: MappingType[str, str], seed: int, batch: int, sampler: str) -> optuna.Study:
+def _study(objectives: MappingType[str, str], seed: int, sampler: str) -> optuna.Study:
     one_of("sampler", sampler, SAMPLERS)
     whole("seed", seed, 0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of how conditional axes are grouped
         chosen = {
             "tpe": lambda: optuna.samplers.TPESampler(multivariate=True, group=True, seed=seed),
-            "nsga2": lambda: optuna.samplers.NSGAIISampler(population_size=2 * batch, seed=seed),
             "random": lambda: optuna.samplers.RandomSampler(seed=seed),
         }[sampler]()
     directions = [optuna.study.StudyDirection[f"{sense.upper()}IMIZE"] for sense in objectives.values()]
@@ -300,11 +276,6 @@ def _study(objectives: MappingType[str, str], seed: int, batch: int, sampler: st
         return optuna.create_study(sampler=chosen, directions=directions)
     finally:
         optuna.logging.set_verbosity(verbosity)
-
-
-def _spent(budget: Budget, points: int, began: float) -> bool:
-    by_points = budget.points is not None and points >= budget.points
-    return by_points or (budget.minutes is not None and monotonic() - began >= 60 * budget.minutes)
 
 
 def _tell(study: optuna.Study, trial: optuna.Trial, known: Known | None, objectives: Iterable[str]) -> None:

@@ -16,7 +16,7 @@ def design(factors: MappingType[str, Axis], n: int, seed: int = 0) -> list[dict[
     """The points at which a function must be known: Saltelli's scheme over a scrambled Sobol sequence.
 
     Args:
-        factors: what varies, evenly, by name; at least two, none of which depends on another.
+        factors: what varies, evenly, by name; at least two, all independent of each other.
         n: base points, a power of two; intervals shrink as 1/sqrt(n).
         seed: of the scrambling.
 

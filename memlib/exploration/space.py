@@ -122,7 +122,7 @@ class Space:
             earlier[name] = axis
 
     def exists(self, name: str, design: Design) -> bool:
-        """Whether a design, of which the earlier axes are chosen, has this axis."""
+        """Whether a design, whose earlier axes are chosen, has this axis."""
         return all(other in design and design[other] in allowed for other, allowed in self.axes[name].when.items())
 
     def suggest(self, trial: Trial) -> Design:

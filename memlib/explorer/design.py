@@ -23,12 +23,11 @@ from memlib.costs.machine import Totals, totals
 from memlib.costs.technology import TECHNOLOGIES
 from memlib.evidence.intervals import Interval, crossed_interval, difference_interval
 from memlib.layers.classification import correct
-from memlib.layers.geometry import Geometry
 from memlib.layers.mappable import matrix_layers
-from memlib.layers.tracing import call_sizes, map_sizes
 from memlib.mapping.footprints import footprint
 from memlib.mapping.hardware import Hardware
 from memlib.mapping.placement import Placement
+from memlib.mapping.plan import Plan, plan_chip
 from memlib.mapping.tile import Tile
 from memlib.studies.designs import INPUT_SHAPE, POWER_IMAGES
 from memlib.studies.s06_power import COMPONENTS, GROUPS
@@ -266,10 +265,9 @@ def _constant(found: np.ndarray) -> np.ndarray:
 # The tile that is drawn
 
 
-@lru_cache(maxsize=64)
-def _calls(checkpoint: str) -> dict[str, list[tuple[int, ...]]]:
-    model = model_of(checkpoint)
-    return call_sizes(model, matrix_layers(model), INPUT_SHAPE)
+@lru_cache(maxsize=16)
+def _plan(checkpoint: str, hardware: Hardware) -> Plan:
+    return plan_chip(model_of(checkpoint), hardware, INPUT_SHAPE)
 
 
 def layer_names(checkpoint: str) -> list[str]:
@@ -286,8 +284,7 @@ def default_layer(checkpoint: str) -> str:
 def placement_of(design: Design) -> Placement:
     """Of the layer whose tile is drawn."""
     name = design.layer or default_layer(design.checkpoint)
-    module = matrix_layers(model_of(design.checkpoint))[name]
-    return design.hardware.place(Geometry.of(module), map_sizes(module, _calls(design.checkpoint)[name]))
+    return _plan(design.checkpoint, _without_device(design.hardware))[name].placement
 
 
 def tile_map(design: Design) -> TileMap:
@@ -300,26 +297,22 @@ def tile_map(design: Design) -> TileMap:
 
 @lru_cache(maxsize=64)
 def _tile_map(checkpoint: str, hardware: Hardware, layer: str, number: int, seed: int) -> TileMap:
-    model = model_of(checkpoint)
-    module, tile = matrix_layers(model)[layer], hardware.tile
-    placement = hardware.place(Geometry.of(module), map_sizes(module, _calls(checkpoint)[layer]))
-    placed, weights = placement[number], module.weight.detach().flatten().numpy()
+    plan, tile = _plan(checkpoint, _without_device(hardware))[layer], hardware.tile
+    placed, weights = plan.placement[number], plan.module.weight.detach().flatten().numpy()
     signs = np.sign(weights[placed.weights % len(weights)])
     kinds = np.where(signs > 0, POSITIVE, np.where(signs < 0, NEGATIVE, ZERO))
     roles = np.full((tile.rows, tile.cols), NOT_SELECTED, np.int8)
     roles[np.ix_(placed.rows, placed.columns)] = np.where(placed.weights < 0, UNUSED, kinds)
-    cells = tile_cells(model, hardware, layer, number, seed, INPUT_SHAPE).numpy().copy()
+    cells = tile_cells(model_of(checkpoint), hardware, layer, number, seed, INPUT_SHAPE).numpy().copy()
     off = roles == NOT_SELECTED
     cells[:, :, : tile.cols][:, off] = np.nan
     cells[:, off.all(1), tile.cols :] = np.nan  # of a reference, only selected rows conduct
-    return TileMap(layer, number, len(placement), placed.group, placed.cut, _constant(roles), _constant(cells))
+    return TileMap(layer, number, len(plan.placement), placed.group, placed.cut, _constant(roles), _constant(cells))
 
 
 def _check_wires(design: Design) -> None:
     """Raise where exact wires would take too long."""
-    layers, calls = matrix_layers(model_of(design.checkpoint)), _calls(design.checkpoint)
-    sizes = {name: map_sizes(module, calls[name]) for name, module in layers.items()}
-    _, seconds = wire_seconds(layers, dict.fromkeys(layers, design.hardware), sizes)
+    _, seconds = wire_seconds(_plan(design.checkpoint, _without_device(design.hardware)))
     if seconds > LONGEST_WIRES:
         what = f"0 here: exact wires of this machine take about {seconds:.0f} s a chip"
         fail("r_wire", design.r_wire, f"{what}; choose a smaller window, tile or network, or use memlib.accuracy")

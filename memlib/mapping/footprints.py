@@ -1,7 +1,7 @@
 """What a mapping occupies and how often it is used, from the placement that accuracy is computed with."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping as MappingType
+from collections.abc import Callable, Iterable, Mapping as MappingType, Sequence
 from typing import Any
 
 import pandas as pd
@@ -10,10 +10,9 @@ from torch import nn
 from memlib.base.checks import one_of, whole
 from memlib.base.progress_bar import progress
 from memlib.layers.geometry import Geometry, Size
-from memlib.layers.mappable import matrix_layers
-from memlib.layers.tracing import call_sizes, map_sizes
-from memlib.mapping.hardware import Hardware, per_layer
+from memlib.mapping.hardware import Hardware
 from memlib.mapping.placement import Placement, place
+from memlib.mapping.plan import LayerPlan, plan_chip
 
 
 def layer_footprint(placement: Placement, hardware: Hardware) -> dict[str, Any]:
@@ -41,7 +40,9 @@ def layer_footprint(placement: Placement, hardware: Hardware) -> dict[str, Any]:
     }
 
 
-def layer_activity(placement: Placement, hardware: Hardware, calls: list[Size], signed: bool = False) -> dict[str, int]:
+def layer_activity(
+    placement: Placement, hardware: Hardware, calls: Sequence[Size], signed: bool = False
+) -> dict[str, int]:
     """How often the parts of one layer are used for one input, whose calls have these sizes (see `call_sizes`).
 
     Args:
@@ -85,15 +86,14 @@ def footprint(
     Raises:
         ValueError: for a layer that cannot be mapped, or an input that does not fit the model.
     """
-    layers = matrix_layers(model, digital)
-    calls = call_sizes(model, layers, input_shape)
+    plan = plan_chip(model, hardware, input_shape, digital)
     rows, signed = [], set(signed)
     for name in signed:
-        one_of("signed: layer", name, layers)
-    for name, h in per_layer(hardware, layers).items():
-        placement = h.place(Geometry.of(layers[name]), map_sizes(layers[name], calls[name]))
-        activity = layer_activity(placement, h, calls[name], name in signed)
-        rows.append({"layer": name, **layer_footprint(placement, h), **activity})
+        one_of("signed: layer", name, plan)
+    for name, layer in plan.items():
+        cells = layer_footprint(layer.placement, layer.hardware)
+        activity = layer_activity(layer.placement, layer.hardware, layer.calls, name in signed)
+        rows.append({"layer": name, **cells, **activity})
     return pd.DataFrame(rows)
 
 
@@ -119,29 +119,25 @@ def best_windows(
         ValueError: for an unknown objective, and as `footprint`.
     """
     whole("largest", largest, 1)
-    layers = matrix_layers(model, digital)
-    calls = call_sizes(model, layers, input_shape)
-    tasks = [(name, h) for name, h in per_layer(hardware, layers).items() if Geometry.of(layers[name]).dims]
+    plan = plan_chip(model, hardware, input_shape, digital)
     rows, known = [], {}
-    for name, h in progress(tasks, unit="layers"):
-        layer = Geometry.of(layers[name]), tuple(calls[name]), h
-        if layer not in known:
-            known[layer] = _values(*layer, objective, largest)
-        values = known[layer]
+    for layer in progress([layer for layer in plan.values() if layer.geometry.dims], unit="layers"):
+        alike = layer.geometry, layer.calls, layer.hardware
+        if alike not in known:
+            known[alike] = _values(layer, objective, largest)
+        values = known[alike]
         best = min(values, key=lambda window: (values[window], window[0] * window[1], window))
-        rows.append({"layer": name, "window": best, "value": values[best], "dense": values[1, 1]})
+        rows.append({"layer": layer.name, "window": best, "value": values[best], "dense": values[1, 1]})
     return pd.DataFrame(rows)
 
 
-def _values(
-    geometry: Geometry, calls: tuple[Size, ...], hardware: Hardware, objective: str | Callable, largest: int
-) -> dict[tuple[int, int], float]:
+def _values(layer: LayerPlan, objective: str | Callable, largest: int) -> dict[tuple[int, int], float]:
     """The objective of one layer for every window."""
-    sizes, values = tuple(sorted(set(calls))), {}
-    for window in _windows(geometry, sizes, largest):
-        candidate = hardware.replace(mapping=hardware.mapping.replace(layout=window))
-        placement = _place(geometry, candidate, sizes)
-        row = {**layer_footprint(placement, candidate), **layer_activity(placement, candidate, list(calls))}
+    values: dict[tuple[int, int], float] = {}
+    for window in _windows(layer.geometry, layer.sizes, largest):
+        candidate = layer.hardware.replace(mapping=layer.hardware.mapping.replace(layout=window))
+        placement = _place(layer.geometry, candidate, layer.sizes)
+        row = {**layer_footprint(placement, candidate), **layer_activity(placement, candidate, layer.calls)}
         if isinstance(objective, str):
             one_of("objective", objective, [key for key, value in row.items() if not isinstance(value, str)])
         values[window] = row[objective] if isinstance(objective, str) else objective(row)

@@ -1,9 +1,9 @@
 """Where tasks are evaluated: in this process, or by the workers of a dask.distributed cluster.
 
-Tasks reach workers in chunks of about a second, all seeds of a point together, so that what seeds share is done once
+Tasks reach workers in chunks of about a second, all seeds of a point together: what seeds share is done once
 (see `evaluate` of `memlib.sweep`) and cheap points cost little. Outcomes do not wait for the end of their chunk: they
 are sent on after a tenth of a second, together with what was finished by then. Every worker computes with one torch
-thread, so that results are the same bit for bit wherever processors are of one type.
+thread. So results are the same bit for bit wherever processors are of one type.
 """
 
 import contextlib
@@ -62,7 +62,7 @@ def jobs_asked_for(jobs: int | None) -> int:
 
 
 def evaluate_tasks(tasks: Sequence[Task], scheduler: str | None = None, jobs: int = 0) -> Outcomes:
-    """What becomes of tasks, as it becomes known, in any order. Connects before it returns.
+    """The outcomes of tasks, as they become known, in any order. Connects before it returns.
 
     Args:
         scheduler: address of a Dask scheduler; None: MEMLIB_SCHEDULER, else a cluster of local processes, which stays
@@ -186,7 +186,7 @@ class _Waiting:
 
     @property
     def mean_seconds(self) -> float:
-        """Of the tasks evaluated so far."""
+        """Mean time of the tasks evaluated so far, s."""
         return self._seconds / max(self._evaluated, 1)
 
     def take(self, workers: int) -> list[Task]:
@@ -322,7 +322,7 @@ class _Run:
         return []
 
     def _after_death(self, left: list[Task], alone: bool) -> list[Outcome]:
-        """What to do with tasks whose worker died, through one of them or not."""
+        """Deal with tasks whose worker died, through one of them or not."""
         if alone and left:
             self.deaths[left[0].key] += 1
             if self.deaths[left[0].key] == DEATHS:

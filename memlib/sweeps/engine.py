@@ -32,7 +32,7 @@ def sweep(
     retry: bool = False,
     errors: str = "raise",
 ) -> pd.DataFrame:
-    """Evaluate every point at every seed, but none that the store already holds.
+    """Evaluate every point at every seed, except those that the store already holds.
 
     A killed sweep goes on where it was; more values, points or seeds compute only what is new. A failed point stops no
     other, unless the first ten points all fail: it is kept with its error, and not evaluated again unless asked for.
@@ -122,7 +122,7 @@ def _grown(
         rows: dict[str, list[dict]] = {}
         for key, result in results.items():
             rows.setdefault(wanted[key].text, []).append(_row(wanted[key], result))
-        # a point of which some seeds failed is left as it is
+        # a point with failed seeds is left as it is
         more = {t: seeds.count(pd.DataFrame(found)) for t, found in rows.items() if len(found) == counts[t]}
         if all(count <= counts[text] for text, count in more.items()):
             return wanted
@@ -182,5 +182,5 @@ def _failure(failed: dict[Task, str], store: str | Path) -> SweepError:
 
 
 def last_line(error: str) -> str:
-    """What a traceback ends with."""
+    """The last line of a traceback."""
     return error.strip().splitlines()[-1]

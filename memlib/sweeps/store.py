@@ -54,7 +54,7 @@ INSERT INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDA
     result = excluded.result, error = excluded.error, seconds = excluded.seconds, finished = excluded.finished
     WHERE result IS NULL
 """
-#: How long a writer waits for the lock, so that a look at it by `status` disturbs nobody.
+#: How long a writer waits for the lock: a look at it by `status` disturbs nobody.
 LOCK_SECONDS = 2
 #: How long the writer waits for a reader that is in the middle of a query, and the reverse.
 BUSY_SECONDS = 600
@@ -68,7 +68,7 @@ class StoreError(RuntimeError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a task."""
+    """The outcome of a task: its result or its error."""
 
     task: Task
     result: str | None  #: JSON; None if it failed
@@ -241,7 +241,7 @@ class Store:
 
     def _connect(self, mode: str) -> None:
         uri = f"file:{quote(str(self.path.absolute()))}?mode={mode}"
-        # autocommit, so that every transaction is one that is written here
+        # autocommit: every transaction is one that is written here
         self._connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
         self._execute("PRAGMA synchronous = EXTRA")  # a crash of the machine must not bring the journal back
 

@@ -1,4 +1,4 @@
-"""What workers do: evaluate tasks with one torch thread, and tell the driver as soon as they know."""
+"""The workers' part: evaluate tasks with one torch thread, and send outcomes to the driver at once."""
 
 import contextlib
 import ctypes

@@ -3,13 +3,13 @@
 import functools
 import operator
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from memlib.base.random_streams import generator
-from memlib.mapping.hardware import Hardware
-from memlib.mapping.placement import Placement
+from memlib.mapping.plan import LayerPlan
 from memlib.mapping.tile import Tile
 from memlib.tiles.converters import input_volts, row_inputs
 from memlib.tiles.input_record import LayerInputs
@@ -39,30 +39,22 @@ def upper_quantile(parts: Iterable[Tensor], count: int, q: float) -> float:
     return low + (high - low) * (position - below)
 
 
-def adc_range(
-    weight: Tensor,
-    placement: Placement,
-    hardware: Hardware,
-    inputs: LayerInputs,
-    name: str,
-    chip: Sequence[Programmer] | None = None,
-) -> float:
+def adc_full_scale(layer: LayerPlan, inputs: LayerInputs, chip: Sequence[Programmer] | None = None) -> float:
     """The full scale of a layer's ADCs, A: see `Tile.adc_range`, `Tile.adc_calibration` and `Tile.adc_quantile`.
 
     Args:
-        weight: of the float layer.
-        inputs: recorded of it.
-        name: of the layer, for errors.
+        inputs: recorded of the float layer.
         chip: its cells, a `Programmer` for each slice; None: the range of the design, whatever `adc_calibration` says.
 
     Raises:
         ValueError: for inputs of another layer.
     """
-    tile, geometry = hardware.tile, placement.window.geometry
+    tile, geometry = layer.hardware.tile, layer.geometry
     if inputs.passes.shape[1:] != (geometry.inputs * geometry.positions,):
-        raise ValueError(f"calibration: recorded for another layer {name!r}; record the inputs of this network")
+        raise ValueError(f"calibration: recorded for another layer {layer.name!r}; record the inputs of this network")
     if chip is None or tile.adc_calibration == "design" or tile.adc_range == "full":
-        chip = program_slices(weight, placement, hardware.design(), layer=f"{name}, ideal devices")
+        ideal = replace(layer, hardware=layer.hardware.design(), name=f"{layer.name}, ideal devices")
+        chip = program_slices(ideal)
     full = full_range(chip[0], tile)
     return full if tile.adc_range == "full" else calibrated_range(chip, tile, inputs) or full
 

@@ -57,3 +57,16 @@ def input_top(tile: Tile, inputs: LayerInputs | None) -> float:
         return inputs.x_max if inputs else 1.0
     assert inputs is not None  # DACs have a range
     return code_limits(tile.dac_bits, inputs.signed, "dac_bits")[1]
+
+
+def convert_currents(codes: Tensor, limits: tuple[int, int], errors: tuple[Tensor, Tensor] | None = None) -> Tensor:
+    """Currents of columns, in units of an ADC code, to codes: rounded and clipped, in place. Here the ADC rounds.
+
+    Args:
+        codes: (..., conversions), one for each column, or pair of columns, of a tile at one read.
+        limits: smallest and largest code.
+        errors: gain, and offset in codes, of each conversion's ADC.
+    """
+    if errors:
+        codes = codes.mul_(errors[0]).add_(errors[1])
+    return codes.round_().clamp_(*limits)

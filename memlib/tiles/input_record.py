@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from memlib.base.checks import images_of
 from memlib.base.random_streams import generator
-from memlib.layers.geometry import Geometry, MatrixLayer
+from memlib.layers.geometry import Geometry, MatrixLayer, Size
 from memlib.layers.mappable import float_copy, matrix_layers
 from memlib.layers.tracing import fitting
 
@@ -41,7 +41,13 @@ class LayerInputs:
         return replace(self, passes=self.passes[:0].clone(), maps=())
 
 
+#: By the layers' names.
 Record = dict[str, LayerInputs]
+
+
+def seen_sizes(record: Record) -> dict[str, tuple[Size, ...]]:
+    """The sizes of the input maps that layers had on the recorded images."""
+    return {name: inputs.sizes for name, inputs in record.items()}
 
 
 @torch.inference_mode()

@@ -10,8 +10,8 @@ from memlib.base.progress_bar import progress
 from memlib.base.random_streams import generator
 from memlib.cells.device import Device
 from memlib.cells.static_effects import draw_effect, program_cells
-from memlib.mapping.hardware import Hardware
 from memlib.mapping.placement import Placement
+from memlib.mapping.plan import LayerPlan
 from memlib.mapping.scheme import Mapping, target_conductances, usable_states, zero_state
 from memlib.mapping.tile import Tile
 from memlib.tiles.conductances import ProgrammedTiles
@@ -131,17 +131,15 @@ class Programmer:
         return program_cells(self.device, target, draw, self.states)
 
 
-def program_slices(
-    weight: Tensor, placement: Placement, hardware: Hardware, seed: int = 0, layer: str = ""
-) -> list[Programmer]:
+def program_slices(layer: LayerPlan, seed: int = 0) -> list[Programmer]:
     """The cells of a layer on one chip, a `Programmer` for each slice of its weights (one, if they are not sliced).
 
     Args:
-        weight: (out, ...) of the float layer.
-        layer: its name, which with the device seed names the streams; those of a later slice have its number too.
+        layer: whose name, with the device seed, names the streams; those of a later slice have its number too.
     """
-    targets, _ = target_conductances(weight.cpu().double(), hardware.device, hardware.mapping)
-    common = placement, hardware.tile, hardware.device, hardware.mapping, seed, layer
+    h, weight = layer.hardware, layer.module.weight.detach()
+    targets, _ = target_conductances(weight.cpu().double(), h.device, h.mapping)
+    common = layer.placement, h.tile, h.device, h.mapping, seed, layer.name
     return [Programmer(part, *common, *(("slice", s) if s else ())) for s, part in enumerate(targets)]
 
 

@@ -9,6 +9,7 @@ from memlib.base.random_streams import normals
 from memlib.cells.iv_law import even_powers
 from memlib.mapping.hardware import Hardware
 from memlib.tiles.conductances import ProgrammedTiles
+from memlib.tiles.converters import convert_currents
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,5 @@ class Readout:
         return 1 + found[0], found[1] * self.codes[1]
 
     def convert(self, codes: Tensor, errors: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """Round to codes, in place, after each converter's gain and offset."""
-        if errors:
-            codes = codes.mul_(errors[0]).add_(errors[1])
-        return codes.round_().clamp_(*self.codes) if self.codes else codes
+        """What the ADCs make of the currents of columns, in place; unchanged without an ADC."""
+        return convert_currents(codes, self.codes, errors) if self.codes else codes

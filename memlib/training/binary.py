@@ -3,7 +3,7 @@
 Trained as in BinaryConnect (Courbariaux, Bengio and David, NeurIPS 2015): a latent real weight W decides the sign, and
 the gradient passes to it as if there were no sign (the straight-through estimator). The number is mean|W|, which is the
 best scale of sign(W) for W (XNOR-Net, Rastegari et al., ECCV 2016, eq. 6); batch norm or the layer's digital scale
-takes it up, so that cells only ever hold +1 and -1: two states. Activations stay real, as DACs give them.
+takes it up. So cells only ever hold +1 and -1: two states. Activations stay real, as DACs give them.
 """
 
 from typing import Any

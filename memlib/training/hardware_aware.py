@@ -6,7 +6,7 @@ covered: ADCs, read noise, wires, unused cells between the groups of a grouped l
 the other schemes and layouts.
 
 If batch norm takes each batch's own statistics, those of the very cells that the batch ran on, what is learnt counts on
-statistics that are measured anew on every chip; a recipe's `frozen_statistics` makes training do without.
+statistics that are measured again on every chip; a recipe's `frozen_statistics` makes training do without.
 """
 
 import contextlib
@@ -43,11 +43,11 @@ class Programmed(nn.Module):
         """(out, ...) -> the same shape."""
         if not self.training:
             return weight
-        top = weight.abs().amax().clamp(min=1e-30)  # scales all errors, so that training can make them smaller
+        top = weight.abs().amax().clamp(min=1e-30)  # scales all errors: training can make them smaller
         return weight + ((self._held(weight.detach()) - weight) / top).detach() * top
 
     def _held(self, weight: Tensor) -> Tensor:
-        """What the cells' conductances mean: W = (g_pos - g_neg)/k."""
+        """The weights that the cells' conductances mean, W = (g_pos - g_neg)/k, in the shape of `weight`."""
         (targets,), per_siemens = target_conductances(weight.cpu().double(), self.device, Mapping())
 
         def draw(effect: str) -> Tensor:
@@ -86,7 +86,8 @@ def on_hardware(
 
     Args:
         device: of all cells.
-        dac_bits: of all inputs, or None; their ranges are those of the float network on `images`, now.
+        dac_bits: of all inputs, or None.
+        images: (n, *input shape), on which the float network, as it is now, gives the ranges of inputs.
         name: of the random streams, with each layer's name.
 
     Raises:

@@ -12,7 +12,7 @@ from memlib.base.configuration import Config, config
 from memlib.cells.device import Device
 from memlib.zoo.networks import LABELS, NETWORKS
 
-#: Whose cells hold the weights in noise-aware training, but for the fields that the recipe names.
+#: The device of noise-aware training, except for the fields that the recipe names.
 PRESET = "10k_100k"
 #: Seeds of networks that are trained again; all others have seed 0.
 AGAIN = (1, 2)
@@ -22,7 +22,7 @@ AT_READS = ("read_noise", "read_noise_to", "v0", "v0_off")
 
 @config
 class Recipe(Config):
-    """What decides a trained network, apart from the code, the images and (in the last digits) the threads."""
+    """All that decides a trained network, apart from the code, the images and (in the last digits) the threads."""
 
     data: str  #: "digits" or "cifar10"
     network: str  #: a name in networks.NETWORKS
@@ -89,7 +89,7 @@ class Recipe(Config):
         return Device.preset(PRESET).replace(**dict(self.device))
 
     def settings(self) -> dict[str, Any]:
-        """Its fields but those at their default, so that a new field changes no recipe's settings."""
+        """Its fields except those at their default: a new field changes no recipe's settings."""
         values = {field.name: (getattr(self, field.name), field.default) for field in fields(self)}
         return {name: value for name, (value, default) in values.items() if default is MISSING or value != default}
 
@@ -121,7 +121,7 @@ def trainings(name: str, seeds: Sequence[int]) -> list[str]:
     """The names of the recipe with each of the seeds.
 
     Raises:
-        ValueError: for fewer than two seeds, of which no interval over trainings can be made, or for one twice.
+        ValueError: for fewer than two seeds, which give no interval over trainings, or for one twice.
     """
     if len(set(seeds)) < max(2, len(seeds)):
         fail("training_seeds", list(seeds), "at least two seeds, all different")
@@ -131,7 +131,7 @@ def trainings(name: str, seeds: Sequence[int]) -> list[str]:
 def _ladder() -> dict[str, Recipe]:
     """ResNet-20 of three connectivities, each at three numbers of parameters, about the same; and a larger one.
 
-    All but the larger are there again with other seeds, to see what a training's chance decides.
+    All except the larger are there again with other seeds, to see what a training's chance decides.
     """
     widths = {
         "resnet20": (0.25, 0.5, 1.0, 1.41),

@@ -117,7 +117,7 @@ def _initial(recipe: Recipe, checkpoints: Path) -> nn.Module:
 
 
 def _digest(recipe: Recipe, images: str, checkpoints: Path, device: str = "cpu") -> str:
-    """Of all that decides a state: recipe, checksum of the training images, weights that it starts from, and device."""
+    """Hash of all that decides a state: recipe, checksum of the training images, first weights, and device."""
     more = [manifest_entry(recipe.start, checkpoints)["sha256"]] if recipe.start else []
     more += [device] if device != "cpu" else []
     content = json.dumps([recipe.settings(), images, *more], sort_keys=True)

@@ -1,8 +1,8 @@
 """One array looked at closely: all voltages and currents, of linear and of nonlinear cells with resistive wires.
 
 Modified nodal analysis (Ho, Ruehli and Brennan, IEEE Trans. Circuits Syst. 22, 504, 1975) with SciPy's sparse LU:
-voltages of row and column nodes and currents of wire segments and cells are all unknown, so that resistances are
-factors and 0 ohm is exact. `Wires` says where each resistance is.
+voltages of row and column nodes and currents of wire segments and cells are all unknown. So resistances are
+factors, and 0 ohm is exact. `Wires` says where each resistance is.
 """
 
 from collections.abc import Sequence
@@ -13,11 +13,13 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
-from memlib.base.checks import fail, positive, whole
+from memlib.base.checks import fail, whole
 from memlib.wires.resistances import Wires
 
 #: sinh of more is beyond every current; it only has to stay finite.
 LARGEST_ARGUMENT = 700.0
+#: Largest deviation from the cells' law at a solution, relative to the largest cell current.
+TOLERANCE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -34,19 +36,19 @@ class Array:
     v0: np.ndarray | None  #: (rows, cols) V; None: linear
 
     def current(self, v: np.ndarray) -> np.ndarray:
-        """Current through each cell whose resistor has the voltage `v`, A: g v, or g v0 sinh(v/v0)."""
+        """Current (rows, cols), A, through cells whose resistors have the voltages `v`: g v, or g v0 sinh(v/v0)."""
         if self.v0 is None:
             return self.g * v
         return self.g * self.v0 * np.sinh(np.clip(v / self.v0, -LARGEST_ARGUMENT, LARGEST_ARGUMENT))
 
     def slope(self, v: np.ndarray) -> np.ndarray:
-        """Derivative of `current`, S."""
+        """Derivative (rows, cols) of `current`, S."""
         if self.v0 is None:
             return self.g
         return self.g * np.cosh(np.clip(v / self.v0, -LARGEST_ARGUMENT, LARGEST_ARGUMENT))
 
     def voltage(self, current: np.ndarray) -> np.ndarray:
-        """Inverse of `current`, V; 0 for open cells."""
+        """Inverse of `current`, (rows, cols) V; 0 for open cells."""
         v0 = 1.0 if self.v0 is None else self.v0
         ratio = np.divide(current, self.g * v0, out=np.zeros_like(current), where=self.g > 0)
         return ratio if self.v0 is None else v0 * np.arcsinh(ratio)
@@ -67,7 +69,7 @@ class ArraySolution:
 
     @property
     def power(self) -> float:
-        """What the drivers deliver, W: the sum of `dissipation`."""
+        """Power that the drivers deliver, W: the sum of `dissipation`."""
         return float(self.volts @ self.input_currents)
 
 
@@ -76,7 +78,6 @@ def solve_array(
     volts: ArrayLike,
     wires: Wires,
     v0: ArrayLike | None = None,
-    tolerance: float = 1e-12,
     max_iterations: int = 50,
 ) -> ArraySolution:
     """Solve one array for one input.
@@ -89,7 +90,6 @@ def solve_array(
         volts: (rows,) V.
         wires: resistances, ohm; those of driver and sense are numbers.
         v0: of I = g v0 sinh(v/v0), v the voltage over the resistor, V: a number or (rows, cols); None: linear.
-        tolerance: largest deviation from the cells' law, relative to the largest cell current.
         max_iterations: Newton steps before giving up.
 
     Raises:
@@ -97,7 +97,6 @@ def solve_array(
         RuntimeError: if Newton's method does not converge.
     """
     array = check_array(g, volts, wires, v0)
-    positive("tolerance", tolerance)
     whole("max_iterations", max_iterations, 1)
     equations, right, scale = _equations(array)
     v = np.zeros(array.g.shape)
@@ -106,12 +105,12 @@ def solve_array(
         found = row - column - array.r_transistor * current
         largest = np.abs(current).max()
         residual = np.abs(current - array.current(found)).max()
-        if residual <= tolerance * largest:
+        if residual <= TOLERANCE * largest:
             return _solution(array, row, column, along, down, current, iteration)
         v = np.where(np.abs(found) > np.abs(v), array.voltage(current), found)
     raise RuntimeError(
         f"solve_array: not converged after {max_iterations} Newton steps; cells deviate from I = g v0 sinh(v/v0) by up "
-        f"to {residual:.3g} A, {residual / largest:.3g} of the largest current (tolerance={tolerance:g})"
+        f"to {residual:.3g} A, {residual / largest:.3g} of the largest current (tolerance {TOLERANCE:g})"
     )
 
 
@@ -151,8 +150,9 @@ def _values(field: str, value: ArrayLike, shape: Sequence[int], unit: str) -> np
 
 
 def _equations(array: Array) -> tuple[sparse.csc_array, np.ndarray, float]:
-    """Everything but the cells' law: equations of (row voltages, column voltages, row currents, column currents, cell
-    currents), each (rows, cols) flattened, their right side, and the conductance that currents are divided by.
+    """All equations except the cells' law, their right side, and the conductance that currents are divided by, S.
+
+    The unknowns are row voltages, column voltages, row currents, column currents, and cell currents, each flattened.
     """
     rows, cols = array.g.shape
     count = rows * cols

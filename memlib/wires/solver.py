@@ -12,7 +12,7 @@ at the terminals of all lines so far, and the admittance E of these terminals in
 
     U' = S U,  F' = S F,  E' = E - t F^T S F,  with S = (1 + t U)^-1,
 
-and the next line adds its own. Resistances are factors only, so that each may be 0. Joining columns from right to left,
+and the next line adds its own. Resistances are factors only, and each may be 0. Joining columns from right to left,
 U becomes Y; joining rows from top to bottom, E does, and by reciprocity F becomes G_eff either way.
 """
 
@@ -243,5 +243,5 @@ def _join(lines: _Lines, links: Tensor, transfer: bool, terminals: bool) -> tupl
 
 
 def _inverse(matrix: Tensor) -> Tensor:
-    """Of symmetric matrices whose eigenvalues are at least 1."""
+    """Inverse of symmetric matrices whose eigenvalues are at least 1."""
     return torch.cholesky_inverse(torch.linalg.cholesky_ex(matrix).L)

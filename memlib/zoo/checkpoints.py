@@ -34,7 +34,7 @@ def load_checkpoint(name: str, folder: Path = CHECKPOINTS) -> nn.Module:
         raise CheckpointError(f"{folder / 'manifest.json'}: damaged at {name!r} ({error}); restore it") from error
     if not path.exists() or data_sets.checksum(path) != expected:
         raise CheckpointError(
-            f"{path}: missing, or does not match its SHA-256 in manifest.json; restore it, or train it anew with: "
+            f"{path}: missing, or does not match its SHA-256 in manifest.json; restore it, or train it again with: "
             f"python -m memlib.training {name}"
         )
     try:
@@ -46,7 +46,7 @@ def load_checkpoint(name: str, folder: Path = CHECKPOINTS) -> nn.Module:
 
 
 def manifest_entry(name: str, folder: Path = CHECKPOINTS) -> dict:
-    """What the manifest says of checkpoint `name`: see `train._publish`; older entries lack some of it.
+    """The manifest's entry of checkpoint `name`, as `trainer` writes it; older entries lack some of it.
 
     Raises:
         CheckpointError: if there is no such checkpoint.

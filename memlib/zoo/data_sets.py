@@ -77,7 +77,7 @@ class Images:
 
 
 def normalise(pixels: Tensor) -> Tensor:
-    """Map uint8 pixels 0..255 to float32 -2..2, the input range of every network here."""
+    """Map uint8 pixels 0..255, any shape, to float32 -2..2, the input range of every network here."""
     return pixels.float().div_(63.75).sub_(2.0)
 
 
@@ -115,7 +115,7 @@ def _digits(split: str) -> Images:
 
 
 def native_digits(split: str) -> tuple[Tensor, Tensor]:
-    """Handwritten digits (UCI, in scikit-learn) as they are, of which 500 of the 1,797 are the test set.
+    """Handwritten digits (UCI, in scikit-learn) as they are; 500 of the 1,797 are the test set.
 
     Returns:
         (n, 8, 8) float64, from 0 to 16; labels, (n,) int64.
@@ -302,7 +302,7 @@ def _read_cache(path: Path) -> Images:
         with safe_open(path, "pt") as file:
             images, expected = _images(file.get_tensor("pixels"), file.get_tensor("labels")), file.metadata()["sha256"]
     except Exception as error:  # safetensors raises its own error type for any damage
-        raise DataError(f"{path}: the cache is damaged ({error}); delete it, it will be decoded anew") from error
+        raise DataError(f"{path}: the cache is damaged ({error}); delete it, it will be decoded again") from error
     if images.sha256 != expected:
-        raise DataError(f"{path}: the cache does not match its checksum; delete it, it will be decoded anew")
+        raise DataError(f"{path}: the cache does not match its checksum; delete it, it will be decoded again")
     return images

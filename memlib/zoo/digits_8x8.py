@@ -57,7 +57,7 @@ def network(hidden: int) -> nn.Sequential:
 def train(hidden: int, folder: Path = CHECKPOINTS) -> dict[str, Any]:
     """Train the network with so many hidden neurons, write its checkpoint, and return its manifest entry.
 
-    Deterministic: nothing but the initial weights is drawn, and they come from the recipe's seed.
+    Deterministic: only the initial weights are drawn, from the recipe's seed.
     """
     model, (x, labels) = network(hidden), images("train")
     optimizer = torch.optim.AdamW(model.parameters(), RECIPE["lr"], weight_decay=RECIPE["weight_decay"])
@@ -85,7 +85,7 @@ def train(hidden: int, folder: Path = CHECKPOINTS) -> dict[str, Any]:
 
 
 def name_of(hidden: int) -> str:
-    """Of the checkpoint, such as "perceptron-32-native-digits"."""
+    """The checkpoint's name, such as "perceptron-32-native-digits"."""
     return f"perceptron-{hidden}-native-digits"
 
 
@@ -106,7 +106,7 @@ def load(hidden: int, folder: Path = CHECKPOINTS) -> nn.Sequential:
     entry = manifest(folder).get(path.stem)
     if entry is None or not path.exists() or data_sets.checksum(path) != entry.get("sha256"):
         raise CheckpointError(
-            f"{path}: missing, or does not match its SHA-256 in {MANIFEST}; restore it, or train it anew with: "
+            f"{path}: missing, or does not match its SHA-256 in {MANIFEST}; restore it, or train it again with: "
             "python -m memlib.zoo.digits_8x8"
         )
     model = network(hidden)

@@ -87,7 +87,7 @@ def resnet20(
     """ResNet-20 for 3x32x32 images (He et al. 2016, section 4.2), `16 * width` channels in its first stage.
 
     Args:
-        convolution: makes every 3x3 convolution but the first.
+        convolution: makes every 3x3 convolution except the first.
         multiple: numbers of channels are rounded to multiples of this.
     """
     channels = scaled((16, 32, 64), width, multiple)

@@ -109,7 +109,7 @@ class Detector(nn.Module):
 
 
 def rates(hits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of answers (..., windows) right or wrong, those that count for sensitivity, and which are false alarms."""
+    """Sensitivity and false alarms: of answers (..., windows), right or wrong, the parts that count for each."""
     return hits[..., labels == 1], 1 - hits[..., labels == 0]
 
 
@@ -134,9 +134,9 @@ def manifest() -> dict:
 def _load(sha256: str) -> nn.Module:
     if checksum(CHECKPOINT) != sha256:
         if sha256 == manifest()["sha256"]:
-            what = "differs from its manifest's; train it anew: python -m memlib.zoo.seizures"
+            what = "differs from its manifest's; train it again: python -m memlib.zoo.seizures"
         else:
-            what = f"is not {sha256}, that of the point's detector; make the sweep's points anew"
+            what = f"is not {sha256}, that of the point's detector; make the sweep's points again"
         raise ValueError(f"{CHECKPOINT}: SHA-256 {what}")
     model = Detector()
     model.load_state_dict(load_file(CHECKPOINT))

@@ -40,7 +40,7 @@ def make_importable() -> None:
 
 
 def _import_error() -> str:
-    """What a new process of this environment says when it imports torchvision; nothing where that works."""
+    """The error of a new process of this environment that imports torchvision; empty where that works."""
     import subprocess
 
     run = subprocess.run([sys.executable, "-c", "import torchvision"], stderr=subprocess.PIPE, text=True)

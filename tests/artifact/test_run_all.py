@@ -89,3 +89,11 @@ def test_a_terminal_shows_what_pip_does(folder, variable, moves):
 def test_what_is_not_understood(folder, arguments):
     """Is refused before anything is installed."""
     assert "run_all.sh: " in run(folder, *arguments, status=2)
+
+
+@pytest.mark.parametrize("home", ["writable", "missing"])
+def test_home(folder, home):
+    """What would be written to a home that cannot be written goes to results/."""
+    (folder / "writable").mkdir()
+    run(folder, HOME=str(folder / home))
+    assert (folder / "results/.home/ipython").is_dir() is (home == "missing")

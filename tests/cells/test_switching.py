@@ -201,7 +201,7 @@ def test_vteam_windows():
 def test_stanford_current():
     """Small voltages: i = i0 exp(-g/g0) v/v0. By hand at 0.1 V and 1.7 nm: 1 mA exp(-6.8) sinh(0.4) = 0.45750 uA."""
     model = StanfordPKU()
-    assert model.conductance(0.5e-9, 1e-6) == pytest.approx(1e-3 * math.exp(-2) / 0.25)
+    assert model.current(1e-6, 0.5e-9) / 1e-6 == pytest.approx(1e-3 * math.exp(-2) / 0.25)
     assert model.current(0.1, 1.7e-9) == pytest.approx(4.575e-7, rel=1e-4)
     assert model.current(2.5, 0.2e-9) == pytest.approx(0.5e-3 * math.exp(10 - 0.8), rel=1e-8)  # sinh is exp/2
     assert model.temperature(1.0, 0.2e-9) == pytest.approx(298 + 2100 * 1e-3 * math.exp(-0.8) * math.sinh(4))

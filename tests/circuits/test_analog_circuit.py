@@ -13,8 +13,8 @@ from memlib.circuits import circuit_model
 from memlib.circuits.circuit import Amplifier, AnalogChip, Circuit, Stage, build
 from memlib.circuits.circuit_model import AnalogModel
 from memlib.circuits.circuit_netlist import StepResponse, netlist, operating_points, step_response
-from memlib.layers.geometry import Geometry
 from memlib.mapping.hardware import Hardware
+from memlib.mapping.plan import LayerPlan
 from memlib.tiles.programming import program_slices
 from memlib.wires import ngspice
 from memlib.wires.nodal import solve_array
@@ -169,9 +169,7 @@ def test_a_seed_is_the_same_chip_as_elsewhere():
         nn.init.zeros_(layer.bias)
     chips = [build(model, Circuit(device, Amplifier(offset=1e-3)), images(40, 6), seed) for seed in (4, 5)]
     for name, stage in zip(("0", "2"), chips[0].stages, strict=True):
-        hardware, layer = Hardware(device), model[int(name)]
-        placement = hardware.place(Geometry.of(layer), ())
-        (wanted,) = program_slices(layer.weight.detach(), placement, hardware, 4, name)
+        (wanted,) = program_slices(LayerPlan(name, model[int(name)], Hardware(device)), 4)
         torch.testing.assert_close(stage.g[:, :-1].mT.flatten(1), wanted.used, rtol=1e-12, atol=0)
     assert not torch.equal(chips[0].stages[0].g, chips[1].stages[0].g)
     assert not torch.equal(chips[0].stages[0].offsets, chips[1].stages[0].offsets)

@@ -130,7 +130,6 @@ def test_not_converged():
         ({"wires": Wires(row=np.array([1.0, 2.0]))}, r"r_row.shape=\(2,\): must be \(1,\), or a number"),
         ({"wires": Wires(sense=np.array(-1.0))}, "r_sense=-1.0"),
         ({"v0": 0.0}, "v0=0.0: must be above 0"),
-        ({"tolerance": 0.0}, "tolerance=0.0"),
         ({"max_iterations": 0}, "max_iterations=0"),
     ],
 )

@@ -33,8 +33,6 @@ NAMED = ("checkpoint", "layout", "rows", *BITS)
 TITLES = {"isaac": "ISAAC", "li2022": "Li et al."}
 #: A design is recommended if its mean over chips keeps to its target with this probability.
 SURE = 0.9
-#: Designs are looked at more closely if they may be what is sought with this probability.
-POSSIBLE = 0.05
 #: The chips that confirm the answer are others than those that chose it.
 FRESH_CHIPS = 100
 
@@ -86,13 +84,13 @@ def study_candidates(
     """What is known of one network's candidates; those that may be the answer are known best.
 
     A design is looked at more closely if it may take the least energy of its layout for some target, or accuracy, with
-    a probability of `POSSIBLE`, or would be recommended by what is known of it.
+    a probability of 5 %, or would be recommended by what is known of it.
     """
     evaluate_here = evaluator(store, ("accuracy", *COSTS))
     known = [k for k in evaluate_here(designs, fidelities[0]) if k]
     spare = [float_accuracy(designs[0]["checkpoint"]) - least for least in accuracies]
     targets = [*targets, *(loss for loss in spare if loss > 0)]
-    return climb(known, evaluate_here, fidelities, POSSIBLE, lambda current: _wanted(current, targets))
+    return climb(known, evaluate_here, fidelities, lambda current: _wanted(current, targets))
 
 
 #: By rows of the tiles, what is known of each network's candidates.

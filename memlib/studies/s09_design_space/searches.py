@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from memlib.evidence.claims import Claim, Statement, above
 from memlib.evidence.intervals import seed_interval
-from memlib.exploration.multi_objective import Budget, Evaluator, Fidelity, Known, explore, search
+from memlib.exploration.multi_objective import Evaluator, Fidelity, Known, explore, search
 from memlib.exploration.pareto import hypervolume, nondominated
 from memlib.exploration.space import Axis, Space
 from memlib.studies.designs import PER_LAYER, evaluate, make_point, window_names
@@ -74,7 +74,7 @@ def searched_point(design: dict[str, Any], images: int) -> Point:
 
 def run_search(space: Space, store: Path, points: int, fidelities: Sequence[Fidelity]) -> pd.DataFrame:
     """The search of the figure: see `memlib.exploration.multi_objective.search`."""
-    return search(space, evaluate, searched_point, OBJECTIVES, store, Budget(points=points), fidelities)
+    return search(space, evaluate, searched_point, OBJECTIVES, store, points, fidelities)
 
 
 def plot_front(found: pd.DataFrame, origin: str) -> Figure:
@@ -163,7 +163,7 @@ def compare_searches(
     front = {tuple(row) for row in everything[nondominated(everything, senses)]}
     rows = []
     for sampler, repeat in itertools.product(("tpe", "random"), range(repeats)):
-        known = explore(space, evaluate_all, Budget(points=budget), fidelity, repeat, sampler=sampler)
+        known = explore(space, evaluate_all, budget, fidelity, repeat, sampler=sampler)
         tried = _qualities(known)[:, differ]
         for n in range(1, len(tried) + 1):
             share = hypervolume(tried[:n], senses, reference) / whole
