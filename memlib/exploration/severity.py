@@ -8,10 +8,9 @@ from torch import nn
 
 from memlib.cells.device import Device
 from memlib.cells.static_effects import named_draws, program_cells
-from memlib.layers.geometry import Geometry
 from memlib.layers.mappable import matrix_layers
-from memlib.layers.tracing import call_sizes, map_sizes
 from memlib.mapping.hardware import Hardware
+from memlib.mapping.plan import plan_chip
 from memlib.mapping.scheme import Mapping, target_conductances, usable_states
 from memlib.tiles.programming import program_slices
 from memlib.wires.first_order import lost_share
@@ -49,14 +48,11 @@ def share_per_ohm(model: nn.Module, input_shape: tuple[int, ...], hardware: Hard
         input_shape: of one image, such as (3, 32, 32).
         hardware: device, tile and mapping; resistances of the tile are passed over.
     """
-    hardware = hardware.design()
-    layers = matrix_layers(model, ())
-    calls, shares = call_sizes(model, layers, input_shape), []
-    for name, layer in layers.items():
-        placement = hardware.place(Geometry.of(layer), map_sizes(layer, calls[name]))
-        chosen = np.unique(np.linspace(0, len(placement) - 1, SAMPLED_TILES).astype(int))
-        slices = program_slices(layer.weight.detach(), placement, hardware, layer=name)
-        cells = torch.cat([programmer.block(np.array([i])).array(0) for programmer in slices for i in chosen])
+    shares = []
+    for layer in plan_chip(model, hardware.design(), input_shape).values():
+        numbers = np.unique(np.linspace(0, len(layer.placement) - 1, SAMPLED_TILES).astype(int))
+        slices = program_slices(layer)
+        cells = torch.cat([programmer.block(np.array([i])).array(0) for programmer in slices for i in numbers])
         current = cells.sum((-2, -1))
         shares.append(float((lost_share(cells) * current).sum() / current.sum()))
     return sum(shares) / len(shares)

@@ -102,6 +102,18 @@ def check_field(name: str, value: Any) -> None:
         )
 
 
+def choices(hardware: Hardware | MappingType[str, Hardware]) -> list[Hardware]:
+    """All hardware that is named.
+
+    Raises:
+        TypeError: if `hardware` is neither a Hardware nor a dict of them.
+    """
+    named = list(hardware.values()) if isinstance(hardware, MappingType) else [hardware]
+    if not all(isinstance(choice, Hardware) for choice in named):
+        raise TypeError(f"hardware={hardware!r}: must be a memlib.Hardware, or a dict of them by layer name")
+    return named
+
+
 def per_layer(hardware: Hardware | MappingType[str, Hardware], names: Iterable[str]) -> dict[str, Hardware]:
     """The hardware of every layer in `names`; a dict may give one for each name and "*" for the rest.
 
@@ -109,21 +121,19 @@ def per_layer(hardware: Hardware | MappingType[str, Hardware], names: Iterable[s
     Of several, that of the innermost counts.
 
     Raises:
-        TypeError: if `hardware` is neither a Hardware nor a dict of them.
+        TypeError: as `choices`.
         ValueError: if the dict names an unknown layer, or leaves one out.
     """
-    names = list(names)
-    if isinstance(hardware, Hardware):
-        return dict.fromkeys(names, hardware)
-    if not isinstance(hardware, MappingType) or not all(isinstance(h, Hardware) for h in hardware.values()):
-        raise TypeError(f"hardware={hardware!r}: must be a memlib.Hardware, or a dict of them by layer name")
+    names, named = list(names), choices(hardware)
+    if not isinstance(hardware, MappingType):
+        return dict.fromkeys(names, named[0])
     around = {name: _innermost(name, hardware) for name in names}
     unknown = sorted(k for k in hardware if k != "*" and not any(f"{n}.".startswith(f"{k}.") for n in names))
-    missing = [name for name, found in around.items() if found not in hardware]
+    missing = [name for name, known in around.items() if known not in hardware]
     if unknown or missing:
         problem = f"unknown layers {unknown}" if unknown else f"layers {missing} missing, and no '*' for the rest"
         raise ValueError(f"hardware: {problem}; the layers are {names}")
-    return {name: hardware[found] for name, found in around.items()}
+    return {name: hardware[known] for name, known in around.items()}
 
 
 def _innermost(name: str, known: MappingType[str, Hardware]) -> str:
