@@ -153,7 +153,10 @@ def pack_points(arguments: argparse.Namespace) -> int:
 
 def unpack_points(arguments: argparse.Namespace) -> int:
     """Add an archive's points to a store."""
-    print(f"{unpack(arguments.archive, arguments.store):,} points are new in {arguments.store}")
+    found = unpack(arguments.archive, arguments.store)
+    print(f"{found.new:,} points are new in {arguments.store}")
+    for numbers, count in found.outdated.items():
+        print(f"{count:,} points are left out: other physics computed them ({numbers})", file=sys.stderr)
     return 0
 
 

@@ -7,6 +7,8 @@ import signal
 import time
 from pathlib import Path
 
+from memlib.sweeps.points import named
+
 AXES = {"a": [1, 2, 3], "b": [10, 20]}
 
 
@@ -50,6 +52,18 @@ def _shared(log, a):
 def sharing(point, seed):
     """A line in `log` only where the work that seeds share is done."""
     return {"sum": _shared(point["log"], point["a"]) + seed}
+
+
+@named("somewhere")
+def here(point, seed):
+    """What `sharing` does, under a name."""
+    return sharing(point, seed)
+
+
+@named("somewhere")
+def there(point, seed):
+    """The same function after it was moved."""
+    return sharing(point, seed)
 
 
 def wrong(point, seed):

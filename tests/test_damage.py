@@ -187,7 +187,7 @@ def test_damaged_store(store, damage):
 
     def read() -> None:
         with Store(store) as kept:
-            kept.status(), kept.table(), kept.table(failed=True), kept.outcomes()
+            kept.status(), kept.table(), kept.table(failed=True), kept.finished()
 
     refused_or_same(store, damage, read, StoreError)
 

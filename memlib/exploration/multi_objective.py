@@ -17,13 +17,14 @@ import numpy as np
 import optuna
 import pandas as pd
 
+from memlib.base.canonical import dumps
 from memlib.base.checks import fail, is_number, one_of, whole
 from memlib.evidence.answers import unpack
 from memlib.evidence.intervals import Interval, crossed_interval, seed_interval
 from memlib.exploration.pareto import SENSES, front_probability, mean_draws
 from memlib.exploration.space import Design, Space
 from memlib.sweeps.engine import SweepError, sweep
-from memlib.sweeps.points import Evaluate, Point, dumps, tasks
+from memlib.sweeps.points import Evaluate, Point, tasks
 from memlib.sweeps.store import Store
 
 SAMPLERS = ("tpe", "random")

@@ -29,7 +29,7 @@ from memlib.mapping.hardware import Hardware
 from memlib.mapping.placement import Placement
 from memlib.mapping.plan import Plan, plan_chip
 from memlib.mapping.tile import Tile
-from memlib.studies.designs import INPUT_SHAPE, POWER_IMAGES, mapping_of
+from memlib.studies.designs import INPUT_SHAPE, POWER_IMAGES
 from memlib.studies.s06_power import COMPONENTS, GROUPS
 from memlib.studies.trained_networks import Shared, data_of, mapped, model_of, prepared, shared_fields, split
 
@@ -85,10 +85,9 @@ class Design(Config):
     @property
     def hardware(self) -> Hardware:
         """Of all layers."""
-        changed = {name: getattr(self, name) for name in SEVERITIES}
-        device = Device.preset(self.device).replace(d2d_on=self.d2d, d2d_off=self.d2d, **changed)
-        tile = Tile(self.rows, self.cols, self.dac_bits, self.adc_bits, r_row=self.r_wire, r_col=self.r_wire)
-        return Hardware(device, tile, mapping_of(self.layout, self.unused).replace(scheme=self.scheme))
+        names = (*SEVERITIES, "rows", "cols", "dac_bits", "adc_bits", "scheme", "unused")
+        doubled = {"d2d_on": self.d2d, "d2d_off": self.d2d, "r_row": self.r_wire, "r_col": self.r_wire}
+        return Hardware.of(self.device, self.layout, **{name: getattr(self, name) for name in names}, **doubled)
 
     @property
     def seeds(self) -> range:

@@ -2,6 +2,9 @@
 
 import math
 from collections.abc import Iterable, Mapping as MappingType
+from dataclasses import fields
+from difflib import get_close_matches
+from typing import Any
 
 from memlib.base.checks import fail
 from memlib.base.configuration import Config, config
@@ -10,6 +13,9 @@ from memlib.layers.geometry import Geometry, Size
 from memlib.mapping.placement import Placement, place
 from memlib.mapping.scheme import Mapping, usable_states
 from memlib.mapping.tile import Tile
+
+#: Which of the three parts each flat field belongs to.
+PARTS: dict[str, type[Config]] = {field.name: kind for kind in (Device, Tile, Mapping) for field in fields(kind)}
 
 
 @config
@@ -47,6 +53,26 @@ class Hardware(Config):
         if d.law.full_response(v_read) * d.g_range < 0.5 * d.g_on * d.law.response(v_read):
             fail("v0_off", d.v0_off, f"larger: at v_read={v_read!r} V the HRS conducts over half as much as the LRS")
 
+    @classmethod
+    def of(cls, device: str | None = None, layout: str = "dense", **values: Any) -> "Hardware":
+        """From flat fields: `Hardware.of(device="ihp_hfo2", program_error=0.02, rows=64, layout="4x4")`.
+
+        Args:
+            device: a preset's name; None: the default device.
+            layout: a text of `Mapping.parse`.
+            values: fields of Device, Tile and Mapping, which go before those of the preset and the layout's text.
+
+        Raises:
+            ValueError: for an unknown preset, layout or field, or a value that is not allowed.
+        """
+        chosen: dict[type[Config], dict[str, Any]] = {Device: {}, Tile: {}, Mapping: {}}
+        for name, value in values.items():
+            check_field(name, value)
+            chosen[PARTS[name]][name] = value
+        base = Device() if device is None else Device.preset(device)
+        tile, mapping = Tile(**chosen[Tile]), Mapping.parse(layout).replace(**chosen[Mapping])
+        return cls(base.replace(**chosen[Device]), tile, mapping)
+
     @property
     def varies(self) -> bool:
         """Whether chips of it differ, by their cells or their converters."""
@@ -77,6 +103,15 @@ def choices(hardware: Hardware | MappingType[str, Hardware]) -> list[Hardware]:
     if not all(isinstance(choice, Hardware) for choice in named):
         raise TypeError(f"hardware={hardware!r}: must be a memlib.Hardware, or a dict of them by layer name")
     return named
+
+
+def check_field(name: str, value: Any) -> None:
+    """Raise unless `name` is a field of Device, Tile or Mapping; the message has what is most like it, or all."""
+    if name not in PARTS:
+        near = get_close_matches(name, PARTS)
+        fail(
+            name, value, f"a field of Device, Tile or Mapping{', such as' if near else ':'} {', '.join(near or PARTS)}"
+        )
 
 
 def per_layer(hardware: Hardware | MappingType[str, Hardware], names: Iterable[str]) -> dict[str, Hardware]:

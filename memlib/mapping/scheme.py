@@ -1,5 +1,6 @@
 """How a layer's weights become conductances: the choices of a mapping, and the schemes for signed weights."""
 
+import re
 from typing import Any
 
 import torch
@@ -11,8 +12,17 @@ from memlib.cells.device import Device
 
 SCHEMES = ("differential", "offset")
 ORDERS = ("packed", "chw", "hwc")
+UNUSED = ("hrs", "unformed")
+W_MAX = ("layer", "column")
+#: Which field a word of `Mapping.parse` is a value of.
+WORDS = {
+    word: field
+    for field, words in (("scheme", SCHEMES), ("order", ORDERS), ("unused", UNUSED), ("w_max", W_MAX))
+    for word in words
+}
 #: What a layout may be, for messages.
 LAYOUTS = "'dense', 'sparse', or the outputs of a pass as a pair (h, w)"
+TEXTS = f"'dense', 'sparse', or a window such as '4x4', and then any of {', '.join(WORDS)}, after commas"
 
 
 @config
@@ -41,11 +51,35 @@ class Mapping(Config):
         object.__setattr__(self, "layout", _checked_layout(self.layout))
         one_of("scheme", self.scheme, SCHEMES)
         one_of("order", self.order, ORDERS)
-        one_of("unused", self.unused, ("hrs", "unformed"))
-        one_of("w_max", self.w_max, ("layer", "column"))
+        one_of("unused", self.unused, UNUSED)
+        one_of("w_max", self.w_max, W_MAX)
         whole("slices", self.slices, 1)
         if self.scheme == "offset" and self.unused == "unformed":
             fail("unused", self.unused, "'hrs' with the offset scheme, whose zero state conducts")
+
+    @classmethod
+    def parse(cls, text: str) -> "Mapping":
+        """The mapping that a text names: a layout, then values of other fields, as in "sparse, unformed, offset".
+
+        Args:
+            text: begins with "dense" (or "1x1"), "sparse", or the outputs of a pass such as "2x4" (height x width),
+                which are in the order "hwc" unless another is named.
+
+        Raises:
+            ValueError: for another layout or word.
+        """
+        if not isinstance(text, str):
+            fail("layout", text, TEXTS)
+        layout, *words = text.split(", ")
+        for word in words:
+            one_of(f"layout {text!r}: word", word, WORDS)
+        others: dict[str, Any] = {WORDS[word]: word for word in words}
+        if layout in ("dense", "1x1", "sparse"):
+            return cls("sparse" if layout == "sparse" else "dense", **others)
+        if not re.fullmatch(r"[1-9]\d*x[1-9]\d*", layout):
+            fail("layout", text, TEXTS)
+        height, width = map(int, layout.split("x"))
+        return cls((height, width), **{"order": "hwc", **others})
 
     @property
     def polarities(self) -> int:

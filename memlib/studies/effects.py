@@ -1,10 +1,9 @@
 """Chips of trained networks under one effect at a time: what the studies of noise, capacity and training share."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,26 +12,27 @@ from memlib.base.checks import fail, one_of, whole
 from memlib.cells.device import Device
 from memlib.cells.device_presets import PRESETS
 from memlib.chip.recalibration import METHODS
-from memlib.evidence.answers import unpack
-from memlib.evidence.claims import Claim, above
-from memlib.evidence.intervals import Interval, crossed_interval
+from memlib.evidence.comparisons import Loss
 from memlib.layers.mappable import matrix_layers
 from memlib.mapping.hardware import Hardware
-from memlib.mapping.scheme import Mapping
-from memlib.mapping.tile import Tile
-from memlib.studies.trained_networks import answers, shared_fields, split
-from memlib.sweeps.points import Point
+from memlib.mapping.point_fields import FROZEN, hardware_of, point_fields
+from memlib.studies.trained_networks import answers, by_layer, shared_fields, split
+from memlib.sweeps.points import Point, named
 from memlib.zoo.checkpoints import load_checkpoint
 
 #: The hardware that effects are added to: an ideal device, 8-bit converters, and no cells but those that hold a weight.
-BASE = {"device": "10k_100k", "rows": 128, "cols": 128, "dac_bits": 8, "adc_bits": 8, "unused": "unformed"}
+BASE: dict[str, Any] = {
+    "device": "10k_100k",
+    "rows": 128,
+    "cols": 128,
+    "dac_bits": 8,
+    "adc_bits": 8,
+    "unused": "unformed",
+}
 #: What a chip may be recalibrated by, in words.
 RECALIBRATIONS = {"none": "no recalibration", "gain": "columns rescaled", "batch_norm": "batch norm recalibrated"}
-#: Accuracy of guessing, among the ten classes of both data sets; below twice that a network counts as lost.
+#: Accuracy of guessing, among the ten classes of both data sets.
 CHANCE = 0.1
-FLOOR = 2 * CHANCE
-#: Fields of a point that say what its hardware is.
-HARDWARE = {"device"}.union(f.name for kind in (Device, Tile, Mapping) for f in fields(kind))
 #: Resistances of wires take the sparse layout minutes a chip, see 08_parasitics.
 DENSE_ONLY = ("wires",)
 
@@ -79,34 +79,20 @@ EFFECTS: dict[str, Effect] = {
 }
 
 
+@named("accuracy")
 def evaluate(point: Point, seed: int) -> dict[str, Any]:
     """Accuracy of one chip, and which images it gets right.
 
     Args:
-        point: as `make_point` makes it.
+        point: as `make_point` makes it; other fields of `trained_networks.by_layer` may be there, too.
         seed: device seed.
 
     Raises:
-        ValueError: if checkpoint or images are not those of the point.
+        ValueError: for another field, or if checkpoint or images are not those of the point.
     """
     shared, others = split(point)
     recalibration, own_images = others.pop("recalibration", "none"), others.pop("own_images", False)
-    layer = others.pop("layer", None)
-    hardware = hardware_of(**others)
-    by_layer = {"*": hardware}
-    if layer:
-        by_layer = {"*": hardware.replace(device=hardware.device.ideal()), layer: hardware}
-    return answers(shared, by_layer, seed, recalibration, own_images)
-
-
-def hardware_of(device: str, **choices: Any) -> Hardware:
-    """From a device preset's name and fields of device, tile and mapping."""
-    changes, tile, mapping = (
-        {f.name: choices.pop(f.name) for f in fields(kind) if f.name in choices} for kind in (Device, Tile, Mapping)
-    )
-    for name in choices:
-        fail("field", name, "a field of Device, Tile or Mapping")
-    return Hardware(Device.preset(device).replace(**changes), Tile(**tile), Mapping(**mapping))
+    return answers(shared, by_layer(shared[0], others), seed, recalibration, own_images)
 
 
 def make_point(
@@ -114,7 +100,6 @@ def make_point(
     images: int,
     effect: str = "program_error",
     severity: float = 0,
-    layout: str = "dense",
     recalibration: str = "none",
     own_images: bool = False,
     layer: str | None = None,
@@ -126,7 +111,7 @@ def make_point(
         recalibration: see `memlib.recalibrate`.
         own_images: whether every chip is recalibrated on images of its own; see `trained.mapped`.
         layer: the one layer that has the effect, which must be of the device; None: all have.
-        choices: further fields of device, tile or mapping.
+        choices: device (a preset's name), layout (a text), and further fields of `Hardware.of`.
 
     Raises:
         ValueError: if no such hardware can be.
@@ -135,10 +120,8 @@ def make_point(
     one_of("recalibration", recalibration, METHODS)
     chosen = EFFECTS[effect]
     switched = dict.fromkeys(chosen.names, severity) | chosen.constants if severity else {}
-    hardware: dict[str, Any] = {**BASE, **switched, **choices}
-    if layout != "dense":
-        hardware["layout"] = layout
-    hardware_of(**hardware)
+    hardware = {**BASE, **switched, **choices}
+    fields = point_fields(Hardware.of(**hardware)) | {"device_label": hardware["device"]}
     switches: dict[str, Any] = {}
     if recalibration != "none":
         switches["recalibration"] = recalibration
@@ -147,7 +130,7 @@ def make_point(
     if layer:
         _check_layer(layer, checkpoint, chosen)
         switches["layer"] = layer
-    return {**shared_fields(checkpoint, images), **hardware, **switches}
+    return {**shared_fields(checkpoint, images), **fields, **switches}
 
 
 def _check_layer(layer: str, checkpoint: str, effect: Effect) -> None:
@@ -168,51 +151,10 @@ def seeds_of(n: int) -> Callable[[Point], range]:
 
     def seeds(point: Point) -> range:
         """All, or the first."""
-        hardware = hardware_of(**{name: value for name, value in point.items() if name in HARDWARE})
+        hardware = hardware_of({name: value for name, value in point.items() if name in FROZEN})
         return range(n if "own_images" in point or hardware.varies else 1)
 
     return seeds
-
-
-class Chips:
-    """The results of a sweep, by point."""
-
-    def __init__(self, results: pd.DataFrame) -> None:
-        names = list(results)[: list(results).index("seed")]
-        self._hits: dict[frozenset, np.ndarray] = {}
-        for _, group in results.groupby(names, dropna=False, sort=False):
-            group = group.sort_values("seed")
-            hits = [unpack(text, n) for text, n in zip(group["correct"], group["images"], strict=True)]
-            self._hits[_key(group.iloc[0][names].dropna().to_dict())] = np.stack(hits).astype(float)
-
-    def hits(self, point: Point) -> np.ndarray:
-        """(seeds, images) 1.0 or 0.0 for right or wrong; one row where chips do not differ.
-
-        Raises:
-            KeyError: if the sweep had no such point.
-        """
-        return self._hits[_key(point)]
-
-    def loss(self, loss: "Loss") -> np.ndarray:
-        """(seeds, images) what each image lost: -1, 0 or 1."""
-        return self.hits(loss.baseline) - self.hits(loss.point)
-
-    def lost(self, loss: "Loss") -> Interval:
-        """The mean of `loss` with its 95 % interval."""
-        return crossed_interval(self.loss(loss), low=-1, extra=1)
-
-
-def _key(point: Point) -> frozenset:
-    return frozenset(point.items())
-
-
-Labelled = Sequence[tuple[dict[str, Any], Point]]
-
-
-def tidy(results: pd.DataFrame, labelled: Labelled) -> pd.DataFrame:
-    """A row per labelled point: its labels, and mean accuracy over chips with its 95 % interval."""
-    chips = Chips(results)
-    return pd.DataFrame([labels | crossed_interval(chips.hits(point)).columns() for labels, point in labelled])
 
 
 def add_note(figure: Figure, frame: pd.DataFrame, origin: str, more: str) -> None:
@@ -249,55 +191,13 @@ def settings(recalibrations: Sequence[str], ranges: Sequence[str]) -> list[Setti
 PLAIN = Setting()
 
 
-@dataclass(frozen=True)
-class Loss:
-    """What an effect costs a network on some hardware, in a setting."""
+def loss_of(checkpoint: str, images: int, effect: str, severity: float, setting: Setting = PLAIN, **more: Any) -> Loss:
+    """What an effect costs a network in a setting; every chip that is recalibrated is so on images of its own.
 
-    point: Point
-    baseline: Point  #: the same without the effect
-
-    @classmethod
-    def of(
-        cls, checkpoint: str, images: int, effect: str, severity: float, setting: Setting = PLAIN, **more: Any
-    ) -> "Loss":
-        """See `make_point`, which takes `more`; every chip that is recalibrated is so on images of its own."""
-        if setting.adc_calibration != "design":
-            more["adc_calibration"] = setting.adc_calibration
-
-        def point(level: float) -> Point:
-            """At a severity."""
-            how = setting.recalibration
-            return make_point(checkpoint, images, effect, level, recalibration=how, own_images=True, **more)
-
-        return cls(point(severity), point(0))
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The claim that a weighted sum of losses is above 0, decided on the same device seeds and images."""
-
-    statement: str
-    terms: tuple[tuple[float, Loss], ...]  #: weight and loss
-
-    @property
-    def points(self) -> list[Point]:
-        """All that it needs."""
-        return [point for _, loss in self.terms for point in (loss.baseline, loss.point)]
-
-    def claim(self, chips: Chips) -> Claim:
-        """The claim, decided on the results of a sweep.
-
-        A network at chance cannot lose any more, so its loss is too small: a sum that adds it is too low, and one that
-        subtracts it too high. A verdict that a larger loss could turn around is undecided.
-        """
-        claim = above(self.statement, self.interval(chips))
-        floored = [weight for weight, loss in self.terms if chips.hits(loss.point).mean() < FLOOR]
-        hidden = {"confirmed": min(floored, default=0) < 0, "refuted": max(floored, default=0) > 0}
-        verdict = "undecided" if hidden.get(claim.verdict) else claim.verdict
-        return replace(claim, verdict=verdict, statement=self.statement + ("; at chance" if floored else ""))
-
-    def interval(self, chips: Chips) -> Interval:
-        """Of the sum, over device seeds and images."""
-        bound = sum(abs(weight) for weight, _ in self.terms)
-        total = sum((weight * chips.loss(loss) for weight, loss in self.terms), np.zeros(1))
-        return crossed_interval(total / bound, low=-1, extra=1).scaled(bound)
+    Args:
+        more: see `make_point`.
+    """
+    if setting.adc_calibration != "design":
+        more["adc_calibration"] = setting.adc_calibration
+    how: dict[str, Any] = {"recalibration": setting.recalibration, "own_images": True}
+    return Loss(*(make_point(checkpoint, images, effect, level, **how, **more) for level in (severity, 0)))

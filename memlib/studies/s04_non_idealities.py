@@ -12,21 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from memlib.base.checks import fail
+from memlib.evidence.comparisons import Chips, Comparison, Labelled, tidy
 from memlib.studies.drawing import Drawing, errorbars
-from memlib.studies.effects import (
-    DENSE_ONLY,
-    EFFECTS,
-    Chips,
-    Comparison,
-    Labelled,
-    Loss,
-    add_note,
-    chance_line,
-    evaluate,
-    make_point,
-    seeds_of,
-    tidy,
-)
+from memlib.studies.effects import DENSE_ONLY, EFFECTS, add_note, chance_line, evaluate, loss_of, make_point, seeds_of
 from memlib.studies.trained_networks import label
 from memlib.sweeps.points import Point
 
@@ -93,7 +81,7 @@ def comparisons(
         if effect in DENSE_ONLY:
             fail("claim_effects", effect, "an effect that the sparse layout is computed with in time")
         at = checkpoint, images, effect, severity
-        dense, sparse, formed = (Loss.of(*at, **STYLES[layout][-1]) for layout in list(STYLES)[:3])
+        dense, sparse, formed = (loss_of(*at, **STYLES[layout][-1]) for layout in list(STYLES)[:3])
         name = f"{label(checkpoint)}, {EFFECTS[effect].title} {severity:g}"
         for statement, one, other in (
             ("without unused cells, the sparse layout loses more than the dense one", sparse, dense),

@@ -15,13 +15,16 @@ from memlib.evidence.intervals import crossed_interval, difference_interval
 from memlib.evidence.tolerances import tolerance
 from memlib.mapping.footprints import footprint
 from memlib.mapping.hardware import Hardware
+from memlib.mapping.point_fields import complete, point_fields
 from memlib.mapping.tile import Tile
 from memlib.studies import trained_networks
 from memlib.studies.drawing import Drawing, errorbars, severity_colors
-from memlib.studies.effects import chance_line, seeds_of
-from memlib.studies.trained_networks import INPUT_SHAPE, answers, hits_of, label, shared_fields, split
+from memlib.studies.effects import chance_line, evaluate, seeds_of
+from memlib.studies.trained_networks import INPUT_SHAPE, hits_of, label, shared_fields
 from memlib.sweeps.points import Point
 from memlib.zoo.checkpoints import load_checkpoint
+
+__all__ = ["evaluate"]
 
 #: The panels: the device fields that a severity sets, and the title of its legend. Severity 0 switches an effect off.
 EFFECTS: dict[str, tuple[tuple[str, ...], str]] = {
@@ -31,28 +34,6 @@ EFFECTS: dict[str, tuple[tuple[str, ...], str]] = {
     "stuck_off": (("stuck_off",), "cells stuck at HRS\n(fraction)"),
 }
 DAC_BITS = 8
-
-
-def evaluate(point: Point, seed: int) -> dict[str, Any]:
-    """Accuracy of one chip, and which images it gets right.
-
-    Args:
-        point: as `make_point` makes it; every field must be one of its own.
-        seed: device seed.
-
-    Raises:
-        ValueError: for an unknown field, or if checkpoint or images are not those of the point.
-    """
-    shared, fields = split(point)
-    return answers(shared, {"*": _hardware(fields)}, seed)
-
-
-def _hardware(fields: dict[str, Any]) -> Hardware:
-    """From a device preset's name and fields of tile and device."""
-    fields = dict(fields)
-    names = {"rows", "dac_bits", "adc_bits", "adc_range"} & set(fields)
-    tile = Tile(cols=fields["rows"], **{name: fields.pop(name) for name in names})
-    return Hardware(Device.preset(fields.pop("device")).replace(**fields), tile)
 
 
 def make_point(
@@ -71,9 +52,9 @@ def make_point(
         ValueError: if no such hardware can be.
     """
     severities = dict.fromkeys(EFFECTS[effect][0], severity) if severity else {}
-    hardware = {"device": device, "rows": rows, "dac_bits": DAC_BITS, "adc_bits": adc_bits, **tile, **severities}
-    _hardware(hardware)
-    return {**shared_fields(checkpoint, images), **hardware}
+    choices = {"rows": rows, "cols": rows, "dac_bits": DAC_BITS, "adc_bits": adc_bits, **tile, **severities}
+    fields = point_fields(Hardware.of(device, **choices))
+    return {**shared_fields(checkpoint, images), **fields, "device_label": device}
 
 
 def inputs(checkpoints: Sequence[str]) -> dict[str, Any]:
@@ -121,11 +102,10 @@ def tidy(results: pd.DataFrame, severities: dict[str, Sequence[float]]) -> pd.Da
     rows = []
     for effect, levels in severities.items():
         for severity in levels:
-            for key, group in _select(results, effect, severity).groupby(
-                ["checkpoint", "rows", "adc_bits"], sort=False
-            ):
+            names = ["checkpoint", "rows", "adc_bits"]
+            for key, group in _select(results, effect, severity).groupby(names, sort=False):
                 i = crossed_interval(hits_of(group))
-                labels = dict(zip(("checkpoint", "rows", "adc_bits"), key, strict=True))
+                labels = dict(zip(names, key, strict=True))
                 rows.append({**labels, "effect": effect, "severity": severity, **i.columns()})
     return pd.DataFrame(rows)
 
@@ -141,7 +121,8 @@ def tolerances(results: pd.DataFrame, severities: dict[str, Sequence[float]], ad
     for effect, levels in severities.items():
         if effect == "states" or len(levels) < 2 or levels[0] != 0:
             continue
-        chosen = {level: _select(results[results["adc_bits"] == adc_bits], effect, level) for level in levels}
+        chosen = {level: _select(results, effect, level) for level in levels}
+        chosen = {level: part[part["adc_bits"] == adc_bits] for level, part in chosen.items()}
         for (checkpoint, height), _ in chosen[levels[0]].groupby(["checkpoint", "rows"], sort=False):
             here = [part[(part["checkpoint"] == checkpoint) & (part["rows"] == height)] for part in chosen.values()]
             t = tolerance(levels, [hits_of(part) for part in here])
@@ -151,11 +132,14 @@ def tolerances(results: pd.DataFrame, severities: dict[str, Sequence[float]], ad
 
 
 def _select(results: pd.DataFrame, effect: str, severity: float) -> pd.DataFrame:
-    """The results with just this effect at this severity, once each."""
+    """The results with just this effect at this severity, once each, with all fields that studies ask for."""
+    names = [field for (field, *_), _ in EFFECTS.values()]
+    results = complete(results, "rows", "adc_bits", "adc_range", *names)
+    device = Device.preset(results["device_label"].iloc[0])
     chosen = np.ones(len(results), bool)
     for other, ((field, *_), _) in EFFECTS.items():
-        column = results[field] if field in results else pd.Series(np.nan, results.index)
-        chosen &= (column == severity) if other == effect and severity else column.isna()
+        value = severity if other == effect and severity else getattr(device, field)
+        chosen &= results[field].isna() if value is None else results[field] == value
     return results[chosen]
 
 
@@ -298,8 +282,8 @@ def claims(results: pd.DataFrame, checkpoints: Sequence[str]) -> list[Claim]:
 def _claim_hits(results: pd.DataFrame, checkpoint: str, name: str) -> np.ndarray:
     """(seeds, images) 1.0 or 0.0 of one of `CLAIM_POINTS`."""
     rows, bits, effect, severity = CLAIM_POINTS[name]
-    full = (results["adc_range"] == "full") == name.startswith("full")
-    chosen = _select(results[(results["checkpoint"] == checkpoint) & full], effect, severity)
+    chosen = _select(results[results["checkpoint"] == checkpoint], effect, severity)
+    chosen = chosen[(chosen["adc_range"] == "full") == name.startswith("full")]
     return hits_of(chosen[(chosen["rows"] == rows) & (chosen["adc_bits"] == bits)]).astype(float)
 
 

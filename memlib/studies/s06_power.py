@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from memlib.cells.device import Device
+from memlib.base.canonical import deciding
 from memlib.costs.activity import FETCHES, measure
 from memlib.costs.cost_table import cost_of
 from memlib.costs.machine import balanced_copies, totals
@@ -24,12 +24,21 @@ from memlib.evidence.claims import Claim, below_times, exactly
 from memlib.evidence.intervals import Interval, crossed_interval
 from memlib.mapping.footprints import best_windows, footprint
 from memlib.mapping.hardware import Hardware
+from memlib.mapping.point_fields import FROZEN, point_fields
 from memlib.mapping.scheme import Mapping
 from memlib.mapping.tile import Tile
-from memlib.studies import designs
 from memlib.studies.drawing import Drawing
-from memlib.studies.trained_networks import INPUT_SHAPE, label, mapped, model_of, seeds_of, shared_fields, split
-from memlib.sweeps.points import Point
+from memlib.studies.trained_networks import (
+    INPUT_SHAPE,
+    by_layer,
+    label,
+    mapped,
+    model_of,
+    seeds_of,
+    shared_fields,
+    split,
+)
+from memlib.sweeps.points import Point, named
 
 #: Relative sigma of device-to-device variation, so that chips differ.
 D2D = 0.2
@@ -46,12 +55,6 @@ COMPONENTS = ("array", "DAC", "ADC", "buffers and registers", "other")
 GROUPS = dict.fromkeys(("eDRAM", "bus", "input register", "output register"), "buffers and registers")
 
 
-def mapping_of(layout: str) -> Mapping:
-    """The mapping that a study's layout names, as for `designs.mapping_of`, or such as "sparse, unformed"."""
-    name, _, unused = layout.partition(", ")
-    return designs.mapping_of(name, unused or "hrs")
-
-
 @lru_cache
 def windows_of(checkpoint: str, rows: int) -> str:
     """The best window of every convolution on tiles of rows x rows cells, as "conv1=2x2 conv2=4x4"."""
@@ -60,6 +63,7 @@ def windows_of(checkpoint: str, rows: int) -> str:
     return " ".join(f"{name}={h}x{w}" for name, (h, w) in zip(found["layer"], found["window"], strict=True))
 
 
+@named("array power")
 def evaluate(point: Point, seed: int) -> dict[str, Any]:
     """What the arrays of one chip draw: the sum of v^2 g over all cells and passes, W, mean over images.
 
@@ -67,7 +71,7 @@ def evaluate(point: Point, seed: int) -> dict[str, Any]:
         "W <layer>": of each layer; "blocks": of the network, in `BLOCKS` parts of the images, as a JSON list.
     """
     shared, fields = split(point)
-    chip, images, _ = mapped(shared, _hardware(fields), seed)
+    chip, images, _ = mapped(shared, by_layer(shared[0], fields), seed)
     parts = [measure(chip, part) for part in images.chunk(BLOCKS)]
     sizes = [len(part) for part in images.chunk(BLOCKS)]
     layers = {name: np.average([p[name].power for p in parts], weights=sizes) for name in parts[0]}
@@ -75,28 +79,17 @@ def evaluate(point: Point, seed: int) -> dict[str, Any]:
     return {f"W {name}": float(watt) for name, watt in layers.items()} | {"blocks": json.dumps(blocks)}
 
 
-def _hardware(fields: dict[str, Any]) -> dict[str, Hardware]:
-    """The hardware of every layer; with BEST, each convolution has a window of its own."""
-    d2d = fields["d2d"]
-    device = Device.preset(fields["device"]).replace(d2d_on=d2d, d2d_off=d2d)
-    tile = Tile(fields["rows"], fields["rows"], fields["dac_bits"], fields["adc_bits"])
-    layouts = {"*": fields["layout"]}
-    if fields["layout"] == BEST:
-        layouts = {"*": "dense"} | dict(part.split("=") for part in fields["windows"].split())
-    return {name: Hardware(device, tile, mapping_of(layout)) for name, layout in layouts.items()}
-
-
 def points(
     checkpoints: Sequence[str], layouts: Sequence[str], images: int, device: str, rows: int, bits: int
 ) -> list[Point]:
     """A point for each network and layout; DAC and ADC have the same bits."""
-    fields = {"version": 2, "device": device, "d2d": D2D, "rows": rows, "dac_bits": bits, "adc_bits": bits}
+    choices = {"d2d_on": D2D, "d2d_off": D2D, "rows": rows, "cols": rows, "dac_bits": bits, "adc_bits": bits}
     found = []
     for checkpoint, layout in itertools.product(checkpoints, layouts):
         windows = {"windows": windows_of(checkpoint, rows)} if layout == BEST else {}
-        choices = {**fields, "layout": layout, **windows}
-        _hardware(choices)  # raises for what cannot be
-        found.append({**shared_fields(checkpoint, images), **choices})
+        fields = point_fields(Hardware.of(device, "dense" if windows else layout, **choices)) | windows
+        labels = {"device_label": device, "layout_label": layout}
+        found.append({**shared_fields(checkpoint, images), **fields, **labels})
     return found
 
 
@@ -122,7 +115,8 @@ def sweeps(
 
 def _results_of(results: pd.DataFrame, checkpoint: str, layout: str) -> pd.DataFrame:
     """A row per chip of one machine."""
-    return results[(results["checkpoint"] == checkpoint) & (results["layout"] == layout)].sort_values("seed")
+    chosen = (results["checkpoint"] == checkpoint) & (results["layout_label"] == layout)
+    return results[chosen].sort_values("seed")
 
 
 def _chips(results: pd.DataFrame, checkpoint: str, layout: str) -> pd.DataFrame:
@@ -132,18 +126,17 @@ def _chips(results: pd.DataFrame, checkpoint: str, layout: str) -> pd.DataFrame:
     return powers.rename(columns=lambda name: name.removeprefix("W "))
 
 
-def _fields(results: pd.DataFrame, checkpoint: str, layout: str) -> dict[str, Any]:
-    """The hardware fields of a point."""
-    row = _results_of(results, checkpoint, layout).iloc[0]
-    names = ("device", "d2d", "rows", "dac_bits", "adc_bits", "layout", "windows")
-    return {name: row[name] for name in names if name in row}
+def _hardware(results: pd.DataFrame, checkpoint: str, layout: str) -> dict[str, Hardware]:
+    """Of every layer of one machine."""
+    point = deciding(_results_of(results, checkpoint, layout).iloc[0].dropna())
+    return by_layer(checkpoint, {name: point[name] for name in (*FROZEN, "windows") if name in point})
 
 
 def table(
     results: pd.DataFrame, checkpoint: str, layout: str, technology: str, converters: str = "serial", **more: Any
 ) -> pd.DataFrame:
     """The cost of a network in one layout, by layer and component, with the mean array power of its chips."""
-    hardware = _hardware(_fields(results, checkpoint, layout))
+    hardware = _hardware(results, checkpoint, layout)
     power = _chips(results, checkpoint, layout).mean().to_dict()
     return cost_of(model_of(checkpoint), INPUT_SHAPE, hardware, power, technology, converters, **more)
 
@@ -161,7 +154,7 @@ def components(results: pd.DataFrame, technologies: Sequence[str]) -> pd.DataFra
 
 
 def _machines(results: pd.DataFrame) -> list[tuple[str, str]]:
-    return list(results[["checkpoint", "layout"]].drop_duplicates().itertuples(index=False, name=None))
+    return list(results[["checkpoint", "layout_label"]].drop_duplicates().itertuples(index=False, name=None))
 
 
 def _group(component: str) -> str:
@@ -281,7 +274,7 @@ def dac_curve(results: pd.DataFrame, checkpoint: str, technology: str, fetch: st
     sums = {}
     for name in ("dense", "sparse"):
         t = table(results, checkpoint, name, technology, fetch=fetch)
-        hardware = _hardware(_fields(results, checkpoint, name))
+        hardware = _hardware(results, checkpoint, name)
         rows = footprint(model_of(checkpoint), INPUT_SHAPE, hardware)["row_activations"].sum()
         sums[name] = t[t["component"] != "DAC"]["energy"].sum() + rows * energy
     return pd.DataFrame({"dac_energy": energy, "ratio": sums["sparse"] / sums["dense"]})
@@ -450,7 +443,7 @@ def _counted(results: pd.DataFrame, checkpoint: str, name: str) -> list[Claim]:
     """Claims about how often circuits are used."""
     sums = {}
     for layout in ("dense", "sparse"):
-        t = footprint(model_of(checkpoint), INPUT_SHAPE, _hardware(_fields(results, checkpoint, layout)))
+        t = footprint(model_of(checkpoint), INPUT_SHAPE, _hardware(results, checkpoint, layout))
         sums[layout] = t[["row_activations", "conversions"]].sum()
     rows, conversions = (float(ratio) for ratio in sums["sparse"] / sums["dense"])
     return [

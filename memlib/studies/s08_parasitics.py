@@ -3,7 +3,6 @@
 import itertools
 import time
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
-from torch import Tensor, nn
+from torch import Tensor
 
 from memlib.base.checks import one_of, whole
 from memlib.cells.device import Device
@@ -22,29 +21,22 @@ from memlib.chip.recalibration import METHODS
 from memlib.evidence.claims import Claim, above
 from memlib.evidence.intervals import crossed_interval, difference_interval, seed_interval
 from memlib.evidence.tolerances import crossing
-from memlib.layers.mappable import matrix_layers
 from memlib.mapping.footprints import footprint
 from memlib.mapping.hardware import Hardware
+from memlib.mapping.point_fields import complete, point_fields
 from memlib.mapping.scheme import Mapping
 from memlib.mapping.tile import Tile
 from memlib.studies.drawing import Drawing, errorbars, severity_colors
-from memlib.studies.effects import RECALIBRATIONS, Setting
-from memlib.studies.trained_networks import (
-    INPUT_SHAPE,
-    answers,
-    data_of,
-    hits_of,
-    label,
-    seeds_of,
-    shared_fields,
-    split,
-)
+from memlib.studies.effects import RECALIBRATIONS, Setting, evaluate
+from memlib.studies.trained_networks import INPUT_SHAPE, convolutions, data_of, hits_of, label, seeds_of, shared_fields
 from memlib.sweeps.points import Point
 from memlib.wires import ngspice
 from memlib.wires.nodal import solve_array
 from memlib.wires.resistances import Wires
 from memlib.wires.solver import effective_conductance, solve
 from memlib.zoo.checkpoints import load_checkpoint
+
+__all__ = ["evaluate"]
 
 #: Of DACs and ADCs.
 BITS = 8
@@ -57,45 +49,10 @@ V_READ = Tile().v_read
 # Simulated chips
 
 
-def evaluate(point: Point, seed: int) -> dict[str, Any]:
-    """Accuracy of one chip, and which images it gets right.
-
-    Args:
-        point: as `make_point` makes it.
-        seed: device seed.
-
-    Raises:
-        ValueError: if checkpoint or images are not those of the point.
-    """
-    shared, fields = split(point)
-    recalibration = fields.pop("recalibration", "none")
-    return answers(shared, _by_layer(shared[0], **fields), seed, recalibration, True)
-
-
 def device_of(name: str) -> Device:
     """A preset, with `PROGRAM_ERROR` if it has no programming error of its own."""
     device = Device.preset(name)
     return device if device.program_error else device.replace(program_error=PROGRAM_ERROR)
-
-
-def _hardware(device: str, program_error: float, bits: int, tile_size: int, r_wire: float) -> Hardware:
-    """Square tiles whose row and column wires have the same resistance; nothing else is resistive."""
-    tile = Tile(tile_size, tile_size, bits, bits, r_row=r_wire, r_col=r_wire)
-    return Hardware(Device.preset(device).replace(program_error=program_error), tile)
-
-
-def _by_layer(checkpoint: str, sparse_layers: int = 0, **fields: Any) -> dict[str, Hardware]:
-    """The hardware of every layer: dense, but for the last so many convolutions."""
-    hardware = _hardware(**fields)
-    sparse = hardware.replace(mapping=Mapping(layout="sparse"))
-    return {"*": hardware} | dict.fromkeys(convolutions(checkpoint)[-sparse_layers:] if sparse_layers else [], sparse)
-
-
-@lru_cache
-def convolutions(checkpoint: str) -> tuple[str, ...]:
-    """Names of a network's convolutions, from its input on."""
-    layers = matrix_layers(load_checkpoint(checkpoint))
-    return tuple(name for name, layer in layers.items() if not isinstance(layer, nn.Linear))
 
 
 def make_point(
@@ -116,18 +73,17 @@ def make_point(
     Raises:
         ValueError: if no such hardware can be.
     """
-    hardware: dict[str, Any] = {
-        "device": device,
-        "program_error": device_of(device).program_error,
-        "bits": BITS,
-        "tile_size": tile_size,
-        "r_wire": r_wire,
-    }
-    _hardware(**hardware)
     whole("sparse_layers", sparse_layers, 0, len(convolutions(checkpoint)))
     one_of("recalibration", recalibration, METHODS)
-    switches = {"recalibration": recalibration} if recalibration != "none" else {}
-    return {**shared_fields(checkpoint, images), **hardware, "sparse_layers": sparse_layers, **switches}
+    hardware = Hardware.of(
+        device, program_error=device_of(device).program_error, rows=tile_size, cols=tile_size, dac_bits=BITS,
+        adc_bits=BITS, r_row=r_wire, r_col=r_wire,
+    )  # fmt: skip
+    switches: dict[str, Any] = {"sparse_layers": sparse_layers} if sparse_layers else {}
+    if recalibration != "none":
+        switches |= {"recalibration": recalibration, "own_images": True}
+    fields = point_fields(hardware) | {"device_label": device}
+    return {**shared_fields(checkpoint, images), **fields, **switches}
 
 
 def points(
@@ -183,10 +139,14 @@ KEYS = ["checkpoint", "recalibration", "device", "sparse_layers", "tile_size", "
 
 
 def named(results: pd.DataFrame) -> pd.DataFrame:
-    """The results of a sweep with "none" where a point has no recalibration."""
-    return results.assign(
-        recalibration=results["recalibration"].fillna("none") if "recalibration" in results else "none"
-    )
+    """The results of a sweep with all fields of `KEYS`."""
+    results = complete(results, "rows", "r_row")
+    columns = {"recalibration": "none", "sparse_layers": 0}
+    for name, missing in columns.items():
+        found = results[name] if name in results else pd.Series(missing, results.index)
+        columns[name] = found.where(found.notna(), missing).astype(type(missing))
+    names = {"device": results["device_label"], "tile_size": results["rows"], "r_wire": results["r_row"]}
+    return results.assign(**columns, **names)
 
 
 def tidy(results: pd.DataFrame) -> pd.DataFrame:

@@ -16,16 +16,16 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from memlib.base.checks import fail, one_of, whole
-from memlib.cells.device import Device
 from memlib.circuits import circuit_netlist
 from memlib.circuits.circuit import Amplifier, AnalogChip, Circuit, OperatingPoints, build
 from memlib.circuits.circuit_model import AnalogModel
 from memlib.evidence.answers import pack, unpack
 from memlib.evidence.claims import Claim, below, exactly, within
 from memlib.evidence.intervals import crossed_interval, difference_interval
+from memlib.mapping.hardware import Hardware
+from memlib.mapping.point_fields import FROZEN, complete, hardware_of, point_fields
 from memlib.studies.drawing import Drawing, errorbars
-from memlib.sweeps.points import Point, text_of
-from memlib.wires.resistances import Wires
+from memlib.sweeps.points import Point, named, text_of
 from memlib.zoo import digits_8x8
 
 METHODS = ("model", "circuit", "step")
@@ -85,36 +85,31 @@ def make_point(method: str, first: int, images: int, **changes: Any) -> Point:
     fields = NOMINAL | changes
     one_of("hidden", fields["hidden"], digits_8x8.HIDDEN)
     weights = digits_8x8.manifest()[digits_8x8.name_of(fields["hidden"])]["sha256"]
-    shared = {
-        "method": method,
-        "weights": weights,
-        "pixels": digits_8x8.identity(),
-        "first": first,
-        "images": images,
-    }
-    circuit_of(fields | FIXED)
-    return shared | fields | FIXED
-
-
-def circuit_of(fields: dict[str, Any]) -> Circuit:
-    """The circuit of a point."""
-    amplifier = Amplifier(
-        gain=fields["gain"] or None,
-        bandwidth=fields["bandwidth"],
-        offset=fields["offset"],
-        rail=fields["rail"],
-        r_out=fields["r_out"],
-        quiescent=fields["quiescent"],
+    pixels = digits_8x8.identity()
+    shared = {"method": method, "weights": weights, "pixels": pixels, "first": first, "images": images}
+    circuit = fields | FIXED
+    device, v_read, program_error, d2d, r_wire = (
+        circuit.pop(name) for name in ("device", "v_read", "program_error", "d2d", "r_wire")
     )
-    d2d = {"d2d_on": fields["d2d"], "d2d_off": fields["d2d"]}
+    cells = {"program_error": program_error, "d2d_on": d2d, "d2d_off": d2d}
+    hardware = Hardware.of(device, v_read=v_read, r_row=r_wire, r_col=r_wire, **cells)
+    point = shared | circuit | point_fields(hardware) | {"device_label": device}
+    circuit_of(point)
+    return point
+
+
+def circuit_of(point: Point) -> Circuit:
+    """The circuit of a point."""
+    hardware = hardware_of({name: value for name, value in point.items() if name in FROZEN})
+    amplifier = {name: point[name] for name in ("bandwidth", "offset", "rail", "r_out", "quiescent")}
     return Circuit(
-        device=Device.preset(fields["device"]).replace(program_error=fields["program_error"], **d2d),
-        amplifier=amplifier,
-        v_read=fields["v_read"],
-        input_bits=fields["input_bits"] or None,
-        full_scale=fields["full_scale"],
-        r_difference=fields["r_difference"],
-        wires=Wires(row=fields["r_wire"], col=fields["r_wire"]),
+        device=hardware.device,
+        amplifier=Amplifier(gain=point["gain"] or None, **amplifier),
+        v_read=hardware.tile.v_read,
+        input_bits=point["input_bits"] or None,
+        full_scale=point["full_scale"],
+        r_difference=point["r_difference"],
+        wires=hardware.tile.wires,
     )
 
 
@@ -135,6 +130,7 @@ def chip_of(point: Point, seed: int) -> tuple[AnalogChip, Tensor, Tensor]:
     return chip, chip.circuit.input_voltages(x), labels
 
 
+@named("circuit")
 def evaluate(point: Point, seed: int) -> dict[str, Any]:
     """What one chip does.
 
@@ -274,7 +270,8 @@ class Results:
     """The table of a sweep, by what a circuit is."""
 
     def __init__(self, table: pd.DataFrame) -> None:
-        self.table = table
+        table = complete(table, "program_error", "d2d_on", "r_row")
+        self.table = table.assign(d2d=table["d2d_on"], r_wire=table["r_row"])
 
     def rows(self, method: str, images: int, seeds: int, **changes: Any) -> pd.DataFrame:
         """A circuit's points, of so many seeds, on so many images, in order; fewer if they were not simulated."""

@@ -14,23 +14,20 @@ from matplotlib.figure import Figure
 from memlib.base.checks import fail
 from memlib.chip.recalibration import METHODS
 from memlib.evidence.claims import Claim, above
+from memlib.evidence.comparisons import Chips, Comparison, Labelled, Loss, tidy
 from memlib.evidence.intervals import difference_interval
 from memlib.studies.drawing import Drawing, errorbars
 from memlib.studies.effects import (
     EFFECTS,
     RECALIBRATIONS,
-    Chips,
-    Comparison,
-    Labelled,
-    Loss,
     Setting,
     add_note,
     chance_line,
     evaluate,
+    loss_of,
     make_point,
     seeds_of,
     settings,
-    tidy,
 )
 from memlib.studies.trained_networks import label
 from memlib.sweeps.points import Point
@@ -116,7 +113,7 @@ def comparisons(networks: Networks, images: int, severity: float, chosen: Sequen
     found = []
     for setting in chosen:
         lost = {
-            plain: {how: Loss.of(name, images, EFFECT, severity, setting) for how, name in trainings.items()}
+            plain: {how: loss_of(name, images, EFFECT, severity, setting) for how, name in trainings.items()}
             for plain, trainings in networks.items()
         }
         for plain, losses in lost.items():
@@ -127,8 +124,8 @@ def comparisons(networks: Networks, images: int, severity: float, chosen: Sequen
         found += _gap_claims(lost, severity, setting)
     for plain, method, ranges in itertools.product(networks, METHODS[1:], sorted({s.adc_calibration for s in chosen})):
         setting = Setting("none", ranges)
-        before = Loss.of(plain, images, EFFECT, severity, setting)
-        after = Loss(Loss.of(plain, images, EFFECT, severity, Setting(method, ranges)).point, before.baseline)
+        before = loss_of(plain, images, EFFECT, severity, setting)
+        after = Loss(loss_of(plain, images, EFFECT, severity, Setting(method, ranges)).point, before.baseline)
         how = {"gain": "rescaling columns", "batch_norm": "recalibrating batch norm"}[method]
         what = f"{how} recovers at least half of the loss ({HALF})"
         found.append(_claim(plain, severity, what, setting, ((0.5, before), (-1.0, after))))

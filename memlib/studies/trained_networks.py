@@ -17,7 +17,10 @@ from memlib.chip.network import AnalogNetwork, design_ranges, map_network
 from memlib.chip.recalibration import recalibrate
 from memlib.evidence.answers import pack, unpack
 from memlib.layers.classification import correct
+from memlib.layers.mappable import matrix_layers
 from memlib.mapping.hardware import Hardware
+from memlib.mapping.point_fields import hardware_of
+from memlib.mapping.scheme import Mapping
 from memlib.sweeps.points import Point
 from memlib.tiles.input_record import Record, record_inputs
 from memlib.zoo import data_sets
@@ -55,6 +58,40 @@ def split(point: Point) -> tuple[Shared, dict[str, Any]]:
     """A point's shared fields, and the others."""
     others = dict(point)
     return tuple(others.pop(name) for name in SHARED), others
+
+
+def by_layer(checkpoint: str, fields: Point) -> dict[str, Hardware]:
+    """The hardware of every layer, "*" for the rest.
+
+    Args:
+        fields: those of `point_fields` for all layers. `layer` names the one layer whose device is not ideal;
+            `windows`, such as "conv1=2x2 conv2=4x4", gives layers a layout of their own; `sparse_layers` says how many
+            convolutions, the last ones, are in the sparse layout.
+
+    Raises:
+        ValueError: for any other field, or a value that is not allowed.
+    """
+    fields = dict(fields)
+    layer, windows, sparse_layers = (fields.pop(name, None) for name in ("layer", "windows", "sparse_layers"))
+    hardware = hardware_of(fields)
+    found = {"*": hardware}
+    if layer:
+        found = {"*": hardware.replace(device=hardware.device.ideal()), layer: hardware}
+    if windows:
+        layouts = {name: Mapping.parse(text) for name, text in (part.split("=") for part in windows.split())}
+        for name, m in layouts.items():
+            found[name] = hardware.replace(mapping=hardware.mapping.replace(layout=m.layout, order=m.order))
+    if sparse_layers:
+        sparse = hardware.replace(mapping=hardware.mapping.replace(layout="sparse"))
+        found |= dict.fromkeys(convolutions(checkpoint)[-sparse_layers:], sparse)
+    return found
+
+
+@lru_cache
+def convolutions(checkpoint: str) -> tuple[str, ...]:
+    """Names of a network's convolutions, from its input on."""
+    layers = matrix_layers(load_checkpoint(checkpoint))
+    return tuple(name for name, layer in layers.items() if not isinstance(layer, nn.Linear))
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def evaluate_tasks(tasks: Sequence[Task], scheduler: str | None = None, jobs: in
     jobs = jobs or what_fits(WORKER_MEMORY)
     if jobs == 1:
         return _in_process(tasks)
-    return _Run(tasks, _local_client(jobs, tasks[0].evaluate)).outcomes()
+    return _Run(tasks, _local_client(jobs, tasks[0].function)).outcomes()
 
 
 def what_fits(memory: float) -> int:
@@ -124,18 +124,18 @@ class _Local:
     code: ClassVar[dict[str, str]] = {}  #: hash of each function's file when the workers were first given it
 
 
-def _local_client(jobs: int, evaluate: str) -> Any:
+def _local_client(jobs: int, function: str) -> Any:
     """A client of `jobs` local processes: those of an earlier call, if they would still do the same."""
     from distributed import Client
 
-    code = code_of(evaluate)
-    current = _Local.started_with == (jobs, *sys.path) and _Local.code.setdefault(evaluate, code) == code
+    code = code_of(function)
+    current = _Local.started_with == (jobs, *sys.path) and _Local.code.setdefault(function, code) == code
     if _Local.client is None or _Local.client.status != "running" or not current:
         if _Local.client is not None:
             _Local.client.cluster.close()
         _Local.client = Client(_local_cluster(jobs), set_as_default=False)
         # Dask adds a folder of its own to the path while it starts
-        _Local.started_with, _Local.code = (jobs, *sys.path), {evaluate: code}
+        _Local.started_with, _Local.code = (jobs, *sys.path), {function: code}
     return _Local.client
 
 
@@ -222,7 +222,7 @@ class _Run:
         self.chunks: dict[str, _Chunk] = {}
         self.inbox: queue.SimpleQueue = queue.SimpleQueue()  # messages of workers, and futures that are done
         self.run = f"memlib-{uuid.uuid4().hex}"  # the topic of its workers' messages
-        self.code = code_of(tasks[0].evaluate)
+        self.code = code_of(tasks[0].function)
         self.folders = {name: os.environ[name] for name in FOLDERS if name in os.environ}
         # tasks that may have killed their worker: each is evaluated as a chunk of its own, one at a time
         self.suspects: deque[Task] = deque()

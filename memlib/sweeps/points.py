@@ -1,55 +1,32 @@
-"""Points of a sweep: frozen configurations with a content hash over everything that decides their result."""
+"""Points of a sweep: frozen configurations with a content hash over everything that decides their result.
+
+Fields whose names end in "_label", such as "device_label", are shown in tables and decide nothing: they say what a
+study calls a point whose other fields say what it is.
+"""
 
 import hashlib
 import importlib
 import itertools
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping as MappingType, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from memlib.base.canonical import deciding, dumps
 from memlib.base.checks import fail, whole
+from memlib.sweeps.physics import physics_of
 
 Point = dict[str, Any]
 Evaluate = Callable[[Point, int], dict[str, Any]]
 Axes = MappingType[str, Sequence[Any]] | Sequence[Point]
+Function = TypeVar("Function", bound=Callable[..., Any])
 
-#: Part of every point's key; "analog" stands for chip and hardware too. From the first release on, raise a module's
-#: number when its results change, and only then. Modules that are not listed (placement, programming, conduction,
-#: parasitics, reads, ranges, load, cost) count as 1, since a new entry would change every key.
-PHYSICS = {
-    "streams": 1,
-    "device": 1,
-    "mapping": 1,
-    "tile": 1,
-    "layers": 1,
-    "calibration": 1,
-    "analog": 1,
-    "accuracy": 1,
-    "data": 1,
-    "networks": 1,
-}
-
-
-def dumps(value: Any) -> str:
-    """Canonical JSON; NumPy's scalars become Python's.
-
-    Raises:
-        TypeError: for a value that JSON does not know.
-        ValueError: for a number that is not finite.
-    """
-    return json.dumps(value, sort_keys=True, default=_plain, allow_nan=False)
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "item"):
-        return value.item()
-    raise TypeError(
-        f"{value!r} of type {type(value).__name__}: must be a number, a text, a bool, None, or lists of these"
-    )
+#: What a name of a function looks like: no path, which would change with the function's place.
+NAME = r"[a-z][a-z0-9_ ]*"
 
 
 def grid(axes: MappingType[str, Sequence[Any]]) -> list[Point]:
@@ -68,9 +45,10 @@ def grid(axes: MappingType[str, Sequence[Any]]) -> list[Point]:
 class Task:
     """A point at one device seed. The point is kept as text, so that nothing can change it after it was hashed."""
 
-    evaluate: str  #: "module.function"
+    evaluate: str  #: the name of the function, see `named`
     text: str  #: the point, canonical JSON
     seed: int
+    function: str = field(default="", compare=False)  #: "module.function", to import it; unknown of what a store holds
 
     @property
     def point(self) -> Point:
@@ -78,37 +56,53 @@ class Task:
         return json.loads(self.text)
 
     @cached_property
+    def physics(self) -> dict[str, int]:
+        """The numbers of what acts in the point, see `sweeps.physics`."""
+        return physics_of(deciding(self.point))
+
+    @cached_property
     def key(self) -> str:
-        """SHA-256 of what decides the result. A field that is None counts as left out, 8.0 as 8."""
+        """SHA-256 of what decides the result. A field that is None counts as left out, 8.0 as 8; labels do not."""
         content = {
             "evaluate": self.evaluate,
-            "point": {name: _whole_floats(value) for name, value in self.point.items() if value is not None},
+            "point": deciding(self.point),
             "seed": self.seed,
-            "physics": PHYSICS,
+            "physics": self.physics,
         }
         return hashlib.sha256(dumps(content).encode()).hexdigest()
 
 
-def _whole_floats(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_whole_floats(item) for item in value]
-    if isinstance(value, dict):
-        return {name: _whole_floats(item) for name, item in value.items()}
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+def named(name: str) -> Callable[[Function], Function]:
+    """Name a function of a sweep, so that its results are found again wherever it moves.
+
+    Args:
+        name: lower-case letters, digits, spaces and underscores; of this function alone.
+
+    Raises:
+        ValueError: for another name.
+    """
+    if not re.fullmatch(NAME, name):
+        fail("name", name, "lower-case letters, digits, spaces and underscores, a letter first")
+
+    def mark(function: Function) -> Function:
+        function.sweep_name = name  # type: ignore[attr-defined]
+        return function
+
+    return mark
 
 
-def name_of(evaluate: Evaluate) -> str:
+def path_of(evaluate: Evaluate) -> str:
     """The "module.function" by which every worker can import `evaluate`.
 
     Raises:
         ValueError: if no other process could import it.
     """
-    name = f"{getattr(evaluate, '__module__', None)}.{getattr(evaluate, '__qualname__', None)}"
-    if not callable(evaluate) or "<" in name or name.startswith(("__main__.", "None.")) or name.endswith(".None"):
+    path = f"{getattr(evaluate, '__module__', None)}.{getattr(evaluate, '__qualname__', None)}"
+    if not callable(evaluate) or "<" in path or path.startswith(("__main__.", "None.")) or path.endswith(".None"):
         fail(
             "evaluate", evaluate, "a function of a module (not of a notebook or script), so that workers can import it"
         )
-    return name
+    return path
 
 
 def import_function(name: str) -> Callable[..., Any]:
@@ -136,18 +130,19 @@ def code_of(name: str) -> str:
 
 
 def tasks(points: Iterable[Point], evaluate: Evaluate, seeds: Callable[[Point], Iterable[int]]) -> dict[str, Task]:
-    """Every point at each of its seeds, by key, in the order given; equal ones once.
+    """Every point at each of its seeds, by key, in the order given; equal ones once, with the labels of the first.
 
     Raises:
         ValueError: for a field that is not JSON, a number that is not finite, or a seed that is not a whole number.
     """
-    name = name_of(evaluate)
+    path = path_of(evaluate)
+    name = getattr(evaluate, "sweep_name", path)
     found: dict[str, Task] = {}
     for point in points:
         text = text_of(point)
         for seed in seeds(point):
             whole("seed", seed, 0)
-            task = Task(name, text, int(seed))
+            task = Task(name, text, int(seed), path)
             found.setdefault(task.key, task)
     return found
 

@@ -22,14 +22,16 @@ import pandas as pd
 from filelock import FileLock, Timeout
 from pandas.api.types import is_numeric_dtype
 
+from memlib.base.canonical import dumps
 from memlib.sweeps.points import Task
 
 APPLICATION_ID = 0x6D656D6C  # "meml": marks our files in SQLite's header
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3  # 2: memlib 0.1
 SCHEMA = """
 CREATE TABLE results (
     key TEXT PRIMARY KEY,
-    evaluate TEXT,            -- "module.function"
+    evaluate TEXT,            -- the function's name
+    physics TEXT NOT NULL,    -- JSON: the numbers of what acts in the point
     point TEXT NOT NULL,      -- JSON
     seed INTEGER NOT NULL,
     result TEXT,              -- JSON; NULL if the point failed
@@ -48,7 +50,7 @@ CREATE TABLE runs (
 """
 ADVICE = "name another file, or move this one away"
 PUT = """
-INSERT INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET
+INSERT INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET
     result = excluded.result, error = excluded.error, seconds = excluded.seconds, finished = excluded.finished
     WHERE result IS NULL
 """
@@ -144,8 +146,9 @@ class Store:
             StoreError: if they cannot be written; none of them is then.
         """
         rows = [
-            (o.task.key, o.task.evaluate, o.task.text, o.task.seed, o.result, o.error, o.seconds, time.time())
+            (t.key, t.evaluate, dumps(t.physics), t.text, t.seed, o.result, o.error, o.seconds, time.time())
             for o in outcomes
+            for t in (o.task,)
         ]
         with self._errors("results could not be written", "finished points are kept; mend this and run again"):
             self._execute("BEGIN IMMEDIATE")
@@ -180,16 +183,15 @@ class Store:
                         errors[key] = error
         return results, errors
 
-    def outcomes(self) -> list[Outcome]:
-        """All that is finished, in the order of the keys.
+    def finished(self) -> list[tuple[str, str, str, int, str]]:
+        """All that is finished, in the order of the keys: function's name, physics, point, seed and result.
 
         Raises:
             StoreError: if the file is damaged.
         """
-        query = "SELECT evaluate, point, seed, result, seconds FROM results WHERE error IS NULL ORDER BY key"
+        query = "SELECT evaluate, physics, point, seed, result FROM results WHERE error IS NULL ORDER BY key"
         with self._errors("damaged"):
-            rows = self._execute(query).fetchall() if self._connection else []
-        return [Outcome(Task(*row[:3]), row[3], None, row[4]) for row in rows]
+            return self._execute(query).fetchall() if self._connection else []
 
     def table(self, failed: bool = False) -> pd.DataFrame:
         """A row per finished point and seed, sorted: `evaluate`, the point's fields, `seed`, the result's fields.
@@ -259,6 +261,8 @@ class Store:
         )
         if not tables and not mark:
             return 0
+        if mark == APPLICATION_ID and version < SCHEMA_VERSION:
+            raise StoreError(f"{self.path}: of memlib 0.1, whose points had other fields; {ADVICE}")
         if mark != APPLICATION_ID or version != SCHEMA_VERSION:
             raise StoreError(f"{self.path}: not a memlib store of version {SCHEMA_VERSION}; {ADVICE}")
         return version

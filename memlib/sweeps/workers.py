@@ -12,8 +12,9 @@ from typing import Any
 
 import torch
 
+from memlib.base.canonical import dumps
 from memlib.base.provenance import fingerprint
-from memlib.sweeps.points import Task, code_of, dumps, import_function
+from memlib.sweeps.points import Task, code_of, import_function
 from memlib.sweeps.store import Outcome
 
 #: How long an outcome may wait for others to be sent with, s.
@@ -32,7 +33,7 @@ def evaluate_task(task: Task) -> Outcome:
     start = time.perf_counter()
     result, error = None, None
     try:
-        result = dumps(_checked(task, import_function(task.evaluate)(task.point, task.seed)))
+        result = dumps(_checked(task, import_function(task.function)(task.point, task.seed)))
     except Exception:
         # what UTF-8 cannot say, such as a broken file name, could not be sent or kept
         result, error = None, traceback.format_exc().encode("utf-8", "backslashreplace").decode()
@@ -41,10 +42,10 @@ def evaluate_task(task: Task) -> Outcome:
 
 def _checked(task: Task, result: Any) -> dict[str, Any]:
     if not isinstance(result, dict):
-        raise TypeError(f"{task.evaluate} returned {type(result).__name__}; it must return a dict")
+        raise TypeError(f"{task.function} returned {type(result).__name__}; it must return a dict")
     for name in result:
         if name in ("seed", "error", "evaluate") or name in task.point:
-            raise ValueError(f"{task.evaluate} returned a field {name!r}, which the point has too")
+            raise ValueError(f"{task.function} returned a field {name!r}, which the point has too")
     return result
 
 
@@ -82,8 +83,8 @@ def evaluate_chunk(tasks: list[Task], run: str, chunk: str, wanted: str, code: s
 
     if fingerprint() != wanted:
         raise RuntimeError(f"its environment differs from the driver's: {fingerprint()} instead of {wanted}")
-    if _code_at_import(tasks[0].evaluate) != code:
-        raise RuntimeError(f"the file of {tasks[0].evaluate} changed since the worker imported it; restart the workers")
+    if _code_at_import(tasks[0].function) != code:
+        raise RuntimeError(f"the file of {tasks[0].function} changed since the worker imported it; restart the workers")
     os.environ["MEMLIB_PROGRESS"] = os.devnull  # the driver's bar is the one to be seen
     _use_folders(folders)
     _keep_freed_memory()

@@ -100,7 +100,7 @@ def test_a_notebooks_points_are_run_without_it(folder, monkeypatch):
     with Store(folder / "05_tile_size-mine.sqlite") as store:
         table = store.table()
     assert len(table) == 2 + 3 * 9 + 1  # the figure's two; of ten claim points, all but one are random, on three chips
-    assert set(table["evaluate"]) == {"memlib.studies.s05_tile_size.evaluate"}
+    assert set(table["evaluate"]) == {"accuracy"}
 
 
 def test_the_plan_of_a_notebook_is_what_the_notebook_evaluates():

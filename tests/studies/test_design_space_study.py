@@ -12,7 +12,8 @@ from memlib.artifact.presets import PRESETS
 from memlib.evidence.claims import Claim
 from memlib.exploration.loss_formula import Formula
 from memlib.exploration.multi_objective import Known, table
-from memlib.studies.designs import cell_error, device_of, hardware_of, make_point, share_per_ohm
+from memlib.mapping.point_fields import FROZEN
+from memlib.studies.designs import device_of, hardware_of, make_point
 from memlib.studies.s09_design_space import fronts as study, rules, searches as searching
 
 mpl.use("agg")
@@ -52,9 +53,10 @@ def formula_results(n: int = 40) -> pd.DataFrame:
     truth = found_formula()
 
     def accuracy(point):
-        per_ohm = share_per_ohm(NETWORK, point["layout"], device_of(rules.DEVICE), point["rows"])
-        share = point.get("r_wire", 0.0) * per_ohm
-        severity = cell_error(NETWORK, device_of(rules.DEVICE).replace(program_error=point["program_error"]))
+        point = FROZEN | point
+        per_ohm = rules._share_per_ohm(NETWORK, point["layout"], device_of(rules.DEVICE), point["rows"])
+        share = point["r_row"] * per_ohm
+        severity = rules.cell_error(NETWORK, device_of(rules.DEVICE).replace(program_error=point["program_error"]))
         design = pd.DataFrame([{**point, "severity": severity, "wire_share": share}])
         return 1 - truth.loss(design)[0]
 
@@ -123,7 +125,7 @@ def test_rules_give_the_largest_tile_and_its_smallest_adc():
     # wires of 0.5 ohm cost 128 rows twice the share that loses half, 32 rows a sixth of it
     rule = wired.loc["ihp_hfo2", "4x4"]
     assert rule["rows"] == 32
-    assert rule["wire_share"] == 0.5 * share_per_ohm(NETWORK, "4x4", device_of("ihp_hfo2"), 32)
+    assert rule["wire_share"] == 0.5 * rules._share_per_ohm(NETWORK, "4x4", device_of("ihp_hfo2"), 32)
     square = 0.2**2 + 4.0 ** (3 + 0.2 * -2 - rule["adc_bits"]) + (rule["wire_share"] / 0.1) ** 2
     assert rule["loss"] == pytest.approx(0.9 / (1 + square**-1.5), rel=0.02)
 

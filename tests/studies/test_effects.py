@@ -1,6 +1,5 @@
-"""What studies of noise share: points, chips by point, and claims about weighted sums of losses."""
+"""What studies of noise share: points, and the chips that they stand for."""
 
-import numpy as np
 import pytest
 import torch
 from made_up import made_up
@@ -9,22 +8,13 @@ from memlib.cells.device import Device
 from memlib.chip.network import map_network
 from memlib.chip.recalibration import recalibrate
 from memlib.evidence.answers import pack
-from memlib.evidence.intervals import difference_interval
+from memlib.evidence.comparisons import Chips, Loss
 from memlib.layers.classification import correct
 from memlib.mapping.hardware import Hardware
+from memlib.mapping.point_fields import FROZEN, hardware_of
 from memlib.mapping.tile import Tile
-from memlib.studies.effects import (
-    EFFECTS,
-    Chips,
-    Comparison,
-    Loss,
-    evaluate,
-    hardware_of,
-    make_point,
-    seeds_of,
-    settings,
-)
-from memlib.studies.trained_networks import SHARED, _drawn, prepared, shared_fields, split
+from memlib.studies.effects import EFFECTS, evaluate, loss_of, make_point, seeds_of, settings
+from memlib.studies.trained_networks import _drawn, prepared, shared_fields, split
 from memlib.sweeps.points import tasks
 from memlib.tiles.input_record import record_inputs
 from memlib.zoo import data_sets
@@ -42,7 +32,7 @@ def test_what_is_off_leaves_no_trace():
     alike = {"states", "endurance", "iv", "transistors", "wires", "dac_bits", "adc_bits"}
     assert len(tasks(points, evaluate, seeds_of(3))) == len(alike) + 3 * (len(EFFECTS) - len(alike))
     defaults = make_point(NETWORK, 10, recalibration="none", own_images=True, layer=None)
-    assert not {"recalibration", "own_images", "layer", "layout", "program_error"} & set(defaults)
+    assert defaults == {**shared_fields(NETWORK, 10), "unused": "unformed", "device_label": "10k_100k"}
 
 
 def test_a_point_is_a_chip():
@@ -107,50 +97,10 @@ def test_chips_by_point():
         chips.hits(make_point(NETWORK, 80, "states", 16))
 
 
-def test_claims_about_sums_of_losses():
-    """Half of one loss minus another: its mean by hand; of two losses, the interval of their difference."""
-    noisy, worse = (Loss.of(NETWORK, 400, "d2d", severity) for severity in (0.1, 0.2))
-    reached = {0.1: 0.7, 0.2: 0.45}
-    points = [noisy.point, worse.point, noisy.baseline]
-    chips = Chips(made_up(points, seeds_of(10), lambda p: reached.get(p.get("d2d_on"), 0.95)))
-    half = Comparison("half", ((0.5, worse), (-1.0, noisy)))
-    assert half.points == [worse.baseline, worse.point, noisy.baseline, noisy.point]
-    claim = half.claim(chips)
-    assert (claim.verdict, claim.n, claim.images) == ("undecided", 10, 400)
-    assert claim.effect == pytest.approx(100 * (0.5 * 0.5 - 0.25))
-    claim = Comparison("more", ((1.0, worse), (-1.0, noisy))).claim(chips)
-    expected = difference_interval(chips.hits(noisy.point), chips.hits(worse.point))
-    assert claim.effect == pytest.approx(100 * expected.mean)
-    assert np.allclose([claim.low, claim.high], [100 * expected.low, 100 * expected.high], atol=0.5)
-    assert claim.verdict == "confirmed"
-
-
-@pytest.mark.parametrize(
-    ("reached", "verdict"),
-    [
-        ((0.15, 0.5), "confirmed"),  # it loses at least so much more
-        ((0.5, 0.15), "refuted"),
-        ((0.15, 0.12), "undecided"),  # neither can lose more than it did
-        ((0.12, 0.15), "undecided"),
-        ((0.25, 0.3), "confirmed"),
-    ],
-)
-def test_losses_end_at_chance(reached, verdict):
-    """What is at chance may have lost any more: where that could turn a claim around, it is undecided."""
-    losses = [Loss.of(NETWORK, 5000, "d2d", severity) for severity in (0.1, 0.2)]
-    accuracies = dict(zip((0.1, 0.2), reached, strict=True))
-    points = [losses[0].baseline, *(loss.point for loss in losses)]
-    chips = Chips(made_up(points, seeds_of(10), lambda p: accuracies.get(p.get("d2d_on"), 0.9)))
-    claim = Comparison("more", ((1.0, losses[0]), (-1.0, losses[1]))).claim(chips)
-    assert claim.verdict == verdict
-    assert claim.statement == ("more; at chance" if min(reached) < 0.2 else "more")
-    assert claim.effect == pytest.approx(100 * (reached[1] - reached[0]))
-
-
 def test_settings_differ_in_points_and_words():
     """Four settings, four baselines, four descriptions."""
     chosen = settings(["none", "batch_norm"], ["design", "chip"])
-    losses = [Loss.of(NETWORK, 10, "d2d", 0.1, setting) for setting in chosen]
+    losses = [loss_of(NETWORK, 10, "d2d", 0.1, setting) for setting in chosen]
     assert len({str(loss.baseline) for loss in losses}) == len({str(setting) for setting in chosen}) == 4
     assert [str(chosen[0]), str(chosen[3])] == ["", " (batch norm recalibrated, ADC ranges of the chip)"]
 
@@ -170,7 +120,7 @@ def test_which_effects_differ_from_chip_to_chip(effect):
     model = torch.nn.Sequential(torch.nn.Linear(4, 3, bias=False))
     x = torch.linspace(-1, 1, 20).view(5, 4)
     point = make_point(NETWORK, 10, effect, strong.get(effect, 0.4))
-    hardware = hardware_of(**{name: value for name, value in point.items() if name not in SHARED})
+    hardware = hardware_of({name: value for name, value in point.items() if name in FROZEN})
     first, second = (map_network(model, hardware, x, seed)(x) for seed in (0, 1))
     assert torch.equal(first, second) != hardware.varies
 
@@ -184,6 +134,6 @@ def test_which_effects_unused_cells_have(effect):
     found = []
     for unused in ("hrs", "unformed"):
         point = make_point(NETWORK, 10, effect, severity.get(effect, 0.4), unused=unused)
-        hardware = hardware_of(**{name: value for name, value in point.items() if name not in SHARED})
+        hardware = hardware_of({name: value for name, value in point.items() if name in FROZEN})
         found.append(map_network(model, hardware, x, 0)(x))
     assert torch.allclose(*found, rtol=0, atol=1e-9) != EFFECTS[effect].of_unused_cells

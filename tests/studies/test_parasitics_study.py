@@ -13,8 +13,9 @@ from memlib.evidence.answers import unpack
 from memlib.evidence.intervals import Interval
 from memlib.evidence.tolerances import crossing
 from memlib.layers.classification import correct
+from memlib.mapping.point_fields import FROZEN
 from memlib.studies import s08_parasitics as study
-from memlib.studies.trained_networks import mapped, split
+from memlib.studies.trained_networks import by_layer, mapped, split
 from memlib.wires import ngspice
 
 mpl.use("agg")
@@ -37,24 +38,25 @@ def test_a_point_is_a_chip_with_wires():
     assert 0.1 < expected.mean() < 1
     assert found["accuracy"] == expected.mean()
     assert (unpack(found["correct"], 20) == expected).all()
-    rescaled = study.evaluate(point | {"recalibration": "gain"}, seed=3)
+    rescaled = study.evaluate(point | {"recalibration": "gain", "own_images": True}, seed=3)
     expected = correct(*mapped(shared, {"*": dense}, 3, "gain", own_images=True)).numpy()
     assert (unpack(rescaled["correct"], 20) == expected).all()
     sparse = dense.replace(mapping=Mapping("sparse"))
     last = study.convolutions("vgg8-digits")[-2:]
-    assert study._by_layer("vgg8-digits", **fields | {"sparse_layers": 2}) == {"*": dense} | dict.fromkeys(last, sparse)
+    assert by_layer("vgg8-digits", fields | {"sparse_layers": 2}) == {"*": dense} | dict.fromkeys(last, sparse)
 
 
 def test_points():
     """All combinations, ascending; only ideal devices get the study's programming error."""
     points = study.points(CHECKPOINTS, 10, ["10k_100k", "neurram"], [64, 32], [1.0, 0.0])
-    assert [(p["tile_size"], p["r_wire"]) for p in points[:4]] == [(32, 0), (32, 1), (64, 0), (64, 1)]
+    assert [(p["rows"], p.get("r_row")) for p in points[:4]] == [(32, None), (32, 1), (64, None), (64, 1)]
     assert len(points) == 2 * 2 * 2 * 2
-    assert {(p["device"], p["program_error"]) for p in points} == {("10k_100k", 0.02), ("neurram", 0.046)}
+    assert {(p["device_label"], p["program_error"]) for p in points} == {("10k_100k", 0.02), ("neurram", 0.046)}
     assert study.convolutions("resnet20-digits")[::18] == ("0", "11.conv2")
     both = study.points(CHECKPOINTS, 10, ["10k_100k", "neurram"], [64, 32], [1.0, 0.0], recalibrations=["none", "gain"])
     assert [p for p in both if "recalibration" not in p] == points
-    assert [p | {"recalibration": "gain"} for p in points] == [p for p in both if "recalibration" in p]
+    rescaled = {"recalibration": "gain", "own_images": True}
+    assert [p | rescaled for p in points] == [p for p in both if "recalibration" in p]
     with pytest.raises(ValueError, match=r"recalibration='gains'"):
         study.make_point("resnet20-digits", 10, "10k_100k", 32, 1.0, recalibration="gains")
     with pytest.raises(ValueError, match=r"sparse_layers=20.* from 0 to 19"):
@@ -63,9 +65,10 @@ def test_points():
 
 def losing(point):
     """0.9 without wires but 0.8 on tiles of 32; with them, 0, 1 and 3 points less on tiles of 32, 64 and 128."""
-    free = 0.8 if point["tile_size"] == 32 else 0.9
+    point = FROZEN | point
+    free = 0.8 if point["rows"] == 32 else 0.9
     share = 0.2 if point.get("recalibration") == "gain" else 1
-    return free - (point["r_wire"] > 0) * share * {32: 0.0, 64: 0.01, 128: 0.03}[point["tile_size"]]
+    return free - (point["r_row"] > 0) * share * {32: 0.0, 64: 0.01, 128: 0.03}[point["rows"]]
 
 
 def test_claims_and_tolerances():
@@ -101,7 +104,7 @@ def test_claims_and_tolerances():
 def test_layout_claims():
     """How much more the sparse layout loses than the dense one, on the largest tiles."""
     points = study.points(CHECKPOINTS[:1], 2000, ["neurram"], [16, 32], [0.0, 4.0], [0, 19])
-    results = results_of(points, lambda p: 0.9 - p["r_wire"] * (0.02 if p["sparse_layers"] else 0.01))
+    results = results_of(points, lambda p: 0.9 - p.get("r_row", 0) * (0.02 if "sparse_layers" in p else 0.01))
     (claim,) = study.layout_claims(results)
     assert (claim.verdict, claim.effect) == ("confirmed", pytest.approx(4))
     assert "19 of 19 convolutions in the sparse layout" in claim.statement

@@ -11,30 +11,29 @@ from memlib.costs.activity import measure
 from memlib.evidence.claims import below_times, effect_text, exactly
 from memlib.evidence.intervals import Interval
 from memlib.studies import s06_power as study
-from memlib.studies.trained_networks import mapped, split
+from memlib.studies.trained_networks import by_layer, mapped, split
 from memlib.zoo.checkpoints import load_checkpoint
 
 CHECKPOINT = "vgg8-digits"
 
 
-@pytest.fixture(scope="module")
-def results() -> pd.DataFrame:
-    """Powers of three chips: 1 W a layer if dense, 3 W with windows, 2 W if sparse, 1.5 W if unformed, +-10 %."""
+def powers(*watts: float) -> pd.DataFrame:
+    """Made-up powers of three chips, so many W a layer in each layout of the claims, +-10 %."""
     rows = []
     layers = footprint(load_checkpoint(CHECKPOINT), (3, 32, 32), Hardware())["layer"]
-    for layout, watt in zip(study.CLAIM_LAYOUTS, (1.0, 3.0, 2.0, 1.5), strict=True):
+    for layout, watt in zip(study.CLAIM_LAYOUTS, watts, strict=True):
+        (point,) = study.points([CHECKPOINT], [layout], 500, "10k_100k", 128, 8)
         for seed, factor in enumerate((0.9, 1.0, 1.1)):
             blocks = json.dumps([len(layers) * watt * factor * part for part in (0.8, 1.2)])
             layer_powers = {f"W {name}": watt * factor for name in layers}
-            rows.append({"layout": layout, "seed": seed, "blocks": blocks, **layer_powers})
-    return frame(rows)
+            rows.append({**point, "seed": seed, "blocks": blocks, **layer_powers})
+    return pd.DataFrame(rows)
 
 
-def frame(rows: list[dict]) -> pd.DataFrame:
-    """A table of results."""
-    fields = {"checkpoint": CHECKPOINT, "images": 500, "device": "10k_100k", "d2d": 0.2, "rows": 128}
-    fields |= {"dac_bits": 8, "adc_bits": 8, "windows": study.windows_of(CHECKPOINT, 128)}
-    return pd.DataFrame([{**fields, **row} for row in rows])
+@pytest.fixture(scope="module")
+def results() -> pd.DataFrame:
+    """1 W a layer if dense, 3 W with windows, 2 W if sparse, 1.5 W if unformed."""
+    return powers(1.0, 3.0, 2.0, 1.5)
 
 
 def test_a_point_is_what_a_chip_draws():
@@ -50,7 +49,6 @@ def test_a_point_is_what_a_chip_draws():
     assert len(blocks) == 5  # images are as many
     assert np.mean(blocks) == pytest.approx(sum(expected.values()), rel=1e-6)
     assert blocks[2] == pytest.approx(sum(m.power for m in measure(chip, images[2:3]).values()), rel=1e-6)
-    assert study.mapping_of("sparse, unformed") == Mapping("sparse", unused="unformed")
 
 
 def test_best_windows_are_in_the_point():
@@ -59,7 +57,7 @@ def test_best_windows_are_in_the_point():
     model = load_checkpoint(CHECKPOINT)
     hardware = Hardware(tile=Tile(128, 128), mapping=Mapping(order="hwc"))
     found = best_windows(model, (3, 32, 32), hardware).set_index("layer")["window"]
-    mappings = {name: h.mapping for name, h in study._hardware(split(point)[1]).items()}
+    mappings = {name: h.mapping for name, h in by_layer(CHECKPOINT, split(point)[1]).items()}
     assert mappings.pop("*") == Mapping("dense")
     assert mappings == {name: Mapping(window, order="hwc") for name, window in found.items()}
     assert found["3"] != (1, 1)
@@ -107,9 +105,9 @@ def test_curve_of_the_dac(results):
 
 def test_claims_can_be_refuted(results):
     """The arrays' claims follow the made-up powers, and turn round with them."""
-    swapped = results.assign(layout=results["layout"].replace({"dense": "sparse", "sparse": "dense"}))
-    for powers, verdict, ratio in ((results, "refuted", 2.0), (swapped, "confirmed", 0.5)):
-        claims = study.claims(powers, ["isaac"])
+    swapped = powers(2.0, 3.0, 1.0, 1.5)
+    for table, verdict, ratio in ((results, "refuted", 2.0), (swapped, "confirmed", 0.5)):
+        claims = study.claims(table, ["isaac"])
         (arrays,) = [c for c in claims if "in its arrays" in c.statement]
         assert (arrays.verdict, arrays.unit, arrays.n, arrays.images) == (verdict, "times", 3, 500)
         assert (arrays.effect, arrays.low, arrays.high) == pytest.approx((ratio,) * 3)  # chip by chip, block by block

@@ -10,6 +10,7 @@ from made_up import made_up
 from memlib.artifact.figure_files import save, save_table
 from memlib.base.provenance import source_hash
 from memlib.evidence.answers import pack
+from memlib.mapping.point_fields import FROZEN
 from memlib.studies import s05_tile_size as study
 from memlib.sweeps.points import tasks
 from memlib.training import trainer
@@ -50,6 +51,7 @@ def test_claims_follow_the_measurements():
     measured = {(32, 4): 0.9, (256, 4): 0.6, (32, 8): 0.9, (256, 8): 0.9, (256, 10): 0.95}
 
     def accuracy(point):
+        point = FROZEN | point
         if point.get("stuck_on") or point.get("stuck_off"):
             return 0.5 if point.get("stuck_on") else 0.7
         if point.get("adc_range") == "full":

@@ -6,7 +6,8 @@ import sweep_functions
 
 from memlib import sweep
 from memlib.__main__ import main
-from memlib.sweeps.archive import pack, unpack
+from memlib.sweeps import physics
+from memlib.sweeps.archive import Unpacked, pack, unpack
 from memlib.sweeps.store import Store, StoreError
 
 
@@ -26,7 +27,7 @@ def test_an_archive_holds_what_was_evaluated(store, tmp_path):
     """Nothing is evaluated again in a store that was made from it, and its results are the same."""
     before = evaluations(tmp_path)
     assert pack(store, tmp_path / "deep" / "points.jsonl.gz") == 6
-    assert unpack(tmp_path / "deep" / "points.jsonl.gz", tmp_path / "second.sqlite") == 6
+    assert unpack(tmp_path / "deep" / "points.jsonl.gz", tmp_path / "second.sqlite") == Unpacked(new=6, known=0)
     axes = {"a": [1, 2.5, 4], "b": [10], "log": [str(tmp_path / "log")]}
     tables = [sweep(axes, sweep_functions.record, tmp_path / name, range(2), jobs=1) for name in
               ("first.sqlite", "second.sqlite")]  # fmt: skip
@@ -48,7 +49,7 @@ def test_results_that_are_there_stay(store, tmp_path):
     (tmp_path / "b.gz").write_bytes(gzip.compress("\n".join(map(json.dumps, changed)).encode()))
     with Store(store) as kept:
         before = kept.table()
-    assert unpack(tmp_path / "b.gz", store) == 0
+    assert unpack(tmp_path / "b.gz", store) == Unpacked(new=0, known=6)
     with Store(store) as kept:
         assert kept.table().equals(before)
 
@@ -62,14 +63,41 @@ def test_a_damaged_archive_adds_nothing(store, tmp_path, damage):
     assert not (tmp_path / "new.sqlite").exists()
 
 
-@pytest.mark.parametrize(
-    "line", ["[]", "{}", '{"evaluate": 1, "point": {}, "seed": 0, "result": {}}',
-             '{"evaluate": "a.b", "point": {}, "seed": -1, "result": {}}']
-)  # fmt: skip
+LINE = {"evaluate": "a.b", "physics": {}, "point": {}, "seed": 0, "result": {}}
+
+
+@pytest.mark.parametrize("line", [[], {}, LINE | {"evaluate": 1}, LINE | {"seed": -1}, LINE | {"physics": 1}])
 def test_other_files_are_no_archives(tmp_path, line):
-    (tmp_path / "a.gz").write_bytes(gzip.compress(line.encode()))
+    (tmp_path / "a.gz").write_bytes(gzip.compress(json.dumps(line).encode()))
     with pytest.raises(ValueError, match="no archive of points"):
         unpack(tmp_path / "a.gz", tmp_path / "new.sqlite")
+
+
+def test_an_old_archive_is_refused_with_the_reason(tmp_path):
+    """Those of memlib 0.1 state no physics."""
+    old = {name: value for name, value in LINE.items() if name != "physics"}
+    (tmp_path / "a.gz").write_bytes(gzip.compress(json.dumps(old).encode()))
+    with pytest.raises(ValueError, match=r"a\.gz: of memlib 0\.1, whose points had other fields"):
+        unpack(tmp_path / "a.gz", tmp_path / "new.sqlite")
+    assert not (tmp_path / "new.sqlite").exists()
+
+
+def test_points_of_other_physics_stay_out_and_are_counted(tmp_path, monkeypatch, capsys):
+    """A raised number of an effect keeps the points without it; what a store holds of before is packed as it was."""
+    axes = {"a": [1], "b": [10, 20], "v0": [None, 0.5, 1.0], "log": [str(tmp_path / "log")]}
+    sweep(axes, sweep_functions.record, tmp_path / "old.sqlite", seeds=range(2), jobs=1)
+    monkeypatch.setitem(physics.EFFECTS, "iv", (2, ("v0",)))
+    pack(tmp_path / "old.sqlite", tmp_path / "a.gz")
+    found = unpack(tmp_path / "a.gz", tmp_path / "new.sqlite")
+    assert (found.new, found.outdated) == (4, {"iv 1, now 2": 8})
+    before = evaluations(tmp_path)
+    sweep(axes, sweep_functions.record, tmp_path / "new.sqlite", seeds=range(2), jobs=1)
+    assert evaluations(tmp_path) == before + 8
+    monkeypatch.setattr(physics, "BASE", 2)
+    assert main(["unpack", str(tmp_path / "a.gz"), str(tmp_path / "none.sqlite")]) == 0
+    printed = capsys.readouterr()
+    assert "0 points are new in" in printed.out
+    assert "8 points are left out: other physics computed them (base 1, now 2; iv 1, now 2)" in printed.err
 
 
 def test_on_the_command_line(store, tmp_path, capsys):

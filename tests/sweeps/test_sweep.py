@@ -8,10 +8,12 @@ import sweep_functions
 from sweep_functions import AXES, axes, digest, evaluations, noisy, record, sharing, wrong
 
 from memlib.evidence.intervals import seed_interval
+from memlib.mapping.point_fields import FROZEN
+from memlib.sweeps import physics
 from memlib.sweeps.adaptive_seeds import AdaptiveSeeds
 from memlib.sweeps.cluster import SweepError
 from memlib.sweeps.engine import sweep
-from memlib.sweeps.points import PHYSICS, import_function, tasks
+from memlib.sweeps.points import import_function, named, tasks
 from memlib.sweeps.store import Store
 
 
@@ -106,11 +108,43 @@ def test_keys_follow_content():
     assert len({key, *others}) == 5
 
 
-def test_a_new_version_of_a_module_makes_new_points(monkeypatch):
-    """Raising a physics version changes every key."""
-    before = key_of(record, {"a": 1}, 0)
-    monkeypatch.setitem(PHYSICS, "device", PHYSICS["device"] + 1)
-    assert key_of(record, {"a": 1}, 0) != before
+def test_raised_physics_makes_new_points_where_it_acts(monkeypatch):
+    """The base number is in every key; an effect's where one of its fields is in the point, and is not None."""
+    points = [{"a": 1}, {"a": 1, "v0": None}, {"a": 1, "v0": 0.5}, {"a": 1, "d2d_off": 0.1}]
+    before = [key_of(record, point, 0) for point in points]
+    monkeypatch.setitem(physics.EFFECTS, "iv", (2, ("v0",)))
+    after = [key_of(record, point, 0) for point in points]
+    assert [one == other for one, other in zip(before, after, strict=True)] == [True, True, False, True]
+    monkeypatch.setattr(physics, "BASE", 2)
+    assert not {key_of(record, point, 0) for point in points} & {*before, *after}
+
+
+def test_effects_are_switched_by_fields_of_hardware_or_of_a_study():
+    """Each field switches one effect, and a misspelled one would switch nothing."""
+    fields = [field for _, names in physics.EFFECTS.values() for field in names]
+    assert len({*fields}) == len(fields)
+    assert {*fields} - {*FROZEN} == {"windows", "sparse_layers", "recalibration", "r_difference"}
+
+
+def test_labels_are_shown_and_decide_nothing(tmp_path):
+    """A point under another name is the same point, and has the name that was asked for."""
+    point, store = {"a": 1, "b": 2, "log": str(tmp_path / "log")}, tmp_path / "s.sqlite"
+    first = sweep([point | {"device_label": "mine"}], record, store, [0], jobs=1)
+    again = sweep([point | {"device_label": "yours"}, point], record, store, [0], jobs=1)
+    assert (first["device_label"].tolist(), again["device_label"].tolist()) == (["mine"], ["yours"])
+    assert len(evaluations(tmp_path)) == 1
+
+
+def test_a_named_function_may_move(tmp_path):
+    """Results are found by its name, whatever module it is in by then; workers import it from there."""
+    points, store = [{"a": a, "log": str(tmp_path / "log")} for a in (1, 2)], tmp_path / "s.sqlite"
+    table = sweep(points, sweep_functions.here, store, [0], jobs=1)
+    assert sweep(points, sweep_functions.there, store, [0], jobs=1).equals(table)
+    assert sweep([points[0] | {"a": 3}], sweep_functions.there, store, [0], jobs=2)["sum"].tolist() == [3]
+    with Store(store) as kept:
+        assert set(kept.table()["evaluate"]) == {"somewhere"}
+    with pytest.raises(ValueError, match=r"name='a\.b': must be lower-case letters"):
+        named("a.b")
 
 
 @pytest.mark.parametrize(

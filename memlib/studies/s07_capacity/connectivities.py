@@ -10,7 +10,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from memlib.studies.effects import Loss
+from memlib.evidence.comparisons import Loss
 from memlib.studies.trained_networks import float_accuracy, label
 from memlib.zoo.checkpoints import manifest_entry
 

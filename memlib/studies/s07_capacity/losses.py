@@ -18,6 +18,7 @@ from torch import Tensor
 
 from memlib.base.checks import one_of
 from memlib.evidence.claims import Claim, beyond
+from memlib.evidence.comparisons import Chips, Comparison, Labelled, Loss
 from memlib.evidence.intervals import crossed_interval
 from memlib.evidence.tolerances import tolerance
 from memlib.layers.geometry import Geometry
@@ -26,13 +27,10 @@ from memlib.studies.drawing import Drawing, errorbars
 from memlib.studies.effects import (
     PLAIN,
     RECALIBRATIONS,
-    Chips,
-    Comparison,
-    Labelled,
-    Loss,
     Setting,
     add_note,
     evaluate,
+    loss_of,
     make_point,
     seeds_of,
     settings,
@@ -142,7 +140,7 @@ def pair_comparison(pair: Pair, images: int, severity: float, setting: Setting, 
 
     def loss(checkpoint: str, **choices: Any) -> Loss:
         """What one of its networks loses."""
-        return Loss.of(checkpoint, images, EFFECT, severity, setting, **choices, **more)
+        return loss_of(checkpoint, images, EFFECT, severity, setting, **choices, **more)
 
     scaled = ", scaled by column" if more else ""
     statement = f"programming error {severity:g}, dense, {pair.statement}{scaled}{setting}"
@@ -183,7 +181,7 @@ def _width_claims(families: Families, images: int, severity: float, setting: Set
     found = []
     for family in [name for name in families if not name.endswith("pruned") and len(families[name]) > 1]:
         ends = (f(families[family], key=parameters) for f in (min, max))
-        narrow, wide = (Loss.of(c, images, EFFECT, severity, setting, **unused_of(family)) for c in ends)
+        narrow, wide = (loss_of(c, images, EFFECT, severity, setting, **unused_of(family)) for c in ends)
         statement = f"dense, width: {family}: the narrowest network loses more than the widest{setting}"
         found.append(Comparison(f"programming error {severity:g}, {statement}", ((1.0, narrow), (-1.0, wide))))
     return found
@@ -211,7 +209,7 @@ def _layout_loss(checkpoint: str, images: int, severity: float, setting: Setting
     """What the severity costs in one of `LAYOUTS`."""
     if layout == f"dense{HRS}" and not has_unused(checkpoint):
         layout = "dense"
-    return Loss.of(checkpoint, images, EFFECT, severity, setting, **LAYOUTS[layout][1])
+    return loss_of(checkpoint, images, EFFECT, severity, setting, **LAYOUTS[layout][1])
 
 
 def sweeps(

@@ -11,9 +11,10 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from memlib.evidence.claims import Claim
+from memlib.evidence.comparisons import Chips, Comparison, Loss
 from memlib.evidence.intervals import Interval, trainings_interval
 from memlib.studies.drawing import Drawing, errorbars
-from memlib.studies.effects import FLOOR, RECALIBRATIONS, Chips, Comparison, Loss, Setting, add_note
+from memlib.studies.effects import RECALIBRATIONS, Setting, add_note, loss_of
 from memlib.studies.s07_capacity.connectivities import (
     EFFECT,
     FAMILIES,
@@ -38,7 +39,7 @@ class TrainedAgain:
 
     def losses(self, seeds: Sequence[int], images: int, severity: float, setting: Setting) -> list[Loss]:
         """What the severity costs each training of it."""
-        return [Loss.of(name, images, EFFECT, severity, setting) for name in trainings(self.checkpoint, seeds)]
+        return [loss_of(name, images, EFFECT, severity, setting) for name in trainings(self.checkpoint, seeds)]
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def tables(
         losses = network.losses(seeds, images, severity, setting)
         for seed, name, loss in zip(seeds, trainings(network.checkpoint, seeds), losses, strict=True):
             row = labels | {"seed": seed, "parameters": parameters(name), "float_accuracy": float_accuracy(name)}
-            row |= {"at chance": bool(chips.hits(loss.point).mean() < FLOOR)}  # it may have lost any more
+            row |= {"at chance": bool(chips.hits(loss.point).mean() < chips.floor)}  # it may have lost any more
             single.append(row | chips.lost(loss).columns("loss"))
         lost = np.stack([chips.loss(loss) for loss in losses])
         row = labels | {"parameters": parameters(network.checkpoint)}

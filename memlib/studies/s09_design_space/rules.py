@@ -17,12 +17,16 @@ from memlib.cells.device import Device
 from memlib.costs.technology import TECHNOLOGIES
 from memlib.evidence.claims import Claim, below
 from memlib.evidence.intervals import Interval, difference_interval, standard_error
-from memlib.exploration import loss_formula, sensitivity
+from memlib.exploration import loss_formula, sensitivity, severity as of_networks
 from memlib.exploration.space import Axis
 from memlib.layers.classification import correct
-from memlib.studies.designs import cell_error, costs, device_of, make_point, share_per_ohm
+from memlib.mapping.hardware import Hardware
+from memlib.mapping.point_fields import FROZEN, complete
+from memlib.mapping.scheme import Mapping
+from memlib.mapping.tile import Tile
+from memlib.studies.designs import costs, device_of, make_point
 from memlib.studies.effects import CHANCE
-from memlib.studies.trained_networks import hits_of, label, prepared, shared_fields, split
+from memlib.studies.trained_networks import INPUT_SHAPE, hits_of, label, model_of, prepared, shared_fields, split
 from memlib.sweeps.points import Point
 
 #: The device of the formula's designs, whose programming error is their severity.
@@ -80,21 +84,34 @@ def float_hits(checkpoint: str, images: int) -> np.ndarray:
 
 def losses(results: pd.DataFrame) -> pd.DataFrame:
     """A row per design: its inputs to the formula, and the loss of accuracy with its standard error."""
-    keys, rows = ["checkpoint", "layout", "program_error", "rows", "adc_bits", "r_wire"], []
-    results = results.assign(r_wire=results["r_wire"].fillna(0.0) if "r_wire" in results else 0.0)
+    keys, rows = ["checkpoint", "layout", "program_error", "rows", "adc_bits", "r_row"], []
+    results = complete(results, *keys[1:])
     for (checkpoint, layout, error, height, bits, ohms), group in results.groupby(keys, sort=False):
         lost = float_hits(checkpoint, int(group["images"].iloc[0])) - hits_of(group).astype(float)
         chips, images = lost.shape
-        severity = cell_error(checkpoint, device_of(DEVICE).replace(program_error=error))
-        found = {"checkpoint": checkpoint, "layout": layout, "severity": severity, "rows": height, "adc_bits": bits}
+        cells = cell_error(checkpoint, device_of(DEVICE).replace(program_error=error))
+        found = {"checkpoint": checkpoint, "layout": layout, "severity": cells, "rows": height, "adc_bits": bits}
         found |= {"program_error": error}
         found |= {"r_wire": ohms, "wire_share": _share(checkpoint, layout, device_of(DEVICE), height, ohms)}
         rows.append({**found, "loss": lost.mean(), "error": standard_error(lost), "n": chips, "images": images})
     return pd.DataFrame(rows)
 
 
+@lru_cache(maxsize=256)
+def cell_error(checkpoint: str, device: Device) -> float:
+    """See `severity.cell_error`."""
+    return of_networks.cell_error(model_of(checkpoint), device)
+
+
+@lru_cache(maxsize=1024)
+def _share_per_ohm(checkpoint: str, layout: str, device: Device, rows: int) -> float:
+    """Of tiles whose unused cells are unformed; see `severity.share_per_ohm`."""
+    hardware = Hardware(device, Tile(rows, rows), Mapping.parse(f"{layout}, unformed"))
+    return of_networks.share_per_ohm(model_of(checkpoint), INPUT_SHAPE, hardware)
+
+
 def _share(checkpoint: str, layout: str, device: Device, rows: int, ohms: float) -> float:
-    return ohms * share_per_ohm(checkpoint, layout, device, rows) if ohms else 0.0
+    return ohms * _share_per_ohm(checkpoint, layout, device, rows) if ohms else 0.0
 
 
 def fits(designs: pd.DataFrame) -> dict[str, loss_formula.Formula]:
@@ -401,11 +418,12 @@ def sensitivities(
 ) -> pd.DataFrame:
     """Indices of the accuracy for each network and layout: see `sensitivity.indices`; sd is in fractions."""
     names = ["checkpoint", "layout", *(name for name in FACTORS if name != "chip"), "seed"]
+    results = complete(results, *names[1:-1])
     known = dict(zip(results[names].itertuples(index=False, name=None), results["accuracy"], strict=True))
     parts = []
     for checkpoint, layout in itertools.product(checkpoints, layouts):
         sampled = _sampled(checkpoint, layout, n, images)
-        values = [known[*(point[name] for name in names[:-1]), chip] for chip, point in sampled]
+        values = [known[*((FROZEN | point)[name] for name in names[:-1]), chip] for chip, point in sampled]
         table = sensitivity.indices(CHOICES, values)
         parts.append(table.assign(checkpoint=checkpoint, layout=layout, sd=np.std(values), images=images))
     return pd.concat(parts, ignore_index=True)

@@ -12,9 +12,10 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from memlib.cells.device import Device
+from memlib.evidence.comparisons import Chips, Labelled, tidy
 from memlib.mapping.vertical_stack import Stack, write_leakage
 from memlib.studies.drawing import Drawing, errorbars, severity_colors
-from memlib.studies.effects import Chips, Labelled, add_note, chance_line, make_point, tidy
+from memlib.studies.effects import add_note, chance_line, make_point
 from memlib.studies.s10_retention.cells import PLAIN
 from memlib.sweeps.points import Point
 

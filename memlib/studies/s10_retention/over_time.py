@@ -21,20 +21,10 @@ from matplotlib.figure import Figure
 from memlib.base.checks import fail
 from memlib.cells.recombination import BOLTZMANN
 from memlib.evidence.claims import Claim, above
+from memlib.evidence.comparisons import Chips, Comparison, Labelled, Loss, tidy
 from memlib.evidence.intervals import Interval, crossed_interval
 from memlib.studies.drawing import Drawing, errorbars
-from memlib.studies.effects import (
-    Chips,
-    Comparison,
-    Labelled,
-    Loss,
-    add_note,
-    chance_line,
-    evaluate,
-    make_point,
-    seeds_of,
-    tidy,
-)
+from memlib.studies.effects import add_note, chance_line, evaluate, make_point, seeds_of
 from memlib.studies.s10_retention import arrays
 from memlib.studies.s10_retention.cells import LAYER_ENERGY, PLAIN, STACKS, celsius, seconds, time_axis, with_layer
 from memlib.sweeps.points import Point

@@ -21,14 +21,16 @@ from memlib.chip.network import design_ranges, map_network
 from memlib.chip.recalibration import recalibrate
 from memlib.evidence.answers import pack
 from memlib.evidence.claims import Claim, above, exactly, within
+from memlib.evidence.comparisons import Chips, Labelled, tidy
 from memlib.evidence.intervals import crossed_interval, difference_interval
 from memlib.layers.classification import correct
 from memlib.mapping.hardware import Hardware
+from memlib.mapping.point_fields import hardware_of, point_fields
 from memlib.studies import effects
 from memlib.studies.drawing import Drawing, errorbars, severity_colors
-from memlib.studies.effects import EFFECTS, Chips, Labelled, add_note, chance_line, make_point, seeds_of, tidy
+from memlib.studies.effects import EFFECTS, add_note, chance_line, make_point, seeds_of
 from memlib.studies.trained_networks import label
-from memlib.sweeps.points import Point
+from memlib.sweeps.points import Point, named
 from memlib.tiles.input_record import Record, record_inputs
 from memlib.zoo import seizures
 
@@ -43,6 +45,7 @@ CASE_METHODS = ("none", "gain", "batch_norm")
 CASE_CALIBRATION = 256
 
 
+@named("memtorch")
 def evaluate(point: Point, seed: int) -> dict[str, Any]:
     """Accuracy of one chip, and which images, or windows of EEG, it gets right.
 
@@ -158,10 +161,10 @@ def claims(checkpoint: str, chips: Chips, points: dict[str, Point], severity: fl
 
 def case_point(windows: int, effect: str = "program_error", severity: float = 0, recalibration: str = "none") -> Point:
     """The detector on chips with one effect of the device."""
-    names = EFFECTS[effect].names
-    fields: dict[str, Any] = dict.fromkeys(names, severity) if severity else {}
+    hardware = effects.BASE | (dict.fromkeys(EFFECTS[effect].names, severity) if severity else {})
+    fields = point_fields(Hardware.of(**hardware)) | {"device_label": hardware["device"]}
     fields |= {"recalibration": recalibration} if recalibration != "none" else {}
-    return {"detector": seizures.manifest()["sha256"], "images": windows, **effects.BASE, **fields}
+    return {"detector": seizures.manifest()["sha256"], "images": windows, **fields}
 
 
 def case_points(windows: int, severities: dict[str, Sequence[float]]) -> Labelled:
@@ -178,7 +181,7 @@ def _evaluate_case(point: Point, seed: int) -> dict[str, Any]:
     fields = dict(point)
     detector, windows = fields.pop("detector"), fields.pop("images")
     method = fields.pop("recalibration", "none")
-    hardware = effects.hardware_of(**fields)
+    hardware = hardware_of(fields)
     model, calibration, record, ranges = _prepared_case(detector, hardware.design())
     x, labels = _test_windows(windows)
     chip = map_network(model, hardware, record, seed, ranges=ranges)
