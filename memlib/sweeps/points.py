@@ -85,6 +85,7 @@ def named(name: str) -> Callable[[Function], Function]:
         fail("name", name, "lower-case letters, digits, spaces and underscores, a letter first")
 
     def mark(function: Function) -> Function:
+        """Give it the name."""
         function.sweep_name = name  # type: ignore[attr-defined]
         return function
 

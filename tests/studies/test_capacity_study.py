@@ -90,7 +90,8 @@ def test_verdicts_follow_the_measurements(monkeypatch):
         more = 0.05 * (point["unused"] == "hrs") - 0.1 * (point.get("layout") == "sparse")
         return 0.9 - bool(point.get("program_error")) * (LOST[point["checkpoint"]] + more)
 
-    monkeypatch.setattr(study.Loss, "of", made)
+    for module in (study, trained):
+        monkeypatch.setattr(module, "loss_of", made)
     kinds = ["ordinary-1", "ordinary-2"], ["grouped-1", "grouped-2"], ["separable-1"], [], []
     families = study.families_of(*kinds)
     compared = study.comparisons(families, [], ["grouped-1", "separable-1"], 5000, 0.03, [study.PLAIN])
@@ -140,7 +141,8 @@ def test_controls_bound_what_equal_accuracy_says(monkeypatch):
         point = dict(checkpoint=checkpoint, images=images) | choices
         return study.Loss(point | {"program_error": severity}, point)
 
-    monkeypatch.setattr(study.Loss, "of", made)
+    for module in (study, trained):
+        monkeypatch.setattr(module, "loss_of", made)
     lost = {"a": 0.20, "b": 0.16, "c": 0.0, "above": 0.17, "within": 0.12, "below": 0.0}  # at equal accuracy: 0.08
     families = {"ordinary": ["a", "b", "c"], "grouped": ["above", "within", "below"]}
     compared = [
@@ -237,7 +239,8 @@ def test_trained_again(monkeypatch):
         lost = {"1": 0.1, "2": 0.05}[size] + (training if kind == "ordinary" else 0.02 - training / 2)
         return 0.9 - bool(point.get("program_error")) * lost
 
-    monkeypatch.setattr(study.Loss, "of", made)
+    for module in (study, trained):
+        monkeypatch.setattr(module, "loss_of", made)
     kinds = ["ordinary-1-data", "ordinary-2-data"], ["grouped-1-data", "grouped-2-data"], [], [], []
     families = study.families_of(*kinds)
     at = [0, 1, 2], 5000, 0.03, [study.PLAIN]

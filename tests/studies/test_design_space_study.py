@@ -80,16 +80,16 @@ def test_predictions_are_relied_on_as_far_as_designs_keep_to_the_target():
 
 def test_designs_of_the_formula_are_drawn_without_replacement():
     arguments = [[NETWORK], ["dense", "sparse", "4x4"], 24, [0.01, 0.03], [32, 128, 512], [3, 4, 5, 6, 7], 100, WIRES]
-    points = rules.formula_points(*arguments)
-    wired = [p for p in points if "r_wire" in p]
-    assert {(p["layout"], p["rows"] in WIRES["rows"], p["r_wire"] in WIRES["ohms"]) for p in wired} == {
+    points = [FROZEN | point for point in rules.formula_points(*arguments)]
+    wired = [p for p in points if p["r_row"]]
+    assert {(p["layout"], p["rows"] in WIRES["rows"], p["r_row"] in WIRES["ohms"]) for p in wired} == {
         ("dense", True, True)
     }
     assert len(wired) == 12
-    counts = pd.Series([p["layout"] for p in points if "r_wire" not in p]).value_counts()
+    counts = pd.Series([p["layout"] for p in points if not p["r_row"]]).value_counts()
     assert counts.to_dict() == {"dense": 24, "4x4": 8, "sparse": 6}
     assert len({str(p) for p in points}) == len(points)
-    assert points == rules.formula_points(*arguments)
+    assert points == [FROZEN | point for point in rules.formula_points(*arguments)]
 
 
 def test_a_formula_that_holds_is_found_and_confirmed():
@@ -141,7 +141,7 @@ def test_rules_are_checked_by_their_own_chips():
     assert rules.claimed(table, ["vgg8-digits"], 0.5).empty
     assert rules.checked(table[:0], pd.DataFrame()).empty
     points = rules.rule_points(table, 5000)
-    assert [p["r_wire"] for p in points if "r_wire" in p] == [0.5] * (len(points) // 2)
+    assert [p["r_row"] for p in points if "r_row" in p] == [0.5] * (len(points) // 2)
     good = {str(points[0]), str(points[-1])}
     results = made_up(points, lambda _: range(10), lambda p: 0.97 if str(p) in good else 0.9)
     checked = rules.checked(table, results)
@@ -159,7 +159,7 @@ def test_sensitivities_of_made_up_accuracies():
     assert sum(len(points) for points, _ in parts) == 128 * 16
     results = pd.concat(
         [
-            made_up(points, lambda _, c=c: c, lambda p, c=c: 0.7 + 0.02 * p["adc_bits"] + 0.01 * c[0])
+            made_up(points, lambda _, c=c: c, lambda p, c=c: 0.7 + 0.02 * (FROZEN | p)["adc_bits"] + 0.01 * c[0])
             for points, c in parts
         ]
     )
@@ -286,7 +286,7 @@ def test_the_best_network_is_the_cheapest_that_surely_reaches_an_accuracy(monkey
     results = made_up(
         [searching.searched_point(d, 5000) for d in designs],
         lambda _: range(10),
-        lambda p: 0.8 + 0.05 * (p["layout"] == "4x4"),
+        lambda p: 0.8 + 0.05 * (p.get("layout") == "4x4"),
     )
     verdicts = [claim.verdict for claim in study.network_claims(found, designs, results)]
     assert verdicts == ["confirmed", "undecided", "refuted", "undecided", "refuted"]
@@ -303,7 +303,7 @@ def test_answers_are_confirmed_on_fresh_chips():
     table = study.answer(both, [0.05], "isaac")
     designs = study.confirmed_designs(table, [NETWORK], 0.05, "ihp_hfo2")
     points = [searching.searched_point(design, 5000) for design in designs]
-    results = made_up(points, lambda _: range(10), lambda p: 0.98 if p["layout"] == "dense" else 0.9)
+    results = made_up(points, lambda _: range(10), lambda p: 0.9 if "layout" in p else 0.98)
     claims = study.answer_claims(designs, results, table, 0.05)
     assert [(c.verdict, round(c.effect, 3)) for c in claims] == [
         ("confirmed", 2.0),

@@ -43,7 +43,7 @@ def test_claims_compare_losses_of_layouts():
     points = list({str(point): point for point in found}.values())
 
     def accuracy(point):
-        return REACHED[point.get("layout", "dense"), point["unused"]] if "d2d_on" in point else 0.95
+        return REACHED[point.get("layout", "dense"), point.get("unused", "hrs")] if "d2d_on" in point else 0.95
 
     chips = study.Chips(made_up(points, seeds_of(10), accuracy))
     claims = [comparison.claim(chips) for comparison in compared]

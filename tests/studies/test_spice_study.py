@@ -102,8 +102,9 @@ def test_points_and_blocks():
 
 
 def changed(point):
-    """Fields that are not nominal."""
-    return {name for name, value in study.NOMINAL.items() if point[name] != value}
+    """Whether its circuit is not the nominal one."""
+    nominal = study.make_point("model", 0, 1)
+    return study.circuit_of(point) != study.circuit_of(nominal) or point["hidden"] != nominal["hidden"]
 
 
 def test_verdicts_follow_the_measurements():
