@@ -8,10 +8,8 @@ from torch import nn
 
 from memlib.cells.device import Device
 from memlib.exploration import severity
-from memlib.layers.geometry import Geometry
-from memlib.layers.mappable import matrix_layers
-from memlib.layers.tracing import call_sizes, map_sizes
 from memlib.mapping.hardware import Hardware
+from memlib.mapping.plan import plan_chip
 from memlib.tiles.programming import program_slices
 
 
@@ -57,11 +55,8 @@ def test_share_per_ohm_is_what_wires_cost_all_tiles(model, layout, monkeypatch):
     monkeypatch.setattr(severity, "SAMPLED_TILES", 10**4)
     found = severity.share_per_ohm(model, SHAPE, wired)
     assert sampled == pytest.approx(found, rel=0.1)
-    layers = matrix_layers(model, ())
-    calls = call_sizes(model, layers, SHAPE)
-    for name, layer in layers.items():
-        placement = wired.place(Geometry.of(layer), map_sizes(layer, calls[name]))
-        (programmer,) = program_slices(layer.weight.detach(), placement, wired, layer=name)
+    for layer in plan_chip(model, wired, SHAPE).values():
+        (programmer,) = program_slices(layer)
         blocks = list(programmer.blocks())
         reach, bare = (sum(float(getattr(b, kind).sum()) for b in blocks) for kind in ("effective", "cells"))
         shares.append(1 - reach / bare)
