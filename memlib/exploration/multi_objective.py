@@ -1,9 +1,9 @@
 """Multi-objective search of a design space, by Optuna, with every evaluation in the project's own store.
 
-A search is a function of its arguments: designs are asked for, evaluated and told in batches of a fixed size and in a
-fixed order, whatever the number of workers. So it needs no memory of its own. One that was killed starts again from the
-beginning, asks the same questions, finds what was evaluated in the store, and goes on from there; the result is that of
-a search that was never killed. (Optuna's own database would not do: it does not keep its samplers' random state.)
+A search is a function of its arguments, whatever the number of workers. Optuna proposes designs in batches of a fixed
+size; they are evaluated and handed back in a fixed order. So a search needs no memory of its own. One that was killed
+starts again from the beginning, asks the same questions, and finds in the store what was evaluated. Its result is that
+of a search that was never killed. (Optuna's own database would not do: it does not keep its samplers' random state.)
 """
 
 import itertools
@@ -28,7 +28,7 @@ from memlib.sweeps.points import Evaluate, Point, tasks
 from memlib.sweeps.store import Store
 
 SAMPLERS = ("tpe", "random")
-#: The objective that is uncertain, of which a result holds the right and wrong answers.
+#: The objective that is uncertain: a result holds its right and wrong answers.
 ACCURACY = "accuracy"
 #: Designs proposed at once; part of what decides a search, unlike the number of workers.
 BATCH = 8
@@ -58,7 +58,7 @@ class Fidelity:
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of one design."""
+    """The knowledge of one design."""
 
     design: Design
     fidelity: int  #: number of it, 0 the first
@@ -77,7 +77,7 @@ class Evaluator:
     options: MappingType[str, Any]
 
     def __call__(self, designs: Sequence[Design], fidelity: Fidelity, number: int = 0) -> list[Known | None]:
-        """What is known of each design at this fidelity; None if a chip of it failed."""
+        """The knowledge of each design at this fidelity; None if a chip of it failed."""
         points = [self.make_point(design, images=fidelity.images) for design in designs]
         seeds = range(fidelity.seeds)
         sweep(points, self.evaluate, self.store, seeds, errors="keep", **self.options)
@@ -232,7 +232,7 @@ def climb(
 
 
 def probabilities(known: Sequence[Known], objectives: MappingType[str, str], seed: int = 0) -> np.ndarray:
-    """The probability of each design to be on the front, by what is known of all."""
+    """The probability (designs,) of each design to be on the front, by the knowledge of all."""
     if not known:
         return np.zeros(0)
     draws = np.tile([[*k.values.values()] for k in known], (DRAWS, 1, 1)).astype(float)

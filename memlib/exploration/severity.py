@@ -50,9 +50,9 @@ def share_per_ohm(model: nn.Module, input_shape: tuple[int, ...], hardware: Hard
     """
     shares = []
     for layer in plan_chip(model, hardware.design(), input_shape).values():
-        numbers = np.unique(np.linspace(0, len(layer.placement) - 1, SAMPLED_TILES).astype(int))
+        chosen = np.unique(np.linspace(0, len(layer.placement) - 1, SAMPLED_TILES).astype(int))
         slices = program_slices(layer)
-        cells = torch.cat([programmer.block(np.array([i])).array(0) for programmer in slices for i in numbers])
+        cells = torch.cat([programmer.block(np.array([i])).array(0) for programmer in slices for i in chosen])
         current = cells.sum((-2, -1))
         shares.append(float((lost_share(cells) * current).sum() / current.sum()))
     return sum(shares) / len(shares)

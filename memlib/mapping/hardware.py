@@ -54,19 +54,19 @@ class Hardware(Config):
             fail("v0_off", d.v0_off, f"larger: at v_read={v_read!r} V the HRS conducts over half as much as the LRS")
 
     @classmethod
-    def of(cls, device: str | None = None, layout: str = "dense", **choices: Any) -> "Hardware":
+    def of(cls, device: str | None = None, layout: str = "dense", **values: Any) -> "Hardware":
         """From flat fields: `Hardware.of(device="ihp_hfo2", program_error=0.02, rows=64, layout="4x4")`.
 
         Args:
             device: a preset's name; None: the default device.
             layout: a text of `Mapping.parse`.
-            choices: fields of Device, Tile and Mapping, which go before those of the preset and the layout's text.
+            values: fields of Device, Tile and Mapping, which go before those of the preset and the layout's text.
 
         Raises:
             ValueError: for an unknown preset, layout or field, or a value that is not allowed.
         """
         chosen: dict[type[Config], dict[str, Any]] = {Device: {}, Tile: {}, Mapping: {}}
-        for name, value in choices.items():
+        for name, value in values.items():
             check_field(name, value)
             chosen[PARTS[name]][name] = value
         base = Device() if device is None else Device.preset(device)
@@ -93,15 +93,6 @@ class Hardware(Config):
         return place(geometry, tile.rows, tile.cols, mapping.layout, mapping.order, sizes)
 
 
-def check_field(name: str, value: Any) -> None:
-    """Raise unless `name` is a field of Device, Tile or Mapping; the message has what is most like it, or all."""
-    if name not in PARTS:
-        near = get_close_matches(name, PARTS)
-        fail(
-            name, value, f"a field of Device, Tile or Mapping{', such as' if near else ':'} {', '.join(near or PARTS)}"
-        )
-
-
 def choices(hardware: Hardware | MappingType[str, Hardware]) -> list[Hardware]:
     """All hardware that is named.
 
@@ -112,6 +103,15 @@ def choices(hardware: Hardware | MappingType[str, Hardware]) -> list[Hardware]:
     if not all(isinstance(choice, Hardware) for choice in named):
         raise TypeError(f"hardware={hardware!r}: must be a memlib.Hardware, or a dict of them by layer name")
     return named
+
+
+def check_field(name: str, value: Any) -> None:
+    """Raise unless `name` is a field of Device, Tile or Mapping; the message has what is most like it, or all."""
+    if name not in PARTS:
+        near = get_close_matches(name, PARTS)
+        fail(
+            name, value, f"a field of Device, Tile or Mapping{', such as' if near else ':'} {', '.join(near or PARTS)}"
+        )
 
 
 def per_layer(hardware: Hardware | MappingType[str, Hardware], names: Iterable[str]) -> dict[str, Hardware]:
