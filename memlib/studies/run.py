@@ -7,6 +7,7 @@ run.claims("05_tile_size")                       # says what was confirmed
 run.finish()                                     # writes what is still missing, and every figure's provenance
 """
 
+import shutil
 from collections.abc import Callable, Mapping as MappingType
 from pathlib import Path
 from typing import Any, TypeVar
@@ -114,7 +115,9 @@ class Run:
     def finish(self) -> None:
         """Write every table and figure that is still missing, and the provenance of all figures with their claims."""
         for name in self.study.tables:
-            self.table(name)
+            program = self.study.programs.get(name)
+            if program is None or shutil.which(program):
+                self.table(name)
         for name, drawing in self.study.drawings.items():
             self.figure(name)
             tables = [self.study.tables[table] for table in drawing.tables]
