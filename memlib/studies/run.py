@@ -75,7 +75,8 @@ class Run:
     def evaluate(self, points: Sweep) -> pd.DataFrame:
         """The results of points that follow from earlier results; what is finished is not evaluated again."""
         assert self.study.evaluate is not None  # as it has points
-        return sweep(list(points.points), self.study.evaluate, self.store, points.seeds)
+        jobs = 1 if self.preset in self.study.light else None
+        return sweep(list(points.points), self.study.evaluate, self.store, points.seeds, jobs=jobs)
 
     def once(self, function: Callable[["Run"], T]) -> T:
         """What a function makes of this run, kept: tables and claims share what they are computed from."""

@@ -156,4 +156,5 @@ STUDY = Study(
     },
     claims={"11_spice": lambda run: claims(run.once(results_of), run.p)},
     inputs=inputs,
+    light=("smoke",),
 )
