@@ -36,7 +36,7 @@ def source_hashes(modules: Iterable[str], folder: Path = PACKAGE) -> dict[str, s
     """The files that some modules reach, with the first 12 digits of each one's SHA-256.
 
     Args:
-        modules: dotted names, such as "memlib.studies.s06_power"; those of other packages are passed over.
+        modules: dotted names, such as "memlib.studies.s06_power.study"; those of other packages are passed over.
         folder: of the package.
     """
     own = [name for name in modules if name.partition(".")[0] == folder.name]

@@ -30,7 +30,7 @@ from memlib.mapping.placement import Placement
 from memlib.mapping.plan import Plan, plan_chip
 from memlib.mapping.tile import Tile
 from memlib.studies.designs import INPUT_SHAPE, POWER_IMAGES
-from memlib.studies.s06_power import COMPONENTS, GROUPS
+from memlib.studies.s06_power.components import COMPONENTS, GROUPS
 from memlib.studies.trained_networks import Shared, data_of, mapped, model_of, prepared, shared_fields, split
 
 #: Fields of a design that a device preset has a value for.

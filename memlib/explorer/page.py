@@ -39,7 +39,7 @@ from memlib.explorer.pictures import (
     roles_picture,
 )
 from memlib.mapping.scheme import SCHEMES
-from memlib.studies.s06_power import NAMES
+from memlib.studies.s06_power.machines import NAMES
 from memlib.studies.trained_networks import label
 
 #: Of one torch thread, as everywhere here: two wait for each other when cores are busy, ten times as long.

@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter
 
 from memlib.explorer.design import NOT_SELECTED, ROLES, View
-from memlib.studies.s06_power import COMPONENTS
+from memlib.studies.s06_power.components import COMPONENTS
 
 #: Of a picture, inches and pixels per inch: twice as many as the page has, so that text is sharp.
 WIDTH, DPI = 3.4, 190

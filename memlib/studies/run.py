@@ -7,6 +7,7 @@ run.claims("05_tile_size")                       # says what was confirmed
 run.finish()                                     # writes what is still missing, and every figure's provenance
 """
 
+import shutil
 from collections.abc import Callable, Mapping as MappingType
 from pathlib import Path
 from typing import Any, TypeVar
@@ -74,7 +75,8 @@ class Run:
     def evaluate(self, points: Sweep) -> pd.DataFrame:
         """The results of points that follow from earlier results; what is finished is not evaluated again."""
         assert self.study.evaluate is not None  # as it has points
-        return sweep(list(points.points), self.study.evaluate, self.store, points.seeds)
+        jobs = 1 if self.preset in self.study.light else None
+        return sweep(list(points.points), self.study.evaluate, self.store, points.seeds, jobs=jobs)
 
     def once(self, function: Callable[["Run"], T]) -> T:
         """What a function makes of this run, kept: tables and claims share what they are computed from."""
@@ -114,7 +116,9 @@ class Run:
     def finish(self) -> None:
         """Write every table and figure that is still missing, and the provenance of all figures with their claims."""
         for name in self.study.tables:
-            self.table(name)
+            program = self.study.programs.get(name)
+            if program is None or shutil.which(program):
+                self.table(name)
         for name, drawing in self.study.drawings.items():
             self.figure(name)
             tables = [self.study.tables[table] for table in drawing.tables]

@@ -62,6 +62,9 @@ class Study:
     #: How each table is made; keys are names of csv files.
     tables: dict[str, Callable[["Run"], pd.DataFrame]]
     drawings: dict[str, Drawing]  #: by the name of the figure
+    #: Tables that need a program beyond the locked packages, and which: without it they are left out.
+    programs: dict[str, str] = field(default_factory=dict)
+    light: tuple[str, ...] = ()  #: presets whose points take less time than worker processes take to start
     claims: dict[str, Callable[["Run"], list[Claim]]] = field(default_factory=dict)  #: by the figure that carries them
     evaluate: Evaluate | None = None  #: of one point; None: nothing is swept
     #: From parameters to the points that do not depend on results, by name.

@@ -16,7 +16,7 @@ def test_a_study_reaches_what_it_computes_with_and_no_other_study():
     found = names(STUDY)
     assert {"cells/device.py", "chip/layer.py", "studies/trained_networks.py", "studies/s05_tile_size.py"} <= found
     assert not found & {
-        "studies/s06_power.py",
+        "studies/s06_power/study.py",
         "artifact/runner.py",
         "studies/registry.py",
         "exploration/multi_objective.py",

@@ -1,0 +1,1 @@
+"""The study 06_power."""

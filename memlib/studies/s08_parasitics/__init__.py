@@ -1,0 +1,1 @@
+"""The study 08_parasitics."""

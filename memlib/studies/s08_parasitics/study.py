@@ -1,0 +1,140 @@
+"""The study 08_parasitics: what resistive wires do to accuracy, and how well their currents are computed."""
+
+from types import SimpleNamespace
+
+import pandas as pd
+
+from memlib.evidence.claims import Claim, Statement, above
+from memlib.evidence.intervals import crossed_interval, difference_interval
+from memlib.studies.drawing import Drawing
+from memlib.studies.effects import Setting, evaluate
+from memlib.studies.run import Run
+from memlib.studies.s08_parasitics import accuracy, agreement, arrays
+from memlib.studies.s08_parasitics.accuracy import distinct, free_and_wired, points
+from memlib.studies.study import Study, Sweep, Values, networks, same
+from memlib.studies.trained_networks import convolutions, inputs, label, network_of, origin, seeds_of
+
+#: Device, recalibration and tile size of the claims in the README.
+IN_README = (("10k_100k", "none", 64), ("10k_100k", "none", 128), ("10k_100k", "gain", 128))
+
+
+def claims(results: pd.DataFrame) -> list[Claim]:
+    """What wires cost on each tile size, on shared device seeds and images."""
+    decided = []
+    names = "checkpoint", "recalibration", "device", "tile_size", "r_wire"
+    for key in distinct(results[results["r_wire"] > 0], *names):
+        checkpoint, recalibration, device, size, ohm = key
+        setting = Setting(recalibration)
+        text = f"wires of {ohm:g} ohm a segment cost over 1 point of accuracy on {size}x{size} tiles"
+        statement = Statement(
+            f"wires/{network_of(checkpoint)}/{device}/{size}x{size}{setting.id}",
+            f"{label(checkpoint)}, {device}: {text}{setting}",
+            "wires",
+            "08_parasitics" if (device, recalibration, size) in IN_README else "",
+        )
+        loss = difference_interval(*free_and_wired(results, **dict(zip(names, key, strict=True))))
+        decided.append(above(statement, loss, 0.01))
+    return decided
+
+
+def layout_claims(results: pd.DataFrame) -> list[Claim]:
+    """What wires cost the sparse layout and the dense one, on the largest tiles."""
+    decided = []
+    size, sparse = results["tile_size"].max(), results["sparse_layers"].max()
+    largest = results[(results["tile_size"] == size) & (results["r_wire"] > 0)]
+    for checkpoint, device, ohm in distinct(largest, "checkpoint", "device", "r_wire"):
+        fields = {"checkpoint": checkpoint, "device": device, "tile_size": size, "r_wire": ohm}
+        pairs = (free_and_wired(results, **fields, sparse_layers=n) for n in (sparse, 0))
+        more, less = (free - wired for free, wired in pairs)
+        extra = crossed_interval((more - less) / 2, low=-1, extra=1).scaled(2)
+        layers = f"{sparse} of {len(convolutions(checkpoint))} convolutions in the sparse layout"
+        text = f"wires of {ohm:g} ohm a segment cost more with {layers} than with none ({size}x{size} tiles)"
+        statement = Statement(
+            f"layout/{network_of(checkpoint)}/{device}/{ohm:g}_ohm",
+            f"{accuracy.network_on_data(checkpoint)}, {device}: {text}",
+            "wires, layout",
+        )
+        decided.append(above(statement, extra))
+    return decided
+
+
+def _sweeps(p: SimpleNamespace) -> dict[str, Sweep]:
+    figure = points(p.checkpoints, p.images, p.devices, p.tile_sizes, p.r_wire, recalibrations=p.recalibrations)
+    wires = 0.0, p.claim_r_wire
+    claimed = points(
+        p.claim_checkpoints, p.claim_images, p.devices, p.claim_tile_sizes, wires, recalibrations=p.recalibrations
+    )
+    tiles = [p.sparse_device], p.sparse_tile_sizes, p.sparse_r_wire
+    layouts = points([p.sparse_checkpoint], p.sparse_images, *tiles, (0, p.sparse_layers))
+    return {
+        "figure": Sweep(figure, seeds_of(p.device_seeds)),
+        "claims": Sweep(claimed, seeds_of(p.claim_seeds)),
+        "layouts": Sweep(layouts, seeds_of(p.sparse_seeds)),
+    }
+
+
+def _results(run: Run, sweep: str) -> pd.DataFrame:
+    return accuracy.named(run.sweep(sweep))
+
+
+STUDY = Study(
+    name="08_parasitics",
+    parameters={
+        "checkpoints": networks("resnet20", "vgg8", smoke=("resnet20",)),
+        "devices": Values(["10k_100k", "cmo_hfox", "ihp_hfo2", "neurram"], ["10k_100k", "ihp_hfo2"]),
+        "tile_sizes": Values([32, 128, 64], [32, 64]),
+        "r_wire": Values([0.0, 0.5, 2.0, 1.0, 4.0], [0.0, 2.0]),
+        "recalibrations": same(["none", "gain"]),
+        "images": Values(1000, 100),
+        "device_seeds": same(2),
+        "claim_checkpoints": networks("resnet20"),
+        "claim_tile_sizes": Values([64, 32, 128], [64]),
+        "claim_r_wire": same(1.0),
+        "claim_images": Values(5000, 200),
+        "claim_seeds": Values(10, 3),
+        "sparse_checkpoint": same("resnet20-digits"),
+        "sparse_device": same("10k_100k"),
+        "sparse_layers": Values(19, 1),
+        "sparse_tile_sizes": same([32]),
+        "sparse_r_wire": Values([0.0, 2.0, 4.0, 8.0], [0.0, 4.0]),
+        "sparse_images": Values(500, 50),
+        "sparse_seeds": Values(3, 2),
+        "arrays": Values(10, 3),
+    },
+    evaluate=evaluate,
+    sweeps=_sweeps,
+    tables={
+        "08_parasitics": lambda run: accuracy.tidy(_results(run, "figure")),
+        "08_parasitics_tolerance": lambda run: accuracy.tolerances(_results(run, "claims")),
+        "08_parasitics_tolerance_exploratory": lambda run: accuracy.tolerances(_results(run, "figure")),
+        "08_parasitics_layouts": lambda run: accuracy.tidy(_results(run, "layouts")),
+        "08_parasitics_errors": lambda run: arrays.output_errors(run.p.devices, run.p.tile_sizes, run.p.arrays),
+        "08_parasitics_sinh": lambda run: arrays.sinh_errors(run.p.devices[0], run.p.arrays),
+        "08_parasitics_noise": lambda run: arrays.noise_ratios(run.p.devices[0], run.p.arrays),
+        "08_parasitics_differences": lambda run: agreement.differences(run.once(agreement.agreement_of)),
+        "08_parasitics_agreement": lambda run: agreement.currents(run.once(agreement.agreement_of)),
+        "08_parasitics_spice": lambda run: agreement.currents(run.once(agreement.agreement_of), "ngspice current"),
+    },
+    programs={"08_parasitics_spice": "ngspice"},
+    drawings={
+        "08_parasitics": Drawing(accuracy.plot_accuracy, ("08_parasitics",), ("origin",)),
+        "08_parasitics_layouts": Drawing(accuracy.plot_layouts, ("08_parasitics_layouts",)),
+        "08_parasitics_errors": Drawing(
+            arrays.plot_errors, ("08_parasitics_errors", "08_parasitics_sinh", "08_parasitics_noise")
+        ),
+        "08_parasitics_agreement": Drawing(agreement.plot_agreement, ("08_parasitics_differences",)),
+    },
+    claims={
+        "08_parasitics": lambda run: claims(_results(run, "claims")),
+        "08_parasitics_layouts": lambda run: layout_claims(_results(run, "layouts")),
+    },
+    inputs=lambda p: (
+        inputs([*p.checkpoints, *p.claim_checkpoints, p.sparse_checkpoint])
+        | {
+            "origin": origin(p.checkpoints),
+            "sparse_origin": origin([p.sparse_checkpoint]),
+            "program_error": accuracy.PROGRAM_ERROR,
+            "resistances": {name: vars(wires) for name, wires in agreement.RESISTANCES.items()},
+        }
+    ),
+)

@@ -1,0 +1,1 @@
+"""The study 11_spice."""
