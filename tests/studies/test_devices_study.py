@@ -246,10 +246,7 @@ def test_saved_twice(tmp_path, monkeypatch):
     reads, contents = currents.read_histograms(currents.read_columns(50, 2)), []
     for _ in range(2):
         save(
-            currents.plot_reads(currents.iv(), reads),
-            "reads",
-            "test",
-            switching_loops.drives() | write_errors.scheme(),
+            currents.plot_reads(currents.iv(), reads), "reads", "test", switching_loops.drives() | write_errors.scheme()
         )
         contents.append({path.name: path.read_bytes() for path in (tmp_path / "figures/test").iterdir()})
     mpl.pyplot.close("all")

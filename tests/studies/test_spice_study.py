@@ -133,10 +133,7 @@ def test_tables_and_figures():
     assert cases["n"].tolist() == [1, 1, 3, 3, *[1] * 8]
     chosen = study.axes(**VARIED)
     assert [value for effect, value in chosen if effect == "input_bits"] == [1, 3, 0]
-    assert study.disagreements(results, chosen, **COUNTS) == (
-        32,
-        1600,
-    )  # 16 circuits without wires, 2 of 100 each
+    assert study.disagreements(results, chosen, **COUNTS) == (32, 1600)  # 16 circuits without wires, 2 of 100 each
     power = study.power(results, PARAMETERS["widths"], **COUNTS)
     assert power["cells"].tolist() == [2 * (65 * h + 10 * (h + 1)) for h in (8, 32)]
     assert power["energy"].tolist() == pytest.approx([6e-3 * 8e-9, 6e-3 * 32e-9])
