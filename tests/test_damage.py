@@ -156,7 +156,9 @@ def checkpoints(folder) -> Path:
     recipe = trainer.Recipe("digits", "vgg8", 0.0625, epochs=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainer, "_accuracies", lambda *_: {"test": 0.1})
-        trainer._publish("tiny", recipe, networks.build(recipe.network, recipe.width), 0.0, folder / "checkpoints", "")
+        trainer._publish(
+            "tiny", recipe, networks.build_network(recipe.network, recipe.width), 0.0, folder / "checkpoints", ""
+        )
     return folder / "checkpoints"
 
 
@@ -284,7 +286,7 @@ def loaded(tmp_path: Path, split: str = "test") -> str:
     """Checksum of the images, read anew."""
     for file in sorted((tmp_path / "cache").glob("*.safetensors")):
         file.unlink()
-    return data_sets.load("cifar10", split).sha256
+    return data_sets.load_images("cifar10", split).sha256
 
 
 @settings(max_examples=80)

@@ -334,14 +334,14 @@ def write_image(path: Path, width: int = 32, height: int = 32) -> None:
 
 def refused(*parts: str, split: str = "test") -> None:
     """Loading says what to do."""
-    raises(data_sets.DataError, lambda: data_sets.load("cifar10", split), *parts)
+    raises(data_sets.DataError, lambda: data_sets.load_images("cifar10", split), *parts)
 
 
 def test_unknown_data():
     """Names of data sets and splits."""
-    raises(ValueError, lambda: data_sets.load("mnist", "test"), "data='mnist'", "'digits', 'cifar10'")
-    raises(ValueError, lambda: data_sets.load("digits", "lossless"), "split='lossless'", "'train', 'test'")
-    raises(data_sets.DataError, lambda: data_sets.load("digits", "test").head(501), "images=501", "500")
+    raises(ValueError, lambda: data_sets.load_images("mnist", "test"), "data='mnist'", "'digits', 'cifar10'")
+    raises(ValueError, lambda: data_sets.load_images("digits", "lossless"), "split='lossless'", "'train', 'test'")
+    raises(data_sets.DataError, lambda: data_sets.load_images("digits", "test").head(501), "images=501", "500")
 
 
 def test_missing_folder(files, monkeypatch):
@@ -429,7 +429,7 @@ def test_corrupt_zip(files, damage):
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "foreign"])
 def test_corrupt_cache(files, tmp_path, damage):
     """A damaged cache is not used; deleting it, as the message says, helps."""
-    data_sets.load("cifar10", "test")
+    data_sets.load_images("cifar10", "test")
     (cache,) = (tmp_path / "cache").iterdir()
     content = bytearray(cache.read_bytes())
     if damage == "truncated":
@@ -441,7 +441,7 @@ def test_corrupt_cache(files, tmp_path, damage):
     cache.write_bytes(content)
     refused(str(cache), "the cache", "delete it")
     cache.unlink()
-    data_sets.load("cifar10", "test")
+    data_sets.load_images("cifar10", "test")
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04hello"], ids=["empty", "text", "zip"])
@@ -472,5 +472,5 @@ def test_unknown_recipe_and_network(tmp_path):
     folders = tmp_path / "checkpoints", tmp_path / "states"
     raises(ValueError, lambda: trainer.train("resnet50", *folders), "recipe='resnet50'", "'resnet20-cifar10'")
     assert not any(folder.exists() for folder in folders)
-    raises(ValueError, lambda: networks.build("resnet50"), "network='resnet50'", "'resnet20'", "'vgg8'")
-    raises(ValueError, lambda: networks.build("vgg8", width=0), "width=0", "above 0")
+    raises(ValueError, lambda: networks.build_network("resnet50"), "network='resnet50'", "'resnet20'", "'vgg8'")
+    raises(ValueError, lambda: networks.build_network("vgg8", width=0), "width=0", "above 0")

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from memlib.artifact.presets import PRESETS
-from memlib.circuits.circuit import build
+from memlib.circuits.circuit import build_chip
 from memlib.circuits.circuit_model import AnalogModel
 from memlib.evidence.answers import pack, unpack
 from memlib.studies import s11_spice as study
@@ -48,7 +48,7 @@ def test_a_point_is_a_chip():
         0.02,
     )
     assert study.circuit_of(study.make_point("model", 0, 1, gain=0.0)).amplifier.gain is None
-    chip = build(digits_8x8.load(8), circuit, digits_8x8.images("train")[0][:256], 3)
+    chip = build_chip(digits_8x8.load(8), circuit, digits_8x8.images("train")[0][:256], 3)
     x, labels = (part[30:80] for part in digits_8x8.images("test"))
     found = AnalogModel(chip).operating_points(circuit.input_voltages(x))
     result = study.evaluate(point, 3)

@@ -42,7 +42,7 @@ class Killed(BaseException):
 @pytest.fixture(autouse=True, scope="module")
 def tiny():
     """Recipes for a few digits."""
-    sets = {split: data_sets.load("digits", split) for split in ("train", "test")}
+    sets = {split: data_sets.load_images("digits", split) for split in ("train", "test")}
     few = {split: data_sets.Images(s.pixels[:72], s.labels[:72], "") for split, s in sets.items()}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(data_sets, "load", lambda _, split: few[split])
@@ -257,9 +257,9 @@ def test_another_recipe_starts_anew(tmp_path, monkeypatch, capsys, whole):
 
 def test_training_learns(whole):
     """The loss falls and the weights move away from their initial values, in every layer."""
-    (model,), start = loaded(whole, "tiny"), networks.build("resnet20", 0.25)
+    (model,), start = loaded(whole, "tiny"), networks.build_network("resnet20", 0.25)
     assert all(not torch.equal(a, b) for a, b in zip(model.parameters(), start.parameters(), strict=True))
-    images = data_sets.load("digits", "train")
+    images = data_sets.load_images("digits", "train")
     losses = [float(nn.functional.cross_entropy(m(data_sets.normalise(images.pixels)), images.labels).detach())
               for m in (start.train(), model.train())]  # fmt: skip
     assert losses[1] < losses[0] - 0.3
@@ -310,7 +310,7 @@ def test_checkpoint_round_trip(tmp_path, monkeypatch):
     assert manifest == {"other": {"sha256": "0"}, "tiny": entry}
     assert entry["recipe"] == vars(TINY) | {"device": []}
     assert entry["parameters"] == entry["nonzero"] == sum(p.numel() for p in model.parameters()) == 17_326
-    test = data_sets.load("digits", "test")
+    test = data_sets.load_images("digits", "test")
     predictions = model(data_sets.normalise(test.pixels)).argmax(1)
     assert entry["accuracy"] == {"test": round(int((predictions == test.labels).sum()) / 72, 4)}
     assert trainer.digital_accuracy(model, test, batch=7) == int((predictions == test.labels).sum()) / 72
@@ -319,9 +319,9 @@ def test_checkpoint_round_trip(tmp_path, monkeypatch):
 
 def test_accuracies_of_cifar10(monkeypatch):
     """On the test set and, of its first images, in both forms; without lossless originals on the test set alone."""
-    images = data_sets.load("digits", "test")
+    images = data_sets.load_images("digits", "test")
     sets = {"test": images, "lossless": data_sets.Images(images.pixels[:20], images.labels[:20], "")}
-    model = networks.build("resnet20", 0.25).eval()
+    model = networks.build_network("resnet20", 0.25).eval()
     whole, first = (round(trainer.digital_accuracy(model, s), 4) for s in sets.values())
 
     def load(_name: str, split: str) -> data_sets.Images:
@@ -349,7 +349,7 @@ def test_published_at_the_same_time(tmp_path, monkeypatch):
     recipe, names = trainer.Recipe("digits", "mlp", 0.01, epochs=1), ["one", "two", "three"]
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
         for name in names:
-            pool.submit(trainer._publish, name, recipe, networks.build("mlp", 0.01), 0.0, tmp_path, "")
+            pool.submit(trainer._publish, name, recipe, networks.build_network("mlp", 0.01), 0.0, tmp_path, "")
     assert read(tmp_path).keys() == set(names)
     assert len(list(tmp_path.iterdir())) == 4  # no lock is left
 
