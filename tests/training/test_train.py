@@ -45,7 +45,7 @@ def tiny():
     sets = {split: data_sets.load_images("digits", split) for split in ("train", "test")}
     few = {split: data_sets.Images(s.pixels[:72], s.labels[:72], "") for split, s in sets.items()}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(data_sets, "load", lambda _, split: few[split])
+        patch.setattr(data_sets, "load_images", lambda _, split: few[split])
         patch.setattr(trainer, "RECIPES", TINIES)
         yield
 
@@ -329,7 +329,7 @@ def test_accuracies_of_cifar10(monkeypatch):
             raise data_sets.MissingDataError("no lossless images")
         return sets[split]
 
-    monkeypatch.setattr(data_sets, "load", load)
+    monkeypatch.setattr(data_sets, "load_images", load)
     assert trainer._accuracies(model, "cifar10") == {"test": whole, "test_20": first, "lossless_20": first}
     del sets["lossless"]
     assert trainer._accuracies(model, "cifar10") == {"test": whole}
