@@ -151,7 +151,7 @@ read_pip() { # a line of pip's, for show_pip
     case $line in
         "Collecting "* | "Processing "* | "Requirement already satisfied: "*)
             name=${line#*satisfied: } name=${name#*ing } name=${name%% *} name=${name##*/} asked=$((asked + 1))
-            now="Collecting package $asked of about $(grep -c '^[A-Za-z]' requirements.lock): ${name%%[=-][0-9=]*}"
+            now="Collecting package $asked: ${name%%[=-][0-9=]*}"
             ;;
         " "*"Downloading "*)
             name=${line##*Downloading } name=${name##*/}
@@ -201,10 +201,11 @@ export MALLOC_TRIM_THRESHOLD_="${MALLOC_TRIM_THRESHOLD_:-4294967296}"
 export MALLOC_TOP_PAD_="${MALLOC_TOP_PAD_:-67108864}"
 export PYDEVD_DISABLE_FILE_VALIDATION=1 # no warning of the debugger at every start of a kernel
 
-if [[ ! -w ${HOME:-} ]]; then # as on some clusters: these would warn in each process, or fail
-    export MPLCONFIGDIR=$PWD/results/.home/matplotlib IPYTHONDIR=$PWD/results/.home/ipython
-    export JUPYTER_RUNTIME_DIR=$PWD/results/.home/runtime
-    mkdir -p "$MPLCONFIGDIR" "$IPYTHONDIR" "$JUPYTER_RUNTIME_DIR"
+if [[ ! -w ${HOME:-} ]]; then # as on some clusters: these programs would fail, or warn in each process
+    for folder in JUPYTER_CONFIG_DIR JUPYTER_DATA_DIR IPYTHONDIR MPLCONFIGDIR; do
+        export "$folder=$PWD/results/.home/$folder"
+        mkdir -p "${!folder}"
+    done
 fi
 
 choose_python

@@ -52,9 +52,9 @@ PARTS = {  # what torch calls its operators
 def create(label, calibration):
     """The network of a variant, set up."""
     import memlib
-    from memlib.zoo.networks import build
+    from memlib.zoo.networks import build_network
 
-    model = build("resnet20").eval()
+    model = build_network("resnet20").eval()
     device, tile, mapping, _ = VARIANTS[label]
     if device is None:
         import torch

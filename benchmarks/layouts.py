@@ -24,11 +24,11 @@ def measure(network, layout, batch, threads):
 
     import memlib
     from memlib.chip.network import design_ranges
-    from memlib.zoo.networks import build
+    from memlib.zoo.networks import build_network
 
     torch.set_num_threads(threads)
     name, _, width = network.partition(":")
-    model = build(name, float(width or 1)).eval()
+    model = build_network(name, float(width or 1)).eval()
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(max(64, batch), 3, 32, 32, generator=generator)
     mapping = memlib.Mapping(layout=layout if layout.isalpha() else tuple(map(int, layout.split("x"))), order="packed")

@@ -18,7 +18,7 @@ import torch
 from wires import cpu_model
 
 from memlib.circuits import circuit_netlist
-from memlib.circuits.circuit import Circuit, build
+from memlib.circuits.circuit import Circuit, build_chip
 from memlib.circuits.circuit_model import AnalogModel
 from memlib.wires.resistances import Wires
 from memlib.zoo import digits_8x8
@@ -51,7 +51,7 @@ def each(first, every, images):
 def measure(hidden, ohm, images, limit):
     """A row of the table, or None if ngspice took too long."""
     circuit = Circuit(wires=Wires(ohm, ohm))
-    chip = build(network(hidden), circuit, digits_8x8.images("train")[0][:256])
+    chip = build_chip(network(hidden), circuit, digits_8x8.images("train")[0][:256])
     volts = circuit.input_voltages(digits_8x8.images("test")[0][:images])
     try:
         first, _ = seconds(circuit_netlist.operating_points, chip, volts[:1], limit)

@@ -7,6 +7,7 @@ checksum, nor have JPEG images: there, damage may show as other values, but neve
 import dataclasses
 import json
 import pickle
+import shutil
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -87,9 +88,12 @@ def damages(draw) -> Callable[[bytes], bytes]:
 
 
 def refused_or_same(
-    path: Path, damage: Callable[[bytes], bytes], read: Callable[[], Any], error: type[Exception], name: str = ""
+    path: Path, damage: Callable[[bytes], bytes], read: Callable[[], Any], error: type[Exception], says: str = ""
 ) -> None:
-    """Read a damaged file, and put the whole one back: exactly this error, or what the whole one says."""
+    """Read a damaged file, and put the whole one back: exactly this error, or what the whole one holds.
+
+    The message names the file, or `says` something else, in one line.
+    """
     whole, expected = path.read_bytes(), read()
     path.write_bytes(damage(whole))
     found, message = None, ""
@@ -100,7 +104,7 @@ def refused_or_same(
     finally:
         path.write_bytes(whole)
     if message:
-        assert (name or path.name) in message
+        assert (says or path.name) in message
         assert "\n" not in message
     else:
         assert found == expected
@@ -152,7 +156,9 @@ def checkpoints(folder) -> Path:
     recipe = trainer.Recipe("digits", "vgg8", 0.0625, epochs=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainer, "_accuracies", lambda *_: {"test": 0.1})
-        trainer._publish("tiny", recipe, networks.build(recipe.network, recipe.width), 0.0, folder / "checkpoints", "")
+        trainer._publish(
+            "tiny", recipe, networks.build_network(recipe.network, recipe.width), 0.0, folder / "checkpoints", ""
+        )
     return folder / "checkpoints"
 
 
@@ -167,7 +173,20 @@ def test_damaged_checkpoint(checkpoints, name, damage):
         return {key: tensor.numpy().tobytes() for key, tensor in state.items()}
 
     # where the damage is in the name of the entry, there is no such checkpoint
-    refused_or_same(checkpoints / name, damage, read, CheckpointError, name="" if "tiny" in name else "t")
+    says = "t" if name == "manifest.json" else "tiny.safetensors: missing, or does not match its SHA-256"
+    refused_or_same(checkpoints / name, damage, read, CheckpointError, says)
+
+
+def test_missing_checkpoint(checkpoints, tmp_path):
+    """Unknown names, missing files and folders; the message says what there is, or how to make it."""
+    shutil.copy(checkpoints / "manifest.json", tmp_path)
+    for folder, name, message in (
+        (checkpoints, "huge", r"checkpoint='huge'.*\['tiny'\].*python -m memlib\.training"),
+        (tmp_path, "tiny", r"tiny\.safetensors.*missing.*python -m memlib\.training"),
+        (tmp_path / "absent", "tiny", r"checkpoint='tiny'.*there are \[\]"),
+    ):
+        with pytest.raises(CheckpointError, match=message):
+            load_checkpoint(name, folder)
 
 
 @pytest.fixture(scope="module")
@@ -267,7 +286,7 @@ def loaded(tmp_path: Path, split: str = "test") -> str:
     """Checksum of the images, read anew."""
     for file in sorted((tmp_path / "cache").glob("*.safetensors")):
         file.unlink()
-    return data_sets.load("cifar10", split).sha256
+    return data_sets.load_images("cifar10", split).sha256
 
 
 @settings(max_examples=80)

@@ -17,7 +17,6 @@ from memlib import Device, Hardware, Mapping, Tile, accuracy, footprint, map_net
 from memlib.costs.cost_table import cost_of
 from memlib.training import trainer
 from memlib.zoo import data_sets, networks
-from memlib.zoo.checkpoints import CheckpointError, load_checkpoint
 
 NAN, INF = float("nan"), float("inf")
 
@@ -335,14 +334,14 @@ def write_image(path: Path, width: int = 32, height: int = 32) -> None:
 
 def refused(*parts: str, split: str = "test") -> None:
     """Loading says what to do."""
-    raises(data_sets.DataError, lambda: data_sets.load("cifar10", split), *parts)
+    raises(data_sets.DataError, lambda: data_sets.load_images("cifar10", split), *parts)
 
 
 def test_unknown_data():
     """Names of data sets and splits."""
-    raises(ValueError, lambda: data_sets.load("mnist", "test"), "data='mnist'", "'digits', 'cifar10'")
-    raises(ValueError, lambda: data_sets.load("digits", "lossless"), "split='lossless'", "'train', 'test'")
-    raises(data_sets.DataError, lambda: data_sets.load("digits", "test").head(501), "images=501", "500")
+    raises(ValueError, lambda: data_sets.load_images("mnist", "test"), "data='mnist'", "'digits', 'cifar10'")
+    raises(ValueError, lambda: data_sets.load_images("digits", "lossless"), "split='lossless'", "'train', 'test'")
+    raises(data_sets.DataError, lambda: data_sets.load_images("digits", "test").head(501), "images=501", "500")
 
 
 def test_missing_folder(files, monkeypatch):
@@ -430,7 +429,7 @@ def test_corrupt_zip(files, damage):
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "foreign"])
 def test_corrupt_cache(files, tmp_path, damage):
     """A damaged cache is not used; deleting it, as the message says, helps."""
-    data_sets.load("cifar10", "test")
+    data_sets.load_images("cifar10", "test")
     (cache,) = (tmp_path / "cache").iterdir()
     content = bytearray(cache.read_bytes())
     if damage == "truncated":
@@ -442,7 +441,7 @@ def test_corrupt_cache(files, tmp_path, damage):
     cache.write_bytes(content)
     refused(str(cache), "the cache", "delete it")
     cache.unlink()
-    data_sets.load("cifar10", "test")
+    data_sets.load_images("cifar10", "test")
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04hello"], ids=["empty", "text", "zip"])
@@ -465,7 +464,7 @@ def test_corrupt_official_files(files, name):
     refused(str(files), "damaged")
 
 
-# Checkpoints
+# Names
 
 
 def test_unknown_recipe_and_network(tmp_path):
@@ -473,44 +472,5 @@ def test_unknown_recipe_and_network(tmp_path):
     folders = tmp_path / "checkpoints", tmp_path / "states"
     raises(ValueError, lambda: trainer.train("resnet50", *folders), "recipe='resnet50'", "'resnet20-cifar10'")
     assert not any(folder.exists() for folder in folders)
-    raises(ValueError, lambda: networks.build("resnet50"), "network='resnet50'", "'resnet20'", "'vgg8'")
-    raises(ValueError, lambda: networks.build("vgg8", width=0), "width=0", "above 0")
-
-
-@pytest.fixture
-def checkpoints(monkeypatch, tmp_path) -> Path:
-    """A folder with a published checkpoint of an untrained network."""
-    recipe = trainer.Recipe("digits", "vgg8", 0.0625, epochs=1)
-    monkeypatch.setattr(trainer, "_accuracies", lambda *_: {"test": 0.1})
-    trainer._publish("tiny", recipe, networks.build(recipe.network, recipe.width), 0.0, tmp_path, "")
-    return tmp_path
-
-
-def load_fails(folder: Path, *parts: str, name: str = "tiny") -> None:
-    """Loading a checkpoint says what to do."""
-    raises(CheckpointError, lambda: load_checkpoint(name, folder), *parts)
-
-
-@pytest.mark.parametrize("damage", ["flipped", "truncated", "empty"])
-def test_corrupt_checkpoint(checkpoints, damage):
-    """A checkpoint that does not match its SHA-256."""
-    path = checkpoints / "tiny.safetensors"
-    content = bytearray(path.read_bytes())
-    content[-100] ^= 1
-    path.write_bytes({"flipped": content, "truncated": content[:-9], "empty": b""}[damage])
-    load_fails(checkpoints, str(path), "SHA-256", "train it again")
-
-
-@pytest.mark.parametrize("content", ["", "{"])
-def test_corrupt_manifest(checkpoints, content):
-    """A manifest that is no JSON."""
-    (checkpoints / "manifest.json").write_text(content)
-    load_fails(checkpoints, "manifest.json")
-
-
-def test_missing_checkpoint(checkpoints, tmp_path):
-    """Unknown names, missing files and folders."""
-    load_fails(checkpoints, "checkpoint='huge'", "['tiny']", "python -m memlib.training", name="huge")
-    (checkpoints / "tiny.safetensors").unlink()
-    load_fails(checkpoints, "tiny.safetensors", "missing", "python -m memlib.training")
-    load_fails(tmp_path / "absent", "checkpoint='tiny'", "there are []")
+    raises(ValueError, lambda: networks.build_network("resnet50"), "network='resnet50'", "'resnet20'", "'vgg8'")
+    raises(ValueError, lambda: networks.build_network("vgg8", width=0), "width=0", "above 0")

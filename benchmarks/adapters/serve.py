@@ -33,12 +33,12 @@ def networks(adapter, row, batch):
     """Set-up seconds, settings, and a function of a number of images: seconds of plain torch and of the simulator."""
     import torch
 
-    from memlib.zoo.networks import build
+    from memlib.zoo.networks import build_network
 
     generator = torch.Generator().manual_seed(0)
     calibration = torch.rand(128, 3, 32, 32, generator=generator)
     x = torch.rand(batch, 3, 32, 32, generator=generator)
-    plain, model = build("resnet20").eval(), build("resnet20").eval()
+    plain, model = build_network("resnet20").eval(), build_network("resnet20").eval()
     set_up, (network, settings) = timed(adapter["network"], row, model, calibration)
 
     def measure(images):

@@ -70,16 +70,19 @@ class Results:
             if figure in ("", path.stem) and claim["statement"].startswith(start) and words in claim["statement"]
         ]
 
-    def claim(self, figure: str, start: str) -> dict[str, Any]:
+    def claim(self, figure: str, start: str, verdict: str = "") -> dict[str, Any]:
         """The one claim of a figure whose statement is `start`, or else starts so.
 
         Raises:
-            ValueError: if the figure makes no such claim, or several.
+            ValueError: if the figure makes no such claim, or several, or if its verdict is not the one that the
+                sentence around it relies on.
         """
         starting = self.claims(figure, start)
         matching = [claim for claim in starting if claim["statement"] == start] or starting
         if len(matching) != 1:
             raise ValueError(f"figure={figure!r}: {len(matching)} claims {start!r}, where one was expected")
+        if verdict not in ("", matching[0]["verdict"]):
+            raise ValueError(f"figure={figure!r}: {start!r} is {matching[0]['verdict']}, not {verdict}: write again")
         return matching[0]
 
     def counts(self, number: str = "") -> Counter[str]:

@@ -154,7 +154,7 @@ class OperatingPoints:
         return self.outputs.argmax(1)
 
 
-def build(model: nn.Sequential, circuit: Circuit, calibration: Tensor, seed: int = 0) -> AnalogChip:
+def build_chip(model: nn.Sequential, circuit: Circuit, calibration: Tensor, seed: int = 0) -> AnalogChip:
     """One chip with the circuit of a network.
 
     The cells of weights are those that `memlib.map_network` would program for this seed, where the bias is not larger

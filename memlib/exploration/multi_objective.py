@@ -231,16 +231,16 @@ def climb(
             failed |= set() if better else {i}
 
 
-def probabilities(known: Sequence[Known], objectives: MappingType[str, str], seed: int = 0) -> np.ndarray:
+def probabilities(known: Sequence[Known], objectives: MappingType[str, str]) -> np.ndarray:
     """The probability (designs,) of each design to be on the front, by the knowledge of all."""
     if not known:
         return np.zeros(0)
     draws = np.tile([[*k.values.values()] for k in known], (DRAWS, 1, 1)).astype(float)
-    draws[..., list(objectives).index(ACCURACY)] = mean_draws([k.hits for k in known], DRAWS, seed)
+    draws[..., list(objectives).index(ACCURACY)] = mean_draws([k.hits for k in known], DRAWS)
     return front_probability(draws, list(objectives.values()))
 
 
-def table(known: Sequence[Known], objectives: MappingType[str, str], seed: int = 0) -> pd.DataFrame:
+def table(known: Sequence[Known], objectives: MappingType[str, str]) -> pd.DataFrame:
     """A row per design: its fields, the objectives, and of the accuracy `low` and `high` (95 %), `n` and `images`.
 
     `fidelity` counts from 0; `on_front` is the probability to be on the front of all these designs.
@@ -253,7 +253,7 @@ def table(known: Sequence[Known], objectives: MappingType[str, str], seed: int =
     found = pd.DataFrame(rows)
     found.insert(found.columns.get_loc("n"), "low", [i.low for i in intervals])
     found.insert(found.columns.get_loc("n"), "high", [i.high for i in intervals])
-    return found.assign(on_front=probabilities(known, objectives, seed))
+    return found.assign(on_front=probabilities(known, objectives))
 
 
 def _interval(hits: np.ndarray) -> Interval:

@@ -37,7 +37,7 @@ def hits_of(checkpoints: Sequence[str], images: int) -> dict[str, np.ndarray]:
     """Which of the first `images` test images each network gets right: (1, images) of 0 and 1."""
     hits = {}
     for name in progress(checkpoints, unit="networks"):
-        x, y = data_sets.load(data_of(name), "test").head(images)
+        x, y = data_sets.load_images(data_of(name), "test").head(images)
         hits[name] = correct(load_checkpoint(name), x, y)[None].numpy().astype(float)
     return hits
 

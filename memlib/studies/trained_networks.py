@@ -161,7 +161,7 @@ def hits_of(rows: pd.DataFrame) -> np.ndarray:
 def prepared(checkpoint: str, weights: str, pixels: str, images: int, calibration_images: int) -> Prepared:
     """What all chips of a network share, once per process."""
     name = data_of(checkpoint)
-    train_set, test_set = _training_set(name, os.environ.get("MEMLIB_DATA")), data_sets.load(name, "test")
+    train_set, test_set = _training_set(name, os.environ.get("MEMLIB_DATA")), data_sets.load_images(name, "test")
     found = manifest_entry(checkpoint)["sha256"], f"{train_set.sha256}-{test_set.sha256}"
     if found != (weights, pixels):
         raise ValueError(f"checkpoint={checkpoint!r}: it, or its images, changed since the sweep began; start it again")
@@ -173,7 +173,7 @@ def prepared(checkpoint: str, weights: str, pixels: str, images: int, calibratio
 @lru_cache(maxsize=1)
 def _training_set(name: str, _folder: str | None) -> data_sets.Images:
     """Once for all networks, as it takes much memory."""
-    return data_sets.load(name, "train")
+    return data_sets.load_images(name, "train")
 
 
 def _design(hardware: Hardware) -> Hardware:
@@ -206,7 +206,7 @@ def _identity(name: str, split: str) -> tuple[str, str]:
 
 @lru_cache
 def _identity_at(name: str, split: str, _folder: str | None) -> tuple[str, str]:
-    images = data_sets.load(name, split)
+    images = data_sets.load_images(name, split)
     return images.sha256, images.origin
 
 

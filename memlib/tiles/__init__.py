@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from memlib.tiles.adc_range import adc_full_scale
     from memlib.tiles.array_power import Load
     from memlib.tiles.conductances import ProgrammedTiles
-    from memlib.tiles.converters import code_limits, input_volts, quantise_input, row_inputs
+    from memlib.tiles.converters import code_limits, convert_currents, input_volts, quantise_input, row_inputs
     from memlib.tiles.input_record import LayerInputs, Record, record_inputs
     from memlib.tiles.passes import window_inputs, window_outputs
     from memlib.tiles.programming import Programmer, program_slices

@@ -67,7 +67,7 @@ def train(name: str, checkpoints: Path = CHECKPOINTS, states: Path | None = None
     )
     states = states or project_root() / "results" / ".training"
     states.mkdir(parents=True, exist_ok=True)
-    train_set = data_sets.load(recipe.data, "train")
+    train_set = data_sets.load_images(recipe.data, "train")
     images = data_sets.normalise(train_set.pixels[:RANGE_IMAGES]).to(device)
     state_file = states / f"{name}-{_digest(recipe, train_set.sha256, checkpoints, device)}.safetensors"
     first, seconds = _restore(state_file, model, optimizer)
@@ -100,7 +100,7 @@ def _check_device(device: str) -> None:
 
 def _initial(recipe: Recipe, checkpoints: Path) -> nn.Module:
     """The network before its first step."""
-    model = networks.build(recipe.network, recipe.width, seed=recipe.seed)
+    model = networks.build_network(recipe.network, recipe.width, seed=recipe.seed)
     if recipe.start:
         start = manifest_entry(recipe.start, checkpoints)["recipe"]
         if (start["network"], start["width"]) != (recipe.network, recipe.width):
@@ -252,11 +252,11 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _accuracies(model: nn.Module, name: str) -> dict[str, float]:
     """Accuracy on the test set and, where there are lossless originals of its first images, on both forms of those."""
-    test = data_sets.load(name, "test")
+    test = data_sets.load_images(name, "test")
     result = {"test": digital_accuracy(model, test)}
     if name == "cifar10":
         with contextlib.suppress(data_sets.MissingDataError):
-            lossless = data_sets.load(name, "lossless")
+            lossless = data_sets.load_images(name, "lossless")
             n = len(lossless.labels)
             result[f"lossless_{n}"] = digital_accuracy(model, lossless)
             result[f"test_{n}"] = digital_accuracy(model, data_sets.Images(test.pixels[:n], test.labels[:n], ""))

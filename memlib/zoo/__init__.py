@@ -10,7 +10,7 @@ from memlib.base.faces import lazy_face
 
 if TYPE_CHECKING:
     from memlib.zoo.checkpoints import CheckpointError, load_checkpoint, manifest_entry, read_manifest
-    from memlib.zoo.data_sets import DataError, Images, load, normalise
-    from memlib.zoo.networks import NETWORKS, build, mac_count, parameter_count
+    from memlib.zoo.data_sets import DataError, Images, load_images, normalise
+    from memlib.zoo.networks import NETWORKS, build_network, mac_count, parameter_count
 else:
     __getattr__, __dir__, __all__ = lazy_face(__name__)

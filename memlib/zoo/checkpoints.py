@@ -29,7 +29,7 @@ def load_checkpoint(name: str, folder: Path = CHECKPOINTS) -> nn.Module:
     entry = manifest_entry(name, folder)
     path = folder / f"{name}.safetensors"
     try:
-        expected, model = entry["sha256"], networks.build(entry["recipe"]["network"], entry["recipe"]["width"])
+        expected, model = entry["sha256"], networks.build_network(entry["recipe"]["network"], entry["recipe"]["width"])
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / 'manifest.json'}: damaged at {name!r} ({error}); restore it") from error
     if not path.exists() or data_sets.checksum(path) != expected:

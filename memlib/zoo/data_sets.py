@@ -81,7 +81,7 @@ def normalise(pixels: Tensor) -> Tensor:
     return pixels.float().div_(63.75).sub_(2.0)
 
 
-def load(name: str, split: str) -> Images:
+def load_images(name: str, split: str) -> Images:
     """Return data set `name` ("digits" or "cifar10"), `split` "train", "test" or, for CIFAR-10, "lossless".
 
     Raises:

@@ -31,7 +31,7 @@ RECIPE: dict[str, Any] = {"steps": 600, "lr": 0.01, "weight_decay": 0.3, "seed":
 
 @lru_cache
 def images(split: str) -> tuple[Tensor, Tensor]:
-    """Pixels (n, 64) from 0 to 1 in steps of 1/16, float64, and labels (n,); split as `memlib.zoo.data_sets.load` does.
+    """Pixels (n, 64) from 0 to 1 in steps of 1/16, float64, and labels (n,); split as by `data_sets.load_images`.
 
     Raises:
         ValueError: for a split other than "train" and "test".
@@ -44,7 +44,7 @@ def images(split: str) -> tuple[Tensor, Tensor]:
 @lru_cache
 def identity() -> str:
     """Checksum of the images and labels of both splits, as `data_sets` has them: the same digits, resized there."""
-    return "-".join(data_sets.load("digits", split).sha256 for split in ("train", "test"))
+    return "-".join(data_sets.load_images("digits", split).sha256 for split in ("train", "test"))
 
 
 def network(hidden: int) -> nn.Sequential:

@@ -166,7 +166,7 @@ LABELS = {
 }
 
 
-def build(name: str, width: float = 1.0, classes: int = 10, seed: int = 0) -> nn.Module:
+def build_network(name: str, width: float = 1.0, classes: int = 10, seed: int = 0) -> nn.Module:
     """Return network `name` with weights initialised from `seed`; torch's global random state is left as it was.
 
     Raises:

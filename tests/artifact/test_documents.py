@@ -86,6 +86,7 @@ def test_cells_and_claims_are_found_by_what_they_are(results):
         (lambda r: r.cell("05_rows", "accuracy", rows=128), r"05_rows.csv has no row with {'rows': 128}"),
         (lambda r: r.cell("05_rows", "accuracy"), "05_rows.csv has 2 rows"),
         (lambda r: r.claim("05_rows", "b"), "figure='05_rows': 0 claims 'b'"),
+        (lambda r: r.claim("05_rows", "a", "refuted"), "'a' is confirmed, not refuted: write again"),
     ],
 )
 def test_what_no_result_says_is_refused(results, look, message):

@@ -31,7 +31,7 @@ def folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_figure_drawn_again_is_the_committed_one(name, folder, monkeypatch):
     """All but pixels that another machine's processor rounds otherwise; without a data set."""
-    monkeypatch.setattr("memlib.zoo.data_sets.load", None)
+    monkeypatch.setattr("memlib.zoo.data_sets.load_images", None)
     redraw.redraw(folder / f"{name}.json")
     drawn, committed = (imread(place / f"{name}.png") for place in (folder, SMOKE))
     assert drawn.shape == committed.shape

@@ -96,4 +96,4 @@ def test_home(folder, home):
     """What would be written to a home that cannot be written goes to results/."""
     (folder / "writable").mkdir()
     run(folder, HOME=str(folder / home))
-    assert (folder / "results/.home/ipython").is_dir() is (home == "missing")
+    assert (folder / "results/.home/IPYTHONDIR").is_dir() is (home == "missing")

@@ -10,7 +10,7 @@ from torch import nn
 
 from memlib.cells.device import Device
 from memlib.circuits import circuit_model
-from memlib.circuits.circuit import Amplifier, AnalogChip, Circuit, Stage, build
+from memlib.circuits.circuit import Amplifier, AnalogChip, Circuit, Stage, build_chip
 from memlib.circuits.circuit_model import AnalogModel
 from memlib.circuits.circuit_netlist import StepResponse, netlist, operating_points, step_response
 from memlib.mapping.hardware import Hardware
@@ -43,7 +43,7 @@ def images(n, inputs, seed=1):
 def chip_of(circuit, *sizes, seed=0):
     """A chip of a random network, its images, and their voltages."""
     x = images(12, sizes[0])
-    chip = build(network(*sizes), circuit, images(40, sizes[0], 2), seed)
+    chip = build_chip(network(*sizes), circuit, images(40, sizes[0], 2), seed)
     return chip, x, circuit.input_voltages(x)
 
 
@@ -74,7 +74,7 @@ def test_an_ideal_circuit_is_the_network():
 def test_full_scale_by_hand():
     """The largest output of a column's amplifier, on calibration images, is the wanted part of the supply."""
     circuit = Circuit(amplifier=IDEAL, full_scale=0.4)
-    chip, calibration = build(network(6, 5, 3), circuit, images(40, 6)), circuit.input_voltages(images(40, 6))
+    chip, calibration = build_chip(network(6, 5, 3), circuit, images(40, 6)), circuit.input_voltages(images(40, 6))
     states, v = [], calibration
     for layer in AnalogModel(chip).layers:
         states.append(layer(torch.cat((v, torch.full((40, 1), layer.stage.v_bias, dtype=torch.float64)), 1)))
@@ -167,7 +167,7 @@ def test_a_seed_is_the_same_chip_as_elsewhere():
     model, device = network(6, 5, 3), Device(program_error=0.05, d2d_on=0.1, stuck_on=0.05, states=16)
     for layer in model[::2]:
         nn.init.zeros_(layer.bias)
-    chips = [build(model, Circuit(device, Amplifier(offset=1e-3)), images(40, 6), seed) for seed in (4, 5)]
+    chips = [build_chip(model, Circuit(device, Amplifier(offset=1e-3)), images(40, 6), seed) for seed in (4, 5)]
     for name, stage in zip(("0", "2"), chips[0].stages, strict=True):
         (wanted,) = program_slices(LayerPlan(name, model[int(name)], Hardware(device)), 4)
         torch.testing.assert_close(stage.g[:, :-1].mT.flatten(1), wanted.used, rtol=1e-12, atol=0)
@@ -192,15 +192,27 @@ def test_input_bits():
         (lambda: Circuit(full_scale=-1), "full_scale=-1"),
         (lambda: Circuit(Device(read_noise=0.1)), "read_noise=0.1"),
         (lambda: Circuit(wires=Wires(row=-1.0)), "r_row=-1.0"),
-        (lambda: build(nn.Sequential(nn.Linear(2, 2), nn.Tanh()), Circuit(), images(3, 2)), "with a ReLU between two"),
-        (lambda: build(nn.Sequential(nn.Linear(2, 2, bias=False)), Circuit(), images(3, 2)), "bias of layer '0'=None"),
-        (lambda: build(network(3, 2), Circuit(), images(3, 2)), r"calibration.shape=\(3, 2\): must be \(images, 3\)"),
         (
-            lambda: build(network(3, 2), Circuit(), images(3, 3) * math.nan),
+            lambda: build_chip(nn.Sequential(nn.Linear(2, 2), nn.Tanh()), Circuit(), images(3, 2)),
+            "with a ReLU between two",
+        ),
+        (
+            lambda: build_chip(nn.Sequential(nn.Linear(2, 2, bias=False)), Circuit(), images(3, 2)),
+            "bias of layer '0'=None",
+        ),
+        (
+            lambda: build_chip(network(3, 2), Circuit(), images(3, 2)),
+            r"calibration.shape=\(3, 2\): must be \(images, 3\)",
+        ),
+        (
+            lambda: build_chip(network(3, 2), Circuit(), images(3, 3) * math.nan),
             "calibration=nan: must be finite, from 0 to 1",
         ),
-        (lambda: build(network(3, 2), Circuit(), images(3, 3) - 5), "calibration=-4.*: must be finite, from 0 to 1"),
-        (lambda: build(network(3, 2), Circuit(), GREYS), "calibration=255: must be finite, from 0 to 1"),
+        (
+            lambda: build_chip(network(3, 2), Circuit(), images(3, 3) - 5),
+            "calibration=-4.*: must be finite, from 0 to 1",
+        ),
+        (lambda: build_chip(network(3, 2), Circuit(), GREYS), "calibration=255: must be finite, from 0 to 1"),
         (lambda: Circuit().input_voltages(torch.tensor([[0.5, -1.0]])), "x=-1.0: must be finite, from 0 to 1"),
         (lambda: Circuit(input_bits=4).input_voltages(torch.tensor([[7.0]])), "x=7.0: must be finite, from 0 to 1"),
         (lambda: Circuit().input_voltages(torch.ones(3)), r"x.shape=\(3,\): must be \(images, inputs\)"),

@@ -12,7 +12,7 @@ from memlib.costs.activity import measure
 from memlib.costs.cost_table import cost_of
 from memlib.costs.machine import balanced_copies, inventory
 from memlib.costs.technology import TECHNOLOGIES, Circuit, Technology, Writing
-from memlib.zoo.networks import build
+from memlib.zoo.networks import build_network
 
 #: Every use costs another prime, so that a count in the wrong place shows.
 USES = {"row": 2, "conversion": 3, "result": 5, "input_byte": 7, "row_byte": 11, "result_byte": 13, "output": 17}
@@ -229,7 +229,7 @@ def test_without_a_chip_the_same():
 
 def test_layouts_of_an_ideal_device_draw_the_same():
     """Without unused cells, each weight meets the same voltages in every layout: the arrays' energy is equal."""
-    network = build("resnet20", 0.25).eval()
+    network = build_network("resnet20", 0.25).eval()
     x = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     powers = []
     for layout in ("dense", (4, 4), "sparse"):

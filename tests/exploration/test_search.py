@@ -115,7 +115,7 @@ def test_search_beats_random_search_at_equal_budget(tmp_path):
         evaluator = Evaluator(
             made_up.exact, lambda d, images: d, made_up.OBJECTIVES, tmp_path / "s.sqlite", {"jobs": 1}
         )
-        known = explore(made_up.SPACE, evaluator, 128, Fidelity(1, 2), seed, sampler=sampler)
+        known = explore(made_up.SPACE, evaluator, 48, Fidelity(1, 2), seed, sampler=sampler)
         return hypervolume(made_up.qualities([k.design for k in known]), SENSES, reference)
 
     wins = [volume("tpe", seed) > volume("random", seed) for seed in range(10)]

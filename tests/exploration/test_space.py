@@ -45,11 +45,7 @@ def test_numbers_in_rising_order_are_a_scale_and_others_are_not():
     trial = study.ask()
     Space({"up": [1, 2, 4], "down": [4, 2, 1], "text": ["a", "b"]}).suggest(trial)
     kinds = {name: type(kind).__name__ for name, kind in trial.distributions.items()}
-    assert kinds == {
-        "up": "IntDistribution",
-        "down": "CategoricalDistribution",
-        "text": "CategoricalDistribution",
-    }
+    assert kinds == {"up": "IntDistribution", "down": "CategoricalDistribution", "text": "CategoricalDistribution"}
 
 
 def test_shares_of_an_axis():

@@ -41,8 +41,8 @@ def test_what_is_shown_is_what_memlib_says(design):
     layout = {"layout": (4, 4), "order": "hwc"} if design.layout == "4x4" else {}
     mapping = memlib.Mapping(unused=design.unused, **layout)
     hardware = memlib.Hardware(device, memlib.Tile(design.rows, design.cols, 8, 8), mapping)
-    model, (images, labels) = load_checkpoint(design.checkpoint), data_sets.load("digits", "test").head(50)
-    calibration, _ = data_sets.load("digits", "train").head(256)
+    model, (images, labels) = load_checkpoint(design.checkpoint), data_sets.load_images("digits", "test").head(50)
+    calibration, _ = data_sets.load_images("digits", "train").head(256)
     view = explorer_design.shown(design)
     seeds = range(design.first_seed, design.first_seed + 2)
     expected = memlib.accuracy(model, hardware, images, labels, calibration, seeds)

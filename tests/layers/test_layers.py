@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from memlib import Device, Hardware, Mapping, Tile, load_network, map_network, save_network
 from memlib.costs.activity import measure
 from memlib.layers.geometry import Geometry
-from memlib.zoo.networks import build
+from memlib.zoo.networks import build_network
 
 NOISY = Device(d2d_on=0.1, d2d_off=0.2, program_error=0.05, read_noise=0.1)
 
@@ -116,14 +116,14 @@ def test_whole_networks_equal_torch(name, width, mapping):
     """ResNet-20 and VGG-8 with an ideal device and without converters."""
     hardware = Hardware(tile=Tile(dac_bits=None, adc_bits=None), mapping=mapping)
     for dtype, tolerance in ((torch.float64, 1e-10), (torch.float32, 1e-5)):
-        network = build(name, width).to(dtype).eval()
+        network = build_network(name, width).to(dtype).eval()
         x = images(2, 3, 32, 32, dtype=dtype)
         assert_close(map_network(network, hardware, input_shape=(3, 32, 32))(x), network(x).detach(), tolerance)
 
 
 def test_float32_codes_of_a_sparse_network():
     """A sparse network with converters in both precisions: codes that flip by rounding are at most 0.1 %."""
-    network = build("resnet20", 0.25).eval()
+    network = build_network("resnet20", 0.25).eval()
     x = images(4, 3, 32, 32)
     mapping = Hardware(Device(d2d_on=0.1), Tile(), Mapping(layout="sparse"))
     single = map_network(network, mapping, x)

@@ -13,7 +13,7 @@ from memlib.layers.geometry import Geometry
 from memlib.mapping.packing import rectangle
 from memlib.mapping.placement import place
 from memlib.mapping.window import Window, window_of
-from memlib.zoo.networks import build, parameter_count
+from memlib.zoo.networks import build_network, parameter_count
 
 COUNTS = ["cells_used", "cells_allocated", "tiles", "row_cuts", "passes", "conversions"]
 
@@ -125,7 +125,7 @@ def test_grouped():
 )
 def test_resnet20(h, by_layer):
     """Some layers of ResNet-20 by hand, and in all of them each weight once per polarity."""
-    network = build("resnet20")
+    network = build_network("resnet20")
     table = footprint(network, (3, 32, 32), h).set_index("layer")
     assert len(table) == 20
     for layer, expected in by_layer.items():
@@ -184,7 +184,7 @@ def test_rectangle_of_the_packed_order():
 
 def test_resnet20_packed():
     """The whole network in the sparse layout: 77.0 M cell pairs allocated, 37.0 M of them used."""
-    table = footprint(build("resnet20"), (3, 32, 32), hardware(128, 128, layout="sparse"))
+    table = footprint(build_network("resnet20"), (3, 32, 32), hardware(128, 128, layout="sparse"))
     assert round(table["cells_allocated"].sum() / 2e6, 1) == 77.0
     assert round(table["cells_used"].sum() / 2e6, 1) == 37.0
     assert (table["passes"] == 1).all()

@@ -37,8 +37,8 @@ def test_what_is_off_leaves_no_trace():
 
 def test_a_point_is_a_chip():
     """Layout, effect in one layer, ADC ranges of the chip and recalibration, as by hand with `map_network`."""
-    model, (images, labels) = load_checkpoint(NETWORK), data_sets.load("digits", "test").head(100)
-    calibration = data_sets.load("digits", "train").head(256)[0]
+    model, (images, labels) = load_checkpoint(NETWORK), data_sets.load_images("digits", "test").head(100)
+    calibration = data_sets.load_images("digits", "train").head(256)[0]
     point = make_point(NETWORK, 100, "program_error", 1.0, recalibration="gain", layer="0", adc_calibration="chip")
     noisy = Hardware(Device(program_error=1.0), Tile(adc_calibration="chip"))
     by_layer = {"*": noisy.replace(device=Device()), "0": noisy}
@@ -60,7 +60,7 @@ def test_chips_recalibrated_on_images_of_their_own():
     shared = make_point(NETWORK, 200, recalibration="batch_norm", adc_bits=4)
     assert evaluate(shared, 0)["correct"] == evaluate(shared, 1)["correct"]
     assert make_point(NETWORK, 10, own_images=True) == make_point(NETWORK, 10)
-    training = data_sets.load("digits", "train")
+    training = data_sets.load_images("digits", "train")
     drawn = _drawn(prepared(*split(shared_fields(NETWORK, 200))[0]), 5)
     assert len(drawn) == 256
     pixels = {tuple(row) for row in data_sets.normalise(training.pixels).flatten(1).tolist()}

@@ -24,7 +24,7 @@ def test_table_and_weights():
     names = ["vgg8-digits", "mlp-digits"]
     hits = study.hits_of(names, 200)
     table = study.zoo(names, hits)
-    images = data_sets.load("digits", "test")
+    images = data_sets.load_images("digits", "test")
     few = data_sets.Images(images.pixels[:200], images.labels[:200], "")
     expected = [trainer.digital_accuracy(load_checkpoint(name), few) for name in names]
     assert table["accuracy"].tolist() == pytest.approx(expected)

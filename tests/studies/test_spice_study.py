@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from memlib.artifact.presets import PRESETS
 
-from memlib.circuits.circuit import build
+from memlib.circuits.circuit import build_chip
 from memlib.circuits.circuit_model import AnalogModel
 from memlib.evidence.answers import pack, unpack
 from memlib.studies import s11_spice as study
@@ -48,7 +48,7 @@ def test_a_point_is_a_chip():
         0.02,
     )
     assert study.circuit_of(study.make_point("model", 0, 1, gain=0.0)).amplifier.gain is None
-    chip = build(digits_8x8.load(8), circuit, digits_8x8.images("train")[0][:256], 3)
+    chip = build_chip(digits_8x8.load(8), circuit, digits_8x8.images("train")[0][:256], 3)
     x, labels = (part[30:80] for part in digits_8x8.images("test"))
     found = AnalogModel(chip).operating_points(circuit.input_voltages(x))
     result = study.evaluate(point, 3)
@@ -133,10 +133,7 @@ def test_tables_and_figures():
     assert cases["n"].tolist() == [1, 1, 3, 3, *[1] * 8]
     chosen = study.axes(**VARIED)
     assert [value for effect, value in chosen if effect == "input_bits"] == [1, 3, 0]
-    assert study.disagreements(results, chosen, **COUNTS) == (
-        32,
-        1600,
-    )  # 16 circuits without wires, 2 of 100 each
+    assert study.disagreements(results, chosen, **COUNTS) == (32, 1600)  # 16 circuits without wires, 2 of 100 each
     power = study.power(results, PARAMETERS["widths"], **COUNTS)
     assert power["cells"].tolist() == [2 * (65 * h + 10 * (h + 1)) for h in (8, 32)]
     assert power["energy"].tolist() == pytest.approx([6e-3 * 8e-9, 6e-3 * 32e-9])

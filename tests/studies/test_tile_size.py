@@ -72,7 +72,7 @@ def test_claims_follow_the_measurements():
 def test_a_point_is_near_the_float_network_when_nothing_is_wrong():
     """An ideal device with 8-bit DACs and 10-bit ADCs answers as the digital network, on almost all images."""
     result = study.evaluate(study.make_point("resnet20-digits", 100, "10k_100k", 64, 10), seed=0)
-    digits = data_sets.load("digits", "test")
+    digits = data_sets.load_images("digits", "test")
     first = data_sets.Images(digits.pixels[:100], digits.labels[:100], "")
     expected = trainer.digital_accuracy(load_checkpoint("resnet20-digits"), first)
     assert result["accuracy"] == pytest.approx(expected, abs=0.021)

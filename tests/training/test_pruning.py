@@ -7,7 +7,7 @@ from torch import nn
 
 from memlib.layers.mappable import matrix_layers
 from memlib.training.pruning import make_permanent, nonzero_count, prune_model
-from memlib.zoo.networks import build
+from memlib.zoo.networks import build_network
 
 IMAGES = torch.randn(16, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(16) % 10
@@ -30,7 +30,7 @@ def tune(model: nn.Module, steps: int = 4) -> None:
 @pytest.mark.parametrize("sparsity", [0.5, 0.8])
 def test_smallest_weights_go(sparsity):
     """Exactly so many of all convolutions' weights together, those of smallest magnitude, and none of other layers."""
-    model, before = build("resnet20", 0.25), build("resnet20", 0.25)
+    model, before = build_network("resnet20", 0.25), build_network("resnet20", 0.25)
     prune_model(model, "weights", sparsity)
     make_permanent(model)
     after, weights = (
@@ -52,7 +52,7 @@ def test_smallest_channels_go(sparsity):
     All other weights stay but those that read what is gone: inside a block, the second convolution's, and after the
     first stage, where shortcuts add no channels of their own, what neither shortcut nor block gives.
     """
-    model, before = build("resnet20", 0.25), build("resnet20", 0.25)
+    model, before = build_network("resnet20", 0.25), build_network("resnet20", 0.25)
     prune_model(model, "channels", sparsity)
     make_permanent(model)
     assert torch.equal(model[0].weight, before[0].weight)
@@ -74,7 +74,7 @@ def test_smallest_channels_go(sparsity):
 @pytest.mark.parametrize("how", ["weights", "channels"])
 def test_masks_hold_in_training(how):
     """What was pruned stays 0 while all else learns; afterwards the network is an ordinary one."""
-    model, plain = build("resnet20", 0.25), build("resnet20", 0.25)
+    model, plain = build_network("resnet20", 0.25), build_network("resnet20", 0.25)
     prune_model(model, how, 0.75)
     zeros = {name: layer.weight == 0 for name, layer in pruned_layers(model).items()}
     before = {name: layer.weight.detach().clone() for name, layer in pruned_layers(model).items()}
@@ -90,7 +90,7 @@ def test_masks_hold_in_training(how):
 
 def test_pruned_channels_are_silent():
     """Their output behind batch norm is 0, in training, and of a chip whose columns for them are noisy."""
-    model = build("resnet20", 0.25)
+    model = build_network("resnet20", 0.25)
     prune_model(model, "channels", 0.75)
     pairs = [(block.conv1, block.bn1) for block in model[3:12]] + [(block.conv2, block.bn2) for block in model[3:12]]
     outputs = {}
@@ -130,7 +130,7 @@ def test_channel_without_weights_is_silent():
 
 def test_what_is_left_matters():
     """Every weight that is not 0 moves an output, also where those of a whole channel went somewhere in front of it."""
-    model = build("resnet20", 0.25)
+    model = build_network("resnet20", 0.25)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.abs_().add_(0.01)  # so that no ReLU shuts a channel
@@ -190,12 +190,12 @@ def test_nonzero_count():
 def test_errors():
     """Nothing to prune, an unknown way, and channels whose constant would remain."""
     with pytest.raises(ValueError, match="prune='rows': must be one of 'weights', 'channels'"):
-        prune_model(build("resnet20", 0.25), "rows", 0.5)
+        prune_model(build_network("resnet20", 0.25), "rows", 0.5)
     for sparsity in (-1, 1.5):
         with pytest.raises(ValueError, match=f"sparsity={sparsity}: must be a fraction from 0 to 1"):
-            prune_model(build("resnet20", 0.25), "channels", sparsity)
+            prune_model(build_network("resnet20", 0.25), "channels", sparsity)
     with pytest.raises(ValueError, match="prune='weights': must be '' for a network without a convolution behind"):
-        prune_model(build("mlp", 0.05), "weights", 0.5)
+        prune_model(build_network("mlp", 0.05), "weights", 0.5)
     with pytest.raises(ValueError, match=r"prune='channels': must be one by which layer '3\.conv1\.0'"):
-        prune_model(build("resnet20_grouped", 0.5), "channels", 0.5)
-    prune_model(build("resnet20_separable", 0.25), "channels", 0.5)
+        prune_model(build_network("resnet20_grouped", 0.5), "channels", 0.5)
+    prune_model(build_network("resnet20_separable", 0.25), "channels", 0.5)

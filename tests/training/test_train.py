@@ -1,12 +1,11 @@
 """Training: a killed run resumed, augmentation and learning rate by hand, checkpoints, the list of recipes."""
 
-import copy
+import concurrent.futures
 import hashlib
 import json
 import re
 import shutil
 import sys
-import threading
 import time
 from dataclasses import asdict
 from itertools import product
@@ -16,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from memlib.layers.mappable import matrix_layers
 from memlib.training import binary, recipes, trainer
@@ -31,6 +31,7 @@ TINIES = {
     "frozen": TUNED.replace(epochs=1, lr=0.01, frozen_statistics=True),
     "aware": TUNED.replace(device=(("states", 8), ("program_error", 0.1), ("stuck_off", 0.01)), dac_bits=4),
     "binary": TUNED.replace(binary=True),
+    "still": TUNED.replace(epochs=1, lr=1e-12),
 }
 
 
@@ -38,32 +39,66 @@ class Killed(BaseException):
     """Stands for the end of the process."""
 
 
-@pytest.fixture(autouse=True)
-def tiny(monkeypatch):
+@pytest.fixture(autouse=True, scope="module")
+def tiny():
     """Recipes for a few digits."""
-    sets = {split: data_sets.load("digits", split) for split in ("train", "test")}
+    sets = {split: data_sets.load_images("digits", split) for split in ("train", "test")}
     few = {split: data_sets.Images(s.pixels[:72], s.labels[:72], "") for split, s in sets.items()}
-    monkeypatch.setattr(data_sets, "load", lambda _, split: few[split])
-    monkeypatch.setattr(trainer, "RECIPES", TINIES)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data_sets, "load_images", lambda _, split: few[split])
+        patch.setattr(trainer, "RECIPES", TINIES)
+        yield
 
 
 @pytest.fixture(scope="module")
-def whole_runs(tmp_path_factory):
-    """Where whole runs leave their checkpoints."""
-    return tmp_path_factory.mktemp("undisturbed")
+def seen():
+    """What a whole run shows: batches before augmentation, its random states and torch's, learning rates."""
+    return {"batches": [], "sources": [], "rates": []}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, seen):
+    """A folder with the checkpoints of whole runs of all recipes."""
+    folder, augment = tmp_path_factory.mktemp("undisturbed"), trainer._augment
+
+    def observe(pixels, *args):
+        seen["batches"].append(pixels)
+        seen["sources"].append(args[-1].get_state().numpy().tobytes())
+        return augment(pixels, *args)
+
+    def note(optimizer, _args, _options):
+        seen["rates"].append(optimizer.param_groups[0]["lr"])
+
+    before = torch.manual_seed(11).get_state()
+    hook = register_optimizer_step_pre_hook(note)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "_augment", observe)
+        run(folder)
+    hook.remove()
+    seen["states"] = before, torch.get_rng_state()
+    for name in list(TINIES)[1:]:
+        run(folder, name)
+    return folder
 
 
 @pytest.fixture
-def undisturbed(whole_runs):
-    """A folder with the checkpoint of a whole run."""
-    if not (whole_runs / "checkpoints").exists():
-        run(whole_runs)
-    return whole_runs
+def started(whole, tmp_path):
+    """A folder with the checkpoint that others start from, and nothing else."""
+    (tmp_path / "checkpoints").mkdir()
+    shutil.copy(whole / "checkpoints" / "tiny.safetensors", tmp_path / "checkpoints")
+    entry = {"tiny": manifest_entry("tiny", whole / "checkpoints")}
+    (tmp_path / "checkpoints" / "manifest.json").write_text(json.dumps(entry))
+    return tmp_path
 
 
-def run(folder, name: str = "tiny") -> dict:
+def run(folder, name: str = "tiny", device: str = "cpu") -> dict:
     """Train, and return the manifest's entry."""
-    return trainer.train(name, folder / "checkpoints", folder / "states")
+    return trainer.train(name, folder / "checkpoints", folder / f"states-{device}", device)
+
+
+def loaded(folder, *names: str) -> list[nn.Module]:
+    """The networks of checkpoints."""
+    return [load_checkpoint(name, folder / "checkpoints") for name in names]
 
 
 def weights(folder, name: str = "tiny") -> bytes:
@@ -71,9 +106,9 @@ def weights(folder, name: str = "tiny") -> bytes:
     return (folder / "checkpoints" / f"{name}.safetensors").read_bytes()
 
 
-def kill_after(monkeypatch, name: str, calls: int, write: bytes | None = None) -> None:
-    """End the process in the n-th call of a function of the trainer, which may have written part of a file."""
-    original, count = getattr(trainer, name), iter(range(calls))
+def run_killed(folder, function: str, calls: int, write: bytes | None = None, *recipe: str) -> None:
+    """Train until a function of the trainer is called once more; that call may have written part of a file."""
+    original, count = getattr(trainer, function), iter(range(calls))
 
     def killer(*args, **kwargs):
         if next(count, None) is not None:
@@ -82,55 +117,48 @@ def kill_after(monkeypatch, name: str, calls: int, write: bytes | None = None) -
             args[1].write_bytes(write)
         raise Killed
 
-    monkeypatch.setattr(trainer, name, killer)
-
-
-@pytest.mark.parametrize(
-    ("name", "calls", "write", "resumed"),
-    [
-        ("_augment", 2, None, [1, 2, 3]),
-        ("_augment", 6, None, [2, 3]),
-        ("save_file", 1, b"part", [2, 3]),
-        ("save_file", 3, b"part", []),
-        ("_accuracies", 0, None, []),
-    ],
-    ids=["in epoch 1", "in epoch 2", "storing epoch 2", "writing the checkpoint", "measuring"],
-)
-def test_killed_training_resumes(tmp_path, monkeypatch, capsys, undisturbed, name, calls, write, resumed):
-    """A resumed run goes on after the last finished epoch, and its weights equal an undisturbed run's bit by bit."""
-    with monkeypatch.context() as patch:
-        kill_after(patch, name, calls, write)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, function, killer)
         with pytest.raises(Killed):
-            run(tmp_path)
-    for state in (tmp_path / "states").glob("*.safetensors"):
-        load_file(state)  # whole, at any time
-    capsys.readouterr()
-    run(tmp_path)
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split(",")[0] for line in lines] == [f"tiny: epoch {epoch} of 3" for epoch in resumed]
-    assert weights(tmp_path) == weights(undisturbed)
-    assert load_checkpoint("tiny", tmp_path / "checkpoints")
+            run(folder, *recipe)
 
 
-@pytest.mark.parametrize("name", ["weights", "channels", "aware", "binary"])
-def test_killed_tuning_resumes(tmp_path, monkeypatch, undisturbed, name):
-    """The same for trainings that start from a checkpoint, with masks or simulated hardware, killed at several points.
+@pytest.mark.parametrize("name", ["tiny", "weights", "channels", "aware", "binary"])
+def test_killed_training_resumes(started, whole, capsys, name):
+    """A run that is killed again and again goes on after the last stored epoch; its weights equal an undisturbed run's.
 
-    What was pruned stayed zero, and the start is left as it was.
+    Also where it starts from a checkpoint, which is left as it was, with masks or simulated hardware.
     """
-    start = weights(undisturbed)
-    entry = run(undisturbed, name)
-    shutil.copytree(undisturbed / "checkpoints", tmp_path / "checkpoints")
-    (tmp_path / "checkpoints" / f"{name}.safetensors").unlink()
-    for function, calls in (("_augment", 6), ("save_file", 1), ("_accuracies", 0)):
-        with monkeypatch.context() as patch:
-            kill_after(patch, function, calls)
-            with pytest.raises(Killed):
-                run(tmp_path, name)
-    assert run(tmp_path, name) | {"seconds": 0} == entry | {"seconds": 0}
-    assert weights(tmp_path, name) == weights(undisturbed, name) != start
-    assert weights(undisturbed) == start
-    model = load_checkpoint(name, tmp_path / "checkpoints")
+    start, last = weights(started), TINIES[name].epochs
+    if name == "tiny":
+        shutil.rmtree(started / "checkpoints")
+
+    def epochs() -> list[str]:
+        return [line.split(",")[0] for line in capsys.readouterr().out.splitlines()]
+
+    epochs()
+    for function, calls, write, finished in (
+        ("_augment", 2, None, []),  # in epoch 1
+        ("_augment", 6, None, [1]),  # in epoch 2
+        ("save_file", 0, b"part", [2]),  # storing epoch 2
+        ("save_file", last - 1, b"part", range(2, last + 1)),  # writing the checkpoint
+        ("_accuracies", 0, None, []),
+    ):
+        run_killed(started, function, calls, write, name)
+        assert epochs() == [f"{name}: epoch {epoch} of {last}" for epoch in finished]
+        for state in (started / "states-cpu").glob("*.safetensors"):
+            load_file(state)  # whole, at any time
+    entry = manifest_entry(name, whole / "checkpoints")
+    assert run(started, name) | {"seconds": 0} == entry | {"seconds": 0}
+    assert epochs() == []
+    assert weights(started, name) == weights(whole, name)
+    assert name == "tiny" or weights(started) == start != weights(started, name)
+
+
+@pytest.mark.parametrize("name", ["weights", "channels"])
+def test_what_was_pruned_stays_zero(whole, name):
+    """As many weights as the recipe says at least; the manifest counts what is left."""
+    entry, (model,) = manifest_entry(name, whole / "checkpoints"), loaded(whole, name)
     zeros = sum(int((layer.weight == 0).sum()) for layer in matrix_layers(model).values())
     pruned = sum(layer.weight.numel() for layer in list(matrix_layers(model).values())[1:-1])
     assert zeros >= TINIES[name].sparsity * pruned
@@ -139,11 +167,9 @@ def test_killed_tuning_resumes(tmp_path, monkeypatch, undisturbed, name):
     assert entry["parameters"] - left >= zeros
 
 
-def test_binary_weights(tmp_path, undisturbed):
+def test_binary_weights(whole):
     """Each layer has two weights, of one magnitude, in half precision too; signs move in training, from the start's."""
-    shutil.copytree(undisturbed / "checkpoints", tmp_path / "checkpoints")
-    run(tmp_path, "binary")
-    start, end = (matrix_layers(load_checkpoint(name, tmp_path / "checkpoints")) for name in ("tiny", "binary"))
+    start, end = map(matrix_layers, loaded(whole, "tiny", "binary"))
     flipped = 0
     for name, layer in end.items():
         values = layer.weight.unique()
@@ -166,34 +192,26 @@ def test_straight_through_by_hand():
     assert layer.weight.tolist() == [[1, -1], [1, 1]]
 
 
-def test_hardware_takes_part(tmp_path, monkeypatch, undisturbed):
+def test_hardware_takes_part(started, monkeypatch):
     """Cells and converters each decide the weights; so do other cells in every epoch."""
-    results = {weights(undisturbed)}
-    shutil.copytree(undisturbed / "checkpoints", tmp_path / "checkpoints")
-    aware, once = TINIES["aware"], trainer.on_hardware
-
-    def frozen(*args):
-        return once(*args[:-1], 0)
-
+    aware, once, results = TINIES["aware"], trainer.on_hardware, {weights(started)}
     for recipe, simulate in (
         (TUNED.replace(epochs=1), once),
         (aware.replace(epochs=1, dac_bits=None), once),
         (aware.replace(epochs=1, device=()), once),
         (aware, once),
-        (aware, frozen),
+        (aware, lambda *args: once(*args[:-1], 0)),
     ):
-        monkeypatch.setattr(trainer, "RECIPES", {"other": recipe})
+        monkeypatch.setitem(TINIES, "other", recipe)
         monkeypatch.setattr(trainer, "on_hardware", simulate)
-        run(tmp_path, "other")
-        results.add(weights(tmp_path, "other"))
+        run(started, "other")
+        results.add(weights(started, "other"))
     assert len(results) == 6
 
 
-def test_frozen_statistics(tmp_path, undisturbed):
+def test_frozen_statistics(whole):
     """Batch norm keeps the start's running statistics, to the bit, while everything that is trained moves."""
-    shutil.copytree(undisturbed / "checkpoints", tmp_path / "checkpoints")
-    run(tmp_path, "frozen")
-    start, end = (load_checkpoint(name, tmp_path / "checkpoints").state_dict() for name in ("tiny", "frozen"))
+    start, end = (model.state_dict() for model in loaded(whole, "tiny", "frozen"))
     kept = {name for name in start if torch.equal(start[name], end[name])}
     assert kept == {name for name in start if "running_" in name or "num_batches" in name}
 
@@ -214,13 +232,9 @@ def test_digest_of_a_state(tmp_path):
         assert trainer._digest(tuned, "images", tmp_path) == expected(fields | {"start": start}, "images", sha256)
 
 
-def test_starts_from_a_checkpoint(tmp_path, monkeypatch, undisturbed):
+def test_starts_from_a_checkpoint(whole):
     """Its weights are those of the first step."""
-    shutil.copytree(undisturbed / "checkpoints", tmp_path / "checkpoints")
-    monkeypatch.setattr(trainer, "RECIPES", {"still": TUNED.replace(epochs=1, lr=1e-12)})
-    run(tmp_path, "still")
-    models = [load_checkpoint(name, tmp_path / "checkpoints") for name in ("tiny", "still")]
-    for start, end in zip(*(model.parameters() for model in models), strict=True):
+    for start, end in zip(*(model.parameters() for model in loaded(whole, "tiny", "still")), strict=True):
         torch.testing.assert_close(end, start, rtol=1e-7, atol=1e-7)
 
 
@@ -231,34 +245,39 @@ def test_missing_start(tmp_path):
     assert not (tmp_path / "checkpoints").exists()
 
 
-def test_another_recipe_starts_anew(tmp_path, monkeypatch, capsys):
+def test_another_recipe_starts_anew(tmp_path, monkeypatch, capsys, whole):
     """The state of a run belongs to its recipe."""
-    run(tmp_path)
-    first = weights(tmp_path)
-    monkeypatch.setattr(trainer, "RECIPES", {"tiny": TINY.replace(seed=1, epochs=1)})
+    run_killed(tmp_path, "_augment", 6)
+    monkeypatch.setitem(TINIES, "tiny", TINY.replace(seed=1, epochs=1))
     capsys.readouterr()
     run(tmp_path)
     assert "epoch 1 of 1" in capsys.readouterr().out
-    assert weights(tmp_path) != first
+    assert weights(tmp_path) != weights(whole)
 
 
-def test_training_learns(tmp_path):
+def test_training_learns(whole):
     """The loss falls and the weights move away from their initial values, in every layer."""
-    entry = run(tmp_path)
-    model, start = load_checkpoint("tiny", tmp_path / "checkpoints"), networks.build("resnet20", 0.25)
+    (model,), start = loaded(whole, "tiny"), networks.build_network("resnet20", 0.25)
     assert all(not torch.equal(a, b) for a, b in zip(model.parameters(), start.parameters(), strict=True))
-    images = data_sets.load("digits", "train")
+    images = data_sets.load_images("digits", "train")
     losses = [float(nn.functional.cross_entropy(m(data_sets.normalise(images.pixels)), images.labels).detach())
               for m in (start.train(), model.train())]  # fmt: skip
     assert losses[1] < losses[0] - 0.3
-    assert entry["parameters"] == sum(p.numel() for p in model.parameters())
 
 
-def test_global_random_state_is_untouched(tmp_path):
-    """Training neither reads nor changes it."""
-    state = torch.manual_seed(11).get_state()
-    run(tmp_path)
-    assert torch.equal(torch.get_rng_state(), state)
+def test_what_a_whole_run_does(whole, seen):
+    """An order and shifts of its own in every epoch, in which no image comes twice; the schedule runs over all steps.
+
+    torch's random state is neither read nor changed.
+    """
+    assert len(seen["batches"]) == len(seen["rates"]) == 12
+    orders = [torch.cat(seen["batches"][first : first + 4]).flatten(1) for first in (0, 4, 8)]
+    assert all(len(order.unique(dim=0)) == 64 for order in orders)
+    assert not torch.equal(orders[0], orders[1])
+    assert not torch.equal(orders[1], orders[2])
+    assert len(set(seen["sources"])) == 12
+    np.testing.assert_allclose(seen["rates"], [TINY.lr * trainer._triangle(i / 12) for i in range(12)])
+    assert torch.equal(*seen["states"])
 
 
 def test_checkpoint_round_trip(tmp_path, monkeypatch):
@@ -268,36 +287,30 @@ def test_checkpoint_round_trip(tmp_path, monkeypatch):
     """
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "manifest.json").write_text('{"other": {"sha256": "0"}}')
-    published, original, measured, measure = None, trainer._publish, {}, trainer._accuracies
-
-    def publish(name, recipe, model, *args):
-        nonlocal published
-        published = copy.deepcopy(model)
-        return original(name, recipe, model, *args)
+    run_killed(tmp_path, "_accuracies", 0)
+    (state,) = (tmp_path / "states-cpu").iterdir()
+    trained, measured, measure = load_file(state), {}, trainer._accuracies
 
     def accuracies(model, name):
         measured.update({key: value.clone() for key, value in model.state_dict().items()})
         return measure(model, name)
 
-    monkeypatch.setattr(trainer, "_publish", publish)
     monkeypatch.setattr(trainer, "_accuracies", accuracies)
-    entry = run(tmp_path)
-    model = load_checkpoint("tiny", tmp_path / "checkpoints")
+    entry, (model,) = run(tmp_path), loaded(tmp_path, "tiny")
     assert not model.training
     saved = load_file(tmp_path / "checkpoints" / "tiny.safetensors")
-    trained = {name: value.clone() for name, value in published.state_dict().items()}
     for name, value in model.state_dict().items():
-        half = value.dim() > 1
+        half, exact = value.dim() > 1, trained[f"model.{name}"]
         assert saved[name].dtype == (torch.float16 if half else value.dtype)
         assert value.dtype in (torch.float32, torch.int64)
         assert torch.equal(value, measured[name])
-        assert torch.equal(value, trained[name].half().float() if half else trained[name])
-    assert any(not torch.equal(value, trained[name]) for name, value in model.state_dict().items())
+        assert torch.equal(value, exact.half().float() if half else exact)
+        assert torch.equal(value, exact) != half
     manifest = json.loads((tmp_path / "checkpoints" / "manifest.json").read_text())
     assert manifest == {"other": {"sha256": "0"}, "tiny": entry}
     assert entry["recipe"] == vars(TINY) | {"device": []}
-    assert (entry["parameters"], entry["nonzero"]) == (17_326, 17_326)
-    test = data_sets.load("digits", "test")
+    assert entry["parameters"] == entry["nonzero"] == sum(p.numel() for p in model.parameters()) == 17_326
+    test = data_sets.load_images("digits", "test")
     predictions = model(data_sets.normalise(test.pixels)).argmax(1)
     assert entry["accuracy"] == {"test": round(int((predictions == test.labels).sum()) / 72, 4)}
     assert trainer.digital_accuracy(model, test, batch=7) == int((predictions == test.labels).sum()) / 72
@@ -306,39 +319,20 @@ def test_checkpoint_round_trip(tmp_path, monkeypatch):
 
 def test_accuracies_of_cifar10(monkeypatch):
     """On the test set and, of its first images, in both forms; without lossless originals on the test set alone."""
-    images = data_sets.load("digits", "test")
+    images = data_sets.load_images("digits", "test")
     sets = {"test": images, "lossless": data_sets.Images(images.pixels[:20], images.labels[:20], "")}
-    monkeypatch.setattr(data_sets, "load", lambda _, split: sets[split])
-    model = networks.build("resnet20", 0.25).eval()
-    first = round(trainer.digital_accuracy(model, sets["lossless"]), 4)
-    whole = round(trainer.digital_accuracy(model, images), 4)
-    assert trainer._accuracies(model, "cifar10") == {"test": whole, "test_20": first, "lossless_20": first}
+    model = networks.build_network("resnet20", 0.25).eval()
+    whole, first = (round(trainer.digital_accuracy(model, s), 4) for s in sets.values())
 
     def load(_name: str, split: str) -> data_sets.Images:
-        if split == "lossless":
+        if split not in sets:
             raise data_sets.MissingDataError("no lossless images")
-        return images
+        return sets[split]
 
-    monkeypatch.setattr(data_sets, "load", load)
+    monkeypatch.setattr(data_sets, "load_images", load)
+    assert trainer._accuracies(model, "cifar10") == {"test": whole, "test_20": first, "lossless_20": first}
+    del sets["lossless"]
     assert trainer._accuracies(model, "cifar10") == {"test": whole}
-
-
-def test_every_epoch_has_an_order_of_its_own(tmp_path, monkeypatch):
-    """And shifts of its own; within an epoch no image comes twice."""
-    batches, original = [], trainer._augment
-
-    def spy(pixels, *args):
-        batches.append((pixels, args[-1].get_state()))
-        return original(pixels, *args)
-
-    monkeypatch.setattr(trainer, "_augment", spy)
-    run(tmp_path)
-    assert len(batches) == 12
-    orders = [torch.cat([pixels for pixels, _ in batches[first : first + 4]]).flatten(1) for first in (0, 4, 8)]
-    assert all(len(order.unique(dim=0)) == 64 for order in orders)
-    assert not torch.equal(orders[0], orders[1])
-    assert not torch.equal(orders[1], orders[2])
-    assert len({state.numpy().tobytes() for _, state in batches}) == 12
 
 
 def test_published_at_the_same_time(tmp_path, monkeypatch):
@@ -352,17 +346,10 @@ def test_published_at_the_same_time(tmp_path, monkeypatch):
 
     monkeypatch.setattr(trainer, "read_manifest", slow)
     monkeypatch.setattr(trainer, "_accuracies", lambda *_: {"test": 0.1})
-    recipe = trainer.Recipe("digits", "mlp", 0.01, epochs=1)
-    names = ["one", "two", "three"]
-    models = [networks.build(recipe.network, recipe.width) for _ in names]
-    threads = [
-        threading.Thread(target=trainer._publish, args=(name, recipe, model, 0.0, tmp_path, ""))
-        for name, model in zip(names, models, strict=True)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    recipe, names = trainer.Recipe("digits", "mlp", 0.01, epochs=1), ["one", "two", "three"]
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        for name in names:
+            pool.submit(trainer._publish, name, recipe, networks.build_network("mlp", 0.01), 0.0, tmp_path, "")
     assert read(tmp_path).keys() == set(names)
     assert len(list(tmp_path.iterdir())) == 4  # no lock is left
 
@@ -423,10 +410,7 @@ def test_published_checkpoints(name):
         ({"prune": "rows"}, "prune='rows': must be one of '', 'weights', 'channels'"),
         ({"prune": "weights"}, "sparsity=0.0: must be between 0 and 1 with pruning"),
         ({"sparsity": 0.5}, "sparsity=0.5: must be between 0 and 1 with pruning, and 0 without"),
-        (
-            {"prune": "weights", "sparsity": 0.5, "device": (("states", 8),)},
-            "prune='weights': must be '' in noise-aware",
-        ),
+        ({"prune": "weights", "sparsity": 0.5, "dac_bits": 8}, "prune='weights': must be '' in noise-aware"),
         ({"frozen_statistics": True}, "frozen_statistics=True: must be False without `start`"),
         ({"dac_bits": 1, "start": "tiny"}, "dac_bits=1: must be a whole number from 2 to 24, or None for off"),
         ({"dac_bits": 8}, "dac_bits=8: must be None without `start`"),
@@ -446,23 +430,18 @@ def test_wrong_recipes(changes, message):
 
 
 @pytest.mark.parametrize(
-    ("start", "changes", "message"),
+    ("changes", "message"),
     [
-        (
-            "tiny",
-            {"width": 0.5},
-            "start='tiny': must be a checkpoint of resnet20, width 0.5, not of resnet20, width 0.25",
-        ),
-        ("tiny", {"network": "vgg8"}, "start='tiny': must be a checkpoint of vgg8, width 0.25, not of resnet20"),
-        ("weights", {}, "start='weights': must be a checkpoint that is not pruned"),
+        ({"width": 0.5}, "'tiny': must be a checkpoint of resnet20, width 0.5, not of resnet20, width 0.25"),
+        ({"network": "vgg8"}, "'tiny': must be a checkpoint of vgg8, width 0.25, not of resnet20"),
+        ({"start": "weights"}, "'weights': must be a checkpoint that is not pruned"),
     ],
 )
-def test_wrong_starts(undisturbed, monkeypatch, start, changes, message):
+def test_wrong_starts(whole, monkeypatch, changes, message):
     """A checkpoint of another network, and a pruned one, of which training would bring the zeros back."""
-    run(undisturbed, "weights")
-    monkeypatch.setitem(TINIES, "wrong", TUNED.replace(start=start, **changes))
-    with pytest.raises(ValueError, match=re.escape(message)):
-        run(undisturbed, "wrong")
+    monkeypatch.setitem(TINIES, "wrong", TUNED.replace(**changes))
+    with pytest.raises(ValueError, match=re.escape(f"start={message}")):
+        run(whole, "wrong")
 
 
 def test_command_line(monkeypatch, capsys):
@@ -529,33 +508,15 @@ def test_learning_rate():
     np.testing.assert_allclose(rates, [0, 0.5, 1, 0.5, 0], atol=1e-12)
 
 
-def test_learning_rate_of_every_step(tmp_path, monkeypatch):
-    """The schedule runs over all steps of all epochs: 3 epochs of 4 steps, of which the first has rate 0."""
-    rates, original = [], torch.optim.SGD.step
-
-    def step(optimizer, *args):
-        rates.append(optimizer.param_groups[0]["lr"])
-        return original(optimizer, *args)
-
-    monkeypatch.setattr(torch.optim.SGD, "step", step)
-    run(tmp_path)
-    np.testing.assert_allclose(rates, [TINY.lr * trainer._triangle(i / 12) for i in range(12)])
-
-
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("name", ["tiny", "aware"])
-def test_cuda(tmp_path, monkeypatch, capsys, undisturbed, name):
+def test_cuda(started, monkeypatch, capsys, name):
     """On a GPU a killed training resumes, and its losses are about those on the CPU, while steps are small."""
     monkeypatch.setitem(TINIES, name, TINIES[name].replace(lr=0.001))  # larger ones soon lead elsewhere
-    shutil.copytree(undisturbed / "checkpoints", tmp_path / "checkpoints")
     capsys.readouterr()
-    trainer.train(name, tmp_path / "checkpoints", tmp_path / "here")
-    arguments = name, tmp_path / "checkpoints", tmp_path / "states", "cuda"
-    with monkeypatch.context() as patch:
-        kill_after(patch, "_augment", 5)
-        with pytest.raises(Killed):
-            trainer.train(*arguments)
-    assert trainer.train(*arguments)["device"] == "cuda"
+    run(started, name)
+    run_killed(started, "_augment", 5, None, name, "cuda")
+    assert run(started, name, "cuda")["device"] == "cuda"
     losses = [float(text) for text in re.findall(r"loss (\S+),", capsys.readouterr().out)]
     here, there = losses[: len(losses) // 2], losses[len(losses) // 2 :]
     assert there == pytest.approx(here, abs=0.05)

@@ -65,7 +65,7 @@ def test_digits():
     """1,297 and 500 grey images of 32x32, each a handwritten digit of its label, every one once."""
     from sklearn.datasets import load_digits
 
-    train, test = data_sets.load("digits", "train"), data_sets.load("digits", "test")
+    train, test = data_sets.load_images("digits", "train"), data_sets.load_images("digits", "test")
     assert train.pixels.shape == (1297, 3, 32, 32)
     assert test.pixels.shape == (500, 3, 32, 32)
     assert train.pixels.dtype == torch.uint8
@@ -83,15 +83,15 @@ def test_digits():
 
 def test_digits_are_the_same_at_every_load():
     """Independent of torch's random state, which stays as it is."""
-    first, state = data_sets.load("digits", "test"), torch.manual_seed(5).get_state()
-    second = data_sets.load("digits", "test")
+    first, state = data_sets.load_images("digits", "test"), torch.manual_seed(5).get_state()
+    second = data_sets.load_images("digits", "test")
     assert first.sha256 == second.sha256
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_network_inputs():
     """0 to 255 become -2 to 2; head() gives the first images."""
-    images = data_sets.load("digits", "test")
+    images = data_sets.load_images("digits", "test")
     x, y = images.head(7)
     assert x.dtype == torch.float32
     np.testing.assert_allclose(x, images.pixels[:7].numpy() / 63.75 - 2, atol=1e-6)
@@ -109,7 +109,7 @@ def test_class_folders(tiny, form, tmp_path):
         shutil.copytree(tmp_path / "plain", tiny)
     else:
         write_zip(tiny / ("cifar10" if "cifar10" in form else "") / "test.zip", tmp_path / "plain" / "test")
-    assert_images(data_sets.load("cifar10", "test"), pixels())
+    assert_images(data_sets.load_images("cifar10", "test"), pixels())
 
 
 def test_train_and_test_are_apart(tiny):
@@ -117,16 +117,16 @@ def test_train_and_test_are_apart(tiny):
     write_class_folders(tiny / "train", pixels(1))
     write_class_folders(tiny / "test", pixels(2))
     for _ in range(2):
-        assert_images(data_sets.load("cifar10", "train"), pixels(1))
-        assert_images(data_sets.load("cifar10", "test"), pixels(2))
+        assert_images(data_sets.load_images("cifar10", "train"), pixels(1))
+        assert_images(data_sets.load_images("cifar10", "test"), pixels(2))
 
 
 def test_second_load_reads_the_cache(tiny, monkeypatch, tmp_path):
     """Nothing is decoded twice, and no half-written file stays."""
     write_class_folders(tiny / "test", pixels())
-    data_sets.load("cifar10", "test")
+    data_sets.load_images("cifar10", "test")
     monkeypatch.setattr(data_sets, "_decode", lambda *_: pytest.fail("decoded again"))
-    assert_images(data_sets.load("cifar10", "test"), pixels())
+    assert_images(data_sets.load_images("cifar10", "test"), pixels())
     assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".safetensors"]
 
 
@@ -140,14 +140,14 @@ def test_changed_files_are_decoded_anew(tiny, form):
         if form == "zip":
             write_zip(tiny / "test.zip", tiny / "test")
             shutil.rmtree(tiny / "test")
-        assert_images(data_sets.load("cifar10", "test"), pixels(seed))
+        assert_images(data_sets.load_images("cifar10", "test"), pixels(seed))
 
 
 def test_lossless_originals(tiny):
     """The npz with originals of the first images."""
     tiny.mkdir()
     np.savez(tiny / "test_lossless.npz", images=pixels(), labels=np.array(LABELS, dtype=np.uint8))
-    assert_images(data_sets.load("cifar10", "lossless"), pixels())
+    assert_images(data_sets.load_images("cifar10", "lossless"), pixels())
 
 
 # Official files
@@ -191,9 +191,9 @@ def test_official_files(tiny, official, form):
         write_zip(tiny / "cifar-10-batches-py.zip", official)
     else:
         shutil.copy(official.parent / "cifar-10-python.tar.gz", tiny)
-    assert_images(data_sets.load("cifar10", "train"), pixels(1))
-    assert_images(data_sets.load("cifar10", "test"), pixels(2))
-    assert_images(data_sets.load("cifar10", "lossless"), pixels(2))
+    assert_images(data_sets.load_images("cifar10", "train"), pixels(1))
+    assert_images(data_sets.load_images("cifar10", "test"), pixels(2))
+    assert_images(data_sets.load_images("cifar10", "lossless"), pixels(2))
 
 
 def test_archives_unpack_the_official_files_alone(tiny, official, tmp_path):
@@ -210,7 +210,7 @@ def test_archives_unpack_the_official_files_alone(tiny, official, tmp_path):
         members.add(official, official.name)
     tiny.mkdir()
     shutil.copy(archive, tiny)
-    assert_images(data_sets.load("cifar10", "test"), pixels(2))
+    assert_images(data_sets.load_images("cifar10", "test"), pixels(2))
     [unpacked] = (tmp_path / "cache").iterdir()
     found = {path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*")}
     assert found == {official.name, *(f"{official.name}/{path.name}" for path in official.iterdir())}
@@ -222,7 +222,7 @@ def test_a_damaged_archive_leaves_nothing_behind(tiny, official, tmp_path):
     content = (official.parent / "cifar-10-python.tar.gz").read_bytes()
     (tiny / "cifar-10-python.tar.gz").write_bytes(content[: len(content) // 2])
     with pytest.raises(data_sets.DataError, match=r"damaged archive .*; replace the file"):
-        data_sets.load("cifar10", "test")
+        data_sets.load_images("cifar10", "test")
     assert not list((tmp_path / "cache").iterdir())
 
 
@@ -234,7 +234,7 @@ def test_official_files_are_checked(tiny, official, name):
     content[len(content) // 2] ^= 1
     (tiny / official.name / name).write_bytes(content)
     with pytest.raises(data_sets.DataError, match=r"corrupted.*delete the damaged files"):
-        data_sets.load("cifar10", "test")
+        data_sets.load_images("cifar10", "test")
 
 
 # The real one
@@ -248,7 +248,7 @@ def test_real_cifar10(monkeypatch, tmp_path):
     """10,000 test images that start with a cat, two ships, an airplane and a frog."""
     monkeypatch.setattr(data_sets, "SIZES", {"train": 50_000, "test": 10_000})
     monkeypatch.setenv("MEMLIB_DATA", REAL)
-    images = data_sets.load("cifar10", "test")
+    images = data_sets.load_images("cifar10", "test")
     assert images.pixels.shape == (10_000, 3, 32, 32)
     assert images.labels[:5].tolist() == [3, 8, 8, 0, 6]
     assert torch.bincount(images.labels).tolist() == [1000] * 10

@@ -13,7 +13,7 @@ from memlib.zoo.checkpoints import CHECKPOINTS, CheckpointError
 def test_the_same_digits_as_elsewhere(split):
     """Not resized, in the same order and split as `memlib.zoo.data_sets` has them."""
     pixels, labels = digits_8x8.images(split)
-    resized = data_sets.load("digits", split)
+    resized = data_sets.load_images("digits", split)
     assert torch.equal(labels, resized.labels)
     large = torch.nn.functional.interpolate(pixels.view(-1, 1, 8, 8), (32, 32), mode="bilinear", align_corners=False)
     assert (large[:, 0] * 255 - resized.pixels[:, 0].double()).abs().max() <= 0.5 + 1e-9

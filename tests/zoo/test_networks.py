@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from memlib import Device, Hardware, Mapping, Tile, map_network
 from memlib.layers.mappable import NORMALISATIONS, matrix_layers
 from memlib.training.pruning import make_permanent, prune_model
-from memlib.zoo.networks import GROUPS, LABELS, NETWORKS, Shuffle, build, mac_count, parameter_count
+from memlib.zoo.networks import GROUPS, LABELS, NETWORKS, Shuffle, build_network, mac_count, parameter_count
 from memlib.zoo.torchvision_import import make_importable
 
 OFF, DENSE, IDEAL = Tile(dac_bits=None, adc_bits=None), Mapping(), Device()
@@ -72,16 +72,16 @@ def separable(c_in: int, c_out: int, _before: int, size: int) -> tuple[int, int]
 )
 def test_resnet20_counts(name, convolution, width, channels):
     """Parameters and multiplications by hand, for each connectivity and numbers of channels."""
-    model = build(name, width)
+    model = build_network(name, width)
     assert (parameter_count(model), mac_count(model)) == resnet20_counts(convolution, channels)
 
 
 def test_published_counts():
     """ResNet-20: 0.27 M parameters (He et al. 2016), 40.6 M multiplications; MobileNetV2: as torchvision says."""
-    model = build("resnet20")
+    model = build_network("resnet20")
     assert (parameter_count(model), mac_count(model)) == (269_722, 40_551_040)
     classifier = 1280 * 1000 + 1000, 1280 * 10 + 10
-    assert parameter_count(build("mobilenetv2")) == 3_504_872 - classifier[0] + classifier[1]
+    assert parameter_count(build_network("mobilenetv2")) == 3_504_872 - classifier[0] + classifier[1]
     make_importable()
     from torchvision.models import mobilenet_v2
 
@@ -94,13 +94,13 @@ def test_other_counts():
     channels = [3, 32, 32, 64, 64, 128, 128]
     weights = [9 * a * b for a, b in pairwise(channels)]
     norms = 2 * (sum(channels[1:]) + 256)
-    model = build("vgg8", 0.25)
+    model = build_network("vgg8", 0.25)
     assert parameter_count(model) == sum(weights) + 2048 * 256 + norms + 256 * 10 + 10
     sizes = [1024, 1024, 256, 256, 64, 64]
     assert mac_count(model) == sum(map(math.prod, zip(weights, sizes, strict=True))) + 2048 * 256 + 2560
     layers = 3072 * 256 + 256 * 128 + 128 * 10
-    assert parameter_count(build("mlp", 0.5)) == layers + 2 * (256 + 128) + 10
-    assert mac_count(build("mlp", 0.5)) == layers
+    assert parameter_count(build_network("mlp", 0.5)) == layers + 2 * (256 + 128) + 10
+    assert mac_count(build_network("mlp", 0.5)) == layers
 
 
 def test_shuffle():
@@ -120,11 +120,11 @@ def test_shapes_widths_and_seeds(name):
     """10 or any number of classes; a wider network has more weights; weights follow from the seed alone."""
     assert set(LABELS) == set(NETWORKS)
     state = torch.get_rng_state()
-    narrow, wide = build(name, 0.25), build(name, 0.5, classes=7)
+    narrow, wide = build_network(name, 0.25), build_network(name, 0.5, classes=7)
     assert narrow.eval()(images(2, 32)).shape == (2, 10)
     assert wide.eval()(images(2, 32)).shape == (2, 7)
     assert parameter_count(wide) > 1.5 * parameter_count(narrow)
-    again, other = build(name, 0.25), build(name, 0.25, seed=1)
+    again, other = build_network(name, 0.25), build_network(name, 0.25, seed=1)
     weights = [next(iter(matrix_layers(model).values())).weight for model in (narrow, again, other)]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
@@ -135,8 +135,8 @@ def test_shapes_widths_and_seeds(name):
 def test_networks_too_narrow_to_be(name, least):
     """Half a channel, or group, is rounded to none; a little more is one."""
     with pytest.raises(ValueError, match=f"width={least / 2}: must be more than {least}, which leaves every layer"):
-        build(name, least / 2)
-    assert build(name, 1.01 * least).eval()(images(1, 32)).shape == (1, 10)
+        build_network(name, least / 2)
+    assert build_network(name, 1.01 * least).eval()(images(1, 32)).shape == (1, 10)
 
 
 # Mapping
@@ -155,14 +155,14 @@ def assert_maps(model: nn.Module, size: int, mapping: Mapping = DENSE, device: D
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_maps(name):
     """In the dense layout, whose tiles fold into one layer."""
-    assert_maps(settled(build(name, 0.25), 32), 32)
+    assert_maps(settled(build_network(name, 0.25), 32), 32)
 
 
 @pytest.mark.parametrize("layout", ["dense", (2, 2), "sparse"])
 @pytest.mark.parametrize("kind", ["pruned", "grouped", "separable"])
 def test_connectivities_map(kind, layout):
     """In every layout, read tile by tile."""
-    model = build("resnet20" if kind == "pruned" else f"resnet20_{kind}", 0.25)
+    model = build_network("resnet20" if kind == "pruned" else f"resnet20_{kind}", 0.25)
     if kind == "pruned":
         prune_model(model, "channels", 0.5)
         make_permanent(model)

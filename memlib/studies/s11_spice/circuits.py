@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from memlib.base.checks import fail, one_of, whole
 from memlib.circuits import circuit_netlist
-from memlib.circuits.circuit import Amplifier, AnalogChip, Circuit, OperatingPoints, build
+from memlib.circuits.circuit import Amplifier, AnalogChip, Circuit, OperatingPoints, build_chip
 from memlib.circuits.circuit_model import AnalogModel
 from memlib.evidence.answers import pack
 from memlib.mapping.hardware import Hardware
@@ -103,7 +103,7 @@ def chip_of(point: Point, seed: int) -> tuple[AnalogChip, Tensor, Tensor]:
     """The chip of a point, its input voltages, V, and their labels."""
     network = _network(point["hidden"], point["weights"], point["pixels"])
     calibration = digits_8x8.images("train")[0][: point["calibration_images"]]
-    chip = build(network, circuit_of(point), calibration, seed)
+    chip = build_chip(network, circuit_of(point), calibration, seed)
     x, labels = (part[point["first"] : point["first"] + point["images"]] for part in digits_8x8.images("test"))
     return chip, chip.circuit.input_voltages(x), labels
 
