@@ -173,14 +173,15 @@ run_tests() {
     "$python" -m ruff check .
     "$python" -m ruff format --check .
     "$python" -m mypy
-    # one thread for each core, and no more processes than the memory of most machines holds
+    # one process with one thread for each core, and no more of them than the memory of most machines holds
     export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
-    local cores=(-n auto --maxprocesses 8)
-    if [[ ${1:-} == --quick ]]; then exec "$python" -m pytest "${cores[@]}" -m "not slow"; fi
-    "$python" -m pytest "${cores[@]}"
+    local pytest=("$python" -m pytest -n auto --maxprocesses 8)
+    unset PYTHONDONTWRITEBYTECODE # which images of containers set; a hundred processes would compile the package
+    if [[ ${1:-} == --quick ]]; then exec "${pytest[@]}" -p no:nbval -m "not slow"; fi
+    "${pytest[@]}" -p no:nbval # which takes a second to import
     # the notebooks write to a folder of their own here, and their tables must agree with the committed ones
     rm -rf results/.check && mkdir -p results/.check
-    MEMLIB_JOBS=1 MEMLIB_ROOT=$PWD/results/.check "$python" -m pytest "${cores[@]}" --dist loadfile --nbval-lax \
+    MEMLIB_JOBS=1 MEMLIB_ROOT=$PWD/results/.check "${pytest[@]}" --dist loadfile --nbval-lax \
         --nbval-current-env --nbval-cell-timeout=600 --nbval-sanitize-with=tests/nbval_sanitize.cfg notebooks
     "$python" tests/compare_figures.py figures/smoke results/.check/figures/smoke
 }

@@ -30,9 +30,9 @@ def folder(tmp_path):
     """A copy of the project whose modules print their names and arguments; its environment is .venv in it."""
     for name in ("run_all.sh", "requirements.lock", "pyproject.toml"):
         shutil.copy(project_root() / name, tmp_path)
-    for module in ("zoo/torchvision_import", "artifact/runner"):
-        (tmp_path / "memlib" / module).parent.mkdir(parents=True)
-        (tmp_path / "memlib" / f"{module}.py").write_text("import sys; print(__spec__.name, sys.argv[1:])")
+    for module in ("memlib/zoo/torchvision_import", "memlib/artifact/runner", "ruff", "mypy", "pytest"):
+        (tmp_path / module).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"{module}.py").write_text("import sys; print(__spec__.name, sys.argv[1:])")
     venv.create(tmp_path / ".venv")
     set_pip(tmp_path)
     return tmp_path
@@ -61,6 +61,14 @@ def test_environment_is_set_up_once(folder):
     assert (first[1:], torchvision, last) == ([], "memlib.zoo.torchvision_import []\n", command)
     assert ready.startswith("The environment is ready after ")
     assert run(folder, "reproduce", "--only", "05") == command
+
+
+def test_quick(folder):
+    """Style, types and what is not marked as slow."""
+    *_, style, form, types, tests = run(folder, "test", "--quick").splitlines()
+    assert (style, form, types) == ("ruff ['check', '.']", "ruff ['format', '--check', '.']", "mypy []")
+    assert tests.startswith("pytest [")
+    assert tests.endswith("'-m', 'not slow']")
 
 
 def test_pip_fails(folder):
