@@ -1,10 +1,10 @@
 """Did memlib become slower? The rows of inference.py with goals, at older commits beside this one.
 
-    python benchmarks/history.py [--commits 0957079] [--rounds 20] [--threads 2] [--budget 30]
+    python benchmarks/history.py [--commits fa75850] [--rounds 20] [--threads 2] [--budget 30]
 
-Each commit is checked out into a git worktree of its own and measured by the process of peers.py, in turn with the
-others (A B, A B, ...), so that whatever disturbs the machine disturbs them alike. The default is the first commit that
-maps networks. Ratios below 1: faster now. Rows that a commit lacks say so.
+Each commit is checked out into a git worktree of its own and measured by its own adapter, in turn with the others
+(A B, A B, ...), so whatever disturbs the machine disturbs them alike. The default is the last commit of version 0.1.
+Ratios below 1: faster now. Rows that a commit lacks say so.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def print_row(row, found):
 def main():
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--commits", nargs="+", default=["0957079"])
+    parser.add_argument("--commits", nargs="+", default=["fa75850"])
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--budget", type=float, default=30.0, help="seconds per row and commit")

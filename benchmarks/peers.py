@@ -133,7 +133,8 @@ class Worker:
 
     def __init__(self, python, adapter, row, log, threads, batch, root=ROOT):
         self.log, self.batch = log, batch
-        command = [python, "-P", ADAPTERS / "serve.py", ADAPTERS / f"with_{adapter}.py", row, str(threads), str(batch)]
+        adapters = Path(root) / "benchmarks" / "adapters"  # a commit's own, for names change
+        command = [python, "-P", adapters / "serve.py", adapters / f"with_{adapter}.py", row, str(threads), str(batch)]
         with log.open("wb") as file:
             limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
             limits["OPENBLAS_THREAD_TIMEOUT"] = "10"  # idle threads of one turn do not spin into the next one's
