@@ -10,8 +10,7 @@ import argparse
 import os
 import time
 
-from memlib.explorer.design import Design
-from memlib.explorer.page import Page
+from memlib.explorer import Design, Page
 from memlib.studies.drawing import set_style
 
 NETWORKS = ("resnet20-0.5-digits", "resnet20-digits", "vgg8-digits", "mlp-digits", "mobilenetv2-digits")

@@ -24,8 +24,7 @@ FLOORS = (
     ("artifact",),
 )
 FLOOR = {package: number for number, floor in enumerate(FLOORS) for package in floor}
-UNFINISHED = {"studies", "explorer", "artifact"}  # faces to come
-FACES = ["memlib", *(f"memlib.{package}" for package in FLOOR if package not in UNFINISHED)]
+FACES = ["memlib", *(f"memlib.{package}" for package in FLOOR)]
 LONGEST = 60
 
 

@@ -1,4 +1,4 @@
-"""What the page explore draws and says of a design: pictures of one width, and numbers beside those before."""
+"""Pictures and numbers of a design, beside those of the design before."""
 
 import io
 from collections.abc import Sequence
@@ -14,23 +14,23 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter
 
-from memlib.explorer.design import NOT_SELECTED, ROLES, View
+from memlib.explorer.views import NOT_SELECTED, ROLES, View
 from memlib.studies.s06_power.components import COMPONENTS
 
-#: Of a picture, inches and pixels per inch: twice as many as the page has, so that text is sharp.
+#: Width of a picture in inches, and pixels per inch: twice as many as on the page, so that text is sharp.
 WIDTH, DPI = 3.4, 190
 _COLORS = sns.color_palette("colorblind", 10).as_hex()
 NOW, BEFORE = _COLORS[0], "#8a8a8a"
 #: As in 06_power.
 COMPONENT_COLORS = (_COLORS[0], _COLORS[1], _COLORS[2], _COLORS[8], "#999999")
-#: Of `ROLES`, different in lightness too.
+#: Colours of `ROLES`, which differ in lightness too.
 ROLE_COLORS = ("#ffffff", "#d9d9d9", "#4d4d4d", _COLORS[0], _COLORS[1])
-#: Left ends of the axis of accuracies; the largest below all that is drawn is taken.
+#: Left ends of the axis of accuracies. The largest one below all that is drawn is taken.
 LEFT_ENDS = (98, 95, 90, 80, 60, 0)
 
 
 def png(figure: Figure) -> bytes:
-    """The picture; little compressed, as that takes longer than sending it."""
+    """The picture as PNG, compressed little, as compressing takes longer than sending."""
     target = io.BytesIO()
     FigureCanvasAgg(figure).print_png(target, metadata={"Software": None}, pil_kwargs={"compress_level": 1})
     return target.getvalue()
@@ -41,7 +41,7 @@ def _figure(height: float) -> Figure:
 
 
 def _axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
-    """Axes at a place in inches: fixed ones are drawn faster than any that fit themselves."""
+    """Axes at a place in inches, which are drawn faster than axes that a layout places."""
     w, h = figure.get_size_inches()
     axis = figure.add_axes((left / w, bottom / h, width / w, height / h))
     axis.tick_params(length=2)
@@ -56,7 +56,7 @@ def _title(axis: Axes, text: str) -> None:
 
 
 def accuracy_picture(view: View, before: View | None) -> Figure:
-    """Accuracy of each chip, with mean and interval, above that of the design before."""
+    """Accuracy of each chip with mean and interval, above that of the design before."""
     figure = _figure(1.8)
     axis, reference = _axes(figure, 0.55, 0.46, 2.7, 1.08), 100 * view.reference.mean()
     least = [reference]
@@ -73,7 +73,7 @@ def accuracy_picture(view: View, before: View | None) -> Figure:
 
 
 def _draw_chips(axis: Axes, y: int, view: View, color: str) -> float:
-    """A dot for each, and a bar; returns the smallest accuracy drawn, percent."""
+    """Draw a dot for each chip, and a bar; return the smallest accuracy drawn, percent."""
     chips, interval = 100 * view.hits.mean(1), view.accuracy
     shift = np.linspace(-0.14, 0.14, len(chips)) if len(chips) > 1 else np.zeros(1)
     axis.plot(chips, y + shift, "o", color=color, markersize=4.5, alpha=0.55, markeredgewidth=0)
@@ -86,7 +86,7 @@ def _draw_chips(axis: Axes, y: int, view: View, color: str) -> float:
 
 
 def energy_picture(view: View, before: View | None) -> Figure:
-    """Energy of an inference by component, with marks at that of the design before."""
+    """Energy of an inference by component, with marks at the energies of the design before."""
     figure = _figure(1.8)
     axis = _axes(figure, 1.28, 0.46, 1.97, 1.08)
     places, drawn = np.arange(len(COMPONENTS)), [v.energy for v in (view, before) if v is not None]
@@ -125,13 +125,8 @@ def roles_picture(view: View) -> Figure:
         Patch(facecolor=color, edgecolor="0.4", linewidth=0.5, label=f"{name}: {percent((roles == i).mean(), 0)}")
         for i, (name, color) in enumerate(zip(ROLES, ROLE_COLORS, strict=True))
     ]
-    place: dict[str, Any] = {
-        "loc": "upper left",
-        "bbox_to_anchor": (1.03, 1.03),
-        "borderaxespad": 0.3,
-        "handlelength": 1.0,
-    }
-    axis.legend(handles=handles, frameon=False, fontsize="small", handletextpad=0.5, **place)
+    place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.03, 1.03), "borderaxespad": 0.3}
+    axis.legend(handles=handles, frameon=False, fontsize="small", handletextpad=0.5, handlelength=1.0, **place)
     return figure
 
 
@@ -170,32 +165,32 @@ def _conductances() -> Colormap:
 
 @dataclass(frozen=True)
 class Number:
-    """One number that a design is judged by."""
+    """A number by which a design is judged."""
 
     name: str
     now: str
-    note: str = ""  #: what belongs to it
+    note: str = ""  #: what helps to read it
     before: str = ""
     change: str = ""
 
 
 def quantity(value: float, unit: str) -> str:
-    """With a prefix and 3 digits, such as "12.3 µJ"."""
+    """A value with 3 digits and a prefix of its unit, such as "12.3 µJ"."""
     return EngFormatter(unit, sep=" ")(float(f"{value:.3g}"))
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """Such as "97.3 %"."""
+    """A share in percent, such as "97.3 %"."""
     return f"{100 * share:.{digits}f} %"
 
 
 def signed(value: float) -> str:
-    """With one decimal, and a minus that is as wide as the plus."""
+    """A value with sign and one decimal; the minus is as wide as the plus."""
     return f"{value:+.1f}".replace("-", "−")
 
 
 def numbers(view: View, before: View | None) -> list[Number]:
-    """Accuracy, cost and footprint; beside them those before and what changed, a difference or a ratio."""
+    """Accuracy, cost and footprint, with those of the design before and the change, a difference or a ratio."""
     return [_accuracy(view, before), *_costs(view, before), *_footprint(view, before)]
 
 
@@ -205,27 +200,26 @@ def _accuracy(view: View, before: View | None) -> Number:
     note, interval = f"float network {percent(view.reference.mean())}", view.accuracy
     if interval:
         note = f"{percent(interval.low)} to {percent(interval.high)}; {note}"
-    found = Number("accuracy", percent(view.hits.mean()), note)
     if before is None:
-        return found
+        return Number("accuracy", percent(view.hits.mean()), note)
     gain, change = view.gain(before), ""
     if gain:
         mean, low, high = (signed(100 * value) for value in (gain.mean, gain.low, gain.high))
         change = f"{mean} [{low}, {high}] points"
-    return Number(found.name, found.now, note, percent(before.hits.mean()), change)
+    return Number("accuracy", percent(view.hits.mean()), note, percent(before.hits.mean()), change)
 
 
 def _costs(view: View, before: View | None) -> list[Number]:
-    found, now, then = [], view.totals, before and before.totals
+    costs, now, then = [], view.totals, before and before.totals
     for name, unit, scale in (("energy", "J", 1), ("latency", "s", 1), ("area", "mm²", 1e6)):
         values = [None if t is None else scale * getattr(t, name) for t in (now, then)]
         shown = ["…" if v is None else f"{v:.3g} {unit}" if scale > 1 else quantity(v, unit) for v in values]
-        found.append(_compared(name, values, shown, "per inference" if name == "energy" else ""))
-    return found
+        costs.append(_compared(name, values, shown, "per inference" if name == "energy" else ""))
+    return costs
 
 
 def _footprint(view: View, before: View | None) -> list[Number]:
-    found = []
+    counts = []
     tables = [view.footprint, None if before is None else before.footprint]
     names = {"tiles": "tiles", "cells_allocated": "cells", "passes": "passes", "conversions": "conversions"}
     for column, name in names.items():
@@ -233,8 +227,8 @@ def _footprint(view: View, before: View | None) -> list[Number]:
         shown = ["…" if v is None else f"{v:,}" if v < 1e5 else quantity(v, "").strip() for v in values]
         used = view.footprint["cells_used"].sum() / view.footprint["cells_allocated"].sum()
         note = f"{percent(used, 0)} hold weights" if column == "cells_allocated" else ""
-        found.append(_compared(name, values, shown, note))
-    return found
+        counts.append(_compared(name, values, shown, note))
+    return counts
 
 
 def _compared(name: str, values: Sequence[float | None], shown: list[str], note: str) -> Number:
@@ -245,7 +239,7 @@ def _compared(name: str, values: Sequence[float | None], shown: list[str], note:
 
 
 def _change(now: float, then: float) -> str:
-    """As a share where it is small, else as a ratio."""
+    """A change as a percentage where it is small, else as a ratio."""
     ratio = now / then
     if now == then:
         return "unchanged"

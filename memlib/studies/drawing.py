@@ -1,4 +1,4 @@
-"""How figures look: style, colours, error bars, and how a figure is drawn again from its tables."""
+"""The look of figures, their colours and error bars, and the drawing of a figure from its tables."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,15 +24,15 @@ def severity_colors(n: int) -> list[Any]:
     return sns.color_palette("viridis", n)
 
 
-def errorbars(axis: Axes, x: Any, part: pd.DataFrame, name: str = "accuracy", **look: Any) -> None:
-    """Draw a column of shares, in %, with the intervals that `low` and `high` beside it tell."""
-    y, low, high = (100 * part[column] for column in (name, "low", "high"))
+def errorbars(axis: Axes, x: Any, frame: pd.DataFrame, name: str = "accuracy", **look: Any) -> None:
+    """Draw a column of shares, in %, with its intervals from the columns `low` and `high`."""
+    y, low, high = (100 * frame[column] for column in (name, "low", "high"))
     style = {"markersize": 3.5, "linewidth": 1, "capsize": 1.5, "elinewidth": 0.8}
     axis.errorbar(x, y, (y - low, high - y), **style | look)
 
 
 def fix_layout(figure: Figure) -> Figure:
-    """Lay a constrained figure out once and for all: each further time, as for showing it, would move it a little."""
+    """Lay a constrained figure out once and for all, as each further time would move it a little."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     return figure
@@ -40,7 +40,7 @@ def fix_layout(figure: Figure) -> Figure:
 
 @dataclass(frozen=True)
 class Drawing:
-    """How a figure is drawn from what is kept of it; every study lists its figures so, in FIGURES."""
+    """How a figure is drawn from its tables; a `Study` lists its figures so, in `drawings`."""
 
     plot: Callable[..., Figure]  #: takes the tables, then the parameters by name
     tables: tuple[str, ...]  #: names of csv files, such as "07_capacity_tolerance"

@@ -7,16 +7,13 @@ line and the redrawing of figures all take them from here (`memlib.studies.run.R
 from collections.abc import Callable, Iterable, Mapping as MappingType, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from memlib.evidence.claims import Claim
 from memlib.studies.drawing import Drawing
 from memlib.sweeps.points import Evaluate, Point
-
-if TYPE_CHECKING:
-    from memlib.studies.run import Run
 
 PRESETS = ("smoke", "paper")
 #: The data set of each preset's networks, by which checkpoints are named.
@@ -59,13 +56,13 @@ class Study:
 
     name: str  #: of the notebook, such as "05_tile_size"
     parameters: dict[str, Values]  #: in the order of the notebook's parameters cell
-    #: How each table is made; keys are names of csv files.
-    tables: dict[str, Callable[["Run"], pd.DataFrame]]
+    #: How each table is made from a `memlib.studies.run.Run`; keys are names of csv files.
+    tables: dict[str, Callable[[Any], pd.DataFrame]]
     drawings: dict[str, Drawing]  #: by the name of the figure
     #: Tables that need a program beyond the locked packages, and which: without it they are left out.
     programs: dict[str, str] = field(default_factory=dict)
     light: tuple[str, ...] = ()  #: presets whose points take less time than worker processes take to start
-    claims: dict[str, Callable[["Run"], list[Claim]]] = field(default_factory=dict)  #: by the figure that carries them
+    claims: dict[str, Callable[[Any], list[Claim]]] = field(default_factory=dict)  #: by the figure that carries them
     evaluate: Evaluate | None = None  #: of one point; None: nothing is swept
     #: From parameters to the points that do not depend on results, by name.
     sweeps: Callable[[SimpleNamespace], dict[str, Sweep]] = lambda p: {}

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 import memlib
-from memlib.artifact.runner import declared_parameters
+from memlib.artifact.notebooks import declared_parameters
 from memlib.evidence.intervals import difference_interval
-from memlib.explorer import design as explorer_design, page as explorer_page
-from memlib.explorer.design import Design
-from memlib.explorer.page import LAYOUTS, Page
+from memlib.explorer import page as explorer_page, views
+from memlib.explorer.controls import LAYOUTS
+from memlib.explorer.page import Page
 from memlib.explorer.pictures import numbers, percent, quantity
+from memlib.explorer.views import Design
 from memlib.layers.classification import correct
 from memlib.zoo import data_sets
 from memlib.zoo.checkpoints import load_checkpoint, manifest_entry
@@ -43,7 +44,7 @@ def test_what_is_shown_is_what_memlib_says(design):
     hardware = memlib.Hardware(device, memlib.Tile(design.rows, design.cols, 8, 8), mapping)
     model, (images, labels) = load_checkpoint(design.checkpoint), data_sets.load_images("digits", "test").head(50)
     calibration, _ = data_sets.load_images("digits", "train").head(256)
-    view = explorer_design.shown(design)
+    view = views.shown(design)
     seeds = range(design.first_seed, design.first_seed + 2)
     expected = memlib.accuracy(model, hardware, images, labels, calibration, seeds)
     np.testing.assert_array_equal(view.hits.mean(1), expected)
@@ -62,22 +63,22 @@ def test_what_is_shown_is_what_memlib_says(design):
 
 def test_stages_say_more_and_more():
     """First no chip, then one without an interval over chips; one chip is all where nothing is random."""
-    views = list(explorer_design.stages(SMALL.replace(first_seed=5)))
-    assert [len(view.hits) for view in views] == [0, 1, 2]
-    assert [view.complete for view in views] == [False, False, True]
-    assert [view.accuracy is None for view in views] == [True, True, False]
-    assert views[0].totals is None
-    assert views[0].energy.sum() == 0 < views[1].energy.sum()
-    assert explorer_design.shown(SMALL.replace(program_error=0.0)).hits.shape == (1, 50)
+    steps = list(views.stages(SMALL.replace(first_seed=5)))
+    assert [len(view.hits) for view in steps] == [0, 1, 2]
+    assert [view.complete for view in steps] == [False, False, True]
+    assert [view.accuracy is None for view in steps] == [True, True, False]
+    assert steps[0].totals is None
+    assert steps[0].energy.sum() == 0 < steps[1].energy.sum()
+    assert views.shown(SMALL.replace(program_error=0.0)).hits.shape == (1, 50)
 
 
 def test_nothing_leaks_from_one_design_to_another():
     """Whatever was shown before; arrays that are kept cannot be changed."""
-    first = explorer_design.shown(SMALL)
+    first = views.shown(SMALL)
     for change in ({"adc_bits": 2}, {"rows": 32}, {"device": "neurram"}, {"technology": "li2022"}, {"d2d": 0.4}):
-        other = explorer_design.shown(SMALL.replace(**change))
+        other = views.shown(SMALL.replace(**change))
         assert other.totals != first.totals or (other.hits != first.hits).any(), change
-        again = explorer_design.shown(SMALL)
+        again = views.shown(SMALL)
         assert (again.hits == first.hits).all()
         assert again.totals == first.totals
         assert again.footprint.equals(first.footprint)
@@ -86,44 +87,44 @@ def test_nothing_leaks_from_one_design_to_another():
             kept[:] = 0
     tiles, total = first.footprint["tiles"].sum(), first.totals
     first.footprint["tiles"], first.cost["energy"], first.hits[:] = 0, 0.0, False
-    again = explorer_design.shown(SMALL)
+    again = views.shown(SMALL)
     assert (again.footprint["tiles"].sum(), again.totals) == (tiles, total)
     assert again.hits.any()
 
 
 def test_compared_pair_by_pair():
     """On the same images and seeds; else there is no interval of the difference."""
-    first, other = explorer_design.shown(SMALL), explorer_design.shown(SMALL.replace(program_error=0.0))
+    first, other = views.shown(SMALL), views.shown(SMALL.replace(program_error=0.0))
     gain = other.gain(first)
     assert gain.mean == pytest.approx(other.hits.mean() - first.hits.mean())
     expected = difference_interval(other.hits, first.hits)
     assert (gain.low, gain.high) == pytest.approx((expected.low, expected.high))
-    assert explorer_design.shown(SMALL.replace(first_seed=1)).gain(first) is None
+    assert views.shown(SMALL.replace(first_seed=1)).gain(first) is None
     now = {n.name: n for n in numbers(other, first)}
     assert now["accuracy"].before == percent(first.hits.mean())
     assert now["tiles"].change == "unchanged"
-    doubled = {n.name: n for n in numbers(explorer_design.shown(SMALL.replace(rows=32)), first)}
+    doubled = {n.name: n for n in numbers(views.shown(SMALL.replace(rows=32)), first)}
     assert doubled["area"].before == f"{1e6 * first.totals.area:.3g} mm²"
 
 
 def test_tile_map():
     """The weights' signs by hand, and the chip's conductances; nothing in lines that are not selected."""
-    weight = load_checkpoint("mlp-digits").get_submodule(explorer_design.default_layer("mlp-digits")).weight.detach()
-    drawn = explorer_design.tile_map(SMALL.replace(tile=1))
+    weight = load_checkpoint("mlp-digits").get_submodule(views.default_layer("mlp-digits")).weight.detach()
+    drawn = views.tile_map(SMALL.replace(tile=1))
     rows = slice(drawn.cut * 64, drawn.cut * 64 + 64)
     expected = weight.T[rows, drawn.group * 32 : drawn.group * 32 + 32]
     roles = drawn.roles[: expected.shape[0], : expected.shape[1]]
-    assert ((roles == explorer_design.POSITIVE) == (expected > 0).numpy()).all()
-    assert ((roles == explorer_design.NEGATIVE) == (expected < 0).numpy()).all()
-    assert (np.isnan(drawn.cells) == (drawn.roles == explorer_design.NOT_SELECTED)).all()
-    ideal = explorer_design.tile_map(SMALL.replace(tile=1, program_error=0.0))
+    assert ((roles == views.POSITIVE) == (expected > 0).numpy()).all()
+    assert ((roles == views.NEGATIVE) == (expected < 0).numpy()).all()
+    assert (np.isnan(drawn.cells) == (drawn.roles == views.NOT_SELECTED)).all()
+    ideal = views.tile_map(SMALL.replace(tile=1, program_error=0.0))
     positive, negative = ideal.cells[:, : expected.shape[0], : expected.shape[1]]
     k = (1 / 4444 - 1 / 20e3) / weight.abs().max().item()
     np.testing.assert_allclose(positive - negative, k * expected.numpy(), atol=1e-12)
-    offset = explorer_design.tile_map(SMALL.replace(scheme="offset"))
+    offset = views.tile_map(SMALL.replace(scheme="offset"))
     assert offset.cells.shape == (1, 64, 33)
-    assert explorer_design.tile_map(SMALL.replace(tile=1, adc_bits=5, r_wire=1.0)) is drawn
-    last = explorer_design.tile_map(SMALL.replace(tile=10**6))
+    assert views.tile_map(SMALL.replace(tile=1, adc_bits=5, r_wire=1.0)) is drawn
+    last = views.tile_map(SMALL.replace(tile=10**6))
     assert last.number == last.count - 1
 
 
@@ -149,7 +150,7 @@ def test_wires_that_take_too_long():
     """Refused before anything is computed."""
     design = Design(checkpoint="resnet20-0.5-digits", images=50, layout="sparse", r_wire=1.0)
     with pytest.raises(ValueError, match=r"r_wire=1.0: must be 0 here: exact wires .* take about \d+ s a chip"):
-        next(explorer_design.stages(design))
+        next(views.stages(design))
 
 
 def test_page_follows_its_controls(page):
@@ -159,7 +160,7 @@ def test_page_follows_its_controls(page):
     before, text = page.view, page.numbers.value
     page.controls["rows"].value = 32
     view = page.wait(60)
-    assert view.design == SMALL.replace(rows=32, layer=explorer_design.default_layer("mlp-digits"))
+    assert view.design == SMALL.replace(rows=32, layer=views.default_layer("mlp-digits"))
     assert all(picture.value != first[name] for name, picture in page.pictures.items())
     tiles = before.footprint["tiles"].sum()
     assert f"before {tiles:,}" in page.numbers.value != text
@@ -197,7 +198,7 @@ def test_only_the_last_of_several_changes_counts(page, monkeypatch):
         computed.append(design.adc_bits)
         begun.set()
         assert go_on.wait(60)
-        yield from explorer_design.stages(design)
+        yield from views.stages(design)
 
     monkeypatch.setattr(explorer_page, "stages", stages)
     for bits in (2, 3, 4, 5, 6):
@@ -225,7 +226,7 @@ def test_a_change_while_the_end_is_told(page, monkeypatch):
 
     def stages(design):
         assert design.adc_bits != 5 or go_on.wait(60)
-        yield from explorer_design.stages(design)
+        yield from views.stages(design)
 
     monkeypatch.setattr(explorer_page, "stages", stages)
     monkeypatch.setattr(page, "remove_class", change_first)
@@ -246,7 +247,7 @@ def test_pages_share_a_thread_and_end(page, monkeypatch):
     begun, go_on, seen = threading.Event(), threading.Event(), []
 
     def stages(design):
-        for view in explorer_design.stages(design):
+        for view in views.stages(design):
             seen.append(len(view.hits))
             begun.set()
             assert go_on.wait(60)
@@ -271,8 +272,8 @@ def test_controls_belong_together(page):
     assert (chosen.states, chosen.program_error, chosen.read_noise) == (32, 0.00525, 0.0034)
     assert (page.controls["retention_time"].disabled, page.controls["endurance_cycles"].disabled) == (False, True)
     page.controls["checkpoint"].value = "resnet20-0.5-digits"
-    assert list(page.controls["layer"].options) == explorer_design.layer_names("resnet20-0.5-digits")
-    assert page.controls["tile"].max == len(explorer_design.placement_of(page.design)) - 1
+    assert list(page.controls["layer"].options) == views.layer_names("resnet20-0.5-digits")
+    assert page.controls["tile"].max == len(views.placement_of(page.design)) - 1
     assert page.wait(60).design == page.design
     page.controls["device"].value = "ihp_hfo2"
     page.controls["checkpoint"].value = "mlp-digits"
@@ -283,7 +284,7 @@ def test_controls_belong_together(page):
 def test_all_layouts_can_be():
     """Those that the slider offers."""
     for layout in LAYOUTS:
-        assert len(explorer_design.placement_of(Design(layout=layout)))
+        assert len(views.placement_of(Design(layout=layout)))
 
 
 def test_notebook():

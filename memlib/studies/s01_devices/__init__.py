@@ -1,1 +1,4 @@
-"""The study 01_devices: cells as programmed, read, aged and switched, and where their errors come from."""
+"""What does a cell do with the conductance that it was asked for?
+
+Distributions after programming, currents, ageing, switching, and the error that write-verify leaves.
+"""

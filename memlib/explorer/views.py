@@ -1,7 +1,7 @@
-"""The study explore: a design as the page's controls choose it, and what is shown of it, stage by stage.
+"""A design as the page's controls choose it, and what the page shows of it, stage by stage.
 
-Nothing here knows of widgets. Chips are those of all other studies: the same seed is the same chip. What takes long is
-kept, by the frozen configuration that decides it, so that a choice made before is shown at once.
+Nothing here knows of widgets. The same seed is the same chip as everywhere. Slow results are kept under the frozen
+configuration that decides them, so the page shows an earlier design again at once.
 """
 
 from collections.abc import Iterator
@@ -33,25 +33,23 @@ from memlib.studies.designs import INPUT_SHAPE, POWER_IMAGES
 from memlib.studies.s06_power.components import COMPONENTS, GROUPS
 from memlib.studies.trained_networks import Shared, data_of, mapped, model_of, prepared, shared_fields, split
 
-#: Fields of a design that a device preset has a value for.
+#: Fields of a design for which device presets have values.
 SEVERITIES = ("states", "program_error", "stuck_on", "stuck_off", "read_noise", "retention_time", "endurance_cycles")
-#: Fields that only say which tile is drawn.
-DRAWN = ("layer", "tile")
-#: Longest that the wires of a chip may take, s: nothing can stop a chip that has been begun.
+#: Longest time for the wires of a chip, s, as nothing can stop a chip once it is begun.
 LONGEST_WIRES = 20
-#: Allocated cells from which on a chip takes a good part of a second.
+#: With more allocated cells a chip takes a good part of a second.
 SLOW_CELLS = 4e6
 
 
 @config
 class Design(Config):
-    """What the controls say: network, device, tile and mapping, the circuits' costs, and the tile that is drawn."""
+    """All that the controls choose: network, device, tile and mapping, technology, and the tile that is drawn."""
 
     checkpoint: str = "resnet20-0.5-digits"
     images: int = 100  #: test images
     chips: int = 5  #: device seeds, from `first_seed` on; one where nothing is random
     first_seed: int = 0
-    device: str = "ihp_hfo2"  #: a preset, whose other fields these replace
+    device: str = "ihp_hfo2"  #: a preset; the fields below replace its own
     states: int | None = None
     program_error: float = 0.0203
     d2d: float = 0.0  #: of both r_on and r_off
@@ -84,24 +82,24 @@ class Design(Config):
 
     @property
     def hardware(self) -> Hardware:
-        """Of all layers."""
+        """The hardware of every layer."""
         names = (*SEVERITIES, "rows", "cols", "dac_bits", "adc_bits", "scheme", "unused")
         doubled = {"d2d_on": self.d2d, "d2d_off": self.d2d, "r_row": self.r_wire, "r_col": self.r_wire}
         return Hardware.of(self.device, self.layout, **{name: getattr(self, name) for name in names}, **doubled)
 
     @property
     def seeds(self) -> range:
-        """Device seeds: one where all chips are the same."""
+        """Device seeds; only one where all chips are the same."""
         return range(self.first_seed, self.first_seed + (self.chips if self.hardware.varies else 1))
 
     @property
     def machine(self) -> "Design":
-        """The design, whichever tile is drawn."""
+        """The design without the choice of the tile that is drawn."""
         return self.replace(layer="", tile=0)
 
 
 def severities_of(device: str) -> dict[str, Any]:
-    """What a preset says of the fields `SEVERITIES`.
+    """The values of a device preset for the fields `SEVERITIES`.
 
     Raises:
         ValueError: for an unknown preset.
@@ -111,7 +109,7 @@ def severities_of(device: str) -> dict[str, Any]:
 
 
 def ages(device: str) -> dict[str, bool]:
-    """Whether a preset has a law for its time since programming, and for its switching cycles."""
+    """Whether a device preset has a law for the time since programming, and one for switching cycles."""
     known = PRESETS[device]
     return {
         "retention_time": any(name in known for name in ("retention_nu", "retention_nu_sigma", "retention_spread")),
@@ -119,7 +117,7 @@ def ages(device: str) -> dict[str, bool]:
     }
 
 
-# What is shown
+# What the page shows
 
 
 @dataclass(frozen=True)
@@ -132,23 +130,23 @@ class TileMap:
     group: int  #: number of its column group
     cut: int  #: number of its row cut
     roles: np.ndarray  #: (rows, cols) int8, in the order of `ROLES`
-    cells: np.ndarray  #: (polarity, rows, cols, and 1 more for an offset reference) S; not a number in deselected lines
+    cells: np.ndarray  #: (polarity, rows, cols) S, one column more with an offset reference; nan where not selected
 
 
-#: What a cell is.
+#: What a cell may be.
 ROLES = ("not selected", "unused", "weight = 0", "weight > 0", "weight < 0")
 NOT_SELECTED, UNUSED, ZERO, POSITIVE, NEGATIVE = range(len(ROLES))
 
 
 @dataclass(frozen=True)
 class View:
-    """What is known of a design so far."""
+    """All that is known of a design so far."""
 
     design: Design
-    reference: np.ndarray  #: (images,) whether the float network is right
+    reference: np.ndarray  #: (images,) bool, whether the float network is right
     footprint: pd.DataFrame  #: as `memlib.footprint`
     tile: TileMap
-    hits: np.ndarray  #: (chips, images) whether chips are right, of those that were tried so far
+    hits: np.ndarray  #: (chips, images) bool, whether each chip tried so far is right
     cost: pd.DataFrame | None  #: as `memlib.costs.cost_table.cost_of`; None before the first chip
 
     @property
@@ -158,26 +156,26 @@ class View:
 
     @property
     def accuracy(self) -> Interval | None:
-        """Mean over chips and its 95 % interval over chips and images; None where one chip stands for several."""
+        """Mean over chips with its 95 % interval over chips and images; None before the second of several chips."""
         alone = len(self.hits) < 2 and len(self.design.seeds) > 1
         return None if alone or not len(self.hits) else crossed_interval(self.hits)
 
     @property
     def totals(self) -> Totals | None:
-        """Energy, latency and area of the whole machine; layers are not pipelined, converters serial."""
+        """Energy, latency and area of the whole machine, with serial converters and layers one after another."""
         return None if self.cost is None else totals(self.cost)
 
     @property
     def energy(self) -> pd.Series:
-        """Of an inference by component, J: those of 06_power."""
-        parts = pd.Series(0.0, index=list(COMPONENTS))
+        """Energy of an inference, J, by the components of 06_power."""
+        energy = pd.Series(0.0, index=list(COMPONENTS))
         if self.cost is None:
-            return parts
+            return energy
         names = [GROUPS.get(name, name if name in COMPONENTS else "other") for name in self.cost["component"]]
-        return parts.add(self.cost["energy"].groupby(names).sum(), fill_value=0).loc[list(COMPONENTS)]
+        return energy.add(self.cost["energy"].groupby(names).sum(), fill_value=0).loc[list(COMPONENTS)]
 
     def gain(self, before: "View") -> Interval | None:
-        """Accuracy less that of another design on the same images, chip by chip; None where they cannot be compared."""
+        """Accuracy minus that of another design, chip by chip on the same images; None where they share none."""
         same = data_of(self.design.checkpoint) == data_of(before.design.checkpoint)
         paired = len({1, len(self.hits), len(before.hits)}) < 3
         shared = self.design.first_seed == before.design.first_seed and self.design.images == before.design.images
@@ -187,13 +185,13 @@ class View:
 
 
 def stages(design: Design) -> Iterator[View]:
-    """What is shown, first without any chip, then again after each: more and more is known.
+    """Yield what is known of a design: first without any chip, then again after each chip.
 
     Raises:
-        ValueError: for a machine that cannot be, or would take too long.
+        ValueError: for a machine that cannot exist, or whose wires would take too long.
     """
     shared, hardware = _shared(design.checkpoint, design.images), design.hardware
-    table = _footprint(design.checkpoint, _without_device(hardware)).copy()  # as what is kept must not change
+    table = _footprint(design.checkpoint, _without_device(hardware)).copy()  # callers must not change what is kept
     _check_wires(design)
     no_hits = np.zeros((0, design.images), bool)
     view = View(design, _reference(shared), table, tile_map(design), no_hits, None)
@@ -207,19 +205,19 @@ def stages(design: Design) -> Iterator[View]:
 
 
 def slow(design: Design) -> bool:
-    """Whether a chip takes seconds: its wires, or millions of cells."""
+    """Whether a chip takes seconds, as it has wires or millions of cells."""
     hardware = design.hardware
     cells = _footprint(design.checkpoint, _without_device(hardware))["cells_allocated"].sum()
     return hardware.tile.wired or bool(cells > SLOW_CELLS)
 
 
 def shown(design: Design) -> View:
-    """The last of `stages`, when all is known."""
+    """The last of `stages`, where all is known."""
     *_, last = stages(design)
     return last
 
 
-# What takes long, each once
+# Slow steps, each once
 
 
 @lru_cache(maxsize=64)
@@ -228,7 +226,7 @@ def _shared(checkpoint: str, images: int) -> Shared:
 
 
 def _without_device(hardware: Hardware) -> Hardware:
-    """What decides the footprint."""
+    """The fields that decide the footprint."""
     return hardware.replace(device=Device())
 
 
@@ -245,7 +243,7 @@ def _footprint(checkpoint: str, hardware: Hardware) -> pd.DataFrame:
 
 @lru_cache(maxsize=4096)
 def _chip(shared: Shared, hardware: Hardware, seed: int, powered: bool) -> tuple[np.ndarray, dict[str, Measured]]:
-    """Which images a chip gets right, and, if asked for, what its arrays draw; the chip itself is not kept."""
+    """(images,) bool, whether a chip is right; and, if `powered`, what its arrays draw. The chip itself is not kept."""
     chip, images, labels = mapped(shared, {"*": hardware}, seed)
     hits = _constant(correct(chip, images, labels).numpy())
     return hits, measure(chip, images[:POWER_IMAGES]) if powered else {}
@@ -257,9 +255,9 @@ def _cost(shared: Shared, hardware: Hardware, seed: int, technology: str) -> pd.
     return cost_of(model_of(shared[0]), INPUT_SHAPE, hardware, power, technology)
 
 
-def _constant(found: np.ndarray) -> np.ndarray:
-    found.setflags(write=False)  # it is kept for later
-    return found
+def _constant(values: np.ndarray) -> np.ndarray:
+    values.setflags(write=False)  # they are kept for later
+    return values
 
 
 # The tile that is drawn
@@ -276,19 +274,19 @@ def layer_names(checkpoint: str) -> list[str]:
 
 
 def default_layer(checkpoint: str) -> str:
-    """The first of those with the most weights."""
+    """The layer with the most weights, the first one of several."""
     layers = matrix_layers(model_of(checkpoint))
     return max(layers, key=lambda name: layers[name].weight.numel())
 
 
 def placement_of(design: Design) -> Placement:
-    """Of the layer whose tile is drawn."""
+    """The placement of the layer whose tile is drawn."""
     name = design.layer or default_layer(design.checkpoint)
     return _plan(design.checkpoint, _without_device(design.hardware))[name].placement
 
 
 def tile_map(design: Design) -> TileMap:
-    """The cells of the design's tile, on its first chip; the layer's last tile where it has fewer."""
+    """The cells of the design's tile on its first chip, or of the layer's last tile if it has fewer tiles."""
     name, placement = design.layer or default_layer(design.checkpoint), placement_of(design)
     number, hardware = min(design.tile, len(placement) - 1), design.hardware
     hardware = hardware.replace(tile=Tile(design.rows, design.cols))  # neither converters nor wires change a cell
@@ -306,7 +304,7 @@ def _tile_map(checkpoint: str, hardware: Hardware, layer: str, number: int, seed
     cells = tile_cells(model_of(checkpoint), hardware, layer, number, seed, INPUT_SHAPE).numpy().copy()
     off = roles == NOT_SELECTED
     cells[:, :, : tile.cols][:, off] = np.nan
-    cells[:, off.all(1), tile.cols :] = np.nan  # of a reference, only selected rows conduct
+    cells[:, off.all(1), tile.cols :] = np.nan  # only selected rows of a reference conduct
     return TileMap(layer, number, len(plan.placement), placed.group, placed.cut, _constant(roles), _constant(cells))
 
 
@@ -314,5 +312,5 @@ def _check_wires(design: Design) -> None:
     """Raise where exact wires would take too long."""
     _, seconds = wire_seconds(_plan(design.checkpoint, _without_device(design.hardware)))
     if seconds > LONGEST_WIRES:
-        what = f"0 here: exact wires of this machine take about {seconds:.0f} s a chip"
-        fail("r_wire", design.r_wire, f"{what}; choose a smaller window, tile or network, or use memlib.accuracy")
+        expected = f"0 here: exact wires of this machine take about {seconds:.0f} s a chip"
+        fail("r_wire", design.r_wire, f"{expected}; choose a smaller window, tile or network, or use memlib.accuracy")
