@@ -1,6 +1,6 @@
 """The project as a reproducible artifact: it runs the notebooks, draws figures again, and writes the documents.
 
-Look first at `run_notebook`, on which `run_all.sh` builds, and at `figures`, whose files the module `redraw` draws again.
+Look first at `run_notebook`, on which `run_all.sh` builds, and at `figures`, which the module `redraw` draws again.
 `render` fills the numbers of README.md and figures/README.md in from the committed tables.
 """
 

@@ -1,1 +1,1 @@
-"""The study 06_power."""
+"""How much energy, time and area do dense, window and sparse layouts take, by component and technology?"""

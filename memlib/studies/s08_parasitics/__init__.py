@@ -1,1 +1,1 @@
-"""The study 08_parasitics."""
+"""What do resistive wires cost in accuracy, and how well are their currents computed?"""
