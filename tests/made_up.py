@@ -1,4 +1,6 @@
-"""Results of sweeps that never ran."""
+"""Results of sweeps, and runs of studies, that never ran."""
+
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -15,3 +17,14 @@ def made_up(points, seeds, accuracy):
             rows.append({**point, "seed": seed, "accuracy": hits.mean(), "correct": pack(hits)})
     fields = dict.fromkeys(name for point in points for name in point)
     return pd.DataFrame(rows)[[*fields, "seed", "accuracy", "correct"]]
+
+
+def made_up_run(known=None, sweeps=None, tables=None, **parameters):
+    """A run of a study: its parameters, results of its sweeps and contents of its tables by name.
+
+    Args:
+        known: what functions of the run give, by function; the others are called.
+    """
+    run = SimpleNamespace(p=SimpleNamespace(**parameters), sweep=(sweeps or {}).get, table=(tables or {}).get)
+    run.once = lambda function: known[function] if function in (known or {}) else function(run)
+    return run

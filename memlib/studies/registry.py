@@ -9,7 +9,7 @@ from memlib.studies.study import Study
 #: The module that holds the `STUDY` of each notebook.
 MODULES = {
     "01_devices": "memlib.studies.s01_devices.study",
-    "02_mapping": "memlib.studies.s02_mapping",
+    "02_mapping": "memlib.studies.s02_mapping.study",
     "03_networks": "memlib.studies.s03_networks",
     "04_non_idealities": "memlib.studies.s04_non_idealities",
     "05_tile_size": "memlib.studies.s05_tile_size",
