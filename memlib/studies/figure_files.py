@@ -27,12 +27,14 @@ def save_picture(figure: Figure, name: str, preset: str) -> None:
     figure.savefig(folder_of(preset) / f"{name}.pdf", metadata={"CreationDate": None})
 
 
-def save_table(frame: pd.DataFrame, name: str, preset: str) -> pd.DataFrame:
-    """Write `figures/<preset>/<name>.csv` with 6 significant digits.
+def save_table(frame: pd.DataFrame, name: str, preset: str, digits: int | None = None) -> pd.DataFrame:
+    """Write `figures/<preset>/<name>.csv` with 6 significant digits, or first round numbers to fewer.
 
     Returns:
         The file's content. A figure that is drawn from it is drawn from the file to the same bytes.
     """
+    if digits:
+        frame = frame.map(lambda v: float(f"{v:.{digits}g}") if isinstance(v, float) else v)
     frame.to_csv(folder_of(preset) / f"{name}.csv", index=False, float_format="%.6g")
     return read_table(name, preset)
 

@@ -89,7 +89,10 @@ class Run:
 
     def table(self, name: str) -> pd.DataFrame:
         """Make a table of the study, write it, and return what the file holds."""
-        return self._once(("table", name), lambda: save_table(self.study.tables[name](self), name, self.preset))
+        return self._once(("table", name), lambda: self._save(name))
+
+    def _save(self, name: str) -> pd.DataFrame:
+        return save_table(self.once(self.study.tables[name]), name, self.preset, self.study.digits)
 
     def figure(self, name: str) -> None:
         """Draw a figure of the study from its tables, and write it. A notebook shows what was drawn."""

@@ -59,6 +59,7 @@ class Study:
     #: How each table is made from a `memlib.studies.run.Run`; keys are names of csv files.
     tables: dict[str, Callable[[Any], pd.DataFrame]]
     drawings: dict[str, Drawing]  #: by the name of the figure
+    digits: int | None = None  #: significant digits of all tables, fewer than usual where processors differ in the last
     #: Tables that need a program beyond the locked packages, and which: without it they are left out.
     programs: dict[str, str] = field(default_factory=dict)
     light: tuple[str, ...] = ()  #: presets whose points take less time than worker processes take to start

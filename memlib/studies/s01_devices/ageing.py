@@ -1,4 +1,4 @@
-"""The study 01_devices, time and cycles: how conductances drift until levels are mistaken."""
+"""Time and cycles: how conductances drift until levels are mistaken."""
 
 import math
 
@@ -13,6 +13,7 @@ from memlib.cells.device import Device
 from memlib.evidence.claims import Claim, Statement, above, below_times
 from memlib.evidence.intervals import Interval, seed_interval
 from memlib.studies.drawing import fix_layout, severity_colors
+from memlib.studies.run import Run
 from memlib.studies.s01_devices.conductances import MICRO, SECONDS, THEORY, THIRDS, program
 
 #: The LRS of Ti/HfAlO/TiN, another stack than that of the preset "hfalo". Fitted for this study to the bakes at 473,
@@ -36,9 +37,8 @@ def times(last: float = SECONDS["10 years"], per_decade: int = 4) -> np.ndarray:
 def at_time(device: Device, position: float, time: float, cells: int, *name: int | str) -> np.ndarray:
     """(cells,) conductances, S, some time, s, after cells were programmed to any place in the window (0 to 1)."""
     targets = np.full(cells, device.g_off + position * device.g_range)
-    return program(
-        device.replace(states=None, retention_time=time), targets, *name, "01_devices", "retention", str(position)
-    )
+    aged = device.replace(states=None, retention_time=time)
+    return program(aged, targets, *name, "01_devices", "retention", str(position))
 
 
 def retention(cells: int, seeds: int) -> pd.DataFrame:
@@ -111,44 +111,31 @@ def endurance() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def ageing_table(cells: int, seeds: int) -> pd.DataFrame:
+def ageing_table(run: Run) -> pd.DataFrame:
     """All that the figure of ageing shows, one part below another."""
-    parts = {"retention": retention(cells, seeds), "levels": wrong_levels(cells, seeds)}
-    parts |= {"baked": baked(), "endurance": endurance()}
+    chips = run.p.cells, run.p.device_seeds
+    parts = {"retention": retention(*chips), "levels": wrong_levels(*chips), "baked": baked(), "endurance": endurance()}
     return pd.concat([frame.assign(part=name) for name, frame in parts.items()], ignore_index=True)
 
 
-def ageing_claims(cells: int, seeds: int) -> list[Claim]:
+def ageing_claims(run: Run) -> list[Claim]:
     """The claims about time. Intervals are over chips, except the last, which is that of the activation energies."""
-    neurram, cmo = Device.preset("neurram"), Device.preset("cmo_hfox")
-    share = [wrong_level(cmo, 32, SECONDS["1 h"], cells, seed) for seed in range(seeds)]
+    neurram, cmo, cells, seeds = *map(Device.preset, ("neurram", "cmo_hfox")), run.p.cells, range(run.p.device_seeds)
+    added = [_written_to_added(neurram, SECONDS["1 day"], cells, seed) for seed in seeds]
+    wrong = [wrong_level(cmo, 32, SECONDS["1 h"], cells, seed) for seed in seeds]
     kept = [_kept(energy, 398.0) for energy in (BAKED.retention_energy, *ENERGIES)]
+    energies = f"(times {kept[1]:.2f} to {kept[2]:.2f} for {ENERGIES[0]} to {ENERGIES[1]} eV)"
+    texts = {
+        "neurram/one_day": "neurram: the programming error is smaller than what one day adds to it",
+        "cmo_hfox/32_levels": "cmo_hfox: after an hour, over 1 % of the cells are nearer to another of the 32 levels",
+        "baked_hfalo/10_years": "baked HfAlO: after 10 years at 125 °C the LRS conducts less than half of what it did "
+        + energies,
+    }
+    one_day, levels, years = (Statement(key, text, "retention") for key, text in texts.items())
     return [
-        below_times(
-            Statement(
-                "neurram/one_day", "neurram: the programming error is smaller than what one day adds to it", "retention"
-            ),
-            seed_interval([_written_to_added(neurram, SECONDS["1 day"], cells, seed) for seed in range(seeds)]),
-        ),
-        above(
-            Statement(
-                "cmo_hfox/32_levels",
-                "cmo_hfox: after an hour, over 1 % of the cells are nearer to another of the 32 levels",
-                "retention",
-            ),
-            seed_interval(share),
-            0.01,
-        ),
-        below_times(
-            Statement(
-                "baked_hfalo/10_years",
-                "baked HfAlO: after 10 years at 125 °C the LRS conducts less than half of what it did"
-                f" (times {kept[1]:.2f} to {kept[2]:.2f} for {ENERGIES[0]} to {ENERGIES[1]} eV)",
-                "retention",
-            ),
-            Interval(kept[0], min(kept), max(kept), 0, 0),
-            0.5,
-        ),
+        below_times(one_day, seed_interval(added)),
+        above(levels, seed_interval(wrong), 0.01),
+        below_times(years, Interval(kept[0], min(kept), max(kept), 0, 0), 0.5),
     ]
 
 
@@ -161,9 +148,8 @@ def _written_to_added(device: Device, time: float, cells: int, seed: int) -> flo
 
 def _kept(energy: float, temperature: float) -> float:
     """Share of the LRS's conductance that is left after 10 years at a temperature, K, given the energy, eV."""
-    device = BAKED.replace(
-        retention_energy=energy, retention_temperature=temperature, retention_time=SECONDS["10 years"]
-    )
+    after = {"retention_temperature": temperature, "retention_time": SECONDS["10 years"]}
+    device = BAKED.replace(retention_energy=energy, **after)
     return max(device.age, 1) ** -device.retention_nu
 
 

@@ -1,4 +1,4 @@
-"""The study 01_devices, conductances: what each non-ideality does to programmed cells."""
+"""What each non-ideality does to the conductances of programmed cells."""
 
 import math
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from memlib.cells.device import Device
 from memlib.cells.static_effects import named_draws, program_cells
 from memlib.evidence.intervals import seed_interval
 from memlib.studies.drawing import fix_layout, severity_colors
+from memlib.studies.run import Run
 
 MICRO = 1e-6
 SECONDS = {"1 s": 1.0, "1 h": 3600.0, "1 day": 86400.0, "2 days": 172800.0, "10 years": 10 * 365.25 * 86400}
@@ -31,11 +32,6 @@ THEORY: dict[str, Any] = {"color": "black", "linewidth": 0.8}
 def program(device: Device, targets: np.ndarray, *name: int | str) -> np.ndarray:
     """Conductances, S, of cells with these targets, S, in the same shape. The same name draws the same cells."""
     return program_cells(device, torch.from_numpy(targets), named_draws(targets.shape, *name), device.states).numpy()
-
-
-def rounded(frame: pd.DataFrame, digits: int = 4) -> pd.DataFrame:
-    """The table with few significant digits, as processors differ in the last ones."""
-    return frame.map(lambda v: float(f"{v:.{digits}g}") if isinstance(v, float) else v)
 
 
 @dataclass(frozen=True)
@@ -91,7 +87,7 @@ def cdf(device: Device, target: float, g: np.ndarray) -> np.ndarray:
 
 
 def _healthy_windows(device: Device, position: float, g: np.ndarray, on: float, off: float) -> np.ndarray:
-    """The same for a place in a window from a lognormal g_off, summed by Gauss-Hermite, to a lognormal g_on."""
+    """The same for a place in a window from a lognormal g_off, added up by Gauss-Hermite, to a lognormal g_on."""
     if not position:
         return stats.lognorm.cdf(g, off, scale=device.g_off)
     nodes, weights = np.polynomial.hermite_e.hermegauss(32)
@@ -100,23 +96,19 @@ def _healthy_windows(device: Device, position: float, g: np.ndarray, on: float, 
     return sum(w * p for w, p in zip(weights / weights.sum(), parts, strict=True))
 
 
-def programmed(cells: int, seeds: int) -> dict[str, np.ndarray]:
+def programmed(run: Run) -> dict[str, np.ndarray]:
     """Conductances of every case, S: (targets, chips, cells)."""
     conductances = {}
     for name, case in CASES.items():
-        targets = np.repeat(case.targets[:, None], cells, 1)
-        chips = [program(case.device, targets, seed, "01_devices", name) for seed in range(seeds)]
+        targets = np.repeat(case.targets[:, None], run.p.cells, 1)
+        chips = [program(case.device, targets, seed, "01_devices", name) for seed in range(run.p.device_seeds)]
         conductances[name] = np.stack(chips, 1)
     return conductances
 
 
-def histograms(conductances: dict[str, np.ndarray]) -> pd.DataFrame:
-    """A row per case, target and bin (uS): the share of the cells in it, and that of theory.
-
-    Args:
-        conductances: see `programmed`.
-    """
-    rows = []
+def histograms(run: Run) -> pd.DataFrame:
+    """A row per case, target and bin (uS): the share of the cells in it, and that of theory."""
+    rows, conductances = [], run.once(programmed)
     for name, case in CASES.items():
         edges = np.linspace(*case.window, BINS + 1)
         for target, g in zip(case.targets, conductances[name], strict=True):
@@ -127,15 +119,12 @@ def histograms(conductances: dict[str, np.ndarray]) -> pd.DataFrame:
     return pd.concat(rows, ignore_index=True)
 
 
-def agreement(conductances: dict[str, np.ndarray]) -> pd.DataFrame:
+def agreement(run: Run) -> pd.DataFrame:
     """A row per case and target: mean and sd (uS, with an interval over chips), and distance from theory.
 
     The distance is Kolmogorov and Smirnov's. By chance it exceeds `limit` in one of a thousand distributions.
-
-    Args:
-        conductances: see `programmed`.
     """
-    rows = []
+    rows, conductances = [], run.once(programmed)
     for name, case in CASES.items():
         for target, g in zip(case.targets, conductances[name], strict=True):
             sd = seed_interval(g.std(1) / MICRO)

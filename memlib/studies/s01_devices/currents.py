@@ -1,4 +1,4 @@
-"""The study 01_devices, currents: I-V laws, and what read noise does to a column."""
+"""Currents: laws of cells, and what read noise does to a column."""
 
 import math
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from scipy import stats
 from memlib.cells.device import Device
 from memlib.evidence.intervals import seed_interval
 from memlib.studies.drawing import fix_layout, severity_colors
+from memlib.studies.run import Run
 from memlib.studies.s01_devices.conductances import BASELINE, MICRO, THEORY, V_READ, program
 
 #: v0 of LRS and of HRS, V; the numbers are those of published compact models (see `iv`).
@@ -32,7 +33,7 @@ NOISY: dict[str, Device] = {
 }
 
 
-def iv() -> pd.DataFrame:
+def iv(_: Run) -> pd.DataFrame:
     """Current, A, of the baseline's cells by law (those of `LAWS`), state and voltage, V.
 
     v0 is 0.25 V by default in the Verilog-A code of Stanford-PKU, 0.43 V in that of Stanford and ASU. In PKU-Stanford 2
@@ -58,30 +59,30 @@ class Reads:
     sigma: np.ndarray  #: of the one normal number that a column's read gets instead, A, (chips,)
 
 
-def read_columns(reads: int, seeds: int) -> dict[str, Reads]:
+def read_columns(run: Run) -> dict[str, Reads]:
     """Read a column of each noisy device, in random states and at random voltages of up to V_READ."""
     columns = {}
     for name, device in NOISY.items():
         chips = []
-        for seed in range(seeds):
+        for seed in range(run.p.device_seeds):
             rng = np.random.default_rng([seed, list(NOISY).index(name)])
             v, g = rng.uniform(0, V_READ, ROWS), device.g_off + device.g_range * rng.uniform(size=ROWS)
             g = program(device, g, seed, "01_devices", "reads", name)
             deviation = np.sqrt(device.noise_variance(torch.from_numpy(g)).numpy())
-            current = np.concatenate([(g + deviation * rng.standard_normal((n, ROWS))) @ v for n in _parts(reads)])
-            chips.append((current, g @ v, math.sqrt(((deviation * v) ** 2).sum())))
+            blocks = [(g + deviation * rng.standard_normal((n, ROWS))) @ v for n in _blocks(run.p.reads)]
+            chips.append((np.concatenate(blocks), g @ v, math.sqrt(((deviation * v) ** 2).sum())))
         columns[name] = Reads(*(np.array(values) for values in zip(*chips, strict=True)))
     return columns
 
 
-def _parts(reads: int, most: int = 20_000) -> list[int]:
+def _blocks(reads: int, most: int = 20_000) -> list[int]:
     return [min(most, reads - start) for start in range(0, reads, most)]
 
 
-def read_summary(columns: dict[str, Reads]) -> pd.DataFrame:
+def read_summary(run: Run) -> pd.DataFrame:
     """A column's noise: drawn cell by cell over drawn at once (with an interval over chips), and in ADC steps."""
     rows = []
-    for name, r in columns.items():
+    for name, r in run.once(read_columns).items():
         ratio = seed_interval(r.current.std(1) / r.sigma)
         step = ROWS * V_READ * NOISY[name].g_on / 255
         row = {"device": name, "current_uA": r.mean.mean() / MICRO, "sigma_nA": r.sigma.mean() / 1e-9}
@@ -90,10 +91,10 @@ def read_summary(columns: dict[str, Reads]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def read_histograms(columns: dict[str, Reads]) -> pd.DataFrame:
+def read_histograms(run: Run) -> pd.DataFrame:
     """A row per device and bin (in sigma of the column's normal): the share of the reads in it, and that of theory."""
     rows, edges = [], np.linspace(-4, 4, 65)
-    for name, r in columns.items():
+    for name, r in run.once(read_columns).items():
         z = (r.current - r.mean[:, None]) / r.sigma[:, None]
         bins = {"left": edges[:-1], "right": edges[1:], "share": np.histogram(z, edges)[0] / z.size}
         rows.append(pd.DataFrame({"device": name, **bins, "expected": np.diff(stats.norm.cdf(edges))}))

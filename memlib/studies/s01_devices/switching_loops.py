@@ -1,4 +1,4 @@
-"""The study 01_devices, switching: loops and pulse trains of published cell models."""
+"""Switching: loops and pulse trains of published cell models."""
 
 from dataclasses import dataclass
 
@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from memlib.cells.pulses import pulse_trains, sweep_iv
 from memlib.cells.switching import preset
 from memlib.studies.drawing import fix_layout, severity_colors
+from memlib.studies.run import Run
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,9 @@ def pulses(count: int = 50) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)[["model", "pulse", "voltage", "conductance"]]
 
 
-def switching_table(cycles: int = 2, count: int = 50) -> pd.DataFrame:
+def switching_table(_: Run) -> pd.DataFrame:
     """All that the figure of switching shows, one part below another."""
-    return pd.concat([loops(cycles).assign(part="loop"), pulses(count).assign(part="pulses")], ignore_index=True)
+    return pd.concat([loops().assign(part="loop"), pulses().assign(part="pulses")], ignore_index=True)
 
 
 def plot_switching(frame: pd.DataFrame) -> Figure:

@@ -1,7 +1,7 @@
-"""The study 01_devices, write-verify: the error that is left, and the pulses that it takes."""
+"""Write-verify: the error that it leaves, and the pulses that it takes."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -18,6 +18,7 @@ from memlib.cells.writing import PulseScheme, WriteResult, programming_error, wr
 from memlib.evidence.claims import Claim, Statement, below_times
 from memlib.evidence.intervals import Interval, seed_interval
 from memlib.studies.drawing import fix_layout, severity_colors
+from memlib.studies.run import Run
 from memlib.studies.s01_devices.conductances import THEORY
 
 MODEL = "stanford_pku"
@@ -40,14 +41,18 @@ def written(tolerance: float, read_noise: float, cells: int, max_pulses: int, se
     )  # fmt: skip
 
 
-def write_table(
-    tolerances: Sequence[float], read_noises: Sequence[float], cells: int, max_pulses: int, seeds: int
-) -> pd.DataFrame:
+def arrays_of(run: Run, tolerance: float, read_noise: float) -> list[WriteResult]:
+    """The written arrays of a run, one for each seed."""
+    p = run.p
+    return [written(tolerance, read_noise, p.write_cells, p.max_pulses, seed) for seed in range(p.device_seeds)]
+
+
+def write_table(run: Run) -> pd.DataFrame:
     """A row per tolerance and read noise: rms and mean error (of the range), failures and pulses, with intervals."""
     rows = []
-    for read_noise in read_noises:
-        for tolerance in tolerances:
-            arrays = [written(tolerance, read_noise, cells, max_pulses, seed) for seed in range(seeds)]
+    for read_noise in run.p.read_noises:
+        for tolerance in run.p.tolerances:
+            arrays = arrays_of(run, tolerance, read_noise)
             errors = [programming_error(array) for array in arrays]
             rms, failed = (seed_interval([getattr(e, name) for e in errors]) for name in ("sigma", "failed"))
             applied = np.concatenate([array.pulses for array in arrays])
@@ -55,76 +60,54 @@ def write_table(
             row = {"read_noise": read_noise, "tolerance": tolerance, "rms": rms.mean, "rms_low": rms.low}
             row |= {"rms_high": rms.high, "mean": float(np.mean([e.mean for e in errors])), "failed": failed.mean}
             row |= {"failed_low": max(failed.low, 0), "failed_high": failed.high, "pulses": applied.mean()}
-            rows.append(row | {"pulses_p5": p5, "pulses_p95": p95, "n": seeds})
+            rows.append(row | {"pulses_p5": p5, "pulses_p95": p95, "n": len(arrays)})
     return pd.DataFrame(rows)
 
 
-def write_histograms(
-    tolerance: float, read_noises: Sequence[float], cells: int, max_pulses: int, seeds: int
-) -> pd.DataFrame:
-    """A row per read noise and bin: share of the converged cells by error over tolerance."""
-    rows, edges = [], np.linspace(-3, 3, 61)
-    for read_noise in read_noises:
-        arrays = [written(tolerance, read_noise, cells, max_pulses, seed) for seed in range(seeds)]
+def write_histograms(run: Run) -> pd.DataFrame:
+    """A row per read noise and bin: share of the converged cells by error over tolerance, at the claims' tolerance."""
+    rows, edges, tolerance = [], np.linspace(-3, 3, 61), run.p.claim_tolerance
+    for read_noise in run.p.read_noises:
+        arrays = arrays_of(run, tolerance, read_noise)
         errors = np.concatenate([programming_error(array).errors for array in arrays]) / tolerance
         share = np.histogram(errors, edges)[0] / len(errors)
         rows.append(pd.DataFrame({"read_noise": read_noise, "left": edges[:-1], "right": edges[1:], "share": share}))
     return pd.concat(rows, ignore_index=True)
 
 
-def program_errors(table: pd.DataFrame) -> pd.DataFrame:
-    """`Device.program_error`, of write-verify by tolerance and read noise and of published devices, rising.
-
-    Args:
-        table: see `write_table`.
-    """
-    names = [
-        f"write-verify to {100 * row.tolerance:g} %, read noise {100 * row.read_noise:g} %"
-        for row in table.itertuples()
-    ]
-    rows = [{"source": n, "program_error": e} for n, e in zip(names, table["rms"], strict=True)]
+def program_errors(run: Run) -> pd.DataFrame:
+    """`Device.program_error` of write-verify by tolerance and read noise, and of published devices, rising."""
+    rows: list[dict[str, Any]] = []
+    for row in run.once(write_table).itertuples():
+        source = f"write-verify to {100 * row.tolerance:g} %, read noise {100 * row.read_noise:g} %"
+        rows.append({"source": source, "program_error": row.rms})
     rows += [{"source": text, "program_error": Device.preset(name).program_error} for name, text in PUBLISHED.items()]
     return pd.DataFrame(rows).sort_values("program_error", kind="stable", ignore_index=True)
 
 
-def write_claims(tolerance: float, read_noise: float, cells: int, max_pulses: int, seeds: int) -> list[Claim]:
+def write_claims(run: Run) -> list[Claim]:
     """The claims about write-verify, with intervals over arrays."""
+    tolerance, noise, neurram = run.p.claim_tolerance, run.p.claim_read_noise, Device.preset("neurram").program_error
 
-    def over_seeds(function: Callable[..., float], *points: tuple[float, float]) -> Interval:
+    def over_arrays(function: Callable[..., float], *points: tuple[float, float]) -> Interval:
         """The interval of a function of the errors at these points, each a tolerance and a read noise."""
-        arrays = [[written(*point, cells, max_pulses, seed) for point in points] for seed in range(seeds)]
+        arrays = zip(*(arrays_of(run, *point) for point in points), strict=True)
         return seed_interval([function(*map(programming_error, row)) for row in arrays])
 
-    text, neurram = f"write-verify to {100 * tolerance:g} % of the range", Device.preset("neurram").program_error
+    text = f"write-verify to {100 * tolerance:g} % of the range"
+    noisy = f"{text}, reads with {100 * noise:g} % noise: half the tolerance removes over a third of the error"
+    uniform = f"{text}: the error is nearer to a uniform distribution than to a normal one"
+    coarse = "write-verify to 5 % of the range leaves a smaller error than neurram has after a second"
+    halved = Statement("write_verify/half_tolerance", noisy, "writing", headline="01_devices_write_verify")
+    ratio = over_arrays(lambda full, half: half.sigma / full.sigma, (tolerance, noise), (tolerance / 2, noise))
     return [
         below_times(
-            Statement(
-                "write_verify/uniform",
-                f"{text}: the error is nearer to a uniform distribution than to a normal one",
-                "writing",
-            ),
-            over_seeds(lambda e: _distances(e.errors, tolerance), (tolerance, 0.0)),
+            Statement("write_verify/uniform", uniform, "writing"),
+            over_arrays(lambda e: _distances(e.errors, tolerance), (tolerance, 0.0)),
         ),
+        below_times(halved, ratio, 2 / 3),
         below_times(
-            Statement(
-                "write_verify/half_tolerance",
-                f"{text}, reads with {100 * read_noise:g} % noise: "
-                "half the tolerance removes over a third of the error",
-                "writing",
-                headline="01_devices_write_verify",
-            ),
-            over_seeds(
-                lambda full, half: half.sigma / full.sigma, (tolerance, read_noise), (tolerance / 2, read_noise)
-            ),
-            2 / 3,
-        ),
-        below_times(
-            Statement(
-                "write_verify/neurram",
-                "write-verify to 5 % of the range leaves a smaller error than neurram has after a second",
-                "writing",
-            ),
-            over_seeds(lambda e: e.sigma / neurram, (0.05, 0.0)),
+            Statement("write_verify/neurram", coarse, "writing"), over_arrays(lambda e: e.sigma / neurram, (0.05, 0.0))
         ),
     ]
 
