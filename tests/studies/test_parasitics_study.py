@@ -1,9 +1,6 @@
 """The study 08_parasitics: points, verdicts on made-up results, and single arrays against circuits solved by hand."""
 
-import compare_figures
-import matplotlib as mpl
 import numpy as np
-import pandas as pd
 import pytest
 from made_up import made_up
 from scipy.optimize import brentq
@@ -14,23 +11,24 @@ from memlib.evidence.intervals import Interval
 from memlib.evidence.tolerances import crossing
 from memlib.layers.classification import correct
 from memlib.mapping.point_fields import FROZEN
-from memlib.studies import s08_parasitics as study
-from memlib.studies.trained_networks import by_layer, mapped, split
+from memlib.studies.effects import evaluate
+from memlib.studies.s08_parasitics import accuracy, agreement, arrays
+from memlib.studies.s08_parasitics.study import claims, layout_claims
+from memlib.studies.trained_networks import by_layer, convolutions, mapped, split
 from memlib.wires import ngspice
 
-mpl.use("agg")
 CHECKPOINTS = ["resnet20-digits", "vgg8-digits"]
 
 
-def results_of(points, accuracy):
+def results_of(points, share):
     """Results of ten chips as the study reads them."""
-    return study.named(made_up(points, lambda point: range(10), accuracy))
+    return accuracy.named(made_up(points, lambda point: range(10), share))
 
 
 def test_a_point_is_a_chip_with_wires():
     """Rows and columns of a square tile have the wires; the last convolutions may be sparse."""
-    point = study.make_point("vgg8-digits", 20, "ihp_hfo2", 32, 3.0)
-    found = study.evaluate(point, seed=3)
+    point = accuracy.make_point("vgg8-digits", 20, "ihp_hfo2", 32, 3.0)
+    found = evaluate(point, seed=3)
     shared, fields = split(point)
     dense = Hardware(Device.preset("ihp_hfo2"), Tile(32, 32, 8, 8, r_row=3.0, r_col=3.0))
     chip, images, labels = mapped(shared, {"*": dense}, 3)
@@ -38,29 +36,31 @@ def test_a_point_is_a_chip_with_wires():
     assert 0.1 < expected.mean() < 1
     assert found["accuracy"] == expected.mean()
     assert (unpack(found["correct"], 20) == expected).all()
-    rescaled = study.evaluate(point | {"recalibration": "gain", "own_images": True}, seed=3)
+    rescaled = evaluate(point | {"recalibration": "gain", "own_images": True}, seed=3)
     expected = correct(*mapped(shared, {"*": dense}, 3, "gain", own_images=True)).numpy()
     assert (unpack(rescaled["correct"], 20) == expected).all()
     sparse = dense.replace(mapping=Mapping("sparse"))
-    last = study.convolutions("vgg8-digits")[-2:]
+    last = convolutions("vgg8-digits")[-2:]
     assert by_layer("vgg8-digits", fields | {"sparse_layers": 2}) == {"*": dense} | dict.fromkeys(last, sparse)
 
 
 def test_points():
     """All combinations, ascending; only ideal devices get the study's programming error."""
-    points = study.points(CHECKPOINTS, 10, ["10k_100k", "neurram"], [64, 32], [1.0, 0.0])
+    points = accuracy.points(CHECKPOINTS, 10, ["10k_100k", "neurram"], [64, 32], [1.0, 0.0])
     assert [(p["rows"], p.get("r_row")) for p in points[:4]] == [(32, None), (32, 1), (64, None), (64, 1)]
     assert len(points) == 2 * 2 * 2 * 2
     assert {(p["device_label"], p["program_error"]) for p in points} == {("10k_100k", 0.02), ("neurram", 0.046)}
-    assert study.convolutions("resnet20-digits")[::18] == ("0", "11.conv2")
-    both = study.points(CHECKPOINTS, 10, ["10k_100k", "neurram"], [64, 32], [1.0, 0.0], recalibrations=["none", "gain"])
+    assert convolutions("resnet20-digits")[::18] == ("0", "11.conv2")
+    both = accuracy.points(
+        CHECKPOINTS, 10, ["10k_100k", "neurram"], [64, 32], [1.0, 0.0], recalibrations=["none", "gain"]
+    )
     assert [p for p in both if "recalibration" not in p] == points
     rescaled = {"recalibration": "gain", "own_images": True}
     assert [p | rescaled for p in points] == [p for p in both if "recalibration" in p]
     with pytest.raises(ValueError, match=r"recalibration='gains'"):
-        study.make_point("resnet20-digits", 10, "10k_100k", 32, 1.0, recalibration="gains")
+        accuracy.make_point("resnet20-digits", 10, "10k_100k", 32, 1.0, recalibration="gains")
     with pytest.raises(ValueError, match=r"sparse_layers=20.* from 0 to 19"):
-        study.make_point("resnet20-digits", 10, "10k_100k", 32, 1.0, sparse_layers=20)
+        accuracy.make_point("resnet20-digits", 10, "10k_100k", 32, 1.0, sparse_layers=20)
 
 
 def losing(point):
@@ -73,42 +73,32 @@ def losing(point):
 
 def test_claims_and_tolerances():
     """Each size has a baseline of its own."""
-    results = results_of(study.points(CHECKPOINTS[1:], 20000, ["neurram"], [128, 32, 64], [0.0, 1.0]), losing)
-    claims = study.claims(results)
-    assert [claim.verdict for claim in claims] == ["refuted", "undecided", "confirmed"]
-    assert [claim.effect for claim in claims] == pytest.approx([0, 1, 3])
-    assert claims[2].statement.endswith(
-        ", neurram: wires of 1 ohm a segment cost over 1 point of accuracy on 128x128 tiles"
-    )
-    (row,) = study.tolerances(results).to_dict("records")
+    sizes = [128, 32, 64]
+    results = results_of(accuracy.points(CHECKPOINTS[1:], 20000, ["neurram"], sizes, [0.0, 1.0]), losing)
+    decided = claims(results)
+    assert [claim.verdict for claim in decided] == ["refuted", "undecided", "confirmed"]
+    assert [claim.effect for claim in decided] == pytest.approx([0, 1, 3])
+    (row,) = accuracy.tolerances(results).to_dict("records")
     assert (row["low"], row["high"], row["n"], row["images"]) == (32, 128, 10, 20000)
     assert row["tolerance"] == pytest.approx(64)
-    (row,) = study.tolerances(results[results["tile_size"] == 128]).to_dict("records")
+    (row,) = accuracy.tolerances(results[results["tile_size"] == 128]).to_dict("records")
     assert (row["low"], row["high"]) == (0, 128)
     assert np.isnan(row["tolerance"])
-    frame = study.tidy(results)
-    assert frame["accuracy"].tolist() == pytest.approx([0.8, 0.8, 0.9, 0.89, 0.9, 0.87])
-    kinds = study.points(
-        CHECKPOINTS[1:], 20000, ["neurram"], [128, 32, 64], [0.0, 1.0], recalibrations=["none", "gain"]
-    )
-    both = results_of(kinds, losing)
-    assert study.claims(both)[:3] == claims
-    assert [claim.effect for claim in study.claims(both)[3:]] == pytest.approx([0, 0.2, 0.6])
-    assert study.claims(both)[-1].statement == f"{claims[2].statement} (columns rescaled)"
-    assert study.tolerances(both)["high"].tolist() == [128, np.inf]
-    assert len(study.plot(study.tidy(both), "made up").axes) == 2
-    axes = study.plot(frame, "made up").axes
-    assert [line.get_label() for line in axes[0].containers] == ["0 Ω", "1 Ω"]
+    assert accuracy.tidy(results)["accuracy"].tolist() == pytest.approx([0.8, 0.8, 0.9, 0.89, 0.9, 0.87])
+    points = accuracy.points(CHECKPOINTS[1:], 20000, ["neurram"], sizes, [0, 1.0], recalibrations=["none", "gain"])
+    both = results_of(points, losing)
+    assert claims(both)[:3] == decided
+    assert [claim.effect for claim in claims(both)[3:]] == pytest.approx([0, 0.2, 0.6])
+    assert claims(both)[-1].text == f"{decided[2].text} (columns rescaled)"
+    assert accuracy.tolerances(both)["high"].tolist() == [128, np.inf]
 
 
 def test_layout_claims():
     """How much more the sparse layout loses than the dense one, on the largest tiles."""
-    points = study.points(CHECKPOINTS[:1], 2000, ["neurram"], [16, 32], [0.0, 4.0], [0, 19])
+    points = accuracy.points(CHECKPOINTS[:1], 2000, ["neurram"], [16, 32], [0.0, 4.0], [0, 19])
     results = results_of(points, lambda p: 0.9 - p.get("r_row", 0) * (0.02 if "sparse_layers" in p else 0.01))
-    (claim,) = study.layout_claims(results)
+    (claim,) = layout_claims(results)
     assert (claim.verdict, claim.effect) == ("confirmed", pytest.approx(4))
-    assert "19 of 19 convolutions in the sparse layout" in claim.statement
-    assert len(study.plot_layouts(study.tidy(results)).axes) == 2
 
 
 def test_crossing_by_hand():
@@ -127,7 +117,7 @@ def test_crossing_by_hand():
 def test_error_of_one_cell():
     """A cell behind two segments conducts g/(1 + 2 r g), which is a factor."""
     device = Device.preset("ihp_hfo2")
-    frame = study.output_errors(["ihp_hfo2"], [1], 3).set_index("r_wire")
+    frame = arrays.output_errors(["ihp_hfo2"], [1], 3).set_index("r_wire")
     g = device.g_off + device.g_range * np.random.default_rng([1, 0]).random(3)
     assert frame.loc[10, "error"] == pytest.approx(np.mean(20 * g / (1 + 20 * g)))
     assert frame["residual"].max() < 1e-7
@@ -140,11 +130,11 @@ def single_cell(g, v, v0, ohm):
 
 def test_error_of_one_nonlinear_cell(monkeypatch):
     """Both methods against the root of the cell's own equation."""
-    monkeypatch.setattr(study, "SIZE", 1)
-    monkeypatch.setattr(study, "ARRAY_WIRES", (3000.0,))
-    g, v = (x.flatten().numpy() for x in (study._conductances(Device(), 1, 2), study._voltages(1, 2)))
-    frame = study.sinh_errors("10k_100k", 2).set_index(["v0", "method"])
-    for v0 in study.V0:
+    monkeypatch.setattr(arrays, "SIZE", 1)
+    monkeypatch.setattr(arrays, "ARRAY_WIRES", (3000.0,))
+    g, v = (x.flatten().numpy() for x in (arrays.uniform_conductances(Device(), 1, 2), arrays.uniform_voltages(1, 2)))
+    frame = arrays.sinh_errors("10k_100k", 2).set_index(["v0", "method"])
+    for v0 in arrays.V0:
         bent = g * v0 * np.sinh(v / v0)
         exact = [single_cell(*pair, v0, 6e3) for pair in zip(g, v, strict=True)]
         expected = {"approximation": bent / (1 + 6e3 * g), "no wires": bent}
@@ -154,50 +144,32 @@ def test_error_of_one_nonlinear_cell(monkeypatch):
 
 def test_noise_of_one_cell(monkeypatch):
     """Its current changes with g by v/(1 + 2 r g)^2, of which v/(1 + 2 r g) is taken."""
-    monkeypatch.setattr(study, "SIZE", 1)
-    monkeypatch.setattr(study, "NOISE_WIRES", (0.0, 5000.0))
-    free, wired = study.noise_ratios("10k_100k", 10).to_dict("records")
-    g = float(study._conductances(Device(), 1, 1))
+    monkeypatch.setattr(arrays, "SIZE", 1)
+    monkeypatch.setattr(arrays, "NOISE_WIRES", (0.0, 5000.0))
+    free, wired = arrays.noise_ratios("10k_100k", 10).to_dict("records")
+    g = float(arrays.uniform_conductances(Device(), 1, 1))
     assert free["low"] < 1 < free["high"]
     assert wired["low"] < 1 / (1 + 1e4 * g) < wired["high"] < 0.9
     assert free["high"] / free["low"] == pytest.approx(1 + 4 / np.sqrt(2 * 1000), abs=0.01)
 
 
 def test_agreement_without_ngspice(monkeypatch):
-    """The rest is there, and a note tells how to get it."""
+    """The rest is there, and a note says how to get it."""
     monkeypatch.setattr(ngspice, "find_ngspice", lambda: None)
-    table = study.agreement([2, 3])
-    assert len(table) == 2 * len(study.RESISTANCES) * 2
+    table = agreement.agreement([2, 3])
+    assert len(table) == 2 * len(agreement.RESISTANCES) * 2
     assert table["ngspice"].isna().all()
-    lines = study.verdict(table).splitlines()
+    lines = agreement.verdict(table).splitlines()
     assert lines[0].startswith("parasitics agrees with nodal analysis within 1e-10: yes")
     assert "apt-get install ngspice" in lines[1]
-    assert len(study.plot_agreement(study.differences(table)).axes[0].get_legend().get_texts()) == 1
-    assert study.verdict(table.assign(parasitics=1e-9)).startswith(
-        "parasitics agrees with nodal analysis within 1e-10: NO"
-    )
+    assert "within 1e-10: NO" in agreement.verdict(table.assign(parasitics=1e-9))
 
 
 @pytest.mark.skipif(ngspice.find_ngspice() is None, reason="ngspice is not installed")
 def test_agreement_with_ngspice():
     """All currents, of linear and sinh cells."""
-    table = study.agreement([2, 8])
-    assert study.verdict(table).count(": yes") == 2
-    own, others = study.currents(table), study.currents(table, "ngspice current")
+    table = agreement.agreement([2, 8])
+    assert agreement.verdict(table).count(": yes") == 2
+    own, others = agreement.currents(table), agreement.currents(table, "ngspice current")
     assert others["current"].tolist() == pytest.approx(own["current"].tolist(), rel=1e-9)
     assert list(own) == list(others) == ["size", "resistances", "cells", "current"]
-
-
-def test_tables_of_ngspice_may_be_missing_without_it(tmp_path, monkeypatch):
-    """But not where it is installed, and no others."""
-    (tmp_path / "found").mkdir()
-    frame = pd.DataFrame({"size": [2]})
-    for name in ("a", "a_spice"):
-        frame.to_csv(tmp_path / f"{name}.csv", index=False)
-    frame.to_csv(tmp_path / "found" / "a.csv", index=False)
-    for program, code in ((None, 0), ("/usr/bin/ngspice", 1)):
-        monkeypatch.setattr(compare_figures.shutil, "which", lambda _, program=program: program)
-        assert compare_figures.main(tmp_path, tmp_path / "found") == code
-    frame.assign(size=3).to_csv(tmp_path / "found" / "a_spice.csv", index=False)
-    monkeypatch.setattr(compare_figures.shutil, "which", lambda _: None)
-    assert compare_figures.main(tmp_path, tmp_path / "found") == 1

@@ -1,4 +1,4 @@
-"""The study 06_power: from array powers to figures and verdicts, on made-up powers of a real network."""
+"""The study 06_power: from array powers to tables and verdicts, on made-up powers of a real network."""
 
 import json
 
@@ -8,9 +8,13 @@ import pytest
 
 from memlib import Device, Hardware, Mapping, Tile, best_windows, footprint, totals
 from memlib.costs.activity import measure
-from memlib.evidence.claims import below_times, effect_text, exactly
+from memlib.evidence.claims import Statement, below_times, effect_text, exactly
 from memlib.evidence.intervals import Interval
-from memlib.studies import s06_power as study
+from memlib.studies.s06_power.array_power import BEST, D2D, evaluate, points
+from memlib.studies.s06_power.components import by_component
+from memlib.studies.s06_power.machines import Machine, comparison
+from memlib.studies.s06_power.study import CLAIM_LAYOUTS, claims
+from memlib.studies.s06_power.trade_offs import DAC_ENERGIES, copies_curve, dac_curve
 from memlib.studies.trained_networks import by_layer, mapped, split
 from memlib.zoo.checkpoints import load_checkpoint
 
@@ -21,8 +25,8 @@ def powers(*watts: float) -> pd.DataFrame:
     """Made-up powers of three chips, so many W a layer in each layout of the claims, +-10 %."""
     rows = []
     layers = footprint(load_checkpoint(CHECKPOINT), (3, 32, 32), Hardware())["layer"]
-    for layout, watt in zip(study.CLAIM_LAYOUTS, watts, strict=True):
-        (point,) = study.points([CHECKPOINT], [layout], 500, "10k_100k", 128, 8)
+    for layout, watt in zip(CLAIM_LAYOUTS, watts, strict=True):
+        (point,) = points([CHECKPOINT], [layout], 500, "10k_100k", 128, 8)
         for seed, factor in enumerate((0.9, 1.0, 1.1)):
             blocks = json.dumps([len(layers) * watt * factor * part for part in (0.8, 1.2)])
             layer_powers = {f"W {name}": watt * factor for name in layers}
@@ -36,12 +40,22 @@ def results() -> pd.DataFrame:
     return powers(1.0, 3.0, 2.0, 1.5)
 
 
+@pytest.fixture(scope="module")
+def dense(results) -> Machine:
+    return Machine.of(results, CHECKPOINT, "dense")
+
+
+@pytest.fixture(scope="module")
+def sparse(results) -> Machine:
+    return Machine.of(results, CHECKPOINT, "sparse")
+
+
 def test_a_point_is_what_a_chip_draws():
     """The layers' powers of a mapped network; layouts are named by their window."""
-    (point,) = study.points([CHECKPOINT], ["2x4"], 5, "10k_100k", 64, 8)
-    found = study.evaluate(point, seed=3)
+    (point,) = points([CHECKPOINT], ["2x4"], 5, "10k_100k", 64, 8)
+    found = evaluate(point, seed=3)
     shared, _ = split(point)
-    device = Device.preset("10k_100k").replace(d2d_on=study.D2D, d2d_off=study.D2D)
+    device = Device.preset("10k_100k").replace(d2d_on=D2D, d2d_off=D2D)
     chip, images, _ = mapped(shared, {"*": Hardware(device, Tile(64, 64), Mapping((2, 4), order="hwc"))}, 3)
     blocks = json.loads(found.pop("blocks"))
     expected = {f"W {name}": m.power for name, m in measure(chip, images).items()}
@@ -53,7 +67,7 @@ def test_a_point_is_what_a_chip_draws():
 
 def test_best_windows_are_in_the_point():
     """Each convolution has the window that the search finds, and the linear layers none."""
-    (point,) = study.points([CHECKPOINT], [study.BEST], 5, "10k_100k", 128, 8)
+    (point,) = points([CHECKPOINT], [BEST], 5, "10k_100k", 128, 8)
     model = load_checkpoint(CHECKPOINT)
     hardware = Hardware(tile=Tile(128, 128), mapping=Mapping(order="hwc"))
     found = best_windows(model, (3, 32, 32), hardware).set_index("layer")["window"]
@@ -65,61 +79,65 @@ def test_best_windows_are_in_the_point():
 
 def test_components_add_up(results):
     """Over the groups of the figure, every quantity is that of the whole machine."""
-    found = study.components(results, ["isaac"]).groupby("layout")[["energy", "latency", "area"]].sum()
-    for layout in study.CLAIM_LAYOUTS:
-        whole = totals(study.table(results, CHECKPOINT, layout, "isaac"))
-        expected = [whole.energy, whole.latency, whole.area]
-        assert found.loc[layout].tolist() == pytest.approx(expected)
+    table = by_component(results)
+    sums = table[table["technology"] == "isaac"].groupby("layout")[["energy", "latency", "area"]].sum()
+    for layout in CLAIM_LAYOUTS:
+        whole = totals(Machine.of(results, CHECKPOINT, layout).cost("isaac"))
+        assert sums.loc[layout].tolist() == pytest.approx([whole.energy, whole.latency, whole.area])
 
 
-def test_only_the_array_differs_from_chip_to_chip(results):
+def test_only_the_array_differs_from_chip_to_chip(sparse):
     """The energies of chips spread by what their arrays draw, around the table's energy."""
-    energies = study.energies(results, CHECKPOINT, "sparse", "isaac")
-    t = study.table(results, CHECKPOINT, "sparse", "isaac")
-    array = t.loc[t["component"] == "array", "energy"].sum()
+    cost = sparse.cost("isaac")
+    array = cost.loc[cost["component"] == "array", "energy"].sum()
     factors = np.outer([0.9, 1, 1.1], [0.8, 1.2])
-    np.testing.assert_allclose(energies - t["energy"].sum(), array * (factors - 1), atol=1e-12 * array)
+    spread = sparse.energies("isaac") - cost["energy"].sum()
+    np.testing.assert_allclose(spread, array * (factors - 1), atol=1e-12 * array)
 
 
-def test_equal_area_and_equal_speed(results):
+def test_equal_area_and_equal_speed(results, dense):
     """Copies of the dense layout stay within the sparse machine's area, or reach its speed."""
-    machines = study.comparison(results, ["li2022"]).set_index("machine")
+    table = comparison(results)
+    machines = table[table["technology"] == "li2022"].set_index("machine")
     assert machines.loc["dense, equal area", "area"] <= machines.loc["sparse", "area"]
     assert machines.loc["dense, equal area", "interval"] < machines.loc["dense", "interval"]
     assert machines.loc["dense, equal speed", "interval"] <= machines.loc["sparse", "interval"] * (1 + 1e-9)
-    curve = study.copies_curve(results, CHECKPOINT, "li2022")
+    curve = copies_curve(dense, "li2022")
     assert curve["interval"].iloc[0] == pytest.approx(machines.loc["dense", "interval"])
     assert curve["area"].iloc[0] == pytest.approx(machines.loc["dense", "area"])
     assert curve["area"].is_monotonic_increasing
 
 
-def test_curve_of_the_dac(results):
+def test_curve_of_the_dac(dense, sparse):
     """At the table's own energy of a DAC it passes through the ratio of the machines; far beyond, rows alone count."""
-    curve = study.dac_curve(results, CHECKPOINT, "isaac", "pass")
-    sparse, dense = (study.table(results, CHECKPOINT, name, "isaac")["energy"].sum() for name in ("sparse", "dense"))
-    at_table = np.interp(np.log(study.DAC_ENERGIES["ISAAC"]), np.log(curve["dac_energy"]), curve["ratio"])
-    assert at_table == pytest.approx(sparse / dense, rel=0.01)
-    rows = next(c for c in study.claims(results, []) if "uses DACs less" in c.statement)
-    assert curve["ratio"].iloc[-1] == pytest.approx(rows.effect, rel=0.02)
+    curve = dac_curve(dense, sparse, "isaac", "pass")
+    at_table = np.interp(np.log(DAC_ENERGIES["ISAAC"]), np.log(curve["dac_energy"]), curve["ratio"])
+    ratio = sparse.cost("isaac")["energy"].sum() / dense.cost("isaac")["energy"].sum()
+    assert at_table == pytest.approx(ratio, rel=0.01)
+    rows = sparse.footprint()["row_activations"] / dense.footprint()["row_activations"]
+    assert curve["ratio"].iloc[-1] == pytest.approx(rows, rel=0.02)
 
 
-def test_claims_can_be_refuted(results):
-    """The arrays' claims follow the made-up powers, and turn round with them."""
-    swapped = powers(2.0, 3.0, 1.0, 1.5)
-    for table, verdict, ratio in ((results, "refuted", 2.0), (swapped, "confirmed", 0.5)):
-        claims = study.claims(table, ["isaac"])
-        (arrays,) = [c for c in claims if "in its arrays" in c.statement]
-        assert (arrays.verdict, arrays.unit, arrays.n, arrays.images) == (verdict, "times", 3, 500)
-        assert (arrays.effect, arrays.low, arrays.high) == pytest.approx((ratio,) * 3)  # chip by chip, block by block
-        assert len({c.statement for c in claims}) == len(claims)
+@pytest.mark.parametrize(
+    ("dense_watts", "sparse_watts", "verdict", "ratio"), [(1.0, 2.0, "refuted", 2.0), (2.0, 1.0, "confirmed", 0.5)]
+)
+def test_claims_can_be_refuted(dense_watts, sparse_watts, verdict, ratio):
+    """The arrays' claim follows the made-up powers, and turns round with them."""
+    decided = {c.statement.id: c for c in claims(powers(dense_watts, 3.0, sparse_watts, 1.5))}
+    arrays = decided["energy/arrays/vgg8"]
+    assert (arrays.verdict, arrays.unit, arrays.n, arrays.images) == (verdict, "times", 3, 500)
+    assert (arrays.effect, arrays.low, arrays.high) == pytest.approx((ratio,) * 3)  # chip by chip, block by block
+    assert len({c.text for c in decided.values()}) == len(decided)
 
 
 def test_claims_about_ratios():
     """Decided by the whole interval; counts have none, and are never exploratory."""
+    statement = Statement("id", "text", "subject")
     for low, high, verdict in ((0.8, 0.9, "confirmed"), (0.9, 1.1, "undecided"), (1.1, 1.2, "refuted")):
-        claim = below_times("s", Interval((low + high) / 2, low, high, 10, 5000))
+        claim = below_times(statement, Interval((low + high) / 2, low, high, 10, 5000))
         assert (claim.verdict, claim.exploratory) == (verdict, False)
-    assert below_times("s", Interval(0.5, 0.4, 0.6, 9, 5000)).exploratory
-    assert effect_text(below_times("s", Interval(0.12345, 0.1, 0.2, 9, 5000)).as_dict()) == "0.123 [0.1, 0.2] times"
-    counted = exactly("s", 760 / 4, holds=True)
-    assert (counted.verdict, counted.exploratory, effect_text(counted.as_dict())) == ("confirmed", False, "190 times")
+    few = below_times(statement, Interval(0.12345, 0.1, 0.2, 9, 5000))
+    assert few.exploratory
+    assert effect_text(few) == "0.123 [0.1, 0.2] times"
+    counted = exactly(statement, 760 / 4, holds=True)
+    assert (counted.verdict, counted.exploratory, effect_text(counted)) == ("confirmed", False, "190 times")

@@ -25,14 +25,7 @@ from memlib.studies.drawing import errorbars, severity_colors
 from memlib.studies.effects import RECALIBRATIONS
 from memlib.studies.s08_parasitics.arrays import uniform_conductances
 from memlib.studies.s08_parasitics.axes import MARKERS, device_title, tick_sizes
-from memlib.studies.trained_networks import (
-    INPUT_SHAPE,
-    convolutions,
-    data_of,
-    hits_of,
-    label,
-    shared_fields,
-)
+from memlib.studies.trained_networks import INPUT_SHAPE, convolutions, data_of, hits_of, label, shared_fields
 from memlib.sweeps.points import Point
 from memlib.wires.resistances import Wires
 from memlib.wires.solver import solve
@@ -44,12 +37,6 @@ BITS = 8
 PROGRAM_ERROR = 0.02
 #: The fields that name a point in tables.
 KEYS = ["checkpoint", "recalibration", "device", "sparse_layers", "tile_size", "r_wire"]
-
-
-def device_of(name: str) -> Device:
-    """A preset, with `PROGRAM_ERROR` if it has no programming error of its own."""
-    device = Device.preset(name)
-    return device if device.program_error else device.replace(program_error=PROGRAM_ERROR)
 
 
 def make_point(
@@ -73,8 +60,8 @@ def make_point(
     whole("sparse_layers", sparse_layers, 0, len(convolutions(checkpoint)))
     one_of("recalibration", recalibration, METHODS)
     hardware = Hardware.of(
-        device, program_error=device_of(device).program_error, rows=tile_size, cols=tile_size, dac_bits=BITS,
-        adc_bits=BITS, r_row=r_wire, r_col=r_wire,
+        device, program_error=Device.preset(device).program_error or PROGRAM_ERROR, rows=tile_size, cols=tile_size,
+        dac_bits=BITS, adc_bits=BITS, r_row=r_wire, r_col=r_wire,
     )  # fmt: skip
     switches: dict[str, Any] = {"sparse_layers": sparse_layers} if sparse_layers else {}
     if recalibration != "none":

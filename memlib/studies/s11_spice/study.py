@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 from memlib.base.checks import whole
 from memlib.evidence.claims import Claim, Statement, below, exactly, within
@@ -21,23 +21,16 @@ from memlib.zoo import digits_8x8
 
 #: The largest loss that claims allow, a fraction of all images.
 MARGIN = 0.01
-
-
-class Compared(NamedTuple):
-    """A claim that another circuit costs at most `MARGIN` of accuracy compared with the nominal one."""
-
-    text: str
-    changes: dict[str, Any]  #: of `NOMINAL`
-
-
-COMPARED = {
-    "gain/1000": Compared("an open-loop gain of 1,000 instead of 10,000 costs at most 1 point", {"gain": 1e3}),
-    "gain/100": Compared("an open-loop gain of 100 instead of 10,000 costs at most 1 point", {"gain": 100.0}),
-    "offset": Compared("offsets of 4 mV instead of 1 mV cost at most 1 point", {"offset": 4e-3}),
-    "input_bits": Compared("inputs of 3 bits instead of exact ones cost at most 1 point", {"input_bits": 3}),
-    "width": Compared("this network of 16 instead of that of 32 hidden neurons costs at most 1 point", {"hidden": 16}),
-    "full_scale": Compared(
-        "amplifiers set to a twentieth of their supplies instead of half cost at most 1 point", {"full_scale": 0.05}
+#: Circuits that claims compare with the nominal one, by id: what is said of them, and their changes of `NOMINAL`.
+COMPARED: dict[str, tuple[str, dict[str, Any]]] = {
+    "gain/1000": ("an open-loop gain of 1,000 instead of 10,000 costs at most 1 point", {"gain": 1e3}),
+    "gain/100": ("an open-loop gain of 100 instead of 10,000 costs at most 1 point", {"gain": 100.0}),
+    "offset": ("offsets of 4 mV instead of 1 mV cost at most 1 point", {"offset": 4e-3}),
+    "input_bits": ("inputs of 3 bits instead of exact ones cost at most 1 point", {"input_bits": 3}),
+    "width": ("this network of 16 instead of that of 32 hidden neurons costs at most 1 point", {"hidden": 16}),
+    "full_scale": (
+        "amplifiers set to a twentieth of their supplies instead of half cost at most 1 point",
+        {"full_scale": 0.05},
     ),
 }
 
@@ -63,7 +56,7 @@ def _accuracy_points(p: SimpleNamespace) -> Iterable[tuple[Point, int]]:
             wanted.append(("circuit", p.images, p.wired_seeds, {field: value}))
     for case in cases_of(p).values():
         wanted += [(method, case.images, case.seeds, case.changes) for method in METHODS[:2]]
-    wanted += [("model", p.claim_images, p.claim_seeds, other.changes) for other in COMPARED.values()]
+    wanted += [("model", p.claim_images, p.claim_seeds, changes) for _, changes in COMPARED.values()]
     for method, images, seeds, changes in wanted:
         for first, size in blocks(images):
             yield make_point(method, first, size, **changes), seeds
@@ -86,7 +79,7 @@ def claims(results: Results, p: SimpleNamespace) -> list[Claim]:
     for name, case in cases_of(p).items():
         pair = [results.hits(method, case.images, case.seeds, **case.changes) for method in ("circuit", "model")]
         text = f"{name}: accuracy in ngspice is within 1 point of the behavioural model's"
-        statement = Statement(f"accuracy/{name}", text, "ngspice and model")
+        statement = Statement("accuracy/" + name.replace(", ", "_").replace(" ", "_"), text, "ngspice and model")
         decided.append(within(statement, difference_interval(*pair), MARGIN))
     decided.append(_outputs_claim(results, p))
     nominal = results.hits("model", p.claim_images, p.claim_seeds)
@@ -107,14 +100,8 @@ def _outputs_claim(results: Results, p: SimpleNamespace) -> Claim:
 def inputs(_: SimpleNamespace) -> dict[str, Any]:
     """Fixed values, and checksums of weights and images, for the provenance file."""
     weights = {name: entry["sha256"] for name, entry in digits_8x8.manifest().items()}
-    origin = "scikit-learn's digits at 8x8 pixels"
-    return {
-        "nominal": NOMINAL,
-        "fixed": FIXED,
-        "weights": weights,
-        "pixels": digits_8x8.identity(),
-        "origin": origin,
-    }
+    images = {"pixels": digits_8x8.identity(), "origin": "scikit-learn's digits at 8x8 pixels"}
+    return {"nominal": NOMINAL, "fixed": FIXED, "weights": weights, **images}
 
 
 STUDY = Study(
