@@ -137,7 +137,7 @@ def tolerances(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def minutes_for_wires(checkpoints: Sequence[str], tile_sizes: Sequence[int]) -> pd.DataFrame:
-    """Minutes that the wires of a chip take on this computer, by layout, extrapolated from 32 tiles."""
+    """Minutes that the wires of a chip take on one core of this computer, by layout, extrapolated from 32 tiles."""
     rows = []
     for checkpoint, size in itertools.product(checkpoints, sorted(tile_sizes)):
         seconds = _seconds_per_tile(size, 32)
@@ -152,9 +152,9 @@ def minutes_for_wires(checkpoints: Sequence[str], tile_sizes: Sequence[int]) -> 
 def _seconds_per_tile(size: int, tiles: int) -> float:
     g = uniform_conductances(Device(), size, tiles)
     solve(g[:1], Wires(1.0, 1.0))  # the first is slower
-    start = time.perf_counter()
+    start = time.process_time()
     solve(g, Wires(1.0, 1.0))
-    return (time.perf_counter() - start) / tiles
+    return (time.process_time() - start) / tiles
 
 
 def network_on_data(checkpoint: str) -> str:
