@@ -1,6 +1,7 @@
 """The study 08_parasitics: points, verdicts on made-up results, and single arrays against circuits solved by hand."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from made_up import made_up
 from scipy.optimize import brentq
@@ -12,8 +13,10 @@ from memlib.evidence.tolerances import crossing
 from memlib.layers.classification import correct
 from memlib.mapping.point_fields import FROZEN
 from memlib.studies.effects import evaluate
+from memlib.studies.run import Run
 from memlib.studies.s08_parasitics import accuracy, agreement, arrays
 from memlib.studies.s08_parasitics.study import claims, layout_claims
+from memlib.studies.study import Study
 from memlib.studies.trained_networks import by_layer, convolutions, mapped, split
 from memlib.wires import ngspice
 
@@ -173,3 +176,12 @@ def test_agreement_with_ngspice():
     own, others = agreement.currents(table), agreement.currents(table, "ngspice current")
     assert others["current"].tolist() == pytest.approx(own["current"].tolist(), rel=1e-9)
     assert list(own) == list(others) == ["size", "resistances", "cells", "current"]
+
+
+def test_a_table_is_left_out_without_its_program(tmp_path, monkeypatch):
+    """As that of ngspice; the study's others are written."""
+    monkeypatch.setenv("MEMLIB_ROOT", str(tmp_path))
+    tables = {name: lambda run: pd.DataFrame({"size": [2]}) for name in ("always", "with_program")}
+    study = Study("00_programs", {}, tables, {}, programs={"with_program": "no-such-program"})
+    Run(study, {"preset": "mine"}).finish()
+    assert [path.name for path in tmp_path.rglob("*.csv")] == ["always.csv"]
