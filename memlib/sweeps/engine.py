@@ -40,8 +40,10 @@ def sweep(
 
     Args:
         axes: lists of values by name, whose combinations are the points, or a list of points. Values are numbers,
-            texts, True, False, None (the same as leaving the field out), or lists of these.
+            texts, True, False, None (the same as leaving the field out), or lists of these. Fields whose names end in
+            "_label" are shown and decide nothing.
         evaluate: a function of a module, called with a point (a dict) and a seed; returns a dict of numbers or texts.
+            Its results stay valid where it moves if it is `named`.
             What else decides its result, such as a checkpoint's checksum or a version of its own, must be a field of
             the point. A worker gets all seeds of a point in a row, so what they share may be kept in a
             `functools.lru_cache`.
