@@ -40,11 +40,11 @@ def sweep(
 
     Args:
         axes: lists of values by name, whose combinations are the points, or a list of points. Values are numbers,
-            texts, True, False, None (the same as leaving the field out), or lists of these.
-        evaluate: a function of a module, called with a point (a dict) and a seed; returns a dict of numbers or texts.
-            What else decides its result, such as a checkpoint's checksum or a version of its own, must be a field of
-            the point. A worker gets all seeds of a point in a row, so what they share may be kept in a
-            `functools.lru_cache`.
+            texts, True, False, None (the same as leaving the field out), or lists of these. Fields whose names end in
+            "_label" are shown and decide nothing.
+        evaluate: a function of a module (one that may move is `named`), called with a point (a dict) and a seed;
+            returns a dict of numbers or texts. What else decides its result, such as a checkpoint's checksum, must be
+            a field. A worker gets all seeds of a point in a row: keep what they share in a `functools.lru_cache`.
         store: SQLite file of finished points; see `memlib.sweeps.store`.
         seeds: the same device seeds for all points, a function of the point, or `AdaptiveSeeds`: more only where the
             interval is wider than asked.

@@ -2,13 +2,11 @@
 
 import pytest
 import torch
-from made_up import made_up
 
 from memlib.cells.device import Device
 from memlib.chip.network import map_network
 from memlib.chip.recalibration import recalibrate
 from memlib.evidence.answers import pack
-from memlib.evidence.comparisons import Chips, Loss
 from memlib.layers.classification import correct
 from memlib.mapping.hardware import Hardware
 from memlib.mapping.point_fields import FROZEN, hardware_of
@@ -82,19 +80,6 @@ def test_one_layer_has_effects_of_the_device_only():
     """Converters are those of all layers."""
     with pytest.raises(ValueError, match="layer='0': must be None for ADC gain and offset"):
         make_point(NETWORK, 10, "adc_errors", 0.1, layer="0")
-
-
-def test_chips_by_point():
-    """Fields that only some points have, and numbers that a table turns into floats, do not confuse."""
-    levels = (0, 0.5)
-    points = [make_point(NETWORK, 80, "stuck_on", level) for level in levels]
-    points += [make_point(NETWORK, 80, "states", 8), make_point(NETWORK, 80, layer="0", effect="d2d", severity=0.1)]
-    chips = Chips(made_up(points, seeds_of(3), lambda p: 0.25 * (1 + points.index(p)) - 0.25 * (p == points[3])))
-    assert [chips.hits(point).mean() for point in points] == [0.25, 0.5, 0.75, 0.75]
-    assert [len(chips.hits(point)) for point in points] == [1, 3, 1, 3]
-    assert chips.lost(Loss(points[0], points[1])).mean == pytest.approx(0.25)
-    with pytest.raises(KeyError):
-        chips.hits(make_point(NETWORK, 80, "states", 16))
 
 
 def test_settings_differ_in_points_and_words():
