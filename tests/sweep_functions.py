@@ -27,7 +27,7 @@ def record(point, seed):
         log.write(f"{point['a']} {point['b']} {seed} {os.getpid()}\n")
     if point["a"] == point.get("bad"):
         raise ZeroDivisionError("on purpose")
-    if point["a"] == point.get("deadly"):
+    if f"{point['a']} {point['b']} {seed}" == point.get("deadly"):
         os.kill(os.getpid(), signal.SIGKILL)
     if point["a"] == point.get("stubborn") and not Path(point["log"] + ".mended").exists():
         raise OSError("not mended yet")

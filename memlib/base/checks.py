@@ -1,11 +1,12 @@
-"""Checks of user input: every error names the field, the value and what is allowed."""
+"""Checks of user input: every error names the field, the value and what is allowed.
+
+Only the checks of tensors import torch, which takes a second: command lines and sweeps that do without start at once.
+"""
 
 import math
 from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any, NoReturn
-
-from torch import Tensor
 
 #: Far enough from the ends of float64 that squares, and products of a few such numbers, stay in it.
 SMALLEST, LARGEST = 1e-60, 1e60
@@ -52,6 +53,8 @@ def rows_of(
     field: str, value: Any, columns: int | None = None, low: float = -float("inf"), high: float = float("inf")
 ) -> None:
     """Raise unless `value` is a tensor (images, columns), not empty, of finite numbers in [low, high]."""
+    from torch import Tensor
+
     if not isinstance(value, Tensor):
         fail(field, value, "a tensor")
     if value.dim() != 2 or not value.numel() or columns not in (None, value.shape[1]):
@@ -64,6 +67,8 @@ def rows_of(
 
 def images_of(field: str, value: Any) -> None:
     """Raise unless `value` is a tensor of at least one image."""
+    from torch import Tensor
+
     if not isinstance(value, Tensor) or value.dim() < 2 or not len(value):
         what = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
         fail(field, what, "a tensor of at least one image, (n, *input shape)")

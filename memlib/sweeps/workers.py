@@ -4,13 +4,12 @@ import contextlib
 import ctypes
 import functools
 import os
+import sys
 import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from memlib.base.canonical import dumps
 from memlib.base.provenance import fingerprint
@@ -51,7 +50,12 @@ def _checked(task: Task, result: Any) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute with one torch thread."""
+    """Compute with one torch thread; where Dask's workers have not imported torch yet, their environment says so."""
+    if "torch" not in sys.modules and os.environ.get("OMP_NUM_THREADS") == "1":
+        yield
+        return
+    import torch
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
