@@ -11,9 +11,6 @@ from collections.abc import Mapping as MappingType
 from pathlib import Path
 from typing import Any
 
-import nbformat
-from nbconvert.preprocessors import CoalesceStreamsPreprocessor
-
 from memlib.base.files import project_root, write_whole
 from memlib.studies.registry import STUDIES
 from memlib.studies.study import Study
@@ -148,6 +145,9 @@ def keep_outputs(path: Path) -> None:
 
     Addresses in memory and where printed text was cut differ from run to run. They do not stay.
     """
+    import nbformat
+    from nbconvert.preprocessors import CoalesceStreamsPreprocessor
+
     text = (project_root() / "results" / "smoke" / path.name).read_text()
     executed = nbformat.reads(re.sub(r" at 0x[0-9a-f]+>", ">", text), nbformat.current_nbformat)
     executed, _ = CoalesceStreamsPreprocessor().preprocess(executed, {})

@@ -35,7 +35,6 @@ from memlib.evidence.claims import effect_text
 from memlib.studies.registry import MODULES
 from memlib.studies.study import PRESETS
 from memlib.sweeps.cluster import what_fits
-from memlib.zoo.checkpoints import CHECKPOINTS as WEIGHTS
 
 #: Programs beyond the locked packages that a notebook may name in its metadata, {"memlib": {"programs": [...]}}, and
 #: how to get each. Without them it is left out.
@@ -92,6 +91,8 @@ def _hash(path: Path) -> str:
 
 def _inputs_hash(path: Path, parameters: dict[str, Any]) -> str:
     """What a notebook depends on: itself, parameters, the sources of its study, networks, libraries, data files."""
+    from memlib.zoo.checkpoints import CHECKPOINTS as WEIGHTS
+
     networks = {file.name: _hash(file) for file in sorted(WEIGHTS.iterdir())}
     data = _data_files() if "cifar10" in str(parameters) else []
     cells = [[cell["source"], cell.get("metadata")] for cell in json.loads(path.read_text())["cells"]]

@@ -4,14 +4,16 @@ import json
 import platform
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from memlib.base.files import project_root, write_whole
 from memlib.base.provenance import source_hashes, versions
 from memlib.evidence.claims import Claim
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def folder_of(preset: str) -> Path:
@@ -21,7 +23,7 @@ def folder_of(preset: str) -> Path:
     return folder
 
 
-def save_picture(figure: Figure, name: str, preset: str) -> None:
+def save_picture(figure: "Figure", name: str, preset: str) -> None:
     """Write `figures/<preset>/<name>` as png and pdf, without times, so equal figures are equal bytes."""
     figure.savefig(folder_of(preset) / f"{name}.png", metadata={"Software": None})
     figure.savefig(folder_of(preset) / f"{name}.pdf", metadata={"CreationDate": None})

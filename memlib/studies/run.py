@@ -16,7 +16,6 @@ import pandas as pd
 
 from memlib.base.files import project_root
 from memlib.evidence.claims import Claim
-from memlib.studies.drawing import set_style
 from memlib.studies.figure_files import save_picture, save_provenance, save_table
 from memlib.studies.study import Study, Sweep
 from memlib.sweeps.engine import sweep
@@ -61,6 +60,8 @@ class Run:
         study.check(parameters)
         self._sweeps = study.sweeps(self.p)
         self._kept: dict[Any, Any] = {}
+        from memlib.studies.drawing import set_style  # here, so that evaluating points needs no library of figures
+
         set_style()
 
     @property

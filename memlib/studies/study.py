@@ -7,13 +7,15 @@ line and the redrawing of figures all take them from here (`memlib.studies.run.R
 from collections.abc import Callable, Iterable, Mapping as MappingType, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
 from memlib.evidence.claims import Claim
-from memlib.studies.drawing import Drawing
 from memlib.sweeps.points import Evaluate, Point
+
+if TYPE_CHECKING:
+    from memlib.studies.drawing import Drawing
 
 PRESETS = ("smoke", "paper")
 #: The data set of each preset's networks, by which checkpoints are named.
@@ -58,7 +60,7 @@ class Study:
     parameters: dict[str, Values]  #: in the order of the notebook's parameters cell
     #: How each table is made from a `memlib.studies.run.Run`; keys are names of csv files.
     tables: dict[str, Callable[[Any], pd.DataFrame]]
-    drawings: dict[str, Drawing]  #: by the name of the figure
+    drawings: dict[str, "Drawing"]  #: by the name of the figure
     digits: int | None = None  #: significant digits of all tables, fewer than usual where processors differ in the last
     #: Tables that need a program beyond the locked packages, and which: without it they are left out.
     programs: dict[str, str] = field(default_factory=dict)
