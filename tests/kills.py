@@ -20,7 +20,8 @@ import psutil
 from memlib.sweeps.points import tasks
 from memlib.sweeps.store import Store
 
-sys.path.insert(0, str(Path(__file__).parent))
+TESTS = Path(__file__).parent
+sys.path.insert(0, str(TESTS))
 import sweep_functions
 
 SWEEP = """
@@ -32,6 +33,8 @@ a = {a}
 sleep = [{sleep}]
 """
 MEMLIB = [sys.executable, "-m", "memlib"]
+#: Where processes find the evaluated function, and this checkout.
+PYTHONPATH = f"{TESTS}{os.pathsep}{TESTS.parent}"
 
 
 class Stage:
@@ -45,7 +48,7 @@ class Stage:
     @contextlib.contextmanager
     def driver(self, *options):
         """The driver in a process of its own, which does not outlive the test."""
-        environment = {"PYTHONPATH": str(Path(__file__).parent), "MEMLIB_JOBS": "2"}
+        environment = {"PYTHONPATH": PYTHONPATH, "MEMLIB_JOBS": "2"}
         with subprocess.Popen(
             [*MEMLIB, "run", "kills.toml", *options], cwd=self.folder, env=inherited(environment),
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
@@ -125,7 +128,7 @@ def cluster(folder, workers=2, threads=1):
     address = f"tcp://127.0.0.1:{port}"
     dask = [sys.executable, "-m", "dask"]
     quiet = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    quiet["env"] = inherited({"PYTHONPATH": str(Path(__file__).parent)})
+    quiet["env"] = inherited({"PYTHONPATH": PYTHONPATH})
     local = ["--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0"]
     commands = [
         ["scheduler", *local, "--port", str(port)],

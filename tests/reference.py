@@ -14,11 +14,11 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import NormalDist
 
 import numpy as np
 import torch
 from scipy.integrate import quad
-from scipy.stats import norm
 
 from memlib.base.random_streams import normals, uniforms
 from memlib.cells.device import Device
@@ -434,8 +434,9 @@ class ReferenceLayer:
             return nominal
         if self.device.d2d_distribution == "lognormal":
             return nominal * math.exp(math.sqrt(math.log(1 + sigma**2)) * z)
-        low, high = norm.cdf((0.3 - 1) / sigma), norm.cdf((3 - 1) / sigma)
-        return nominal * (1 + sigma * float(norm.ppf(low + norm.cdf(z) * (high - low))))
+        cdf = NormalDist().cdf
+        low, high = cdf((0.3 - 1) / sigma), cdf((3 - 1) / sigma)
+        return nominal * (1 + sigma * NormalDist().inv_cdf(low + cdf(z) * (high - low)))
 
     def _left(self, in_tail: bool, z: float) -> float:
         """The fraction of its vacancies that has not recombined: each has an energy of its own and its own rate."""
@@ -453,7 +454,7 @@ class ReferenceLayer:
 
         if not d.recombination_within:
             return there(mean)
-        energies = norm(mean, d.recombination_within)
+        energies = NormalDist(mean, d.recombination_within)
         edge = kt * math.log(d.recombination_rate * d.retention_time)  # half of those of this energy have recombined
         low, high = mean - 8 * d.recombination_within, mean + 8 * d.recombination_within
         steps = sorted({low, high, *(min(max(edge + k * kt, low), high) for k in (-4, 0, 4, 12))})
