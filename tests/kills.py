@@ -20,9 +20,10 @@ import psutil
 from memlib.sweeps.points import tasks
 from memlib.sweeps.store import Store
 
-TESTS = Path(__file__).parent
-sys.path.insert(0, str(TESTS))
+sys.path.insert(0, str(Path(__file__).parent))
 import sweep_functions
+
+TESTS = Path(__file__).parent
 
 SWEEP = """
 evaluate = "sweep_functions:digest"
