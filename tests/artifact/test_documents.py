@@ -13,6 +13,7 @@ from memlib.base.files import project_root
 
 ROOT = project_root()
 DOCUMENTS = [path for path in sorted(ROOT.glob("**/*.md")) if not {".venv", "results", "build"} & set(path.parts)]
+NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))
 LINK = re.compile(r"\]\(\s*([^)\s]+)\s*\)")
 #: Snippets that need modules of the reader's own, or a cluster.
 NOT_RUN = ("# my_study.py", "# run.py", "# my_search.py", "from dask_jobqueue")
@@ -25,11 +26,19 @@ def _anchors(text):
     return {title.replace(" ", "-") for title in kept}
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def _text(path):
+    """A document, or the markdown of a notebook."""
+    if path.suffix == ".md":
+        return path.read_text()
+    cells = json.loads(path.read_text())["cells"]
+    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+
+
+@pytest.mark.parametrize("path", DOCUMENTS + NOTEBOOKS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(path):
     """Files exist, anchors are headings; pages elsewhere are not asked for."""
     broken = []
-    for target in LINK.findall(path.read_text()):
+    for target in LINK.findall(_text(path)):
         if re.match(r"[a-z]+:", target):
             continue
         name, _, anchor = target.partition("#")
