@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from memlib.artifact.runner import left_out
+from memlib.artifact.programs import left_out
 
 REASONS = {path.name: left_out(path) for path in Path(__file__).parent.glob("[0-9][0-9]_*.ipynb")}
 collect_ignore = [name for name, why in REASONS.items() if why]

@@ -14,6 +14,7 @@ from typing import Any
 from memlib.base.files import project_root, write_whole
 from memlib.studies.registry import STUDIES
 from memlib.studies.study import Study
+from memlib.zoo.checkpoints import CheckpointError, manifest_entry
 
 LINE_LENGTH = 120
 
@@ -96,11 +97,13 @@ def checked_parameters(path: Path, preset: str, given: MappingType[str, Any]) ->
             raise RunError(f"{path.stem}: unknown parameter {name!r}{hint} (allowed: {', '.join(defaults)})")
         _check_type(path, name, value, defaults[name])
     parameters = defaults | study.preset(preset) | {"preset": preset} | dict(given)
-    if given:
-        try:
-            study.check(parameters, [name for name in given if name != "preset"])
-        except ValueError as error:
-            raise RunError(str(error)) from error
+    changed = [name for name in given if name != "preset"]
+    try:
+        for name in changed:
+            _check_value(path, name, given[name], defaults[name])
+        study.check(parameters, changed)
+    except ValueError as error:
+        raise RunError(str(error)) from error
     return parameters
 
 
@@ -113,6 +116,18 @@ def _check_type(path: Path, name: str, value: Any, default: Any) -> None:
     if not isinstance(value, allowed) or isinstance(value, bool) != isinstance(default, bool):
         kind = type(default).__name__
         raise RunError(f"{path.stem}: {name}={value!r}: must be of type {kind}, such as {default!r}")
+
+
+def _check_value(path: Path, name: str, value: Any, default: Any) -> None:
+    """What holds for every study: counts are at least 1, and networks are trained."""
+    if isinstance(default, int) and not isinstance(default, bool) and value < 1 <= default:
+        raise ValueError(f"{path.stem}: {name}={value!r}: must be at least 1")
+    if "checkpoint" in name:
+        for checkpoint in [value] if isinstance(value, str) else value:
+            try:
+                manifest_entry(checkpoint)
+            except CheckpointError as error:
+                raise ValueError(f"{path.stem}: {name}={value!r}: {error}") from error
 
 
 def parameters_cell(study: Study) -> str:

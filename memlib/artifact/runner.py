@@ -3,7 +3,7 @@
     python -m memlib.artifact.runner --preset smoke --only 05
 
 Unknown or mistyped parameters are refused before anything runs; a failing or dying kernel ends the run with exit code 1
-and its cause; a notebook whose inputs and outputs are unchanged is skipped; claims and times close the run.
+and its cause. A notebook whose inputs and outputs are unchanged is skipped. A line for each notebook closes the run.
 """
 
 import argparse
@@ -16,7 +16,6 @@ import multiprocessing
 import os
 import platform
 import re
-import shutil
 import sys
 import threading
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
@@ -24,43 +23,25 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from memlib.artifact.closing import Row, closing, reference
 from memlib.artifact.notebooks import RunError, checked_parameters, keep_outputs, notebooks
-from memlib.artifact.report import claims, write_report
-from memlib.artifact.usage import Usage, measured
+from memlib.artifact.programs import left_out
+from memlib.artifact.report import write_report
+from memlib.artifact.usage import measured
 from memlib.base.checks import whole
 from memlib.base.files import project_root, write_whole
 from memlib.base.progress_bar import note, progress
 from memlib.base.provenance import source_hashes, versions
-from memlib.evidence.claims import effect_text
 from memlib.studies.registry import MODULES
 from memlib.studies.study import PRESETS
 from memlib.sweeps.cluster import what_fits
-
-#: Programs beyond the locked packages that a notebook may name in its metadata, {"memlib": {"programs": [...]}}, and
-#: how to get each. Without them it is left out.
-PROGRAMS = {"ngspice": "Debian, Ubuntu: apt-get install ngspice; conda: conda install -c conda-forge ngspice"}
 
 #: What a notebook of the smoke preset may need, with the process that runs it, B.
 NOTEBOOK_MEMORY = 2.4e9
 
 
-def left_out(path: Path) -> str:
-    """Why a notebook cannot run here, and what to install; empty if it can.
-
-    Raises:
-        RunError: if it needs a program that `PROGRAMS` does not know.
-    """
-    needed = json.loads(path.read_text())["metadata"].get("memlib", {}).get("programs", [])
-    for name in needed:
-        if name not in PROGRAMS:
-            raise RunError(f"{path.name}: needs {name!r}, which is not among {', '.join(PROGRAMS)} (memlib/runner.py)")
-    missing = [name for name in needed if shutil.which(name) is None]
-    ways = "; ".join(f"to install {name}: {PROGRAMS[name]}" for name in missing)
-    return f"{path.stem} is left out, as {' and '.join(missing)} was not found; {ways}" if missing else ""
-
-
-def run_notebook(path: Path, preset: str, given: dict[str, Any], fresh: bool) -> dict[str, Any]:
-    """Execute one notebook unless it is up to date; returns its row of the closing table, with its `Usage` if it ran.
+def run_notebook(path: Path, preset: str, given: dict[str, Any], fresh: bool) -> Row:
+    """Execute one notebook unless it is up to date; returns its row of the closing table.
 
     Raises:
         RunError: if a cell fails or the kernel dies.
@@ -72,13 +53,13 @@ def run_notebook(path: Path, preset: str, given: dict[str, Any], fresh: bool) ->
     stamp = folder / f"{path.stem}.stamp.json"
     inputs = _inputs_hash(path, parameters)
     if not fresh and _up_to_date(stamp, inputs):
-        return {"notebook": path.stem, "state": "up to date"}
+        return Row(path.stem, "up to date")
     stamp.unlink(missing_ok=True)
     with measured() as usage:
         _execute(path, folder / path.name, parameters)
     outputs = {str(p.relative_to(project_root())): _hash(p) for p in sorted(_outputs(path.stem, preset))}
     write_whole(stamp, json.dumps({"inputs": inputs, "outputs": outputs}, indent=1) + "\n")
-    return {"notebook": path.stem, "state": "done", "usage": usage}
+    return Row(path.stem, "done", usage)
 
 
 def _outputs(name: str, preset: str) -> list[Path]:
@@ -249,20 +230,22 @@ def main(argv: list[str] | None = None) -> int:
         chosen = notebooks(arguments.only)
         for path in chosen:  # all are checked before any runs
             checked_parameters(path, arguments.preset, given)
+        folder = project_root() / "figures" / target
+        before = reference(folder)
         rows = _run_all(chosen, arguments, given)
-        report = write_report(target)
+        write_report(target)
     except (RunError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted; finished points are kept, run again to go on", file=sys.stderr)
         return 130
-    _keep_timings(rows, report.with_name("timings.json"))
-    _print_tables(rows, target, report)
+    _keep_timings(rows, folder / "timings.json")
+    print(f"\n{closing(rows, folder, before)}")
     return 0
 
 
-def _run_all(chosen: list[Path], arguments: argparse.Namespace, given: dict[str, Any]) -> list[dict[str, Any]]:
+def _run_all(chosen: list[Path], arguments: argparse.Namespace, given: dict[str, Any]) -> list[Row]:
     """The notebooks' rows of the closing table. Several run at a time, each in a process of its own, without workers.
 
     Raises:
@@ -273,13 +256,13 @@ def _run_all(chosen: list[Path], arguments: argparse.Namespace, given: dict[str,
     if together == 1:
         return [run(path) for path in chosen]
     os.environ["MEMLIB_JOBS"] = "1"
-    waiting, running = iter(chosen), dict[Future[dict[str, Any]], str]()
-    rows: dict[str, dict[str, Any]] = {}
+    waiting, running, rows = iter(chosen), dict[Future[Row], str](), dict[str, Row]()
     pool = ProcessPoolExecutor(together, multiprocessing.get_context("spawn"), _silence)
     with pool, progress(total=len(chosen), unit="notebooks") as bar:
         while len(rows) < len(chosen):
             for path in itertools.islice(waiting, together - len(running)):
                 running[pool.submit(run, path)] = path.stem
+            bar.set_description(", ".join(running.values()))
             done = next(iter(wait(running, return_when=FIRST_COMPLETED).done))
             name = running.pop(done)
             try:
@@ -290,7 +273,7 @@ def _run_all(chosen: list[Path], arguments: argparse.Namespace, given: dict[str,
             except RunError:
                 note(f"{name} failed" + (f"; waiting for {', '.join(running.values())}" if running else ""))
                 raise
-            note(f"{name}: {rows[name]['state']}")
+            note(f"{name}: {rows[name].state}")
             bar.update()
     return [rows[path.stem] for path in chosen]
 
@@ -308,11 +291,11 @@ def _silence() -> None:
     sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 
-def _run_or_leave_out(path: Path, arguments: argparse.Namespace, given: dict[str, Any]) -> dict[str, Any]:
+def _run_or_leave_out(path: Path, arguments: argparse.Namespace, given: dict[str, Any]) -> Row:
     """The notebook's row of the closing table."""
     if why := left_out(path):
         print(f"note: {why}", file=sys.stderr, flush=True)
-        return {"notebook": path.stem, "state": "left out", "why": why}
+        return Row(path.stem, "left out", why=why)
     print(f"{path.stem} ...", file=sys.stderr, flush=True)
     row = run_notebook(path, arguments.preset, given, arguments.fresh)
     if arguments.keep_outputs:
@@ -320,28 +303,11 @@ def _run_or_leave_out(path: Path, arguments: argparse.Namespace, given: dict[str
     return row
 
 
-def _keep_timings(rows: list[dict[str, Any]], path: Path) -> None:
+def _keep_timings(rows: list[Row], path: Path) -> None:
     """Write what the notebooks took that ran now, beside what others took when they ran."""
-    found = {row["notebook"]: asdict(row["usage"]) for row in rows if row["state"] == "done"}
-    rounded = {name: {key: round(value, 1) for key, value in taken.items()} for name, taken in found.items()}
+    taken = {row.notebook: asdict(row.usage) for row in rows if row.usage}
+    rounded = {name: {key: round(value, 1) for key, value in usage.items()} for name, usage in taken.items()}
     write_whole(path, json.dumps(_read_json(path) | rounded, indent=1, sort_keys=True) + "\n")
-
-
-def _print_tables(rows: list[dict[str, Any]], preset: str, report: Path) -> None:
-    print(f"\n{'notebook':<20} {'state':<12} {'seconds':>8} {'CPU seconds':>12} {'largest process':>16}")
-    for row in rows:
-        usage = row.get("usage", Usage())
-        taken = f"{usage.seconds:>8.1f} {usage.cpu_seconds:>12.1f} {usage.memory / 1e9:>13.2f} GB"
-        print(f"{row['notebook']:<20} {row['state']:<12} {taken if 'usage' in row else ''}".rstrip())
-    for row in rows:
-        if "why" in row:  # the note above may have scrolled away
-            print(f"note: {row['why']}")
-    print("\nclaims")
-    shown = tuple(row["notebook"] for row in rows if row["state"] != "left out")
-    for name, claim in claims(report.parent):
-        if name.startswith(shown):
-            print(f"  {claim.marked_verdict:<24} {effect_text(claim):>28}  {claim.text}")
-    print(f"\nfigures/{preset}/ holds the figures, their data, and {report.name}")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import pandas as pd
 
 from memlib.evidence.claims import Claim
 from memlib.sweeps.points import Evaluate, Point
+from memlib.zoo.checkpoints import CheckpointError
 
 if TYPE_CHECKING:
     from memlib.studies.drawing import Drawing
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 PRESETS = ("smoke", "paper")
 #: The data set of each preset's networks, by which checkpoints are named.
 DATA = {"smoke": "digits", "paper": "cifar10"}
+
+#: What making points raises for parameters of which none can be made.
+WRONG = (ValueError, TypeError, LookupError, CheckpointError)
 
 
 class Values(NamedTuple):
@@ -92,9 +96,11 @@ class Study:
         """
         try:
             self.sweeps(self.namespace(parameters))
-        except (ValueError, TypeError, KeyError) as error:
-            name = self._culprit(parameters, given)
-            raise ValueError(f"{self.name}: {name}={parameters[name]!r}: {error}" if name else str(error)) from error
+        except WRONG as error:
+            name, why = self._culprit(parameters, given), str(error)
+            if name and not why.startswith(f"{name}="):
+                why = f"{name}={parameters[name]!r}: {why}"
+            raise ValueError(f"{self.name}: {why}") from error
 
     def _culprit(self, parameters: MappingType[str, Any], given: Iterable[str]) -> str | None:
         """The given parameter that is wrong by itself, beside the smoke preset's others; else the last one given."""
@@ -102,6 +108,7 @@ class Study:
         for last in given:
             try:
                 self.sweeps(self.namespace(self.preset("smoke") | {last: parameters[last]}))
-            except (ValueError, TypeError, KeyError):
+            except WRONG:
                 return last
+        return last
         return last

@@ -1,0 +1,114 @@
+"""The words that close a run: what each notebook answered, and whether tables and verdicts are as committed."""
+
+import io
+import json
+import subprocess
+import tarfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from memlib.artifact.report import claims
+from memlib.artifact.usage import Usage
+from memlib.evidence.claims import VERDICTS
+
+LISTED = 10  #: differences that are named; of more, the number is given
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of one notebook."""
+
+    notebook: str
+    state: str  #: "done", "up to date" or "left out"
+    usage: Usage | None = None  #: if it ran now
+    why: str = ""  #: if it is left out
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Tables and provenance files that those of a run are compared with."""
+
+    origin: str  #: "committed", or "before this run"
+    files: dict[str, bytes]  #: by name, such as "05_tile_size.csv"
+
+
+def reference(folder: Path) -> Reference:
+    """The tables and claims of a folder in figures/ as git has them committed, or as they are now without git."""
+    command = ["git", "-C", str(folder), "archive", "--format=tar", "HEAD", "*.csv", "*.json"]
+    try:
+        packed = subprocess.run(command, capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):  # no git, no repository, or nothing committed
+        return Reference("before this run", _files(folder))
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        files = {member.name: archive.extractfile(member) for member in archive}
+        return Reference("committed", {name: file.read() for name, file in files.items() if file})
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for suffix in ("csv", "json") for path in folder.glob(f"*.{suffix}")}
+
+
+def _those_of(notebooks: tuple[str, ...], files: dict[str, bytes]) -> dict[str, bytes]:
+    return {name: content for name, content in files.items() if name.startswith(notebooks)}
+
+
+def closing(rows: Sequence[Row], folder: Path, before: Reference) -> str:
+    """A line for each notebook, then what differs from the reference, then where the rest stands.
+
+    Args:
+        folder: of the preset's figures.
+        before: what `reference` returned before the run.
+    """
+    lines = [
+        f"{'notebook':<18} {'state':<10} {'seconds':>7} {'CPU':>7} {'memory':>7}"
+        f" {'confirmed':>10} {'refuted':>8} {'undecided':>10} {'exploratory':>12}"
+    ]
+    lines += [_line(row, folder) for row in rows]
+    lines += [f"note: {row.why}" for row in rows if row.why]  # when it was left out, it was said, and scrolled away
+    if before.files:
+        ran = tuple(row.notebook for row in rows if row.state != "left out")
+        was, now = (_those_of(ran, files) for files in (before.files, _files(folder)))
+        different = [*_other_tables(was, now), *_other_verdicts(was, now)]
+        lines += ["", f"figures as {before.origin}: {'no' if different else 'yes'}"]
+        lines += [f"  {text}" for text in different[:LISTED]]
+        lines += [f"  and {len(different) - LISTED} more"] if len(different) > LISTED else []
+    return "\n".join([*lines, "", f"{folder / 'REPORT.md'} holds every claim with its effect and interval."])
+
+
+def _line(row: Row, folder: Path) -> str:
+    line = f"{row.notebook:<18} {row.state:<10}"
+    if row.state == "left out":
+        return line.rstrip()
+    usage = row.usage
+    taken = f"{usage.seconds:>7.1f} {usage.cpu_seconds:>7.1f} {usage.memory / 1e9:>4.1f} GB" if usage else " " * 23
+    answers = [claim for name, claim in claims(folder) if name.startswith(row.notebook)]
+    count = Counter(claim.verdict for claim in answers)
+    confirmed, refuted, undecided = (count[verdict] for verdict in VERDICTS)
+    exploratory = sum(claim.exploratory for claim in answers)
+    return f"{line} {taken} {confirmed:>10} {refuted:>8} {undecided:>10} {exploratory:>12}"
+
+
+def _other_tables(was: dict[str, bytes], now: dict[str, bytes]) -> list[str]:
+    tables = sorted(name for name in was.keys() | now if name.endswith(".csv"))
+    return [f"{name}: {_change(name, was, now)}" for name in tables if was.get(name) != now.get(name)]
+
+
+def _change(name: str, was: dict[str, bytes], now: dict[str, bytes]) -> str:
+    return "other numbers" if name in was and name in now else "missing" if name in was else "new"
+
+
+def _other_verdicts(was: dict[str, bytes], now: dict[str, bytes]) -> list[str]:
+    old, new = _verdicts(was), _verdicts(now)
+    return [
+        f"{name}, {claim}: {new[name, claim]}, was {verdict}"
+        for (name, claim), verdict in old.items()
+        if new.get((name, claim), verdict) != verdict
+    ]
+
+
+def _verdicts(files: dict[str, bytes]) -> dict[tuple[str, str], str]:
+    """Verdict by figure and id of each claim."""
+    figures = [(name.removesuffix(".json"), json.loads(text)) for name, text in files.items() if name.endswith(".json")]
+    return {(name, claim["id"]): claim["verdict"] for name, figure in figures for claim in figure.get("claims", [])}
