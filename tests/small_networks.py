@@ -15,9 +15,9 @@ def seeded(create, seed: int = 0):
         return create()
 
 
-def images(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+def images(*shape: int, seed: int = 1, dtype: torch.dtype = torch.float32) -> Tensor:
     """Normally distributed inputs."""
-    return torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=dtype)
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
 def assert_close(actual: Tensor, expected: Tensor, tolerance: float) -> None:

@@ -1,11 +1,14 @@
 """Digital recalibration: factors against numpy's least squares, batch norm against numpy's statistics."""
 
 import copy
+import functools
 import itertools
 
 import numpy as np
 import pytest
+import small_networks
 import torch
+from small_networks import seeded
 from torch import Tensor, nn
 
 from memlib import Device, Hardware, Mapping, Tile, accuracy, cost, load_network, map_network, recalibrate, save_network
@@ -18,6 +21,8 @@ NOISY = WORN.replace(read_noise=0.05)
 #: Every conductance shrinks to 0.56 of what was programmed, and nothing else happens.
 DRIFTED = Device(retention_time=1e5, retention_nu=0.05)
 
+images = functools.partial(small_networks.images, dtype=torch.float64)
+
 LAYERS = {
     "linear": (lambda: nn.Linear(23, 7), (120, 23)),  # two batches
     "linear, leading dimensions": (lambda: nn.Linear(5, 7, bias=False), (20, 2, 3, 5)),
@@ -26,18 +31,6 @@ LAYERS = {
     "conv1d": (lambda: nn.Conv1d(3, 4, 3, stride=2), (20, 3, 11)),
     "conv3d": (lambda: nn.Conv3d(2, 3, 2), (20, 2, 4, 4, 3)),
 }
-
-
-def seeded(create, seed: int = 0):
-    """What `create` returns, with torch's random numbers from a fixed seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return create()
-
-
-def images(*shape: int, seed: int = 1, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Normally distributed inputs."""
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
 def network(dtype: torch.dtype = torch.float64) -> nn.Module:

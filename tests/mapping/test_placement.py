@@ -3,7 +3,6 @@
 import itertools
 import math
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -12,7 +11,7 @@ from memlib import Hardware, Mapping, Tile, best_windows, footprint, map_network
 from memlib.layers.geometry import Geometry
 from memlib.mapping.packing import rectangle
 from memlib.mapping.placement import place
-from memlib.mapping.window import Window, window_of
+from memlib.mapping.window import Window
 from memlib.zoo.networks import build_network, parameter_count
 
 COUNTS = ["cells_used", "cells_allocated", "tiles", "row_cuts", "passes", "conversions"]
@@ -253,100 +252,6 @@ def test_map_size_that_changes():
     assert footprint(Twice(), (1, 1), hardware(8, 8))["rows"].tolist() == [1]
     with pytest.raises(ValueError, match="layout='sparse': must be 'dense' for a layer that is called with maps"):
         footprint(Twice(), (1, 6), hardware(8, 8, layout="sparse"))
-
-
-# Placement
-
-
-def matrix_by_brute_force(g: Geometry, window: Window) -> np.ndarray:
-    """(inputs, outputs) of a pass: index into (copies, *weight.shape) where an output reads an input, else -1."""
-    inputs = list(itertools.product(range(g.inputs), *(o.tolist() for o in window.offsets)))
-    outputs = list(itertools.product(range(g.outputs), *map(range, window.shape)))
-    shape = (window.copies, *g.weight_shape)
-    matrix = np.full((len(inputs), len(outputs)), -1)
-    for j, (out, *position) in enumerate(outputs):
-        copy = np.ravel_multi_index(position, window.shape) if position else 0
-        for c, *kernel in itertools.product(range(g.inputs // g.groups), *map(range, g.kernel)):
-            place = zip(position, g.stride, kernel, g.dilation, strict=True)
-            channel = out // (g.outputs // g.groups) * (g.inputs // g.groups) + c
-            i = inputs.index((channel, *(p * s + k * d for p, s, k, d in place)))
-            matrix[i, j] = np.ravel_multi_index((copy, out, c, *kernel), shape)
-    return matrix
-
-
-def random_layer(rng: np.random.Generator) -> tuple[nn.Module, tuple[int, ...]]:
-    """A layer of any kind, and the size of its input map."""
-    groups, dims = int(rng.integers(1, 4)), int(rng.integers(0, 4))
-    if not dims:
-        return nn.Linear(*rng.integers(1, 30, 2).tolist()), ()
-    channels = (rng.integers(1, 4, 2) * groups).tolist()
-    kernel, stride, dilation, padding = (rng.integers(low, 4 - (dims > 2), dims).tolist() for low in (1, 1, 1, 0))
-    lengths = zip(kernel, dilation, padding, strict=True)
-    size = tuple(max(1, (k - 1) * d + 1 - 2 * p) + int(rng.integers(0, 4)) for k, d, p in lengths)
-    create = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[dims - 1]
-    mode = "circular" if rng.random() < 0.3 and all(p <= n for p, n in zip(padding, size, strict=True)) else "zeros"
-    return create(*channels, tuple(kernel), stride, padding, dilation, groups, padding_mode=mode), size
-
-
-@pytest.mark.parametrize("case", range(60))
-def test_every_weight_has_one_cell(case):
-    """In random layers, layouts and tiles: each weight of each copy once, where its input and output meet."""
-    rng = np.random.default_rng(case)
-    layer, size = random_layer(rng)
-    g = Geometry.of(layer)
-    rows, cols = (int(n) for n in rng.integers(1, 20, 2))
-    layout = [("dense"), ("sparse"), tuple(rng.integers(1, 5, 2).tolist())][case % 3]
-    order = ("chw", "hwc", "packed")[case // 3 % 3]
-    sizes = (size,) if size else ()
-    window = window_of(g, layout, sizes)
-    alive = np.tile(window.alive(size), g.inputs) if size else np.ones(window.inputs, bool)
-    expected = np.where(alive[:, None], matrix_by_brute_force(g, window), -1)
-    if (expected < 0).all():
-        with pytest.raises(ValueError, match="some output reads more than padding"):
-            place(g, rows, cols, layout, order, sizes)
-        return
-    placement = place(g, rows, cols, layout, order, sizes)
-    seen, cells, numbers = np.full_like(expected, -1), 0, set()
-    for tile in placement:
-        used = tile.weights >= 0
-        assert used.any(0).all()  # no idle line is selected
-        assert used.any(1).all()
-        for positions, limit in ((tile.rows, rows), (tile.columns, cols)):
-            assert len(np.unique(positions)) == len(positions)
-            assert 0 <= positions.min() <= positions.max() < limit
-        part = np.ix_(tile.inputs, tile.outputs)
-        np.testing.assert_array_equal(tile.weights, expected[part])  # an unused cell meets no weight
-        assert (seen[part][used] == -1).all()
-        seen[part] = np.where(used, tile.weights, seen[part])
-        cells += tile.cells_used
-        numbers.add((tile.group, tile.cut))
-    np.testing.assert_array_equal(seen, expected)
-    assert cells == placement.cells_used == (expected >= 0).sum()
-    assert len(numbers) == len(placement)
-    if not (order == "packed" and layout == "sparse" and g.dims):
-        in_order(placement, expected, alive, order, rows, cols)
-
-
-def in_order(placement, matrix: np.ndarray, alive: np.ndarray, order: str, rows: int, cols: int) -> None:
-    """Tiles are the cuts, with a used cell, of the matrix in its order."""
-    w, g = placement.window, placement.window.geometry
-    inputs = np.arange(w.inputs).reshape(g.inputs, -1)
-    outputs = np.arange(w.outputs).reshape(g.outputs, -1)
-    if order == "hwc":
-        inputs, outputs = inputs.T, outputs.T
-    inputs, outputs = inputs.ravel(), outputs.ravel()
-    inputs = inputs[alive[inputs]]
-    whole = matrix[np.ix_(inputs, outputs)] >= 0
-    cuts = [
-        (j // cols, i // rows)
-        for j in range(0, len(outputs), cols)
-        for i in range(0, len(inputs), rows)
-        if whole[i : i + rows, j : j + cols].any()
-    ]
-    assert [(tile.group, tile.cut) for tile in placement] == cuts
-    for tile in placement:
-        np.testing.assert_array_equal(tile.inputs, inputs[tile.cut * rows + tile.rows])
-        np.testing.assert_array_equal(tile.outputs, outputs[tile.group * cols + tile.columns])
 
 
 # Windows of VW-SDK

@@ -109,6 +109,8 @@ def test_full_range(scheme, converter, per_row):
     hardware = Hardware(tile=tile.replace(rows=12), mapping=Mapping(scheme=scheme))
     layer = map_network(depthwise, hardware, torch.randn(2, 4, 6, dtype=torch.float64)).layers[""]
     assert layer.full_scale == pytest.approx(0.2 * 6 * per_row)
+    bent = mapped(random(20, 3), tile, random(5, 20), Device(v0=0.1), scheme)
+    assert bent.full_scale == pytest.approx(0.1 * np.sinh(2) * 8 * per_row)
 
 
 def converted(weights, x, rows: int, scheme: str, converter: str, states: bool = False) -> np.ndarray:
