@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 
+import nodal_oracle
 import numpy as np
 import torch
 from scipy.integrate import quad
@@ -503,20 +504,16 @@ class ReferenceLayer:
 
     def _wire(self, tile: AllocatedTile, polarity: int) -> np.ndarray:
         """Put the wires of one physical tile into what its cells read as; the admittance of its selected rows."""
-        reference = [] if self.differential else [self.tile.cols]
-        columns = [*tile.columns.values(), *reference]
-        cells = tile.cells[polarity]
-        crossings = {
-            (i, j): cell.g
-            for j, column in zip(columns, cells, strict=True)
-            for i, cell in zip(tile.rows.values(), column, strict=True)
-        }
-        effective, admittance = solve_wires(crossings, self.tile, self.tile.cols + len(reference))
-        for j, column in enumerate(cells):
-            for i, cell in enumerate(column):
-                cell.read = float(effective[i, j])
+        t, reference = self.tile, [] if self.differential else [self.tile.cols]
+        rows, columns, cells = [*tile.rows.values()], [*tile.columns.values(), *reference], tile.cells[polarity]
+        g = np.zeros((t.rows, t.cols + len(reference)))
+        g[np.ix_(rows, columns)] = np.array([[cell.g for cell in column] for column in cells]).T
+        solved = nodal_oracle.solve(g, (t.r_row, t.r_col, t.r_driver, t.r_sense, 0.0), rows)
+        for column, effective in zip(cells, solved.g_eff[:, columns].T, strict=True):
+            for cell, read in zip(column, effective, strict=True):
+                cell.read = float(read)
                 cell.noise *= cell.read / cell.g if cell.g > 0 else 0.0
-        return admittance
+        return solved.admittance[rows]
 
     def _tile_power(self, tile: AllocatedTile, polarity: int, volts: list[float]) -> float:
         """What one physical tile takes, in watt."""
@@ -686,43 +683,3 @@ def code(relative: float, bits: int, signed: bool) -> int:
     """What a converter makes of a value relative to full scale: the nearest code (half to even), clipped."""
     largest = largest_code(bits, signed)
     return min(max(round(relative * largest), -largest if signed else 0), largest)
-
-
-def solve_wires(crossings: dict[tuple[int, int], float], tile: Tile, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Effective conductances (row, column) and input admittance (row, row) of one physical tile, by nodal analysis.
-
-    `crossings`: the conductances at (row position, column position), all crossings of the selected rows and columns;
-    `width`: the columns that a row's wire passes. The unknowns are all nodes' voltages and all wire segments' currents,
-    so that a segment may be without resistance. One solution for 1 V at each row in turn, with 0 V at the others.
-    """
-    rows, columns = (sorted(set(positions)) for positions in zip(*crossings, strict=True))
-    wires = []  # segments (from node, to node, resistance); a driver and the ground are no nodes
-    for i in rows:
-        path = [("driver", i), *(("row", i, j) for j in range(width))]
-        steps = [tile.r_driver + tile.r_row, *[tile.r_row] * (width - 1)]
-        wires += zip(path[:-1], path[1:], steps, strict=True)
-    for j in columns:
-        path = [*(("column", i, j) for i in range(tile.rows)), ("ground", j)]
-        steps = [*[tile.r_col] * (tile.rows - 1), tile.r_col + tile.r_sense]
-        wires += zip(path[:-1], path[1:], steps, strict=True)
-    nodes = [("row", i, j) for i in rows for j in range(width)]
-    nodes += [("column", i, j) for j in columns for i in range(tile.rows)]
-    number = {node: at for at, node in enumerate(nodes)}
-    a = np.zeros((len(nodes) + len(wires),) * 2)
-    b = np.zeros((len(a), len(rows)))
-    for at, (start, end, resistance) in enumerate(wires, start=len(nodes)):
-        a[at, at] = -resistance  # v_start - v_end - resistance * current = 0
-        if start in number:
-            a[at, number[start]], a[number[start], at] = 1, 1  # the current leaves the node
-        else:
-            b[at, rows.index(start[1])] = -1
-        if end in number:
-            a[at, number[end]], a[number[end], at] = -1, -1
-    for (i, j), g in crossings.items():
-        row, column = number["row", i, j], number["column", i, j]
-        a[[row, column], [row, column]] += g
-        a[[row, column], [column, row]] -= g
-    solution = np.linalg.solve(a, b)
-    current = {start: solution[at] for at, (start, _, _) in enumerate(wires, start=len(nodes))}
-    effective = np.array([current["column", tile.rows - 1, j] for j in columns]).T
-    return effective, np.array([current["driver", i] for i in rows])
