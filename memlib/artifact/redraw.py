@@ -84,8 +84,10 @@ def main(argv: list[str] | None = None) -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    with ProcessPoolExecutor(min(what_fits(DRAWING_MEMORY), len(chosen)), get_context("spawn")) as pool:
-        failures = list(progress(pool.map(_failure, chosen), total=len(chosen), unit="figures"))
+    workers = min(what_fits(DRAWING_MEMORY), len(chosen))
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:  # which starts none before it is needed
+        drawn = pool.map(_failure, chosen) if workers > 1 else map(_failure, chosen)
+        failures = list(progress(drawn, total=len(chosen), unit="figures"))
     for failure in filter(None, failures):
         print(f"error: {failure}", file=sys.stderr)
     print(f"drew {failures.count('')} of {len(chosen)} figures in {chosen[0].parent}")
