@@ -20,6 +20,6 @@ if TYPE_CHECKING:
         standard_error,
         trainings_interval,
     )
-    from memlib.evidence.tolerances import Tolerance, crossing, tolerance
+    from memlib.evidence.tolerances import Tolerance, crossing, tolerance, tolerance_table
 else:
     __getattr__, __dir__, __all__ = lazy_face(__name__)

@@ -32,6 +32,10 @@ class Interval:
         """As columns of a table, the mean under `name`."""
         return {name: self.mean, "low": self.low, "high": self.high, "n": self.n, "images": self.images}
 
+    def named(self, name: str) -> dict[str, float]:
+        """The mean as `name`, and its interval as columns `name`_low and `name`_high."""
+        return {name: self.mean, f"{name}_low": self.low, f"{name}_high": self.high}
+
     def scaled(self, factor: float) -> "Interval":
         """The interval of a positive multiple of the mean."""
         m, low, high, floor = (factor * value for value in (self.mean, self.low, self.high, self.floor))

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
+from memlib.evidence.comparisons import Chips, Labelled
 from memlib.evidence.intervals import Interval, difference_interval
 
 
@@ -18,6 +20,10 @@ class Tolerance:
     high: float
     n: int  #: device seeds
     images: int
+
+    def columns(self) -> dict[str, float]:
+        """As columns of a table."""
+        return {"tolerance": self.severity, "low": self.low, "high": self.high, "n": self.n, "images": self.images}
 
 
 def tolerance(severities: Sequence[float], hits: Sequence[np.ndarray], cost: float = 0.01) -> Tolerance:
@@ -40,6 +46,15 @@ def tolerance(severities: Sequence[float], hits: Sequence[np.ndarray], cost: flo
     if len(tried) < 2 or tried[0] != 0 or (np.diff(tried) <= 0).any() or len(tried) != len(hits):
         raise ValueError(f"severities={tried}: must ascend from 0, one for each of {len(hits)} arrays")
     return crossing(tried[1:], [difference_interval(hits[0], other) for other in hits[1:]], cost)
+
+
+def tolerance_table(results: pd.DataFrame, labelled: Labelled) -> pd.DataFrame:
+    """A row for each combination of labels other than `severity`: the `tolerance` of the severities that it has."""
+    chips, curves = Chips(results), dict[tuple, dict[float, np.ndarray]]()
+    for labels, point in labelled:
+        key = tuple((name, value) for name, value in labels.items() if name != "severity")
+        curves.setdefault(key, {})[labels["severity"]] = chips.hits(point)
+    return pd.DataFrame([dict(k) | tolerance(list(h), list(h.values())).columns() for k, h in curves.items()])
 
 
 def crossing(severities: Sequence[float], losses: Sequence[Interval], cost: float = 0.01) -> Tolerance:

@@ -16,6 +16,7 @@ import pandas as pd
 
 from memlib.base.files import project_root
 from memlib.evidence.claims import Claim
+from memlib.evidence.comparisons import Chips, Labelled, tidy
 from memlib.studies.figure_files import save_picture, save_provenance, save_table
 from memlib.studies.study import Study, Sweep
 from memlib.sweeps.engine import sweep
@@ -40,8 +41,10 @@ def plan_of(study: Study, parameters: MappingType[str, Any]) -> Plan:
     """
     if study.evaluate is None:
         raise ValueError(f"{study.name}: evaluates no points")
-    sweeps = study.sweeps(study.namespace(parameters))
-    return Plan(tuple(sweeps.values()), study.evaluate, store_of(study.name, parameters["preset"]))
+    sweeps = study.sweeps(study.namespace(parameters)).values()
+    return Plan(
+        tuple((part.points, part.seeds) for part in sweeps), study.evaluate, store_of(study.name, parameters["preset"])
+    )
 
 
 class Run:
@@ -78,6 +81,22 @@ class Run:
         assert self.study.evaluate is not None  # as it has points
         jobs = 1 if self.preset in self.study.light else None
         return sweep(list(points.points), self.study.evaluate, self.store, points.seeds, jobs=jobs)
+
+    def chips(self, name: str) -> Chips:
+        """What every chip of the sweep of this name got right."""
+        return self._once(("chips", name), lambda: Chips(self.sweep(name)))
+
+    def labelled(self, name: str) -> Labelled:
+        """The points of a sweep with their labels."""
+        return list(zip(self._sweeps[name].labels, self._sweeps[name].points, strict=True))
+
+    def tidy(self, name: str) -> pd.DataFrame:
+        """A row per labelled point of a sweep: its labels, and mean accuracy over chips with its 95 % interval."""
+        return tidy(self.sweep(name), self.labelled(name))
+
+    def decided(self, name: str) -> list[Claim]:
+        """The claims that the comparisons of a sweep make."""
+        return [comparison.claim(self.chips(name)) for comparison in self._sweeps[name].comparisons]
 
     def once(self, function: Callable[["Run"], T]) -> T:
         """What a function makes of this run, kept: tables and claims share what they are computed from."""

@@ -1,23 +1,20 @@
 """The study 04_non_idealities: what each effect costs, by network and layout; is the sparse layout noisier?"""
 
 import itertools
-from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from memlib.base.checks import fail
-from memlib.evidence.claims import Claim, Statement
-from memlib.evidence.comparisons import Chips, Comparison, Labelled, tidy
-from memlib.studies.drawing import Drawing, errorbars
+from memlib.evidence.claims import Statement
+from memlib.evidence.comparisons import Comparison, Labelled
+from memlib.studies.drawing import MARKERS, Drawing, errorbars, severity_text, where
 from memlib.studies.effects import DENSE_ONLY, EFFECTS, add_note, chance_line, evaluate, loss_of, make_point, seeds_of
-from memlib.studies.run import Run
 from memlib.studies.study import Study, Sweep, Values, networks, same
 from memlib.studies.trained_networks import inputs, label, network_of
 
@@ -30,149 +27,6 @@ STYLES: dict[str, tuple[str, bool, dict[str, Any]]] = {
 }
 #: Effects that change all currents of a column alike, at least in part, so that a digital factor may make up for them.
 RESCALED = ("endurance", "iv", "transistors", "wires")
-MARKERS = "osD^v"
-
-
-def points(
-    checkpoints: Sequence[str],
-    sparse_checkpoints: Sequence[str],
-    images: int,
-    severities: dict[str, Sequence[float]],
-) -> Labelled:
-    """The points of the figure with their labels; severity 0 is the baseline that all effects share.
-
-    Sparse layouts leave out what takes them too long, and those with unused cells also what these cannot change.
-    """
-    found = []
-    for layout, (_, _, choices) in STYLES.items():
-        chosen = sparse_checkpoints if "layout" in choices else checkpoints
-        for checkpoint, (effect, levels) in itertools.product(chosen, severities.items()):
-            if not _shown(effect, choices):
-                continue
-            for severity in (0, *levels):
-                labels = {"checkpoint": checkpoint, "layout": layout, "effect": effect, "severity": severity}
-                found.append((labels, make_point(checkpoint, images, effect, severity, **choices)))
-    return found
-
-
-def _shown(effect: str, choices: dict[str, Any]) -> bool:
-    """Whether the figure has an effect with these choices."""
-    if "recalibration" in choices:
-        return effect in RESCALED
-    if "unused" in choices and not EFFECTS[effect].of_unused_cells:
-        return False
-    return "layout" not in choices or effect not in DENSE_ONLY
-
-
-#: What is claimed of each network and effect.
-CLAIMS = {
-    "sparse_against_dense": "without unused cells, the sparse layout loses more than the dense one",
-    "formed_sparse_against_dense": (
-        "with unused cells at HRS, the sparse layout loses more than the dense one without"
-    ),
-    "unused_cells": "in the sparse layout, unused cells at HRS add to the loss",
-}
-#: The claims that the README shows.
-IN_README = (
-    "program_error/sparse_against_dense/resnet20",
-    "program_error/unused_cells/resnet20",
-    "program_error/formed_sparse_against_dense/resnet20-0.25",
-    "program_error/formed_sparse_against_dense/resnet20",
-    "program_error/formed_sparse_against_dense/vgg8",
-)
-
-
-def comparisons(
-    checkpoints: Sequence[str],
-    images: int,
-    effects: Sequence[str],
-    severities: Sequence[float],
-) -> list[Comparison]:
-    """Dense against sparse, without unused cells and with them; 07_capacity does so with recalibration, too.
-
-    Raises:
-        ValueError: if there is not a severity for each effect, or an effect is too slow in the sparse layout.
-    """
-    if len(effects) != len(severities):
-        fail("claim_severities", list(severities), f"one for each of the {len(effects)} claim_effects")
-    compared = []
-    for checkpoint, (effect, severity) in itertools.product(checkpoints, zip(effects, severities, strict=True)):
-        if effect in DENSE_ONLY:
-            fail("claim_effects", effect, "an effect that the sparse layout is computed with in time")
-        at = checkpoint, images, effect, severity
-        dense, sparse, formed = (loss_of(*at, **STYLES[layout][-1]) for layout in list(STYLES)[:3])
-        name = f"{label(checkpoint)}, {EFFECTS[effect].title} {severity:g}"
-        for kind, one, other in (
-            ("sparse_against_dense", sparse, dense),
-            ("formed_sparse_against_dense", formed, dense),
-            ("unused_cells", formed, sparse),
-        ):
-            key, text = f"{effect}/{kind}/{network_of(checkpoint)}", f"{name}: {CLAIMS[kind]}"
-            statement = Statement(key, text, "noise, layout", "04_non_idealities" if key in IN_README else "")
-            compared.append(Comparison(statement, ((1.0, one), (-1.0, other))))
-    return compared
-
-
-def plot(frame: pd.DataFrame, origin: str, columns: int = 5) -> Figure:
-    """A panel per effect: accuracy over severity, a line per network and layout."""
-    effects, checkpoints = list(frame["effect"].unique()), list(frame["checkpoint"].unique())
-    rows = -(-len(effects) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(2.1 * columns, 2.05 * rows + 1), sharey=True, squeeze=False)
-    colors = dict(zip(checkpoints, sns.color_palette("colorblind", len(checkpoints)), strict=True))
-    for effect, axis in itertools.zip_longest(effects, axes.flat):
-        if effect is None:
-            axis.set_visible(False)
-            continue
-        part = frame[frame["effect"] == effect]
-        for (checkpoint, layout), line in part.groupby(["checkpoint", "layout"], sort=False):
-            _line(axis, line, checkpoints.index(checkpoint), layout, colors[checkpoint])
-        levels = [_level(level) for level in part["severity"].unique()]
-        axis.set_xticks(range(len(levels)), levels)
-        chance_line(axis)
-        axis.set_title(EFFECTS[effect].title)
-        axis.set_xlabel(EFFECTS[effect].unit)
-    for axis in axes[:, 0]:
-        axis.set_ylabel("accuracy (%)")
-    axes[0, 0].set_ylim(0, 102)
-    _legend(figure, frame, colors)
-    add_note(figure, frame, origin, "bars: 95 % intervals; dotted: chance")
-    figure.tight_layout(rect=(0, 0.03, 1, 1 - 0.55 / figure.get_size_inches()[1]))
-    return figure
-
-
-def _level(severity: float) -> str:
-    """A severity in few characters."""
-    if not severity:
-        return "off"
-    return f"{severity:.1e}".replace(".0e+0", "e").replace("e+0", "e") if severity >= 1e4 else f"{severity:g}"
-
-
-def _line(axis: Axes, line: pd.DataFrame, number: int, layout: str, color: Any) -> None:
-    style, filled, _ = STYLES[layout]
-    dodge = 0.06 * (number - 1) + 0.02 * list(STYLES).index(layout)  # so that intervals do not hide each other
-    look = {"color": color, "linestyle": style, "marker": MARKERS[number % len(MARKERS)], "markersize": 3.5}
-    places = [x + dodge for x in range(len(line))]
-    errorbars(axis, places, line, **look, markerfacecolor=color if filled else "white")
-
-
-def _legend(figure: Figure, frame: pd.DataFrame, colors: dict[str, Any]) -> None:
-    """Networks in a line, layouts in the next."""
-    networks = [
-        Line2D([], [], color=color, marker=MARKERS[i % len(MARKERS)], markersize=4, label=label(checkpoint))
-        for i, (checkpoint, color) in enumerate(colors.items())
-    ]
-    layouts = [_layout_handle(layout) for layout in frame["layout"].unique()]
-    for handles, top in ((networks, 1.0), (layouts, 1 - 0.25 / figure.get_size_inches()[1])):
-        columns = len(handles)
-        figure.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, top), ncols=columns, frameon=False)
-
-
-def _layout_handle(layout: str) -> Line2D:
-    style, filled, _ = STYLES[layout]
-    look: dict[str, Any] = {"color": "0.3", "linestyle": style, "marker": "o", "markersize": 4}
-    return Line2D([], [], markerfacecolor="0.3" if filled else "white", label=layout, **look)
-
-
 #: The parameters that hold severities, one for each effect.
 SEVERITIES = {
     "program_error": Values([0.02, 0.05, 0.1], [0.02]),
@@ -193,26 +47,128 @@ SEVERITIES = {
 }
 
 
-def _labelled(p: SimpleNamespace) -> Labelled:
-    severities = {effect: getattr(p, effect) for effect in SEVERITIES}
-    return points(p.checkpoints, p.sparse_checkpoints, p.images, severities)
+def points(p: SimpleNamespace) -> Labelled:
+    """The points of the figure with their labels; severity 0 is the baseline that all effects share.
+
+    Sparse layouts leave out what takes them too long, and those with unused cells also what these cannot change.
+    """
+    found = []
+    for layout, (_, _, choices) in STYLES.items():
+        chosen = p.sparse_checkpoints if "layout" in choices else p.checkpoints
+        shown = [effect for effect in SEVERITIES if _shown(effect, choices)]
+        for checkpoint, effect in itertools.product(chosen, shown):
+            for severity in (0, *getattr(p, effect)):
+                labels = {"checkpoint": checkpoint, "layout": layout, "effect": effect, "severity": severity}
+                found.append((labels, make_point(checkpoint, p.images, effect, severity, **choices)))
+    return found
 
 
-def _compared(p: SimpleNamespace) -> list[Comparison]:
-    return comparisons(p.claim_checkpoints, p.claim_images, p.claim_effects, p.claim_severities)
+def _shown(effect: str, choices: dict[str, Any]) -> bool:
+    """Whether the figure has an effect with these choices."""
+    if "recalibration" in choices:
+        return effect in RESCALED
+    if "unused" in choices and not EFFECTS[effect].of_unused_cells:
+        return False
+    return "layout" not in choices or effect not in DENSE_ONLY
+
+
+#: What is claimed of each network and effect: that the first layout loses more than the second.
+CLAIMS = {
+    "sparse_against_dense": (
+        "sparse", "dense", "without unused cells, the sparse layout loses more than the dense one"
+    ),
+    "formed_sparse_against_dense": (
+        "sparse, unused cells at HRS", "dense",
+        "with unused cells at HRS, the sparse layout loses more than the dense one without",
+    ),
+    "unused_cells": (
+        "sparse, unused cells at HRS", "sparse", "in the sparse layout, unused cells at HRS add to the loss"
+    ),
+}  # fmt: skip
+#: The claims that the README shows.
+IN_README = (
+    "program_error/sparse_against_dense/resnet20",
+    "program_error/unused_cells/resnet20",
+    "program_error/formed_sparse_against_dense/resnet20-0.25",
+    "program_error/formed_sparse_against_dense/resnet20",
+    "program_error/formed_sparse_against_dense/vgg8",
+)
+
+
+def comparisons(p: SimpleNamespace) -> list[Comparison]:
+    """Dense against sparse, without unused cells and with them; 07_capacity does so with recalibration, too.
+
+    Raises:
+        ValueError: if there is not a severity for each effect, or an effect is too slow in the sparse layout.
+    """
+    effects, severities = p.claim_effects, p.claim_severities
+    if len(effects) != len(severities):
+        fail("claim_severities", list(severities), f"one for each of the {len(effects)} claim_effects")
+    for effect in set(effects).intersection(DENSE_ONLY):
+        fail("claim_effects", effect, "an effect that the sparse layout is computed with in time")
+    compared = []
+    for checkpoint, (effect, severity) in itertools.product(p.claim_checkpoints, zip(effects, severities, strict=True)):
+        name = f"{label(checkpoint)}, {EFFECTS[effect].title} {severity:g}"
+        for kind, (*layouts, text) in CLAIMS.items():
+            at = checkpoint, p.claim_images, effect, severity
+            more, less = (loss_of(*at, **STYLES[layout][-1]) for layout in layouts)
+            key = f"{effect}/{kind}/{network_of(checkpoint)}"
+            shown = "04_non_idealities" if key in IN_README else ""
+            about = Statement(key, f"{name}: {text}", "noise, layout", shown)
+            compared.append(Comparison(about, ((1.0, more), (-1.0, less))))
+    return compared
+
+
+def plot(frame: pd.DataFrame, origin: str) -> Figure:
+    """A panel per effect, five in a row: accuracy over severity, a line per network and layout."""
+    effects, checkpoints = list(frame["effect"].unique()), list(frame["checkpoint"].unique())
+    rows = -(-len(effects) // 5)
+    figure, axes = plt.subplots(rows, 5, figsize=(2.1 * 5, 2.05 * rows + 1), sharey=True, squeeze=False)
+    colors = dict(zip(checkpoints, sns.color_palette("colorblind", len(checkpoints)), strict=True))
+    markers = dict(zip(checkpoints, itertools.cycle(MARKERS), strict=False))
+    for axis in axes.flat[len(effects) :]:
+        axis.set_visible(False)
+    for effect, axis in zip(effects, axes.flat, strict=False):
+        part = where(frame, effect=effect)
+        for (checkpoint, layout), line in part.groupby(["checkpoint", "layout"], sort=False):
+            dodge = 0.06 * (checkpoints.index(checkpoint) - 1) + 0.02 * list(STYLES).index(layout)
+            places = [x + dodge for x in range(len(line))]
+            errorbars(axis, places, line, marker=markers[checkpoint], **_look(layout, colors[checkpoint]))
+        levels = part["severity"].unique()
+        axis.set_xticks(range(len(levels)), [_level(level) for level in levels])
+        chance_line(axis)
+        axis.set(title=EFFECTS[effect].title, xlabel=EFFECTS[effect].unit)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("accuracy (%)")
+    axes[0, 0].set_ylim(0, 102)
+    height = figure.get_size_inches()[1]
+    networks = [Line2D([], [], color=colors[c], marker=markers[c], markersize=4, label=label(c)) for c in checkpoints]
+    layouts = [Line2D([], [], marker="o", markersize=4, label=x, **_look(x, "0.3")) for x in frame["layout"].unique()]
+    for handles, top in ((networks, 1.0), (layouts, 1 - 0.25 / height)):
+        place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, top), "ncols": len(handles)}
+        figure.legend(handles=handles, frameon=False, **place)
+    add_note(figure, frame, origin, "bars: 95 % intervals; dotted: chance")
+    figure.tight_layout(rect=(0, 0.03, 1, 1 - 0.55 / height))
+    return figure
+
+
+def _look(layout: str, color: Any) -> dict[str, Any]:
+    style, filled, _ = STYLES[layout]
+    return {"color": color, "linestyle": style, "markerfacecolor": color if filled else "white"}
+
+
+def _level(severity: float) -> str:
+    """A severity in few characters."""
+    if severity >= 1e4:
+        return f"{severity:.1e}".replace(".0e+0", "e").replace("e+0", "e")
+    return severity_text(severity)
 
 
 def _sweeps(p: SimpleNamespace) -> dict[str, Sweep]:
-    claims = [point for comparison in _compared(p) for point in comparison.points]
     return {
-        "figure": Sweep([point for _, point in _labelled(p)], seeds_of(p.device_seeds)),
-        "claims": Sweep(claims, seeds_of(p.claim_seeds)),
+        "figure": Sweep.labelled(points(p), seeds_of(p.device_seeds)),
+        "claims": Sweep.compared(comparisons(p), seeds_of(p.claim_seeds)),
     }
-
-
-def _claims(run: Run) -> list[Claim]:
-    chips = Chips(run.sweep("claims"))
-    return [comparison.claim(chips) for comparison in _compared(run.p)]
 
 
 STUDY = Study(
@@ -233,8 +189,8 @@ STUDY = Study(
     },
     evaluate=evaluate,
     sweeps=_sweeps,
-    tables={"04_non_idealities": lambda run: tidy(run.sweep("figure"), _labelled(run.p))},
+    tables={"04_non_idealities": lambda run: run.tidy("figure")},
     drawings={"04_non_idealities": Drawing(plot, ("04_non_idealities",), ("origin",))},
-    claims={"04_non_idealities": _claims},
+    claims={"04_non_idealities": lambda run: run.decided("claims")},
     inputs=lambda p: inputs(p.checkpoints),
 )

@@ -2,315 +2,165 @@
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from memlib.cells.device import Device
 from memlib.evidence.claims import Claim, Statement, above, within
-from memlib.evidence.intervals import crossed_interval, difference_interval
-from memlib.evidence.tolerances import tolerance
+from memlib.evidence.comparisons import Chips, Comparison, Labelled, Loss
+from memlib.evidence.intervals import difference_interval
+from memlib.evidence.tolerances import tolerance_table
 from memlib.mapping.footprints import footprint
 from memlib.mapping.hardware import Hardware
-from memlib.mapping.point_fields import complete, point_fields
 from memlib.mapping.tile import Tile
-from memlib.studies.drawing import Drawing, errorbars, severity_colors
-from memlib.studies.effects import chance_line, evaluate, seeds_of
+from memlib.studies.drawing import Drawing, legend_beside, lines, note, panels, where
+from memlib.studies.effects import BASE, chance_line, evaluate, make_point, seeds_of
+from memlib.studies.run import Run
 from memlib.studies.study import Study, Sweep, Values, networks, same
-from memlib.studies.trained_networks import INPUT_SHAPE, hits_of, inputs, label, network_of, shared_fields
+from memlib.studies.trained_networks import INPUT_SHAPE, inputs, label, network_of
 from memlib.sweeps.points import Point
 from memlib.zoo.checkpoints import load_checkpoint
 
-__all__ = ["evaluate"]
-
-#: The panels: the device fields that a severity sets, and the title of its legend. Severity 0 switches an effect off.
-EFFECTS: dict[str, tuple[tuple[str, ...], str]] = {
-    "d2d": (("d2d_on", "d2d_off"), "device-to-device\nvariation (relative $\\sigma$)"),
-    "states": (("states",), "finite conductance\nstates"),
-    "stuck_on": (("stuck_on",), "cells stuck at LRS\n(fraction)"),
-    "stuck_off": (("stuck_off",), "cells stuck at HRS\n(fraction)"),
+#: The effects of the panels, which are also names of parameters, and the titles of their legends.
+TITLES = {
+    "d2d": "device-to-device\nvariation (relative $\\sigma$)",
+    "states": "finite conductance\nstates",
+    "stuck_on": "cells stuck at LRS\n(fraction)",
+    "stuck_off": "cells stuck at HRS\n(fraction)",
 }
-DAC_BITS = 8
 
 
-def make_point(
-    checkpoint: str,
-    images: int,
-    device: str,
-    rows: int,
-    adc_bits: int,
-    effect: str = "d2d",
-    severity: float = 0,
-    **tile: Any,
-) -> Point:
-    """One point; an effect that is off leaves no trace, so that all panels share their baseline.
+class At(NamedTuple):
+    """An effect on the hardware of the study."""
 
-    Raises:
-        ValueError: if no such hardware can be.
-    """
-    severities = dict.fromkeys(EFFECTS[effect][0], severity) if severity else {}
-    choices = {"rows": rows, "cols": rows, "dac_bits": DAC_BITS, "adc_bits": adc_bits, **tile, **severities}
-    fields = point_fields(Hardware.of(device, **choices))
-    return {**shared_fields(checkpoint, images), **fields, "device_label": device}
+    rows: int
+    adc_bits: int
+    effect: str = "d2d"
+    severity: float = 0.2
+    adc_range: str = "calibrated"
+
+    def point(self, checkpoint: str, images: int, device: str) -> Point:
+        """A network with it. Unused cells are at HRS."""
+        tile: dict[str, Any] = {"rows": self.rows, "cols": self.rows, "adc_bits": self.adc_bits, "adc_range": self.adc_range}
+        return make_point(checkpoint, images, self.effect, self.severity, device=device, unused="hrs", **tile)
 
 
-def points(
-    checkpoints: Sequence[str],
-    images: int,
-    device: str,
-    tile_rows: Sequence[int],
-    adc_bits: Sequence[int],
-    severities: dict[str, Sequence[float]],
-) -> list[Point]:
-    """The points of the figure; severity 0 is one baseline for all effects."""
-    return [
-        make_point(checkpoint, images, device, rows, bits, effect, severity)
-        for checkpoint in checkpoints
-        for effect, levels in severities.items()
-        for severity in levels
-        for rows in tile_rows
-        for bits in adc_bits
-    ]
+def points(p: SimpleNamespace) -> Labelled:
+    """The points of the figure with their labels; severity 0 is one baseline for all effects."""
+    found = []
+    for effect in TITLES:
+        axes = getattr(p, effect), p.checkpoints, p.tile_rows, p.adc_bits
+        for severity, checkpoint, rows, bits in itertools.product(*axes):
+            labels = {"checkpoint": checkpoint, "rows": rows, "adc_bits": bits, "effect": effect, "severity": severity}
+            found.append((labels, At(rows, bits, effect, severity).point(checkpoint, p.images, p.device)))
+    return found
 
 
-def tidy(results: pd.DataFrame, severities: dict[str, Sequence[float]]) -> pd.DataFrame:
-    """A row per point of the figure with mean and 95 % interval, the baseline repeated in every panel."""
-    rows = []
-    for effect, levels in severities.items():
-        for severity in levels:
-            names = ["checkpoint", "rows", "adc_bits"]
-            for key, group in _select(results, effect, severity).groupby(names, sort=False):
-                i = crossed_interval(hits_of(group))
-                labels = dict(zip(names, key, strict=True))
-                rows.append({**labels, "effect": effect, "severity": severity, **i.columns()})
-    return pd.DataFrame(rows)
-
-
-def tolerances(results: pd.DataFrame, severities: dict[str, Sequence[float]], adc_bits: int) -> pd.DataFrame:
+def tolerances(run: Run) -> pd.DataFrame:
     """For each network, tile and graded effect, the largest severity that costs at most 1 point, with its interval.
 
-    Args:
-        results: of the figure's points.
-        severities: those of `states` count the other way round and are left out; so are those without a baseline 0.
+    Severities of `states` count the other way round and are left out; so are those without a baseline 0.
     """
-    rows, columns = [], ["checkpoint", "rows", "adc_bits", "effect", "tolerance", "low", "high", "n", "images"]
-    for effect, levels in severities.items():
-        if effect == "states" or len(levels) < 2 or levels[0] != 0:
-            continue
-        chosen = {level: _select(results, effect, level) for level in levels}
-        chosen = {level: part[part["adc_bits"] == adc_bits] for level, part in chosen.items()}
-        for (checkpoint, height), _ in chosen[levels[0]].groupby(["checkpoint", "rows"], sort=False):
-            here = [part[(part["checkpoint"] == checkpoint) & (part["rows"] == height)] for part in chosen.values()]
-            t = tolerance(levels, [hits_of(part) for part in here])
-            labels = {"checkpoint": checkpoint, "rows": height, "adc_bits": adc_bits, "effect": effect}
-            rows.append({**labels, "tolerance": t.severity, "low": t.low, "high": t.high, "n": t.n, "images": t.images})
-    return pd.DataFrame(rows, columns=columns)
-
-
-def _select(results: pd.DataFrame, effect: str, severity: float) -> pd.DataFrame:
-    """The results with just this effect at this severity, once each, with all fields that studies ask for."""
-    names = [field for (field, *_), _ in EFFECTS.values()]
-    results = complete(results, "rows", "adc_bits", "adc_range", *names)
-    device = Device.preset(results["device_label"].iloc[0])
-    chosen = np.ones(len(results), bool)
-    for other, ((field, *_), _) in EFFECTS.items():
-        value = severity if other == effect and severity else getattr(device, field)
-        chosen &= results[field].isna() if value is None else results[field] == value
-    return results[chosen]
+    levels = {effect: getattr(run.p, effect) for effect in TITLES if effect != "states"}
+    graded = [effect for effect, tried in levels.items() if len(tried) > 1 and tried[0] == 0]
+    finest = [(x, point) for x, point in run.labelled("figure") if x["adc_bits"] == max(run.p.adc_bits)]
+    return tolerance_table(run.sweep("figure"), [(x, point) for x, point in finest if x["effect"] in graded])
 
 
 def plot(frame: pd.DataFrame, origin: str) -> Figure:
     """A row per non-ideality, a column per network and tile rows: accuracy over ADC bits, a line per severity."""
-    checkpoints, tile_rows = frame["checkpoint"].unique(), sorted(frame["rows"].unique())
-    columns = [(c, r) for c in checkpoints for r in tile_rows]
-    size = (1.55 * len(columns) + 2.2, 1.9 * len(EFFECTS) + 0.9)
-    figure, axes = plt.subplots(len(EFFECTS), len(columns), figsize=size, sharex=True, sharey=True, squeeze=False)
-    for (effect, (_, title)), row in zip(EFFECTS.items(), axes, strict=True):
-        for (checkpoint, rows), axis in zip(columns, row, strict=True):
-            chosen = (frame["effect"] == effect) & (frame["checkpoint"] == checkpoint) & (frame["rows"] == rows)
-            _lines(axis, frame[chosen])
-            chance_line(axis)
-        row[0].set_ylabel("accuracy (%)")
-        row[-1].legend(title=title, loc="center left", bbox_to_anchor=(1.03, 0.5), frameon=False, alignment="left")
-    for (checkpoint, rows), top, bottom in zip(columns, axes[0], axes[-1], strict=True):
-        top.set_title(f"{label(checkpoint)}\n{rows} rows")
-        bottom.set_xlabel("ADC bits")
-        bottom.set_xticks(sorted(frame["adc_bits"].unique()))
-    axes[0, 0].set_ylim(0, 102)
-    chips, images = sorted(set(frame["n"])), frame["images"].max()
-    note = f"{origin}: {images} test images; {chips[-1]} chips where anything is random"
-    note += "; bars: 95 % intervals; dotted: chance"
-    figure.text(0.01, 0.005, note, fontsize="small", color="0.3")
-    figure.tight_layout(w_pad=0.4, h_pad=0.6, rect=(0, 0.015, 1, 1))
-    return figure
-
-
-def _lines(axis: Any, part: pd.DataFrame) -> None:
-    levels = part["severity"].unique()
-    markers = "osD^v"
-    for i, (severity, color) in enumerate(zip(levels, severity_colors(len(levels)), strict=True)):
-        line = part[part["severity"] == severity].sort_values("adc_bits")
-        dodge = 0.1 * (i - (len(levels) - 1) / 2)  # so that intervals do not hide each other
-        look = {"color": color, "marker": markers[i % 5], "markersize": 3}
-        errorbars(axis, line["adc_bits"] + dodge, line, label=f"{severity:g}" if severity else "off", **look)
+    columns = itertools.product(frame["checkpoint"].unique(), sorted(frame["rows"].unique()))
+    titles = {(checkpoint, rows): f"{label(checkpoint)}\n{rows} rows" for checkpoint, rows in columns}
+    grid = panels(dict.fromkeys(TITLES, "accuracy (%)"), titles, (1.55, 1.9), (2.2, 0.9), "ADC bits")
+    for effect, (checkpoint, rows), axis in grid:
+        part = where(frame, effect=effect, checkpoint=checkpoint, rows=rows)
+        lines(axis, part, "adc_bits", "severity", dodge=0.1, markersize=3)
+        chance_line(axis)
+    for title, axis in zip(TITLES.values(), grid.axes[:, -1], strict=True):
+        legend_beside(axis, title, 1.03)
+    grid.axes[0, 0].set(ylim=(0, 102), xticks=sorted(frame["adc_bits"].unique()))
+    text = f"{origin}: {frame['images'].max()} test images; {frame['n'].max()} chips where anything is random"
+    note(grid.figure, f"{text}; bars: 95 % intervals; dotted: chance", 0.005)
+    grid.figure.tight_layout(w_pad=0.4, h_pad=0.6, rect=(0, 0.015, 1, 1))
+    return grid.figure
 
 
 def footprint_table(checkpoints: Sequence[str], shapes: Sequence[Sequence[int]]) -> pd.DataFrame:
     """Tiles, cells, utilisation and conversions per inference of each network on each tile shape."""
     rows = []
-    for checkpoint in checkpoints:
-        model = load_checkpoint(checkpoint)
-        for height, width in shapes:
-            table = footprint(model, INPUT_SHAPE, Hardware(tile=Tile(rows=height, cols=width)))
-            total = table[["tiles", "cells_used", "cells_allocated", "conversions"]].sum()
-            utilisation = total["cells_used"] / total["cells_allocated"]
-            rows.append({"checkpoint": checkpoint, "tile": f"{height}x{width}", **total, "utilisation": utilisation})
+    for checkpoint, (height, width) in itertools.product(checkpoints, shapes):
+        table = footprint(load_checkpoint(checkpoint), INPUT_SHAPE, Hardware(tile=Tile(rows=height, cols=width)))
+        total = table[["tiles", "cells_used", "cells_allocated", "conversions"]].sum()
+        utilisation = total["cells_used"] / total["cells_allocated"]
+        rows.append({"checkpoint": checkpoint, "tile": f"{height}x{width}", **total, "utilisation": utilisation})
     return pd.DataFrame(rows)
 
 
-#: The points that claims compare, by name: rows, ADC bits, effect, severity; "full" ones with that ADC range.
-CLAIM_POINTS: dict[str, tuple[int, int, str, float]] = {
-    "d2d, 32 rows, 4 bits": (32, 4, "d2d", 0.2),
-    "d2d, 256 rows, 4 bits": (256, 4, "d2d", 0.2),
-    "d2d, 32 rows, 8 bits": (32, 8, "d2d", 0.2),
-    "d2d, 256 rows, 8 bits": (256, 8, "d2d", 0.2),
-    "d2d, 256 rows, 10 bits": (256, 10, "d2d", 0.2),
-    "full, 32 rows, 8 bits": (32, 8, "d2d", 0.2),
-    "full, 256 rows, 8 bits": (256, 8, "d2d", 0.2),
-    "stuck at LRS": (128, 8, "stuck_on", 0.01),
-    "stuck at HRS": (128, 8, "stuck_off", 0.01),
-    "no device effect": (256, 8, "d2d", 0),
-}
-
-
-def claim_points(checkpoints: Sequence[str], images: int, device: str) -> list[Point]:
-    """The points that claims are decided on."""
-    full: dict[str, Any] = {"adc_range": "full"}
-    return [
-        make_point(checkpoint, images, device, *point, **(full if name.startswith("full") else {}))
-        for checkpoint in checkpoints
-        for name, point in CLAIM_POINTS.items()
-    ]
-
-
-@dataclass(frozen=True)
-class NetworkClaim:
+class NetworkClaim(NamedTuple):
     """A claim that is made of each network: how the accuracies of two points differ, first minus second."""
 
     id: str
-    text: str
+    first: At
+    second: At
     judge: Callable[..., Claim]
-    points: tuple[str, str]  #: names in CLAIM_POINTS
     threshold: float
-    subject: str = "tile size"
-    in_readme: bool = False  #: of the first network
-
-    def statement(self, checkpoint: str, first: bool) -> Statement:
-        """About one network."""
-        shown = "05_tile_size" if first and self.in_readme else ""
-        return Statement(
-            f"{self.id}/{network_of(checkpoint)}", f"{label(checkpoint)}: {self.text}", self.subject, shown
-        )
+    subject: str
+    text: str
 
 
-D2D = "(20 % device-to-device)"
+D2D, FEWER_ROWS = "20 % device-to-device", "tiles of 32 rows are over 1 point more accurate than tiles of 256 rows"
+LRS, HRS = At(128, 8, "stuck_on", 0.01), At(128, 8, "stuck_off", 0.01)
+RANGE = "with an 8-bit ADC, a calibrated range is over 1 point more accurate than the full range"
 NETWORK_CLAIMS = (
-    NetworkClaim(
-        "rows_at_4_bits",
-        f"with a 4-bit ADC, tiles of 32 rows are over 1 point more accurate than tiles of 256 rows {D2D}",
-        above,
-        ("d2d, 32 rows, 4 bits", "d2d, 256 rows, 4 bits"),
-        0.01,
-        in_readme=True,
-    ),
-    NetworkClaim(
-        "rows_at_8_bits",
-        f"with an 8-bit ADC, tiles of 32 and 256 rows differ by less than 1 point {D2D}",
-        within,
-        ("d2d, 32 rows, 8 bits", "d2d, 256 rows, 8 bits"),
-        0.01,
-        in_readme=True,
-    ),
-    NetworkClaim(
-        "bits_at_256_rows",
-        f"at 256 rows, 8 and 10 ADC bits differ by less than 1 point {D2D}",
-        within,
-        ("d2d, 256 rows, 10 bits", "d2d, 256 rows, 8 bits"),
-        0.01,
-        "ADC range",
-    ),
-    NetworkClaim(
-        "rows_at_full_range",
-        "with an 8-bit ADC of full range, tiles of 32 rows are over 1 point more accurate than tiles of 256 rows "
-        f"{D2D}",
-        above,
-        ("full, 32 rows, 8 bits", "full, 256 rows, 8 bits"),
-        0.01,
-        "ADC range",
-    ),
-    NetworkClaim(
-        "calibrated_range",
-        "with an 8-bit ADC, a calibrated range is over 1 point more accurate than the full range "
-        "(32 rows, 20 % device-to-device)",
-        above,
-        ("d2d, 32 rows, 8 bits", "full, 32 rows, 8 bits"),
-        0.01,
-        "ADC range",
-        in_readme=True,
-    ),
-    NetworkClaim(
-        "stuck_at_lrs",
-        "1 % of cells stuck at LRS costs more than 1 % stuck at HRS (128 rows, 8 bits)",
-        above,
-        ("stuck at HRS", "stuck at LRS"),
-        0.0,
-        "faults",
-        in_readme=True,
-    ),
-)
+    NetworkClaim("rows_at_4_bits", At(32, 4), At(256, 4), above, 0.01, "tile size",
+                 f"with a 4-bit ADC, {FEWER_ROWS} ({D2D})"),
+    NetworkClaim("rows_at_8_bits", At(32, 8), At(256, 8), within, 0.01, "tile size",
+                 f"with an 8-bit ADC, tiles of 32 and 256 rows differ by less than 1 point ({D2D})"),
+    NetworkClaim("bits_at_256_rows", At(256, 10), At(256, 8), within, 0.01, "ADC range",
+                 f"at 256 rows, 8 and 10 ADC bits differ by less than 1 point ({D2D})"),
+    NetworkClaim("rows_at_full_range", At(32, 8, adc_range="full"), At(256, 8, adc_range="full"), above, 0.01,
+                 "ADC range", f"with an 8-bit ADC of full range, {FEWER_ROWS} ({D2D})"),
+    NetworkClaim("calibrated_range", At(32, 8), At(32, 8, adc_range="full"), above, 0.01, "ADC range",
+                 f"{RANGE} (32 rows, {D2D})"),
+    NetworkClaim("stuck_at_lrs", HRS, LRS, above, 0.0, "faults",
+                 "1 % of cells stuck at LRS costs more than 1 % stuck at HRS (128 rows, 8 bits)"),
+)  # fmt: skip
+#: The claims about the first network that the README shows.
+IN_README = ("rows_at_4_bits", "rows_at_8_bits", "calibrated_range", "stuck_at_lrs")
+#: How networks are compared: what each loses from the first to the second.
+IDEAL, VARIED = At(256, 8, severity=0), At(256, 8)
 
 
-def claims(results: pd.DataFrame, checkpoints: Sequence[str]) -> list[Claim]:
+def claim_points(p: SimpleNamespace) -> list[Point]:
+    """The points that claims are decided on."""
+    compared = [IDEAL, VARIED, *(at for claim in NETWORK_CLAIMS for at in (claim.first, claim.second))]
+    return [at.point(checkpoint, p.claim_images, p.device) for checkpoint in p.checkpoints for at in compared]
+
+
+def claims(chips: Chips, p: SimpleNamespace) -> list[Claim]:
     """What the study claims, decided on `claim_points` with shared device seeds and images."""
     decided = []
-    for checkpoint in checkpoints:
-        for claim in NETWORK_CLAIMS:
-            difference = difference_interval(*(_claim_hits(results, checkpoint, name) for name in claim.points))
-            statement = claim.statement(checkpoint, checkpoint == checkpoints[0])
-            decided.append(claim.judge(statement, difference, claim.threshold))
-    for a, b in itertools.pairwise(checkpoints):
-        losses = [
-            _claim_hits(results, c, "no device effect") - _claim_hits(results, c, "d2d, 256 rows, 8 bits")
-            for c in (a, b)
-        ]
+    for checkpoint, (key, first, second, judge, threshold, subject, text) in itertools.product(
+        p.checkpoints, NETWORK_CLAIMS
+    ):
+        hits = (chips.hits(at.point(checkpoint, p.claim_images, p.device)) for at in (first, second))
+        shown = "05_tile_size" if checkpoint == p.checkpoints[0] and key in IN_README else ""
+        about = Statement(f"{key}/{network_of(checkpoint)}", f"{label(checkpoint)}: {text}", subject, shown)
+        decided.append(judge(about, difference_interval(*hits), threshold))
+    lost = [Loss(*(at.point(c, p.claim_images, p.device) for at in (VARIED, IDEAL))) for c in p.checkpoints]
+    for (a, more), (b, less) in itertools.pairwise(zip(p.checkpoints, lost, strict=True)):
         text = f"{label(a)} loses more accuracy than {label(b)} to 20 % device-to-device variation (256 rows, 8 bits)"
-        interval = crossed_interval((losses[0] - losses[1]) / 2, low=-1, extra=1).scaled(2)
-        decided.append(above(Statement(f"networks/{network_of(a)}/{network_of(b)}", text, "architecture"), interval))
+        about = Statement(f"networks/{network_of(a)}/{network_of(b)}", text, "architecture")
+        decided.append(above(about, Comparison(about, ((1.0, more), (-1.0, less))).interval(chips)))
     return decided
 
 
-def _claim_hits(results: pd.DataFrame, checkpoint: str, name: str) -> np.ndarray:
-    """(seeds, images) 1.0 or 0.0 of one of `CLAIM_POINTS`."""
-    rows, bits, effect, severity = CLAIM_POINTS[name]
-    chosen = _select(results[results["checkpoint"] == checkpoint], effect, severity)
-    chosen = chosen[(chosen["adc_range"] == "full") == name.startswith("full")]
-    return hits_of(chosen[(chosen["rows"] == rows) & (chosen["adc_bits"] == bits)]).astype(float)
-
-
-def _severities(p: SimpleNamespace) -> dict[str, Sequence[float]]:
-    return {effect: getattr(p, effect) for effect in EFFECTS}
-
-
 def _sweeps(p: SimpleNamespace) -> dict[str, Sweep]:
-    figure = points(p.checkpoints, p.images, p.device, p.tile_rows, p.adc_bits, _severities(p))
     return {
-        "figure": Sweep(figure, seeds_of(p.device_seeds)),
-        "claims": Sweep(claim_points(p.checkpoints, p.claim_images, p.device), seeds_of(p.claim_seeds)),
+        "figure": Sweep.labelled(points(p), seeds_of(p.device_seeds)),
+        "claims": Sweep(claim_points(p), seeds_of(p.claim_seeds)),
     }
 
 
@@ -333,13 +183,13 @@ STUDY = Study(
     evaluate=evaluate,
     sweeps=_sweeps,
     tables={
-        "05_tile_size": lambda run: tidy(run.sweep("figure"), _severities(run.p)),
-        "05_tile_size_tolerance": lambda run: tolerances(run.sweep("figure"), _severities(run.p), max(run.p.adc_bits)),
+        "05_tile_size": lambda run: run.tidy("figure"),
+        "05_tile_size_tolerance": tolerances,
         "05_tile_size_footprint": lambda run: footprint_table(
             run.p.checkpoints, [*([rows, rows] for rows in run.p.tile_rows), [256, 64]]
         ),
     },
     drawings={"05_tile_size": Drawing(plot, ("05_tile_size",), ("origin",))},
-    claims={"05_tile_size": lambda run: claims(run.sweep("claims"), run.p.checkpoints)},
-    inputs=lambda p: inputs(p.checkpoints) | {"dac_bits": DAC_BITS},
+    claims={"05_tile_size": lambda run: claims(run.chips("claims"), run.p)},
+    inputs=lambda p: inputs(p.checkpoints) | {"dac_bits": BASE["dac_bits"]},
 )

@@ -8,16 +8,15 @@ from typing import Any
 
 import pandas as pd
 import seaborn as sns
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from memlib.base.checks import fail
 from memlib.chip.recalibration import METHODS
 from memlib.evidence.claims import Claim, Statement, above
-from memlib.evidence.comparisons import Chips, Comparison, Labelled, Loss, tidy
+from memlib.evidence.comparisons import Chips, Comparison, Labelled, Loss
 from memlib.evidence.intervals import difference_interval
-from memlib.studies.drawing import Drawing, errorbars
+from memlib.studies.drawing import Drawing, errorbars, panels, where
 from memlib.studies.effects import (
     EFFECTS,
     RECALIBRATIONS,
@@ -31,7 +30,6 @@ from memlib.studies.effects import (
     settings,
 )
 from memlib.studies.network_lists import AWARE, EQUALS, LONGER, QUANTISED
-from memlib.studies.run import Run
 from memlib.studies.study import Study, Sweep, Values, networks, same
 from memlib.studies.trained_networks import inputs, label, network_of
 from memlib.zoo.checkpoints import manifest_entry
@@ -41,29 +39,30 @@ EFFECT = "program_error"
 
 #: What a network's trainings are called. The others go on from the plain one, for as long, at the same learning rate.
 TRAININGS = ("plain", "trained longer", "noise-aware")
-Networks = dict[str, dict[str, str]]
 
 
-def networks_of(plain: Sequence[str], longer: Sequence[str], aware: Sequence[str]) -> Networks:
+def networks_of(p: SimpleNamespace) -> dict[str, dict[str, str]]:
     """The checkpoints of each network's trainings, by the plain one.
 
     Raises:
         ValueError: if one does not start from the plain one of the same number.
     """
-    for field, chosen in (("longer_checkpoints", longer), ("aware_checkpoints", aware)):
-        if [manifest_entry(name)["recipe"]["start"] for name in chosen] != list(plain):
-            fail(field, list(chosen), f"one that starts from each of {list(plain)}")
+    plain, longer, aware = p.plain_checkpoints, p.longer_checkpoints, p.aware_checkpoints
+    for field, names in (("longer_checkpoints", longer), ("aware_checkpoints", aware)):
+        if [manifest_entry(name)["recipe"]["start"] for name in names] != list(plain):
+            fail(field, list(names), f"one that starts from each of {list(plain)}")
     return {row[0]: dict(zip(TRAININGS, row, strict=True)) for row in zip(plain, longer, aware, strict=True)}
 
 
-def points(networks: Networks, images: int, severities: Sequence[float]) -> Labelled:
+def points(p: SimpleNamespace) -> Labelled:
     """Each network and training over severities, 0 first, with each recalibration."""
     found = []
-    for (network, trainings), method, severity in itertools.product(networks.items(), METHODS, (0, *severities)):
-        for training, checkpoint in trainings.items():
-            labels = {"network": network, "training": training, "recalibration": method, "severity": severity}
-            point = make_point(checkpoint, images, EFFECT, severity, recalibration=method)
-            found.append((labels | {"checkpoint": checkpoint}, point))
+    for (network, trainings), method, severity, training in itertools.product(
+        networks_of(p).items(), METHODS, (0, *p.severities), TRAININGS
+    ):
+        labels = {"network": network, "training": training, "recalibration": method, "severity": severity}
+        point = make_point(trainings[training], p.images, EFFECT, severity, recalibration=method)
+        found.append((labels | {"checkpoint": trainings[training]}, point))
     return found
 
 
@@ -73,79 +72,89 @@ def trained_for(aware: str) -> dict[str, Any]:
     return {"states": dict(recipe["device"])["states"], "dac_bits": recipe["dac_bits"]}
 
 
-def quantised_points(pair: Sequence[str], images: int, severities: dict[str, Sequence[int]]) -> Labelled:
+def quantised_points(p: SimpleNamespace) -> Labelled:
     """A network and its quantisation-aware twin, over numbers of states, of bits, and of bits with few states.
 
     The last has as many states as the twin was trained for, and its DAC bits among the levels: its best case.
     """
+    pair = p.quantised_checkpoints
     states, bits = trained_for(pair[1]).values()
+    both = sorted({bits, *p.dac_bits}, reverse=True)
     panels: list[tuple[str, str, Sequence[int], dict[str, Any]]] = [
-        (effect, effect, levels, {}) for effect, levels in severities.items()
+        ("states", "states", p.states, {}),
+        ("dac_bits", "dac_bits", p.dac_bits, {}),
+        (f"dac_bits, {states} states", "dac_bits", both, {"states": states}),
     ]
-    both = sorted({bits, *severities["dac_bits"]}, reverse=True)
-    panels.append((f"dac_bits, {states} states", "dac_bits", both, {"states": states}))
     twins = list(zip(("trained longer", "quantisation-aware"), pair, strict=True))
     found = []
     for panel, effect, levels, choices in panels:
         for severity, (training, checkpoint) in itertools.product(levels, twins):
             labels = {"network": pair[0], "training": training, "effect": panel, "severity": severity}
-            point = make_point(checkpoint, images, effect, severity, **choices)
+            point = make_point(checkpoint, p.quantised_images, effect, severity, **choices)
             found.append((labels | {"checkpoint": checkpoint}, point))
     return found
 
 
-def quantised_claim(pair: Sequence[str], images: int, chips: Chips) -> Claim:
+def quantised_claims(chips: Chips, p: SimpleNamespace) -> list[Claim]:
     """Whether quantisation-aware training pays where it should most: on the hardware that it was for.
 
     No chip differs from another there, so that the interval is one over images.
     """
+    pair = p.quantised_checkpoints
     trained = trained_for(pair[1])
-    control, aware = (chips.hits(make_point(name, images, **trained)) for name in pair)
+    control, aware = (chips.hits(make_point(name, p.quantised_images, **trained)) for name in pair)
     where = f"{trained['states']} states and {trained['dac_bits']}-bit inputs"
     network = label(manifest_entry(pair[1])["recipe"]["start"])
     text = f"{network}, {where}: quantisation-aware training is more accurate than equally long plain training"
-    statement = Statement(f"quantised/{network_of(pair[1])}", text, "training")
-    return replace(above(statement, difference_interval(aware, control)), n=0)
+    about = Statement(f"quantised/{network_of(pair[1])}", text, "training")
+    return [replace(above(about, difference_interval(aware, control)), n=0)]
 
 
-def comparisons(networks: Networks, images: int, severity: float, chosen: Sequence[Setting]) -> list[Comparison]:
+def comparisons(p: SimpleNamespace) -> list[Comparison]:
     """What noise-aware training recovers of what its control loses, and what recalibration does of the plain loss."""
     compared: list[Comparison] = []
-    for setting in chosen:
+    networks = networks_of(p)
+    for setting in settings(p.claim_recalibrations, p.claim_ranges):
         lost = {
-            plain: {how: loss_of(name, images, EFFECT, severity, setting) for how, name in trainings.items()}
+            plain: {how: _lost(p, name, setting) for how, name in trainings.items()}
             for plain, trainings in networks.items()
         }
         for plain, losses in lost.items():
             control = losses["trained longer"]
             left = Loss(losses["noise-aware"].point, control.baseline)
             text = "noise-aware training removes at least half of the loss that equally long plain training leaves"
-            about = _statement("noise_aware", plain, severity, text, setting, "training")
+            about = _statement(p, "noise_aware", plain, text, setting)
             compared.append(Comparison(about, ((0.5, control), (-1.0, left))))
-        compared += _gap_claims(lost, severity, setting)
-    for plain, method, ranges in itertools.product(networks, METHODS[1:], sorted({s.adc_calibration for s in chosen})):
+        compared += _gap_claims(p, lost, setting)
+    words = {"gain": "rescaling columns", "batch_norm": "recalibrating batch norm"}
+    for plain, (method, how), ranges in itertools.product(networks, words.items(), sorted(set(p.claim_ranges))):
         setting = Setting("none", ranges)
-        before = loss_of(plain, images, EFFECT, severity, setting)
-        after = Loss(loss_of(plain, images, EFFECT, severity, Setting(method, ranges)).point, before.baseline)
-        how = {"gain": "rescaling columns", "batch_norm": "recalibrating batch norm"}[method]
+        before = _lost(p, plain, setting)
+        after = Loss(_lost(p, plain, Setting(method, ranges)).point, before.baseline)
         text = f"{how} removes at least half of the loss"
-        about = _statement(f"recalibration/{method}", plain, severity, text, setting, "recalibration")
+        about = _statement(p, f"recalibration/{method}", plain, text, setting, "recalibration")
         compared.append(Comparison(about, ((0.5, before), (-1.0, after))))
     return compared
+
+
+def _lost(p: SimpleNamespace, checkpoint: str, setting: Setting) -> Loss:
+    return loss_of(checkpoint, p.claim_images, EFFECT, p.claim_severity, setting)
 
 
 #: The claims that the README shows, of the first network without recalibration.
 IN_README = ("noise_aware/resnet20-0.5", "recalibration/batch_norm/resnet20-0.5")
 
 
-def _statement(key: str, plain: str, severity: float, text: str, setting: Setting, subject: str) -> Statement:
+def _statement(
+    p: SimpleNamespace, key: str, plain: str, text: str, setting: Setting, subject: str = "training"
+) -> Statement:
     """About one network. An effect is half of the loss less what is left of it."""
     name = f"{key}/{network_of(plain)}{setting.id}"
-    sentence = f"{label(plain)}, programming error {severity:g}: {text}{setting}"
+    sentence = f"{label(plain)}, programming error {p.claim_severity:g}: {text}{setting}"
     return Statement(name, sentence, subject, "12_training" if name in IN_README else "")
 
 
-def _gap_claims(lost: dict[str, dict[str, Loss]], severity: float, setting: Setting) -> list[Comparison]:
+def _gap_claims(p: SimpleNamespace, lost: dict[str, dict[str, Loss]], setting: Setting) -> list[Comparison]:
     """How much more other networks lose than the first, each measured from itself without noise.
 
     And whether training takes more off their loss than off that of the first.
@@ -156,109 +165,69 @@ def _gap_claims(lost: dict[str, dict[str, Loss]], severity: float, setting: Sett
         gaps = {how: ((1.0, more[how]), (-1.0, losses[how])) for how in TRAININGS}
         for how in TRAININGS[1:]:
             text = f"{how}, it loses more than {label(first)}"
-            about = _statement(f"gap/{how.replace(' ', '_')}", other, severity, text, setting, "training")
+            about = _statement(p, f"gap/{how.replace(' ', '_')}", other, text, setting)
             compared.append(Comparison(about, gaps[how]))
         more_taken = (*gaps["trained longer"], *((-weight, loss) for weight, loss in gaps["noise-aware"]))
         text = f"noise-aware training takes more off its loss than off that of {label(first)}"
-        about = _statement("gap/taken", other, severity, text, setting, "training")
-        compared.append(Comparison(about, more_taken))
+        compared.append(Comparison(_statement(p, "gap/taken", other, text, setting), more_taken))
     return compared
 
 
 #: How trainings are drawn.
-LOOKS = dict(
-    zip(
-        (*TRAININGS, "quantisation-aware"),
-        ({"color": c, "marker": m} for c, m in zip(sns.color_palette("colorblind"), "osD^", strict=False)),
-        strict=True,
+LOOKS = {
+    training: {"color": color, "marker": marker}
+    for training, color, marker in zip(
+        (*TRAININGS, "quantisation-aware"), sns.color_palette("colorblind"), "osD^", strict=False
     )
-)
+}
 
 
 def plot(frame: pd.DataFrame, origin: str) -> Figure:
     """A row per network, a column per recalibration: accuracy over the programming error, for each training."""
-    networks = list(frame["network"].unique())
-    size = (8.5, 2.3 * len(networks) + 0.6)
-    figure, axes = plt.subplots(len(networks), len(METHODS), figsize=size, sharex=True, sharey=True, squeeze=False)
-    for network, row in zip(networks, axes, strict=True):
-        for method, axis in zip(METHODS, row, strict=True):
-            part = frame[(frame["network"] == network) & (frame["recalibration"] == method)]
-            _lines(axis, part, part["severity"])
-            chance_line(axis)
-        row[0].set_ylabel(f"{label(network)}\n\naccuracy (%)")
-    for method, top, bottom in zip(METHODS, axes[0], axes[-1], strict=True):
-        top.set_title(RECALIBRATIONS[method])
-        bottom.set_xlabel("programming error (sigma by range)")
-    axes[0, 0].legend(frameon=False)
-    axes[0, 0].set_ylim(0, 102)
-    add_note(figure, frame, origin, "bars: 95 % intervals; dotted: chance")
-    figure.tight_layout(rect=(0, 0.02, 1, 1))
-    return figure
+    rows = {network: f"{label(network)}\n\naccuracy (%)" for network in frame["network"].unique()}
+    titles = {method: RECALIBRATIONS[method] for method in METHODS}
+    grid = panels(rows, titles, (8.5 / len(METHODS), 2.3), (0, 0.6), "programming error (sigma by range)")
+    for network, method, axis in grid:
+        part = where(frame, network=network, recalibration=method)
+        _lines(axis, part, part["severity"])
+    grid.axes[0, 0].legend(frameon=False)
+    return _finished(grid.figure, frame, origin, 0.02)
 
 
 def plot_quantised(frame: pd.DataFrame, origin: str) -> Figure:
     """A panel per effect: accuracy over states or bits, for both trainings."""
-    effects = list(frame["effect"].unique())
-    figure, axes = plt.subplots(1, len(effects), figsize=(3.1 * len(effects), 3.0), sharey=True, squeeze=False)
-    for effect, axis in zip(effects, axes[0], strict=True):
-        part = frame[frame["effect"] == effect]
+    effects = frame["effect"].unique()
+    grid = panels({"": "accuracy (%)"}, dict.fromkeys(effects, ""), (3.1, 3.0), (0, 0), sharex=False)
+    for _, effect, axis in grid:
+        part = where(frame, effect=effect)
         levels = sorted(part["severity"].unique())
         _lines(axis, part, part["severity"].map(levels.index))
         axis.set_xticks(range(len(levels)), [f"{level:g}" for level in levels])
         name, _, more = effect.partition(", ")
-        axis.set(xlabel=f"{EFFECTS[name].title}: {EFFECTS[name].unit}{more and f' ({more})'}", ylim=(0, 102))
-        chance_line(axis)
-    axes[0, 0].set_ylabel("accuracy (%)")
-    axes[0, 0].legend(frameon=False, loc="lower right")
-    add_note(figure, frame, origin, "bars: 95 % intervals; dotted: chance")
-    figure.tight_layout(rect=(0, 0.04, 1, 1))
-    return figure
+        axis.set_xlabel(f"{EFFECTS[name].title}: {EFFECTS[name].unit}{more and f' ({more})'}")
+    grid.axes[0, 0].legend(frameon=False, loc="lower right")
+    return _finished(grid.figure, frame, origin, 0.04)
 
 
 def _lines(axis: Axes, part: pd.DataFrame, x: pd.Series) -> None:
     for training, line in part.groupby("training", sort=False):
-        errorbars(axis, x[line.index], line, label=training, markersize=3.5, **LOOKS[training])
+        errorbars(axis, x[line.index], line, label=training, **LOOKS[training])
+    chance_line(axis)
+    axis.set_ylim(0, 102)
 
 
-def _networks(p: SimpleNamespace) -> Networks:
-    return networks_of(p.plain_checkpoints, p.longer_checkpoints, p.aware_checkpoints)
-
-
-def _noisy(p: SimpleNamespace) -> Labelled:
-    return points(_networks(p), p.images, p.severities)
-
-
-def _coarse(p: SimpleNamespace) -> Labelled:
-    levels = {"states": p.states, "dac_bits": p.dac_bits}
-    return quantised_points(p.quantised_checkpoints, p.quantised_images, levels)
-
-
-def _compared(p: SimpleNamespace) -> list[Comparison]:
-    chosen = settings(p.claim_recalibrations, p.claim_ranges)
-    return comparisons(_networks(p), p.claim_images, p.claim_severity, chosen)
+def _finished(figure: Figure, frame: pd.DataFrame, origin: str, bottom: float) -> Figure:
+    add_note(figure, frame, origin, "bars: 95 % intervals; dotted: chance")
+    figure.tight_layout(rect=(0, bottom, 1, 1))
+    return figure
 
 
 def _sweeps(p: SimpleNamespace) -> dict[str, Sweep]:
-    claims = [point for comparison in _compared(p) for point in comparison.points]
     return {
-        "figure": Sweep([point for _, point in _noisy(p)], seeds_of(p.device_seeds)),
-        "quantised": Sweep([point for _, point in _coarse(p)], seeds_of(p.device_seeds)),
-        "claims": Sweep(claims, seeds_of(p.claim_seeds)),
+        "figure": Sweep.labelled(points(p), seeds_of(p.device_seeds)),
+        "quantised": Sweep.labelled(quantised_points(p), seeds_of(p.device_seeds)),
+        "claims": Sweep.compared(comparisons(p), seeds_of(p.claim_seeds)),
     }
-
-
-def _claims(run: Run) -> list[Claim]:
-    chips = Chips(run.sweep("claims"))
-    return [comparison.claim(chips) for comparison in _compared(run.p)]
-
-
-def _quantised_claims(run: Run) -> list[Claim]:
-    chips = Chips(run.sweep("quantised"))
-    return [quantised_claim(run.p.quantised_checkpoints, run.p.quantised_images, chips)]
-
-
-def _inputs(p: SimpleNamespace) -> dict[str, Any]:
-    return inputs([name for trainings in _networks(p).values() for name in trainings.values()])
 
 
 STUDY = Study(
@@ -283,13 +252,16 @@ STUDY = Study(
     evaluate=evaluate,
     sweeps=_sweeps,
     tables={
-        "12_training": lambda run: tidy(run.sweep("figure"), _noisy(run.p)),
-        "12_training_quantised": lambda run: tidy(run.sweep("quantised"), _coarse(run.p)),
+        "12_training": lambda run: run.tidy("figure"),
+        "12_training_quantised": lambda run: run.tidy("quantised"),
     },
     drawings={
         "12_training": Drawing(plot, ("12_training",), ("origin",)),
         "12_training_quantised": Drawing(plot_quantised, ("12_training_quantised",), ("origin",)),
     },
-    claims={"12_training": _claims, "12_training_quantised": _quantised_claims},
-    inputs=_inputs,
+    claims={
+        "12_training": lambda run: run.decided("claims"),
+        "12_training_quantised": lambda run: quantised_claims(run.chips("quantised"), run.p),
+    },
+    inputs=lambda p: inputs([name for trainings in networks_of(p).values() for name in trainings.values()]),
 )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from memlib.evidence.claims import Claim
+from memlib.evidence.comparisons import Comparison, Labelled
 from memlib.sweeps.points import Evaluate, Point
 from memlib.zoo.checkpoints import CheckpointError
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 PRESETS = ("smoke", "paper")
 #: The data set of each preset's networks, by which checkpoints are named.
 DATA = {"smoke": "digits", "paper": "cifar10"}
+#: Of every point, or of each.
+Seeds = Iterable[int] | Callable[[Point], Iterable[int]]
 
 #: What making points raises for parameters of which none can be made.
 WRONG = (ValueError, TypeError, LookupError, CheckpointError)
@@ -49,11 +52,24 @@ def networks(*names: str, smoke: Sequence[str] | None = None) -> Values:
     return Values([f"{name}-{DATA['paper']}" for name in names], [f"{name}-{DATA['smoke']}" for name in small])
 
 
-class Sweep(NamedTuple):
+@dataclass(frozen=True)
+class Sweep:
     """Points that are evaluated together, and their device seeds."""
 
     points: Sequence[Point]
-    seeds: Iterable[int] | Callable[[Point], Iterable[int]]
+    seeds: Seeds
+    labels: Sequence[dict[str, Any]] = ()  #: of each point, for tables
+    comparisons: Sequence[Comparison] = ()  #: that the points are for
+
+    @classmethod
+    def labelled(cls, labelled: Labelled, seeds: Seeds) -> "Sweep":
+        """The points of a table."""
+        return cls([point for _, point in labelled], seeds, labels=[labels for labels, _ in labelled])
+
+    @classmethod
+    def compared(cls, comparisons: Sequence[Comparison], seeds: Seeds) -> "Sweep":
+        """The points of claims."""
+        return cls([point for c in comparisons for point in c.points], seeds, comparisons=comparisons)
 
 
 @dataclass(frozen=True)

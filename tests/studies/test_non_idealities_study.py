@@ -1,8 +1,11 @@
 """The study of single effects: which points there are, and what its claims compare."""
 
+from types import SimpleNamespace
+
 import pytest
 from made_up import made_up
 
+from memlib.evidence.comparisons import Chips
 from memlib.studies import s04_non_idealities as study
 from memlib.studies.effects import make_point, seeds_of
 
@@ -17,7 +20,9 @@ def test_sparse_layouts_leave_out_what_is_slow_or_alike():
 
     Columns are rescaled for effects that act on all cells of a column alike.
     """
-    labelled = study.points(DENSE, SPARSE, 10, SEVERITIES)
+    levels = dict.fromkeys(study.SEVERITIES, ()) | SEVERITIES
+    p = SimpleNamespace(checkpoints=DENSE, sparse_checkpoints=SPARSE, images=10, **levels)
+    labelled = [(labels, point) for labels, point in study.points(p) if labels["effect"] in SEVERITIES]
     found = [(x["layout"], x["checkpoint"], x["effect"], x["severity"]) for x, _ in labelled]
     levels = {effect: (0, *values) for effect, values in SEVERITIES.items()}
     expected = [("dense", c, effect, x) for c in DENSE for effect in levels for x in levels[effect]]
@@ -36,16 +41,22 @@ def test_sparse_layouts_leave_out_what_is_slow_or_alike():
     assert by_label["dense", "mlp-digits", "states", 0] == make_point("mlp-digits", 10)
 
 
+def claims_of(effects, severities):
+    """Parameters of claims."""
+    claimed = {"claim_checkpoints": SPARSE, "claim_images": 400, "claim_effects": effects}
+    return SimpleNamespace(**claimed, claim_severities=severities)
+
+
 def test_claims_compare_losses_of_layouts():
     """Sparse minus dense, with unused cells minus dense, and what these add, each with its sign."""
-    compared = study.comparisons(SPARSE, 400, ["d2d"], [0.2])
+    compared = study.comparisons(claims_of(["d2d"], [0.2]))
     found = (point for comparison in compared for point in comparison.points)
     points = list({str(point): point for point in found}.values())
 
     def accuracy(point):
         return REACHED[point.get("layout", "dense"), point.get("unused", "hrs")] if "d2d_on" in point else 0.95
 
-    chips = study.Chips(made_up(points, seeds_of(10), accuracy))
+    chips = Chips(made_up(points, seeds_of(10), accuracy))
     claims = [comparison.claim(chips) for comparison in compared]
     assert [claim.effect for claim in claims] == pytest.approx([20.0, 10.0, -10.0])
     assert [claim.verdict for claim in claims] == ["confirmed", "confirmed", "refuted"]
@@ -59,4 +70,4 @@ def test_claims_compare_losses_of_layouts():
 def test_claims_that_cannot_be(effects, severities, field):
     """A severity for each effect, and no effect that takes the sparse layout minutes a chip."""
     with pytest.raises(ValueError, match=field):
-        study.comparisons(SPARSE, 400, effects, severities)
+        study.comparisons(claims_of(effects, severities))

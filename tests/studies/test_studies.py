@@ -68,7 +68,7 @@ def test_the_command_line_evaluates_the_points_of_the_notebook(name):
     study = STUDIES[name]
     plan = plan_of(study, {"preset": "smoke"} | study.preset("smoke"))
     sweeps = study.sweeps(study.namespace(study.preset("smoke")))
-    assert [part.points for part in plan.parts] == [part.points for part in sweeps.values()]
+    assert [points for points, _ in plan.parts] == [part.points for part in sweeps.values()]
     text = "".join("".join(o.get("text", "")) for cell in cells_of(name) for o in cell.get("outputs", ()))
     counts = {
         len(tasks(points, study.evaluate, seeds if callable(seeds) else lambda _, s=seeds: s))

@@ -1,12 +1,14 @@
 """The case study: its points, table, verdicts and figure, on made-up and on real small results."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from made_up import made_up
 
 from memlib.evidence.answers import pack
+from memlib.evidence.comparisons import Chips, tidy
 from memlib.mapping.point_fields import FROZEN
 from memlib.studies import s05_tile_size as study
 from memlib.sweeps.points import tasks
@@ -18,21 +20,26 @@ CHECKPOINTS = ["resnet20-digits", "vgg8-digits"]
 SEVERITIES = {"d2d": [0, 0.2], "states": [0, 4], "stuck_on": [0, 0.1], "stuck_off": [0, 0.1]}
 
 
+def changed(**parameters):
+    shared = {"checkpoints": CHECKPOINTS, "images": 10, "device": "10k_100k"}
+    return SimpleNamespace(**shared, **SEVERITIES, **parameters)
+
+
 def test_effects_share_one_baseline_and_random_points_have_all_seeds():
     """2 networks x 2 tiles x 1 ADC: one baseline and four effects each; states and the baseline need one chip."""
-    points = study.points(CHECKPOINTS, 10, "10k_100k", [32, 64], [8], SEVERITIES)
+    points = [point for _, point in study.points(changed(tile_rows=[32, 64], adc_bits=[8]))]
     assert len(points) == 2 * 2 * 8
     assert len(tasks(points, study.evaluate, study.seeds_of(3))) == 2 * 2 * (1 + 1 + 3 * 3)
-    own = study.points(CHECKPOINTS[:1], 10, "neurram", [32], [8], {"d2d": [0]})  # errors of the device's own
-    assert len(tasks(own, study.evaluate, study.seeds_of(3))) == 3
+    own = study.At(32, 8, severity=0).point(CHECKPOINTS[0], 10, "neurram")  # errors of the device's own
+    assert len(tasks([own], study.evaluate, study.seeds_of(3))) == 3
 
 
 def test_table_of_means_and_intervals():
     """Each panel has its own effect and the common baseline, with n chips and their mean."""
-    points = study.points(CHECKPOINTS, 10, "10k_100k", [32], [4, 8], SEVERITIES)
-    unique = list({json.dumps(point): point for point in points}.values())
+    labelled = study.points(changed(tile_rows=[32], adc_bits=[4, 8]))
+    unique = list({json.dumps(point): point for _, point in labelled}.values())
     results = made_up(unique, study.seeds_of(3), lambda p: 0.3 if p.get("stuck_on") else 0.8)
-    frame = study.tidy(results, SEVERITIES)
+    frame = tidy(results, labelled)
     assert len(frame) == 2 * 2 * 8
     stuck = (frame["effect"] == "stuck_on") & (frame["severity"] > 0)
     assert np.allclose(frame["accuracy"], np.where(stuck, 0.3, 0.8))
@@ -55,8 +62,9 @@ def test_claims_follow_the_measurements():
         loses = point["checkpoint"] == "resnet20-digits" and not point.get("d2d_on")
         return measured[point["rows"], point["adc_bits"]] + 0.05 * loses
 
-    points = study.claim_points(CHECKPOINTS, 2000, "10k_100k")
-    claims = study.claims(made_up(points, study.seeds_of(10), accuracy), CHECKPOINTS)
+    p = changed(claim_images=2000)
+    points = list({json.dumps(point): point for point in study.claim_points(p)}.values())
+    claims = study.claims(Chips(made_up(points, study.seeds_of(10), accuracy)), p)
     assert [claim.verdict for claim in claims] == [
         "confirmed",
         "confirmed",
@@ -71,7 +79,8 @@ def test_claims_follow_the_measurements():
 
 def test_a_point_is_near_the_float_network_when_nothing_is_wrong():
     """An ideal device with 8-bit DACs and 10-bit ADCs answers as the digital network, on almost all images."""
-    result = study.evaluate(study.make_point("resnet20-digits", 100, "10k_100k", 64, 10), seed=0)
+    point = study.At(64, 10, severity=0).point("resnet20-digits", 100, "10k_100k")
+    result = study.evaluate(point, seed=0)
     digits = data_sets.load_images("digits", "test")
     first = data_sets.Images(digits.pixels[:100], digits.labels[:100], "")
     expected = trainer.digital_accuracy(load_checkpoint("resnet20-digits"), first)
@@ -81,8 +90,8 @@ def test_a_point_is_near_the_float_network_when_nothing_is_wrong():
 
 def test_a_broken_device_is_at_chance():
     """With half of all cells stuck at LRS nothing is left; the seed decides which."""
-    points = [study.make_point("resnet20-digits", 200, "10k_100k", 64, 8, "stuck_on", 0.5)]
-    answers = [study.evaluate(point, seed) for point in points for seed in (0, 1, 0)]
+    point = study.At(64, 8, "stuck_on", 0.5).point("resnet20-digits", 200, "10k_100k")
+    answers = [study.evaluate(point, seed) for seed in (0, 1, 0)]
     assert answers[0] == answers[2] != answers[1]
     assert all(answer["accuracy"] < 0.4 for answer in answers)
 
