@@ -43,8 +43,9 @@ class At(NamedTuple):
 
     def point(self, checkpoint: str, images: int, device: str) -> Point:
         """A network with it. Unused cells are at HRS."""
-        tile: dict[str, Any] = {"rows": self.rows, "cols": self.rows, "adc_bits": self.adc_bits, "adc_range": self.adc_range}
-        return make_point(checkpoint, images, self.effect, self.severity, device=device, unused="hrs", **tile)
+        tile: dict[str, Any] = {"rows": self.rows, "cols": self.rows, "device": device, "unused": "hrs"}
+        tile |= {"adc_bits": self.adc_bits, "adc_range": self.adc_range}
+        return make_point(checkpoint, images, self.effect, self.severity, **tile)
 
 
 def points(p: SimpleNamespace) -> Labelled:
