@@ -22,7 +22,7 @@ from PIL import Image
 from torch import nn
 
 from memlib import Device, Hardware, Mapping, Tile, load_network, map_network, save_network
-from memlib.artifact.runner import RunError, declared_parameters
+from memlib.artifact.notebooks import RunError, declared_parameters
 from memlib.exploration.space import Axis
 from memlib.sweeps.adaptive_seeds import AdaptiveSeeds
 from memlib.sweeps.archive import pack, unpack
