@@ -2,7 +2,7 @@
 
 A point must mean the same hardware for ever. So it names no preset, whose numbers may change, and leaves out only what
 equals `FROZEN`, which stays as it is even where a default of Device, Tile or Mapping changes. A new field is added here
-with the value that it had, so to speak, before it was there.
+with the value at which nothing changes.
 """
 
 from collections.abc import Mapping as MappingType
