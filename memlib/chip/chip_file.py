@@ -110,5 +110,5 @@ def _saved_layer(network: nn.Module, name: str, entry: dict, seed: int) -> Analo
     layer = AnalogLayer(LayerPlan(name, module, hardware, sizes), seed, inputs, entry["full_scale"])
     if entry["gain"]:  # of a recalibrated chip; its value is read with all others
         window = layer.placement.window
-        layer.gain = layer.scale.new_ones(window.geometry.outputs, *window.shape)
+        layer.gain = module.weight.new_ones(window.geometry.outputs, *window.shape)
     return layer

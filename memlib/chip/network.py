@@ -46,7 +46,7 @@ class AnalogNetwork(nn.Module):
     @contextlib.contextmanager
     def rewound(self) -> Iterator[None]:
         """Read noise begins anew inside, and goes on afterwards as if nothing had been read."""
-        reads = [layer.reads for layer in self.layers.values() if layer.reads is not None]
+        reads = [layer.reads for layer in self.layers.values()]
         kept = [part.rewind() for part in reads]
         try:
             yield

@@ -112,6 +112,7 @@ class _Fit:
     def __init__(self, module: MatrixLayer, layer: AnalogLayer) -> None:
         self.layer, self.window = layer, layer.placement.window
         self.sums: Tensor | None = None
+        self.like = module.weight
         self.bias, module.bias = module.bias, None  # the hook adds it
         module.register_forward_hook(self, with_kwargs=True)
 
@@ -119,7 +120,7 @@ class _Fit:
         chip = self.layer.product(arguments[0] if arguments else named["input"])
         sums = self._by_column(self._over_images(chip, output))
         self.sums = sums if self.sums is None else self.sums + sums
-        return output if self.bias is None else output + self.bias.view(self.layer.scale.shape)
+        return output if self.bias is None else output + self.layer.geometry.by_output(self.bias)
 
     def _over_images(self, chip: Tensor, output: Tensor) -> Tensor:
         """Both sums over images only: outputs (..., outputs, *map) to (2, outputs, *map)."""
@@ -145,7 +146,7 @@ class _Fit:
         if self.sums is not None:
             product, square = self.sums
             fitted = (product / square).clamp(min=0)
-            self.layer.gain = torch.where(square > 0, fitted, 1.0).to(self.layer.scale)
+            self.layer.gain = torch.where(square > 0, fitted, 1.0).to(self.like)
 
 
 def _batch_norms(network: nn.Module) -> list[Normalisation]:

@@ -57,6 +57,10 @@ class Geometry:
         dimensions = zip(size, self.padding, self.kernel, self.stride, self.dilation, strict=True)
         return tuple((n + sum(pad) - gap * (k - 1) - 1) // step + 1 for n, pad, k, step, gap in dimensions)
 
+    def by_output(self, values: Tensor) -> Tensor:
+        """Values (outputs,), so that they broadcast against outputs (..., outputs, *map)."""
+        return values.view(-1, *[1] * self.dims)
+
     def channels(self, x: Tensor, first: int, count: int) -> Tensor:
         """Some of the channels of an input (..., channels, *spatial), or features of (..., features)."""
         return x.narrow(-1 - self.dims, first, count)

@@ -78,6 +78,11 @@ class Hardware(Config):
         """Whether chips of it differ, by their cells or their converters."""
         return self.device.varies or bool(self.tile.adc_gain_error or self.tile.adc_offset_error)
 
+    @property
+    def base(self) -> int:
+        """Of the digits that slices hold; 1 for devices without states, which have no slices."""
+        return usable_states(self.device.states, self.mapping.scheme) or 1
+
     def design(self) -> "Hardware":
         """The same machine with ideal devices; sliced weights keep the levels that they are digits of."""
         states = self.device.states if self.mapping.slices > 1 else None

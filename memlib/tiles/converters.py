@@ -2,10 +2,14 @@
 
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor
 
 from memlib.base.checks import fail
+from memlib.base.random_streams import normals
+from memlib.mapping.hardware import Hardware
 from memlib.mapping.tile import Tile
+from memlib.tiles.conductances import ProgrammedTiles
 from memlib.tiles.input_record import LayerInputs
 
 
@@ -57,6 +61,31 @@ def input_top(tile: Tile, inputs: LayerInputs | None) -> float:
         return inputs.x_max if inputs else 1.0
     assert inputs is not None  # DACs have a range
     return code_limits(tile.dac_bits, inputs.signed, "dac_bits")[1]
+
+
+def adc_limits(tile: Tile, inputs: LayerInputs | None) -> tuple[int, int] | None:
+    """Smallest and largest code of a layer's ADCs; None: they are off."""
+    if tile.adc_bits is None:
+        return None
+    assert inputs is not None  # ADCs are calibrated
+    signed = tile.converter == "pair" or (inputs.signed and not tile.bit_serial)
+    return code_limits(tile.adc_bits, signed, "adc_bits")
+
+
+def adc_errors(tiles: ProgrammedTiles, hardware: Hardware, name: tuple[int | str, ...]) -> tuple[Tensor, Tensor]:
+    """Static gain, and offset relative to the range, of each ADC: (tiles, conversions) float64.
+
+    Args:
+        name: device seed, layer and slice, which name the streams.
+    """
+    tile, errors = hardware.tile, []
+    shape = hardware.mapping.polarities, tile.cols + 1
+    places = list(zip(tiles.numbers.tolist(), tiles.columns, strict=True))
+    for effect, sigma in (("adc_gain", tile.adc_gain_error), ("adc_offset", tile.adc_offset_error)):
+        z = torch.stack([normals(shape, *name, effect, *number)[:, at] for number, at in places]).double()
+        z = z[:, 0, : tiles.outputs.shape[1]] if tile.converter == "pair" else z.flatten(1)
+        errors.append(sigma * z)
+    return 1 + errors[0], errors[1]
 
 
 def convert_currents(codes: Tensor, limits: tuple[int, int], errors: tuple[Tensor, Tensor] | None = None) -> Tensor:

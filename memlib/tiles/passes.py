@@ -38,3 +38,12 @@ def window_outputs(window: Window, y: Tensor, size: tuple[int, ...]) -> Tensor:
     for d, n in enumerate(size, start=2):
         y = y.narrow(d, 0, n)
     return y
+
+
+def over_map(window: Window, values: Tensor, y: Tensor) -> Tensor:
+    """Values (outputs, *window) of the columns of a pass, for every output of a map (..., outputs, *map) like `y`."""
+    for d, h in enumerate(window.shape, start=1):
+        if h > 1:
+            n = y.shape[d - 1 - len(window.shape)]
+            values = values.index_select(d, torch.arange(n, device=values.device) % h)
+    return values

@@ -1,29 +1,122 @@
-"""How the tiles of a layer are read: input codes go in, sums of output codes come out.
+"""How the tiles of a layer are read: what drives their rows goes in, the layer's output comes out.
 
-Two ways, equal in what they compute. In the dense layout a row cut is a convolution with fewer input channels. In all
-others, blocks of tiles are batched products. `tests/reference.py` is the definition that both are tested against.
+Three engines, equal in what they compute. Blocks of tiles are batched products, in any layout. In the dense layout a
+row cut is a convolution with fewer input channels; and where nothing happens to partial sums, all tiles fold into one
+ordinary layer. `tests/reference.py` is the definition that they are tested against.
 """
 
 import functools
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from memlib.base.random_streams import generator
+from memlib.layers.geometry import Geometry
 from memlib.mapping.placement import Placement
+from memlib.mapping.window import Window
 from memlib.tiles.conductances import ProgrammedTiles
-from memlib.tiles.passes import window_inputs, window_outputs
+from memlib.tiles.passes import over_map, window_inputs, window_outputs
 from memlib.tiles.readout import Readout
 from memlib.tiles.row_cut import Cut
 
 #: Values that a batched product takes in and gives out at most, which bounds the memory of large batches.
 BLOCK_VALUES = 2**24
+#: What drives the rows in each read of a pass, and the factor of its result (`converters.row_inputs`).
+Drives = Iterable[tuple[int, Tensor]]
+#: The next normals of read noise, of a shape, on a device.
+Normals = Callable[[tuple[int, ...], torch.device], Tensor]
+
+
+class FoldedReads(nn.Module):
+    """The dense layout where nothing happens to partial sums: one ordinary layer."""
+
+    kernel: Tensor  #: of all tiles, in the layer's output per input code
+
+    def __init__(self, geometry: Geometry, kernel: Tensor) -> None:
+        super().__init__()
+        self.geometry = geometry
+        self.register_buffer("kernel", kernel)
+
+    def forward(self, drives: Drives, gain: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+        """As `SummedReads`; a column is an output, whose gain scales its kernel."""
+        ((_, u),) = drives
+        kernel = self.kernel if gain is None else self.kernel * gain.view(-1, *[1] * (self.kernel.dim() - 1))
+        u, padding = self.geometry.pad(u)
+        return self.geometry.product(u, kernel, padding, self.geometry.groups, bias)
+
+    def rewind(self, state: Any = None) -> Any:
+        """Nothing is random here."""
+
+
+def folded_kernel(placement: Placement, slices: Sequence[tuple[Readout, list[ProgrammedTiles]]]) -> Tensor | None:
+    """All row cuts of all slices as one kernel of the layer's own shape, float64; None if there is no such kernel.
+
+    Args:
+        slices: the readout, and the tiles of each row cut, of each slice.
+    """
+    window, g, readout = placement.window, placement.window.geometry, slices[0][0]
+    if not readout.linear or (readout.hardware.tile.wired and g.groups > 1):
+        return None  # behind wires, what unused cells conduct depends on all others
+    matrix = torch.zeros(g.outputs, window.inputs, dtype=torch.float64)
+    for s, (readout, cuts) in enumerate(slices):
+        for tiles in cuts:
+            cut = Cut.of(tiles, window)
+            signal = cut.matrix(readout.signal(tiles), readout.offset)
+            first = cut.first * window.places_count
+            matrix[cut.outputs, first : first + signal.shape[1]] += signal * readout.hardware.base**s if s else signal
+    blocks = matrix.view(g.groups, g.outputs // g.groups, g.groups, -1)
+    diagonal = blocks.diagonal(dim1=0, dim2=2)  # (columns, rows, groups)
+    if g.groups > 1 and diagonal.count_nonzero() < matrix.count_nonzero():
+        return None  # unused cells conduct unequally: the groups are no longer independent
+    return diagonal.permute(2, 0, 1).reshape(g.weight_shape)
+
+
+class SummedReads(nn.Module):
+    """The tiles of all slices, read apart; their codes are added up digitally, scaled, and the bias added."""
+
+    scale: Tensor  #: output per code, which broadcasts against the output map
+
+    def __init__(self, slices: Sequence["Reads"], base: int, scale: Tensor, window: Window) -> None:
+        super().__init__()
+        self.slices, self.base, self.window = nn.ModuleList(slices), base, window
+        self.register_buffer("scale", window.geometry.by_output(scale))
+
+    def forward(self, drives: Drives, gain: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+        """The layer's output (..., outputs, *map).
+
+        Args:
+            drives: of inputs (..., channels, *map).
+            gain: (outputs, *window) factor of each column's sum.
+            bias: (outputs,).
+        """
+        total: Tensor | None = None
+        for factor, u in drives:
+            codes = self._codes(u)
+            total = codes if total is None else total.add_(codes, alpha=factor)
+        assert total is not None  # a pass has at least one read
+        total.mul_(self.scale)
+        if gain is not None:
+            total.mul_(over_map(self.window, gain, total))
+        return total if bias is None else total.add_(self.window.geometry.by_output(bias))
+
+    def _codes(self, u: Tensor) -> Tensor:
+        """The sums of output codes of one read, of all slices as the digits that they hold."""
+        total = self.slices[0](u)
+        for s, reads in enumerate(self.slices[1:], start=1):
+            total.add_(reads(u), alpha=self.base**s)
+        return total
+
+    def rewind(self, states: Any = None) -> Any:
+        """Put the read noise back to its state at mapping, or to one that this returned; returns the one it had."""
+        slices = [cast(Reads, part) for part in self.slices]
+        return [part.rewind(state) for part, state in zip(slices, states or [None] * len(slices), strict=True)]
 
 
 class Reads(nn.Module):
-    """The programmed tiles of one layer, ready to be read."""
+    """The programmed tiles of one slice of a layer, ready to be read."""
 
     def __init__(self, placement: Placement, readout: Readout) -> None:
         super().__init__()
@@ -32,14 +125,49 @@ class Reads(nn.Module):
 
     def rewind(self, state: Any = None) -> Any:
         """Put the read noise back to its state at mapping, or to one that this returned; returns the one it had."""
-        found, self._generator = self._generator, state
-        return found
+        before, self._generator = self._generator, state
+        return before
 
     def normals(self, shape: tuple[int, ...], device: torch.device) -> Tensor:
-        """The next normals of this layer's read noise."""
+        """The next normals of this slice's read noise."""
         if self._generator is None or self._generator.device != device:
             self._generator = generator(*self.readout.name, "read_noise", device=device)
         return torch.randn(shape, generator=self._generator, device=device)
+
+
+class Columns(nn.Module):
+    """The columns of some tiles of a slice: what makes currents, noise and codes of their inputs.
+
+    Args:
+        operand: makes of values (tiles, lines, terms * n) what multiplies the inputs.
+        by_line: makes of values (tiles, lines) what broadcasts against the product.
+    """
+
+    signal: Tensor
+    variance: Tensor | None  #: None without read noise
+    gain: Tensor | None  #: of each ADC; None if these have no errors
+    offset: Tensor | None  #: of each ADC, in codes
+
+    def __init__(
+        self,
+        readout: Readout,
+        tiles: ProgrammedTiles,
+        operand: Callable[[Tensor], Tensor],
+        by_line: Callable[[Tensor], Tensor],
+    ) -> None:
+        super().__init__()
+        self.readout = readout
+        gain, offset = map(by_line, readout.errors(tiles)) if readout.erring else (None, None)
+        self.register_buffer("signal", operand(readout.signal(tiles)))
+        self.register_buffer("variance", operand(readout.variance(tiles)) if readout.noisy else None)
+        self.register_buffer("gain", gain)
+        self.register_buffer("offset", offset)
+
+    def convert(self, codes: Tensor, part: slice = slice(None)) -> Tensor:
+        """What the ADCs of these columns, or a part of them, make of their currents, in place."""
+        if self.gain is None or self.offset is None:
+            return self.readout.convert(codes)
+        return self.readout.convert(codes, (self.gain[part], self.offset[part]))
 
 
 class ConvolutionReads(Reads):
@@ -47,25 +175,7 @@ class ConvolutionReads(Reads):
 
     def __init__(self, placement: Placement, readout: Readout, cuts: list[ProgrammedTiles], like: Tensor) -> None:
         super().__init__(placement, readout)
-        self.cuts: list[Cut] = []
-        for i, tiles in enumerate(cuts):
-            cut = Cut.of(tiles, placement.window)
-            self.cuts.append(cut)
-            self._keep(f"signal{i}", cut, readout.signal(tiles), like)
-            if readout.noisy:
-                self._keep(f"variance{i}", cut, readout.variance(tiles), like)
-            if readout.erring:
-                for kind, values in zip(("gain", "offset"), readout.errors(tiles), strict=True):
-                    values = cut.lines_of(values, readout.offset).view(-1, *[1] * self.geometry.dims)
-                    self.register_buffer(f"{kind}{i}", values.to(like))
-            if readout.offset:
-                self.register_buffer(f"tile_of_column{i}", cut.lines[0].clone().to(like.device))
-            self.register_buffer(f"outputs{i}", cut.outputs.clone().to(like.device))
-
-    def _keep(self, name: str, cut: "Cut", values: Tensor, like: Tensor) -> None:
-        """Register a kernel for each term."""
-        for k, term in enumerate(values.split(cut.inputs.shape[1], -1)):
-            self.register_buffer(f"{name}_{k}", cut.kernel(term, self.readout.offset, self.geometry, like))
+        self.cuts = nn.ModuleList(CutReads(placement.window, readout, tiles, like) for tiles in cuts)
 
     def forward(self, u: Tensor) -> Tensor:
         """Input codes (..., channels, *map) to sums of output codes (..., outputs, *map)."""
@@ -73,62 +183,74 @@ class ConvolutionReads(Reads):
         terms = self.readout.terms(u)
         squares = self.readout.terms(u, squared=True) if self.readout.noisy else []
         total: Tensor | None = None
-        for i, cut in enumerate(self.cuts):
-            part = self._partial_sum(i, cut, terms, squares, padding)
-            if total is None and cut.all_outputs:
-                total = part
-                continue
-            if total is None:
-                total = self._zeros(part)
-            if cut.contiguous:
-                self._narrow(total, int(cut.outputs[0]), len(cut.outputs)).add_(part)
-            else:
-                total.index_add_(-1 - self.geometry.dims, getattr(self, f"outputs{i}"), part)
+        for cut in cast(Iterable[CutReads], self.cuts):
+            codes = cut(terms, squares, padding, self.normals)
+            total = codes if total is None and cut.all_outputs else cut.add(codes, total)
         assert total is not None  # there is at least one cut
         return total
 
-    def _partial_sum(
-        self, i: int, cut: "Cut", terms: list[Tensor], squares: list[Tensor], padding: tuple[int, ...]
-    ) -> Tensor:
-        """The digital result of one row cut, in ADC codes: read, convert, and subtract what was converted apart."""
-        codes = self._product(f"signal{i}", cut, terms, padding)
-        if squares:
-            codes += self._noise(i, cut, self._product(f"variance{i}", cut, squares, padding))
-        errors = (getattr(self, f"gain{i}"), getattr(self, f"offset{i}")) if self.readout.erring else None
-        codes = self.readout.convert(codes, errors)
-        return codes if self.readout.converter == "pair" else self._subtract(i, cut, codes)
 
-    def _product(self, name: str, cut: "Cut", terms: list[Tensor], padding: tuple[int, ...]) -> Tensor:
-        """The sum over terms of their convolutions with the kernels of this name."""
-        inputs = (self.geometry.channels(u, cut.first, cut.channels) for u in terms)
-        parts = (self.geometry.product(u, getattr(self, f"{name}_{k}"), padding) for k, u in enumerate(inputs))
+class CutReads(Columns):
+    """One row cut: a convolution of some input channels, whose sums are converted by themselves."""
+
+    tile_of_column: Tensor | None  #: (columns,) whose reference is subtracted
+    outputs: Tensor  #: (columns,) the output channels that the columns add to, ascending
+
+    def __init__(self, window: Window, readout: Readout, tiles: ProgrammedTiles, like: Tensor) -> None:
+        g, cut, offset = window.geometry, Cut.of(tiles, window), readout.offset
+        super().__init__(
+            readout,
+            tiles,
+            operand=lambda values: cut.kernels(values, offset, g, like),
+            by_line=lambda values: g.by_output(cut.lines_of(values, offset)).to(like),
+        )
+        self.geometry, self.first, self.channels, self.columns = g, cut.first, cut.channels, len(cut.outputs)
+        self.first_output, self.contiguous, self.all_outputs = int(cut.outputs[0]), cut.contiguous, cut.all_outputs
+        self.register_buffer("tile_of_column", cut.lines[0].clone().to(like.device) if offset else None)
+        self.register_buffer("outputs", cut.outputs.clone().to(like.device))
+
+    def forward(self, terms: list[Tensor], squares: list[Tensor], padding: tuple[int, ...], normals: Normals) -> Tensor:
+        """The digital result (..., columns, *map), in ADC codes: read, convert, subtract what was converted apart."""
+        codes = self._product(self.signal, terms, padding)
+        if self.variance is not None:
+            codes += self._noise(self._product(self.variance, squares, padding), normals)
+        codes = self.convert(codes)
+        return codes if self.readout.converter == "pair" else self._subtract(codes)
+
+    def _product(self, kernels: Tensor, terms: list[Tensor], padding: tuple[int, ...]) -> Tensor:
+        """The sum over terms of their convolutions with their kernels."""
+        inputs = (self.geometry.channels(u, self.first, self.channels) for u in terms)
+        parts = (self.geometry.product(u, kernel, padding) for u, kernel in zip(inputs, kernels, strict=True))
         return functools.reduce(Tensor.add_, parts)
 
-    def _noise(self, i: int, cut: "Cut", variance: Tensor) -> Tensor:
+    def _noise(self, variance: Tensor, normals: Normals) -> Tensor:
         """Exactly normal noise of column sums; one normal per read and conversion, and one per reference after them."""
         channel = -1 - self.geometry.dims
         shape = variance.movedim(channel, -1).shape  # the reads' conversions side by side, as they lie in memory
-        normals = self.normals(shape, variance.device).movedim(-1, channel)
+        drawn = normals(shape, variance.device).movedim(-1, channel)
         # an unlucky rounding of a sum of squares may be a little below 0
-        noise = variance.clamp_(min=0).sqrt_().mul_(normals)
-        return self._subtract(i, cut, noise) if self.readout.shared_noise else noise
+        noise = variance.clamp_(min=0).sqrt_().mul_(drawn)
+        return self._subtract(noise) if self.readout.shared_noise else noise
 
-    def _subtract(self, i: int, cut: "Cut", values: Tensor) -> Tensor:
+    def _subtract(self, values: Tensor) -> Tensor:
         """Columns minus their negative column, or their tile's reference, which stand behind them."""
-        columns = len(cut.outputs)
-        second = self._narrow(values, columns, values.shape[-1 - self.geometry.dims] - columns)
-        if self.readout.offset:
-            second = second.index_select(-1 - self.geometry.dims, getattr(self, f"tile_of_column{i}"))
-        return self._narrow(values, 0, columns) - second
+        channel = -1 - self.geometry.dims
+        second = self.geometry.channels(values, self.columns, values.shape[channel] - self.columns)
+        if self.tile_of_column is not None:
+            second = second.index_select(channel, self.tile_of_column)
+        return self.geometry.channels(values, 0, self.columns) - second
 
-    def _narrow(self, y: Tensor, first: int, count: int) -> Tensor:
-        return self.geometry.channels(y, first, count)
-
-    def _zeros(self, part: Tensor) -> Tensor:
-        """Room for all outputs, where the first cut of a grouped layer adds to some of them only."""
-        shape = list(part.shape)
-        shape[-1 - self.geometry.dims] = self.geometry.outputs
-        return part.new_zeros(shape)
+    def add(self, codes: Tensor, total: Tensor | None) -> Tensor:
+        """Add codes of this cut's columns to the sums of all outputs (..., outputs, *map); None: these are still 0."""
+        channel = -1 - self.geometry.dims
+        if total is None:  # as where the first cut of a grouped layer adds to some outputs only
+            shape = list(codes.shape)
+            shape[channel] = self.geometry.outputs
+            total = codes.new_zeros(shape)
+        if self.contiguous:
+            self.geometry.channels(total, self.first_output, self.columns).add_(codes)
+            return total
+        return total.index_add_(channel, self.outputs, codes)
 
 
 class BlockReads(Reads):
@@ -136,90 +258,76 @@ class BlockReads(Reads):
 
     def __init__(self, placement: Placement, readout: Readout, blocks: Iterable[ProgrammedTiles], like: Tensor) -> None:
         super().__init__(placement, readout)
-        self.window, self.columns = placement.window, placement.selected_columns.tolist()
-        self.blocks = 0
-        for i, tiles in enumerate(blocks):
-            self.register_buffer(f"inputs{i}", tiles.inputs.to(like.device, torch.int32))
-            self.register_buffer(f"outputs{i}", tiles.outputs.to(like.device, torch.int32))
-            self.register_buffer(f"signal{i}", readout.signal(tiles).to(like))
-            if readout.noisy:
-                self.register_buffer(f"variance{i}", readout.variance(tiles).to(like))
-            if readout.erring:
-                for kind, values in zip(("gain", "offset"), readout.errors(tiles), strict=True):
-                    self.register_buffer(f"{kind}{i}", values[:, :, None].to(like))
-            self.blocks = i + 1
+        self.window, selected = placement.window, iter(placement.selected_columns.tolist())
+        self.blocks = nn.ModuleList(
+            Block(readout, tiles, list(itertools.islice(selected, len(tiles.inputs))), like) for tiles in blocks
+        )
 
     def forward(self, u: Tensor) -> Tensor:
         """Input codes (..., channels, *map) to sums of output codes (..., outputs, *map)."""
-        dims = self.geometry.dims
-        single = u.dim() == dims + 1
+        single = u.dim() == self.geometry.dims + 1
         u = u[None] if single else u
-        size = tuple(u.shape[2:])
         patches = window_inputs(self.window, u)
         total = patches.new_zeros(self.window.outputs + 1, *patches.shape[1:])
-        tile = 0
-        for i in range(self.blocks):
-            inputs, outputs = getattr(self, f"inputs{i}"), getattr(self, f"outputs{i}")
-            values = (inputs.shape[1] + 2 * outputs.shape[1]) * patches[0].numel()
-            at_once = max(1, BLOCK_VALUES // max(1, values))
-            for first in range(0, len(inputs), at_once):
-                part = slice(first, first + at_once)
-                codes = self._read(i, part, patches[inputs[part]].flatten(2), tile + first, patches.shape[1:])
-                total.index_add_(0, outputs[part].flatten(), codes.view(-1, *patches.shape[1:]))
-            tile += len(inputs)
-        y = window_outputs(self.window, total[:-1], self.geometry.output_size(size))
+        for block in cast(Iterable[Block], self.blocks):
+            for part in block.parts(patches[0].numel()):
+                codes = block(part, patches, self.normals)
+                total.index_add_(0, block.outputs[part].flatten(), codes.view(-1, *patches.shape[1:]))
+        y = window_outputs(self.window, total[:-1], self.geometry.output_size(tuple(u.shape[2:])))
         return y[0] if single else y
 
-    def _read(self, i: int, part: slice, x: Tensor, tile: int, reads: tuple[int, ...]) -> Tensor:
-        """The digital results of some tiles of a block, (tiles, columns, reads), in ADC codes; x: (tiles, n, reads)."""
-        codes = torch.bmm(getattr(self, f"signal{i}")[part], _side_by_side(self.readout.terms(x)))
-        columns = getattr(self, f"outputs{i}").shape[1]
-        if self.readout.noisy:
-            squares = _side_by_side(self.readout.terms(x, squared=True))
-            noise = torch.bmm(getattr(self, f"variance{i}")[part], squares)
-            noise.clamp_(min=0).sqrt_().mul_(self._normals(noise, tile, columns, reads))
-            codes += self._subtract(noise, columns) if self.readout.shared_noise else noise
-        errors = None
-        if self.readout.erring:
-            errors = getattr(self, f"gain{i}")[part], getattr(self, f"offset{i}")[part]
-        codes = self.readout.convert(codes, errors)
-        return codes if self.readout.converter == "pair" else self._subtract(codes, columns)
 
-    def _normals(self, like: Tensor, tile: int, columns: int, reads: tuple[int, ...]) -> Tensor:
+class Block(Columns):
+    """Some tiles that are read at once."""
+
+    inputs: Tensor  #: (tiles, n) which input of a pass drives a row
+    outputs: Tensor  #: (tiles, m) which output a column adds to
+
+    def __init__(self, readout: Readout, tiles: ProgrammedTiles, selected: list[int], like: Tensor) -> None:
+        super().__init__(
+            readout, tiles, operand=lambda values: values.to(like), by_line=lambda values: values[:, :, None].to(like)
+        )
+        self.selected = selected  #: columns of each tile
+        self.register_buffer("inputs", tiles.inputs.to(like.device, torch.int32))
+        self.register_buffer("outputs", tiles.outputs.to(like.device, torch.int32))
+
+    def parts(self, reads: int) -> Iterator[slice]:
+        """Parts of the tiles that can be read at once so many times, as far as `BLOCK_VALUES` allows."""
+        tiles, rows = self.inputs.shape
+        at_once = max(1, BLOCK_VALUES // max(1, (rows + 2 * self.outputs.shape[1]) * reads))
+        return (slice(first, first + at_once) for first in range(0, tiles, at_once))
+
+    def forward(self, part: slice, patches: Tensor, normals: Normals) -> Tensor:
+        """The digital results of some tiles, (tiles, columns, reads), in ADC codes.
+
+        Args:
+            patches: (inputs + 1, n, *passes), see `window_inputs`.
+        """
+        x = patches[self.inputs[part]].flatten(2)
+        codes = torch.bmm(self.signal[part], _side_by_side(self.readout.terms(x)))
+        if self.variance is not None:
+            noise = torch.bmm(self.variance[part], _side_by_side(self.readout.terms(x, squared=True)))
+            noise.clamp_(min=0).sqrt_().mul_(self._drawn(noise, self.selected[part], patches.shape[1:], normals))
+            codes += self._subtract(noise) if self.readout.shared_noise else noise
+        codes = self.convert(codes, part)
+        return codes if self.readout.converter == "pair" else self._subtract(codes)
+
+    def _drawn(self, like: Tensor, selected: list[int], reads: tuple[int, ...], normals: Normals) -> Tensor:
         """One call for each tile: a normal for each of its selected columns, then for what stands behind them."""
-        normals = like.new_zeros(like.shape)
-        for here, selected in zip(normals, self.columns[tile:], strict=False):
-            behind = len(here) - columns if self.readout.offset else (selected if len(here) > columns else 0)
-            drawn = self.normals((selected + behind, *reads), like.device).to(like.dtype).flatten(1)
-            here[:selected] = drawn[:selected]
-            here[columns : columns + behind] = drawn[selected:]
-        return normals
+        drawn, columns = like.new_zeros(like.shape), self.outputs.shape[1]
+        for here, count in zip(drawn, selected, strict=True):
+            behind = len(here) - columns if self.readout.offset else (count if len(here) > columns else 0)
+            z = normals((count + behind, *reads), like.device).to(like.dtype).flatten(1)
+            here[:count] = z[:count]
+            here[columns : columns + behind] = z[count:]
+        return drawn
 
-    def _subtract(self, values: Tensor, columns: int) -> Tensor:
+    def _subtract(self, values: Tensor) -> Tensor:
         """Columns minus their negative column, or their tile's reference, which stand behind them."""
+        columns = self.outputs.shape[1]
         return values[:, :columns] - values[:, columns:]
 
 
 def _side_by_side(terms: list[Tensor]) -> Tensor:
     """Terms (tiles, n, reads) of a sum, (tiles, terms * n, reads)."""
     return terms[0] if len(terms) == 1 else torch.cat(terms, 1)
-
-
-class SlicedReads(nn.Module):
-    """The tiles of every slice of the weights, read apart and added up as the digits that they hold."""
-
-    def __init__(self, slices: Sequence[Reads], base: int) -> None:
-        super().__init__()
-        self.slices, self.base = nn.ModuleList(slices), base
-
-    def forward(self, u: Tensor) -> Tensor:
-        """Input codes (..., channels, *map) to sums of output codes (..., outputs, *map)."""
-        total = self.slices[0](u)
-        for s, reads in enumerate(self.slices[1:], start=1):
-            total.add_(reads(u), alpha=self.base**s)
-        return total
-
-    def rewind(self, states: Any = None) -> Any:
-        """As `Reads.rewind`, of all slices."""
-        slices = [cast(Reads, part) for part in self.slices]
-        return [part.rewind(state) for part, state in zip(slices, states or [None] * len(slices), strict=True)]

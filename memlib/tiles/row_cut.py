@@ -57,9 +57,13 @@ class Cut:
         matrix = torch.zeros(len(lines), self.channels * self.per_channel + 1, dtype=torch.float64)
         return matrix.scatter_(1, inputs, lines)[:, :-1]
 
-    def kernel(self, values: Tensor, offset: bool, geometry: Geometry, like: Tensor) -> Tensor:
-        """The same as a convolution's kernel (lines, channels, *kernel)."""
-        return as_kernel(self.matrix(values, offset).reshape(-1, self.channels, *geometry.kernel), like)
+    def kernels(self, values: Tensor, offset: bool, geometry: Geometry, like: Tensor) -> Tensor:
+        """The same as kernels of convolutions, (terms, lines, channels, *kernel), of values for each term."""
+        terms = [self.matrix(term, offset) for term in values.split(self.inputs.shape[1], -1)]
+        kernels = [as_kernel(term.reshape(-1, self.channels, *geometry.kernel), like) for term in terms]
+        if geometry.dims < 2:
+            return torch.stack(kernels)
+        return torch.stack([kernel.movedim(1, -1) for kernel in kernels]).movedim(-1, 2)  # each with its channels last
 
 
 def as_kernel(values: Tensor, like: Tensor) -> Tensor:
