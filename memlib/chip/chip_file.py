@@ -13,7 +13,7 @@ from torch import nn
 
 from memlib.base.files import replacing
 from memlib.cells.device import Device
-from memlib.chip.layer import AnalogLayer
+from memlib.chip.layer import AnalogLayer, analog_layer
 from memlib.chip.network import AnalogNetwork, assemble
 from memlib.layers.geometry import Geometry
 from memlib.layers.mappable import float_copy, is_matrix_layer
@@ -24,6 +24,9 @@ from memlib.mapping.plan import LayerPlan
 from memlib.mapping.scheme import Mapping
 from memlib.mapping.tile import Tile
 from memlib.tiles.input_record import LayerInputs
+
+#: Of the file's content; raised when old files cannot be read any more. Files of memlib 0.1 have none.
+FORMAT = 2
 
 
 def save_network(analog: AnalogNetwork, path: str | Path) -> None:
@@ -47,7 +50,8 @@ def save_network(analog: AnalogNetwork, path: str | Path) -> None:
         }
         for name, layer in analog.layers.items()
     }
-    content = {"seed": analog.seed, "layers": layers, "modes": modes(analog.network), "sha256": _checksum(analog)}
+    content = {"format": FORMAT, "seed": analog.seed, "layers": layers}
+    content |= {"modes": modes(analog.network), "sha256": _checksum(analog)}
     content = json.loads(json.dumps(content, default=lambda number: number.item()))
     text = json.dumps(content | {"settings_sha256": _settings_checksum(content)})
     with replacing(Path(path)) as part:
@@ -77,6 +81,8 @@ def load_network(model: nn.Module, path: str | Path) -> AnalogNetwork:
     try:
         with safe_open(path, "pt") as file:
             saved = json.loads(file.metadata()["memlib"])
+        if saved.get("format") != FORMAT:
+            raise ValueError(f"{path}: saved by memlib 0.1, whose tensors have other names; map the network again")
         digest = saved.pop("settings_sha256")
         if _settings_checksum(saved) != digest:  # before anything is built from it
             raise RuntimeError("the checksum of its hardware does not match")
@@ -107,7 +113,7 @@ def _saved_layer(network: nn.Module, name: str, entry: dict, seed: int) -> Analo
         x_max, signed = entry["inputs"]
         inputs = LayerInputs(x_max, signed, passes=torch.empty(0))
     sizes = tuple(tuple(size) for size in entry["sizes"])
-    layer = AnalogLayer(LayerPlan(name, module, hardware, sizes), seed, inputs, entry["full_scale"])
+    layer = analog_layer(module, LayerPlan(name, module, hardware, sizes), seed, inputs, entry["full_scale"])
     if entry["gain"]:  # of a recalibrated chip; its value is read with all others
         window = layer.placement.window
         layer.gain = module.weight.new_ones(window.geometry.outputs, *window.shape)

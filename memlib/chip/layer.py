@@ -1,20 +1,21 @@
-"""Layers whose products are computed by tiles.
+"""Layers whose products are computed by tiles: subclasses of the torch layers that they stand for.
 
 Static effects are programmed once into conductances and folded with the converters' scales, so a read takes and gives
 codes.
 """
 
-from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from memlib.base.checks import fail
+from memlib.layers.geometry import MatrixLayer
 from memlib.mapping.plan import LayerPlan
 from memlib.mapping.scheme import target_conductances
 from memlib.tiles.adc_range import adc_full_scale
 from memlib.tiles.array_power import Load
-from memlib.tiles.converters import adc_limits, code_limits, input_top, input_volts, row_inputs
+from memlib.tiles.converters import input_at_v_read, input_volts, row_inputs
 from memlib.tiles.input_record import LayerInputs
 from memlib.tiles.programming import Programmer, program_slices
 from memlib.tiles.readout import Readout
@@ -23,26 +24,39 @@ from memlib.tiles.row_cut import as_kernel
 
 
 class AnalogLayer(nn.Module):
-    """A Linear or convolution layer on tiles, one chip's worth of devices.
+    """A Linear or convolution layer on tiles, one chip's worth of devices; see `analog_layer`.
+
+    Its fields are those of the float layer. `weight` is the target, in the float layer's units, to look at: tiles are
+    programmed, so a change of it changes no output.
 
     Args:
+        module: the float layer in the chip's own copy of the network, whose weight it keeps.
         layer: its plan, whose name names its random streams.
         seed: device seed.
         inputs: of the float network on calibration images; None only if both converters are off.
         full_scale: of the ADCs, A, if known already.
     """
 
-    bias: Tensor | None
+    weight: Tensor
     #: (outputs, *window) digital factor of each column's sum, see `memlib.recalibrate`; None: 1
     gain: Tensor | None
 
     def __init__(
-        self, layer: LayerPlan, seed: int, inputs: LayerInputs | None, full_scale: float | None = None
+        self,
+        module: MatrixLayer,
+        layer: LayerPlan,
+        seed: int,
+        inputs: LayerInputs | None,
+        full_scale: float | None = None,
     ) -> None:
-        super().__init__()
+        nn.Module.__init__(self)  # the float layer's class would draw weights of its own
+        kept = {*vars(self), "weight", "bias"}
+        vars(self).update({field: value for field, value in vars(module).items() if field not in kept})
+        self.weight = nn.Parameter(module.weight.detach(), requires_grad=False)
+        bias = module.bias
+        self.register_parameter("bias", None if bias is None else nn.Parameter(bias.detach(), requires_grad=False))
         self.name, self.hardware, self.seed = layer.name, layer.hardware, seed
         self.geometry, self.sizes, self.placement = layer.geometry, layer.sizes, layer.placement
-        module = layer.module
         weight = module.weight.detach()
         if weight.dtype not in (torch.float32, torch.float64):
             field = f"dtype of layer {layer.name!r}"
@@ -55,41 +69,31 @@ class AnalogLayer(nn.Module):
         self.inputs = inputs and inputs.without_values()
         self.load = Load(self.placement, self.hardware)
         self.reads = self._engine(slices, weight)
-        self.register_buffer("bias", None if module.bias is None else module.bias.detach().clone())
         self.register_buffer("gain", None)
 
     def _engine(self, slices: list[Programmer], weight: Tensor) -> FoldedReads | SummedReads:
         """The programmed cells, ready to be read in the way that is fastest."""
-        tile, window, limits = self.hardware.tile, self.placement.window, adc_limits(self.hardware.tile, self.inputs)
-        amperes = tile.v_read * self.hardware.device.g_range  # of an output code
-        if limits:
-            assert self.full_scale is not None
-            amperes = self.full_scale / limits[1]
-        gain, top = input_volts(tile, self.inputs) / amperes, input_top(tile, self.inputs)
-        readouts = [Readout(self.hardware, chip.name, limits, gain, top) for chip in slices]
-        scale = self._output_scale(weight, amperes)
-        reads: Sequence[Reads]
-        if self.placement.by_convolution:
-            cuts = [(r, list(self.load.watch(c.row_cuts(), weight))) for r, c in zip(readouts, slices, strict=True)]
-            kernel = folded_kernel(self.placement, cuts)
+        reads: list[Reads]
+        p = self.placement
+        readouts = [Readout.of(self.hardware, chip.name, self.inputs, self.full_scale) for chip in slices]
+        scale = self._output_scale(weight, readouts[0].amperes)
+        if p.by_convolution:
+            cuts = [list(self.load.watch(chip.row_cuts(), weight)) for chip in slices]
+            kernel = folded_kernel(p, readouts, cuts)
             if kernel is not None:
                 return FoldedReads(self.geometry, as_kernel(kernel * scale.view(-1, *[1] * (kernel.dim() - 1)), weight))
-            reads = [ConvolutionReads(self.placement, readout, tiles, weight) for readout, tiles in cuts]
+            reads = [ConvolutionReads(p, *part, weight) for part in zip(readouts, cuts, strict=True)]
         else:
-            blocks = [(r, self.load.watch(c.blocks(), weight)) for r, c in zip(readouts, slices, strict=True)]
-            reads = [BlockReads(self.placement, readout, tiles, weight) for readout, tiles in blocks]
-        return SummedReads(reads, self.hardware.base, scale.to(weight), window)
+            blocks = [self.load.watch(chip.blocks(), weight) for chip in slices]
+            reads = [BlockReads(p, *part, weight) for part in zip(readouts, blocks, strict=True)]
+        return SummedReads(reads, self.hardware.base, scale.to(weight), p.window)
 
     def _output_scale(self, weight: Tensor, amperes: float) -> Tensor:
         """Output per sum of codes of so many amperes, (outputs,) float64."""
         h = self.hardware
         _, weight_per_siemens = target_conductances(weight.cpu().double(), h.device, h.mapping)
-        x_max = self.inputs.x_max if self.inputs else 1.0
-        if h.tile.bit_serial:
-            assert h.tile.dac_bits is not None  # as Tile checks
-            assert self.inputs is not None  # as DACs have a range
-            x_max /= code_limits(h.tile.dac_bits, self.inputs.signed, "dac_bits")[1]
-        return weight_per_siemens * amperes * x_max / h.device.law.full_response(h.tile.v_read)
+        x = input_at_v_read(h.tile, self.inputs)
+        return weight_per_siemens * amperes * x / h.device.law.full_response(h.tile.v_read)
 
     def forward(self, input: Tensor) -> Tensor:
         """One read per pass, and per bit if inputs are serial; shapes, and the argument's name, as for the float layer.
@@ -125,3 +129,32 @@ class AnalogLayer(nn.Module):
         p = self.placement
         tiles = len(p) * self.hardware.mapping.cells
         return f"{p.matrix_rows} x {p.window.outputs} in {tiles} tiles"
+
+
+class AnalogLinear(AnalogLayer, nn.Linear):
+    """A linear layer on tiles."""
+
+
+class AnalogConv1d(AnalogLayer, nn.Conv1d):
+    """A one-dimensional convolution on tiles."""
+
+
+class AnalogConv2d(AnalogLayer, nn.Conv2d):
+    """A two-dimensional convolution on tiles."""
+
+
+class AnalogConv3d(AnalogLayer, nn.Conv3d):
+    """A three-dimensional convolution on tiles."""
+
+
+ANALOG: dict[type[MatrixLayer], type[AnalogLayer]] = {
+    nn.Linear: AnalogLinear,
+    nn.Conv1d: AnalogConv1d,
+    nn.Conv2d: AnalogConv2d,
+    nn.Conv3d: AnalogConv3d,
+}
+
+
+def analog_layer(module: MatrixLayer, *arguments: Any) -> AnalogLayer:
+    """A layer on tiles, of a subclass of its float layer's class; arguments as for `AnalogLayer`."""
+    return ANALOG[type(module)](module, *arguments)

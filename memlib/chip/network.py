@@ -10,14 +10,15 @@ from torch import Tensor, nn
 
 from memlib.base.checks import one_of, whole
 from memlib.base.progress_bar import note
-from memlib.chip.layer import AnalogLayer
+from memlib.chip.layer import AnalogLayer, analog_layer
 from memlib.chip.resources import check_memory, wire_seconds
+from memlib.layers.geometry import MatrixLayer
 from memlib.layers.mappable import float_copy, put_in_place
 from memlib.mapping.footprints import layer_footprint
 from memlib.mapping.hardware import Hardware, choices
-from memlib.mapping.plan import Plan, plan_chip
+from memlib.mapping.plan import LayerPlan, Plan, plan_chip
 from memlib.tiles.adc_range import adc_full_scale
-from memlib.tiles.input_record import Record, record_inputs, seen_sizes
+from memlib.tiles.input_record import LayerInputs, Record, record_inputs, seen_sizes
 from memlib.tiles.programming import program_slices
 
 
@@ -161,15 +162,21 @@ def program_network(
         note(f"{tiles} tiles with wires: about {seconds / 60:.0f} minutes a chip, and as long once for its ADC ranges")
     network, layers = float_copy(model, plan), {}
     for name, layer in plan.items():
-        tile, inputs = layer.hardware.tile, record.get(name)
-        if inputs is None and (tile.dac_bits is not None or tile.adc_bits is not None):
-            raise ValueError(
-                f"calibration: nothing known of layer {name!r}, whose converters need a range; pass calibration images "
-                "that reach it, or set dac_bits=None and adc_bits=None"
-            )
-        full_scale = (ranges or {}).get(name) if tile.adc_calibration == "design" else None
-        layers[name] = AnalogLayer(layer, int(seed), inputs, full_scale)
+        module = cast(MatrixLayer, network.get_submodule(name))
+        full_scale = (ranges or {}).get(name) if layer.hardware.tile.adc_calibration == "design" else None
+        layers[name] = analog_layer(module, layer, int(seed), _inputs_of(layer, record), full_scale)
     return assemble(network, layers, int(seed))
+
+
+def _inputs_of(layer: LayerPlan, record: Record) -> LayerInputs | None:
+    """What is recorded of a layer's inputs; None only if its converters are off."""
+    tile, inputs = layer.hardware.tile, record.get(layer.name)
+    if inputs is None and (tile.dac_bits is not None or tile.adc_bits is not None):
+        raise ValueError(
+            f"calibration: nothing known of layer {layer.name!r}, whose converters need a range; pass calibration "
+            "images that reach it, or set dac_bits=None and adc_bits=None"
+        )
+    return inputs
 
 
 def tile_cells(

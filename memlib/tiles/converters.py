@@ -63,6 +63,16 @@ def input_top(tile: Tile, inputs: LayerInputs | None) -> float:
     return code_limits(tile.dac_bits, inputs.signed, "dac_bits")[1]
 
 
+def input_at_v_read(tile: Tile, inputs: LayerInputs | None) -> float:
+    """The float layer's input that v_read on a row stands for; of the lowest bit, where bits follow each other."""
+    x_max = inputs.x_max if inputs else 1.0
+    if not tile.bit_serial:
+        return x_max
+    assert inputs is not None  # DACs have a range
+    assert tile.dac_bits is not None  # as Tile checks
+    return x_max / code_limits(tile.dac_bits, inputs.signed, "dac_bits")[1]
+
+
 def adc_limits(tile: Tile, inputs: LayerInputs | None) -> tuple[int, int] | None:
     """Smallest and largest code of a layer's ADCs; None: they are off."""
     if tile.adc_bits is None:

@@ -7,7 +7,8 @@ from torch import Tensor
 from memlib.cells.iv_law import even_powers
 from memlib.mapping.hardware import Hardware
 from memlib.tiles.conductances import ProgrammedTiles
-from memlib.tiles.converters import adc_errors, convert_currents
+from memlib.tiles.converters import adc_errors, adc_limits, convert_currents, input_top
+from memlib.tiles.input_record import LayerInputs
 
 
 @dataclass(frozen=True)
@@ -17,8 +18,29 @@ class Readout:
     hardware: Hardware
     name: tuple[int | str, ...]  #: device seed, layer and slice, which name the read noise and the converters' errors
     limits: tuple[int, int] | None  #: smallest and largest code of the ADC; None: off
-    gain: float  #: output codes per input code and siemens
+    amperes: float  #: of an output code
     top: float  #: the input code that stands for v_read
+
+    @classmethod
+    def of(
+        cls, hardware: Hardware, name: tuple[int | str, ...], inputs: LayerInputs | None, full_scale: float | None
+    ) -> "Readout":
+        """The readout of a slice.
+
+        Args:
+            inputs: what is known of the layer's inputs; full_scale: of its ADCs, A. None only where these are off.
+        """
+        tile, limits = hardware.tile, adc_limits(hardware.tile, inputs)
+        amperes = tile.v_read * hardware.device.g_range
+        if limits:
+            assert full_scale is not None
+            amperes = full_scale / limits[1]
+        return cls(hardware, name, limits, amperes, input_top(tile, inputs))
+
+    @property
+    def gain(self) -> float:
+        """Output codes per input code and siemens."""
+        return self.hardware.tile.v_read / self.top / self.amperes
 
     @property
     def converter(self) -> str:

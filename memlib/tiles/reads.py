@@ -51,22 +51,24 @@ class FoldedReads(nn.Module):
         """Nothing is random here."""
 
 
-def folded_kernel(placement: Placement, slices: Sequence[tuple[Readout, list[ProgrammedTiles]]]) -> Tensor | None:
+def folded_kernel(
+    placement: Placement, readouts: Sequence[Readout], cuts: Sequence[list[ProgrammedTiles]]
+) -> Tensor | None:
     """All row cuts of all slices as one kernel of the layer's own shape, float64; None if there is no such kernel.
 
     Args:
-        slices: the readout, and the tiles of each row cut, of each slice.
+        readouts: of each slice; cuts: the tiles of each row cut, of each slice.
     """
-    window, g, readout = placement.window, placement.window.geometry, slices[0][0]
-    if not readout.linear or (readout.hardware.tile.wired and g.groups > 1):
+    window, g, hardware = placement.window, placement.window.geometry, readouts[0].hardware
+    if not readouts[0].linear or (hardware.tile.wired and g.groups > 1):
         return None  # behind wires, what unused cells conduct depends on all others
     matrix = torch.zeros(g.outputs, window.inputs, dtype=torch.float64)
-    for s, (readout, cuts) in enumerate(slices):
-        for tiles in cuts:
+    for s, readout in enumerate(readouts):
+        for tiles in cuts[s]:
             cut = Cut.of(tiles, window)
             signal = cut.matrix(readout.signal(tiles), readout.offset)
             first = cut.first * window.places_count
-            matrix[cut.outputs, first : first + signal.shape[1]] += signal * readout.hardware.base**s if s else signal
+            matrix[cut.outputs, first : first + signal.shape[1]] += signal * hardware.base**s if s else signal
     blocks = matrix.view(g.groups, g.outputs // g.groups, g.groups, -1)
     diagonal = blocks.diagonal(dim1=0, dim2=2)  # (columns, rows, groups)
     if g.groups > 1 and diagonal.count_nonzero() < matrix.count_nonzero():
