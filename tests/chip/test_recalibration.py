@@ -108,7 +108,7 @@ def test_columns_without_a_sensible_factor():
     model = nn.Sequential(nn.Linear(3, 3, bias=False)).double()
     model[0].weight.data = torch.eye(3, dtype=torch.float64)
     analog, x = map_network(model, Hardware(tile=OFF)), images(20, 3)
-    analog.layers["0"].weight.mul_(torch.tensor([[0.0], [-1.0], [0.5]]))
+    analog.layers["0"].reads.kernel.mul_(torch.tensor([[0.0], [-1.0], [0.5]]))
     recalibrate(analog, model, x, "gain")
     assert torch.equal(analog.layers["0"].gain, torch.tensor([1.0, 0.0, 2.0], dtype=torch.float64))
 
