@@ -5,6 +5,7 @@ is `Device.law`. Conductances are in siemens, float64. Published devices are in 
 """
 
 import math
+from functools import cached_property
 
 from torch import Tensor
 
@@ -191,7 +192,7 @@ class Device(Config):
         """The same operating point and I-V law, which all cells share, with every other non-ideality off."""
         return Device(r_on=self.r_on, r_off=self.r_off, v0=self.v0, v0_off=self.v0_off)
 
-    @property
+    @cached_property
     def law(self) -> IVLaw:
         """Current against voltage, of cells in any state."""
         return IVLaw(self.v0, self.v0_off, self.g_on, self.g_off)

@@ -88,7 +88,7 @@ class Placement:
     def _alive(self) -> np.ndarray:
         return alive_places(self.window, self.sizes)
 
-    @property
+    @cached_property
     def fixed_size(self) -> bool:
         """Whether another size of the input map would need another placement."""
         return not self.by_convolution or not self._alive.all()

@@ -1,6 +1,7 @@
 """The tile: a modular crossbar of rows x cols cells with its input and output converters."""
 
 import math
+from functools import cached_property
 
 from memlib.base.checks import fail, in_range, one_of, positive, whole, yes_or_no
 from memlib.base.configuration import Config, config
@@ -67,12 +68,12 @@ class Tile(Config):
         if self.adc_bits == 1 and self.converter == "pair":
             fail("adc_bits", 1, "at least 2 for the signed current of a pair, or None for off")
 
-    @property
+    @cached_property
     def wires(self) -> Wires:
         """All its resistances."""
         return Wires(self.r_row, self.r_col, self.r_driver, self.r_sense, self.r_transistor)
 
-    @property
+    @cached_property
     def wired(self) -> bool:
         """Whether currents share resistances, so that a cell's current depends on all others of its tile."""
         return self.wires.shared

@@ -106,9 +106,11 @@ class SummedReads(nn.Module):
 
     def _codes(self, u: Tensor) -> Tensor:
         """The sums of output codes of one read, of all slices as the digits that they hold."""
-        total = self.slices[0](u)
-        for s, reads in enumerate(self.slices[1:], start=1):
-            total.add_(reads(u), alpha=self.base**s)
+        total: Tensor | None = None
+        for s, reads in enumerate(self.slices):
+            codes = reads(u)
+            total = codes if total is None else total.add_(codes, alpha=self.base**s)
+        assert total is not None  # a weight has at least one slice
         return total
 
     def rewind(self, states: Any = None) -> Any:
@@ -221,9 +223,9 @@ class CutReads(Columns):
 
     def _product(self, kernels: Tensor, terms: list[Tensor], padding: tuple[int, ...]) -> Tensor:
         """The sum over terms of their convolutions with their kernels."""
-        inputs = (self.geometry.channels(u, self.first, self.channels) for u in terms)
-        parts = (self.geometry.product(u, kernel, padding) for u, kernel in zip(inputs, kernels, strict=True))
-        return functools.reduce(Tensor.add_, parts)
+        g = self.geometry
+        inputs = (g.channels(u, self.first, self.channels) for u in terms)
+        return functools.reduce(Tensor.add_, (g.product(u, kernels[k], padding) for k, u in enumerate(inputs)))
 
     def _noise(self, variance: Tensor, normals: Normals) -> Tensor:
         """Exactly normal noise of column sums; one normal per read and conversion, and one per reference after them."""
