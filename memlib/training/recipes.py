@@ -63,17 +63,14 @@ class Recipe(Config):
             yes_or_no(name, getattr(self, name))
         if self.frozen_statistics and not self.start:
             fail("frozen_statistics", True, "False without `start`, which they are from")
-        self._check_pruning()
-        self._check_hardware()
+        self._check_tuning()
 
-    def _check_pruning(self) -> None:
+    def _check_tuning(self) -> None:
         one_of("prune", self.prune, ("", "weights", "channels"))
         if bool(self.prune) != (0 < self.sparsity < 1):
             fail("sparsity", self.sparsity, "between 0 and 1 with pruning, and 0 without")
         if self.prune and (self.device or self.dac_bits or self.binary):
             fail("prune", self.prune, "'' in noise-aware, quantisation-aware or binary training")
-
-    def _check_hardware(self) -> None:
         whole("dac_bits", self.dac_bits, 2, 24, none=True)
         if self.binary and (self.device or self.dac_bits):
             fail("binary", True, "False in noise-aware or quantisation-aware training")
@@ -95,20 +92,17 @@ class Recipe(Config):
 
     def describe(self) -> str:
         """One line for people."""
-        parts = [f"{LABELS[self.network]}, width {self.width:g}"]
-        if self.prune:
-            parts.append(f"{self.sparsity:.4g} of its {self.prune} pruned")
-        if self.binary:
-            parts.append("binary weights")
-        if self.device:
-            parts.append("on cells with " + ", ".join(f"{name} {value}" for name, value in self.device))
-        if self.frozen_statistics:
-            parts.append("statistics of batch norm frozen")
-        if self.dac_bits:
-            parts.append(f"inputs of {self.dac_bits} bits")
-        if self.seed:
-            parts.append(f"seed {self.seed}")
-        return "; ".join([*parts, *([f"from {self.start}"] if self.start else [])])
+        texts = {
+            f"{LABELS[self.network]}, width {self.width:g}": True,
+            f"{self.sparsity:.4g} of its {self.prune} pruned": self.prune,
+            "binary weights": self.binary,
+            "on cells with " + ", ".join(f"{name} {value}" for name, value in self.device): self.device,
+            "statistics of batch norm frozen": self.frozen_statistics,
+            f"inputs of {self.dac_bits} bits": self.dac_bits,
+            f"seed {self.seed}": self.seed,
+            f"from {self.start}": self.start,
+        }
+        return "; ".join(text for text, holds in texts.items() if holds)
 
 
 def again(name: str, seed: int) -> str:

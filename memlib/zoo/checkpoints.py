@@ -33,10 +33,8 @@ def load_checkpoint(name: str, folder: Path = CHECKPOINTS) -> nn.Module:
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / 'manifest.json'}: damaged at {name!r} ({error}); restore it") from error
     if not path.exists() or data_sets.checksum(path) != expected:
-        raise CheckpointError(
-            f"{path}: missing, or does not match its SHA-256 in manifest.json; restore it, or train it again with: "
-            f"python -m memlib.training {name}"
-        )
+        what = "missing, or does not match its SHA-256 in manifest.json"
+        raise CheckpointError(f"{path}: {what}; restore it, or train it again: python -m memlib.training {name}")
     try:
         model.load_state_dict(load_file(path))
     except RuntimeError as error:
@@ -55,10 +53,8 @@ def manifest_entry(name: str, folder: Path = CHECKPOINTS) -> dict:
     if name not in manifest:
         close = sorted(difflib.get_close_matches(name, manifest, n=6, cutoff=0))
         more = f" and {len(manifest) - len(close)} more" if len(manifest) > len(close) else ""
-        raise CheckpointError(
-            f"checkpoint={name!r}: unknown; there are {close}{more}, and `python -m memlib.training NAME` makes one; "
-            "`python -m memlib.training --list` shows all names"
-        )
+        how = "`python -m memlib.training NAME` makes one; `python -m memlib.training --list` shows all names"
+        raise CheckpointError(f"checkpoint={name!r}: unknown; there are {close}{more}, and {how}")
     return manifest[name]
 
 

@@ -122,16 +122,7 @@ def load(sha256: str | None = None) -> nn.Module:
     Raises:
         ValueError: if its file is not the one that its checksum is of.
     """
-    return _load(sha256 or manifest()["sha256"])
-
-
-@lru_cache
-def manifest() -> dict:
-    """Checksum, training and accuracy of the committed detector."""
-    return json.loads(CHECKPOINT.with_suffix(".json").read_text())
-
-
-def _load(sha256: str) -> nn.Module:
+    sha256 = sha256 or manifest()["sha256"]
     if checksum(CHECKPOINT) != sha256:
         if sha256 == manifest()["sha256"]:
             what = "differs from its manifest's; train it again: python -m memlib.zoo.seizures"
@@ -141,6 +132,12 @@ def _load(sha256: str) -> nn.Module:
     model = Detector()
     model.load_state_dict(load_file(CHECKPOINT))
     return model.eval()
+
+
+@lru_cache
+def manifest() -> dict:
+    """Checksum, training and accuracy of the committed detector."""
+    return json.loads(CHECKPOINT.with_suffix(".json").read_text())
 
 
 def train(epochs: int = TRAINING["epochs"], count: int = TRAINING["windows"]) -> nn.Module:
@@ -180,7 +177,7 @@ def main() -> int:
     model = train()
     with replacing(CHECKPOINT) as part:
         save_file({name: value.contiguous() for name, value in model.state_dict().items()}, part)
-    entry = {"sha256": checksum(CHECKPOINT), "training": TRAINING, "test": measured(_load(checksum(CHECKPOINT)))}
+    entry = {"sha256": checksum(CHECKPOINT), "training": TRAINING, "test": measured(load(checksum(CHECKPOINT)))}
     write_whole(CHECKPOINT.with_suffix(".json"), json.dumps(entry, indent=1, sort_keys=True) + "\n")
     print(json.dumps(entry, indent=1))
     return 0
