@@ -21,8 +21,7 @@ from memlib.base.files import project_root, write_whole
 #: The documents made from templates, relative to the project's folder.
 DOCUMENTS = ("README.md", "figures/README.md")
 VERDICTS = ("confirmed", "refuted", "undecided")
-#: How tables mark a verdict.
-MARKS = {"confirmed": " ▲", "refuted": " ▼", "undecided": ""}
+MARKS = {"confirmed": " ▲", "refuted": " ▼", "undecided": ""}  #: how tables mark a verdict
 
 
 class Results:

@@ -21,8 +21,7 @@ from memlib.studies.figure_files import read_table, save_picture
 from memlib.studies.registry import study_of_figure
 from memlib.sweeps.cluster import what_fits
 
-#: Of a process that draws, B.
-DRAWING_MEMORY = 0.8e9
+DRAWING_MEMORY = 0.8e9  #: of a process that draws, B
 
 
 def figures(preset: str, only: str = "") -> list[Path]:

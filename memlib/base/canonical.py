@@ -4,8 +4,7 @@ import json
 from collections.abc import Mapping as MappingType
 from typing import Any
 
-#: How the names of labels end: fields of a point that tables show, and that decide nothing.
-LABEL = "_label"
+LABEL = "_label"  #: how the names of labels end: fields of a point that tables show, and that decide nothing
 
 
 def dumps(value: Any) -> str:

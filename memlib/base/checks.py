@@ -10,8 +10,7 @@ from typing import Any, NoReturn
 
 #: Far enough from the ends of float64 that squares, and products of a few such numbers, stay in it.
 SMALLEST, LARGEST = 1e-60, 1e60
-#: What SQLite and torch take for a whole number.
-LARGEST_WHOLE = 2**63 - 1
+LARGEST_WHOLE = 2**63 - 1  #: what SQLite and torch take for a whole number
 
 
 def fail(field: str, value: Any, allowed: str) -> NoReturn:

@@ -12,10 +12,8 @@ from scipy import integrate, sparse
 from memlib.base.checks import fail, positive, whole
 from memlib.cells.switching import SwitchingModel
 
-#: Tolerances of the integration, for a state that is scaled to [0, 1].
-RTOL, ATOL = 1e-7, 1e-9
-#: Step of the same state for its rate's derivative.
-STEP = 1e-6
+RTOL, ATOL = 1e-7, 1e-9  #: tolerances of the integration, for a state that is scaled to [0, 1]
+STEP = 1e-6  #: step of the same state for its rate's derivative
 
 
 @dataclass(frozen=True)

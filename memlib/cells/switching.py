@@ -15,10 +15,8 @@ from scipy import constants
 from memlib.base.checks import fail, in_range, one_of, positive, whole
 from memlib.base.configuration import Config, config
 
-#: Voltage at which conductances and resistances are read, V.
-V_READ = 0.3
-#: Larger exponents are cut: no exponential overflows.
-MOST_EXPONENT = 500.0
+V_READ = 0.3  #: voltage at which conductances and resistances are read, V
+MOST_EXPONENT = 500.0  #: larger exponents are cut: no exponential overflows
 
 #: Window functions f(x, p, rising) of the linear ion drift, x in [0, 1]; `rising` where the current drives x upwards.
 WINDOWS = {

@@ -17,10 +17,8 @@ from memlib.base.configuration import Config, config
 from memlib.cells.pulses import check_model
 from memlib.cells.switching import SwitchingModel
 
-#: States at which a flow is tabulated.
-FLOW_STATES = 4097
-#: Rates below this fraction of the fastest count as none in a flow.
-SLOWEST = 1e-10
+FLOW_STATES = 4097  #: states at which a flow is tabulated
+SLOWEST = 1e-10  #: rates below this fraction of the fastest count as none in a flow
 
 
 class PulseFlow:

@@ -34,8 +34,7 @@ from memlib.mapping.tile import Tile
 from memlib.tiles.programming import Programmer
 from memlib.wires.resistances import Wires
 
-#: Pairs of crossbars are (positive, negative).
-POLARITIES = ("p", "n")
+POLARITIES = ("p", "n")  #: pairs of crossbars are (positive, negative)
 
 
 @config

@@ -36,12 +36,9 @@ from memlib.wires.nodal import Array, check_array
 OPTIONS = ".options reltol=1e-6 abstol=1e-15 vntol=1e-10 gmin=1e-18 itl1=1000 itl2=1000"
 #: The same for step responses, whose time steps follow from them.
 STEP_OPTIONS = ".options reltol=1e-4 abstol=1e-15 vntol=1e-7 gmin=1e-18 itl1=1000 itl4=100 method=gear"
-#: Stands for an infinite gain.
-IDEAL_GAIN = 1e10
-#: K, 1/ohm.
-CLAMP = 1e8
-#: Rise time of the inputs' step, s.
-RISE = 1e-9
+IDEAL_GAIN = 1e10  #: stands for an infinite gain
+CLAMP = 1e8  #: k, 1/ohm
+RISE = 1e-9  #: rise time of the inputs' step, s
 
 
 def netlist(chip: AnalogChip, volts: Tensor, options: str = OPTIONS) -> list[str]:

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-#: Of Student's t, for two-sided 95 % intervals.
-QUANTILE = 0.975
+QUANTILE = 0.975  #: of Student's t, for two-sided 95 % intervals
 
 
 @dataclass(frozen=True)

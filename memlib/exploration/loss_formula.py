@@ -28,15 +28,13 @@ from memlib.evidence.intervals import Interval
 
 #: Of a design, which the formula is a function of.
 INPUTS = ("layout", "severity", "rows", "adc_bits", "wire_share")
-#: No loss is taken for more exact than this: else near-perfect designs would decide alone.
-FLOOR = 0.01
+FLOOR = 0.01  #: no loss is taken for more exact than this: else near-perfect designs would decide alone
 #: Bounds of ln half, bits, slope, growth, rest and ln wires: far beyond what any network shows.
 BOUNDS = {"half": (math.log(1e-4), math.log(10)), "bits": (-5, 15), "slope": (0.3, 15), "growth": (-2, 2)}
 BOUNDS |= {"rest": (0, 2), "wires": (math.log(1e-3), math.log(10))}
 #: Coefficients that all layouts share; the last is fitted only if some designs have wires.
 SHARED = ("slope", "growth", "rest", "wires")
-#: Those that are fitted as logarithms.
-LOGS = ("half", "wires")
+LOGS = ("half", "wires")  #: those that are fitted as logarithms
 
 
 @dataclass(frozen=True)

@@ -28,18 +28,12 @@ from memlib.sweeps.points import Evaluate, Point, tasks
 from memlib.sweeps.store import Store
 
 SAMPLERS = ("tpe", "random")
-#: The objective that is uncertain: a result holds its right and wrong answers.
-ACCURACY = "accuracy"
-#: Designs proposed at once; part of what decides a search, unlike the number of workers.
-BATCH = 8
-#: A design with less chance than this is not looked at more closely.
-POSSIBLE = 0.05
-#: Batches without a new design, after which a space counts as searched through.
-EXHAUSTED = 20
-#: Designs looked at more closely before their neighbours' chances are reckoned again.
-STEP = 8
-#: Draws that probabilities are counted in.
-DRAWS = 1000
+ACCURACY = "accuracy"  #: the objective that is uncertain: a result holds its right and wrong answers
+BATCH = 8  #: designs proposed at once; part of what decides a search, unlike the number of workers
+POSSIBLE = 0.05  #: a design with less chance than this is not looked at more closely
+EXHAUSTED = 20  #: batches without a new design, after which a space counts as searched through
+STEP = 8  #: designs looked at more closely before their neighbours' chances are reckoned again
+DRAWS = 1000  #: draws that probabilities are counted in
 
 MakePoint = Callable[..., Point]
 

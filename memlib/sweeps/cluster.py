@@ -28,17 +28,13 @@ from memlib.sweeps.points import Task, code_of
 from memlib.sweeps.store import Outcome
 from memlib.sweeps.workers import FOLDERS, SEND_SECONDS, evaluate_chunk, evaluate_task, one_thread
 
-#: How long a chunk should take, s.
-CHUNK_SECONDS = 1.0
-#: One that runs, and one that waits so that the worker never does.
-CHUNKS_PER_WORKER = 2
-#: What a worker process may need; a local cluster has as many workers as fit, B.
-WORKER_MEMORY = 1.2e9
+CHUNK_SECONDS = 1.0  #: how long a chunk should take, s
+CHUNKS_PER_WORKER = 2  #: one that runs, and one that waits so that the worker never does
+WORKER_MEMORY = 1.2e9  #: what a worker process may need; a local cluster has as many workers as fit, B
 CONNECT_SECONDS = 10
 #: Workers keep the memory they freed, so Dask would let them wait for ever; its limit, where it ends them, stays.
 NO_PAUSE = {f"distributed.worker.memory.{name}": False for name in ("target", "spill", "pause")}
-#: A task fails when so many workers died that had nothing else to do.
-DEATHS = 3
+DEATHS = 3  #: a task fails when so many workers died that had nothing else to do
 
 #: What becomes of tasks, some at a time; closing it stops what still runs.
 Outcomes = Generator[list[Outcome], None, None]

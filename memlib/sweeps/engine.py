@@ -16,8 +16,7 @@ from memlib.sweeps.cluster import SweepError, evaluate_tasks, jobs_asked_for
 from memlib.sweeps.points import Axes, Evaluate, Point, Task, grid, tasks, text_of
 from memlib.sweeps.store import Store
 
-#: A run in which so many points failed, and none succeeded, ends at once.
-HOPELESS = 10
+HOPELESS = 10  #: a run in which so many points failed, and none succeeded, ends at once
 
 Seeds = Iterable[int] | Callable[[Point], Iterable[int]] | AdaptiveSeeds
 

@@ -54,12 +54,10 @@ INSERT INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDA
     result = excluded.result, error = excluded.error, seconds = excluded.seconds, finished = excluded.finished
     WHERE result IS NULL
 """
-#: How long a writer waits for the lock: a look at it by `status` disturbs nobody.
-LOCK_SECONDS = 2
+LOCK_SECONDS = 2  #: how long a writer waits for the lock: a look at it by `status` disturbs nobody
 #: How long the writer waits for a reader that is in the middle of a query, and the reverse.
 BUSY_SECONDS = 600
-#: Keys looked up in one query.
-QUERY_KEYS = 500
+QUERY_KEYS = 500  #: keys looked up in one query
 
 
 class StoreError(RuntimeError):

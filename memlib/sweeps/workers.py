@@ -16,8 +16,7 @@ from memlib.base.provenance import fingerprint
 from memlib.sweeps.points import Task, code_of, import_function
 from memlib.sweeps.store import Outcome
 
-#: How long an outcome may wait for others to be sent with, s.
-SEND_SECONDS = 0.1
+SEND_SECONDS = 0.1  #: how long an outcome may wait for others to be sent with, s
 #: glibc's malloc parameters (M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, of <malloc.h>) that make a worker keep what
 #: it frees, instead of giving it back to the system after every layer, as Dask asks its workers to: 34 instead of 85 s
 #: for the smoke points of 05_tile_size on one worker.

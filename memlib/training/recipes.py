@@ -12,10 +12,8 @@ from memlib.base.configuration import Config, config
 from memlib.cells.device import Device
 from memlib.zoo.networks import LABELS, NETWORKS
 
-#: The device of noise-aware training, except for the fields that the recipe names.
-PRESET = "10k_100k"
-#: Seeds of networks that are trained again; all others have seed 0.
-AGAIN = (1, 2)
+PRESET = "10k_100k"  #: the device of noise-aware training, except for the fields that the recipe names
+AGAIN = (1, 2)  #: seeds of networks that are trained again; all others have seed 0
 #: Acts at every read: an array's inputs decide what of it reaches a result, so it is no change of a weight.
 AT_READS = ("read_noise", "read_noise_to", "v0", "v0_off")
 

@@ -33,8 +33,7 @@ from memlib.training.recipes import RECIPES, Recipe
 from memlib.zoo import data_sets, networks
 from memlib.zoo.checkpoints import CHECKPOINTS, CheckpointError, load_checkpoint, manifest_entry, read_manifest
 
-#: Training images that set the ranges of inputs in quantisation-aware training.
-RANGE_IMAGES = 256
+RANGE_IMAGES = 256  #: training images that set the ranges of inputs in quantisation-aware training
 
 
 def digital_accuracy(model: nn.Module, images: data_sets.Images, batch: int = 500) -> float:

@@ -16,8 +16,7 @@ from scipy.sparse.linalg import splu
 from memlib.base.checks import fail, whole
 from memlib.wires.resistances import Wires
 
-#: sinh of more is beyond every current; it only has to stay finite.
-LARGEST_ARGUMENT = 700.0
+LARGEST_ARGUMENT = 700.0  #: sinh of more is beyond every current; it only has to stay finite
 #: Largest deviation from the cells' law at a solution, relative to the largest cell current.
 TOLERANCE = 1e-12
 

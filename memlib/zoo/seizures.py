@@ -27,8 +27,7 @@ CHANNELS = 4
 BLOCK = 250  #: windows that are drawn together
 CHECKPOINT = Path(__file__).parent / "weights" / "seizures.safetensors"
 TRAINING: dict[str, Any] = {"windows": 4096, "seed": 1, "epochs": 20, "batch": 64, "lr": 4e-3}
-#: Seeds of the windows that calibrate converters, and that test.
-CALIBRATION_SEED, TEST_SEED = 2, 3
+CALIBRATION_SEED, TEST_SEED = 2, 3  #: seeds of the windows that calibrate converters, and that test
 
 
 def windows(n: int, seed: int) -> tuple[Tensor, Tensor]:
