@@ -51,10 +51,10 @@ def jobs_asked_for(jobs: int | None) -> int:
         ValueError: for what is not a whole number, or below 0.
     """
     whole("jobs", jobs, 0, none=True)
-    set_by_environment = os.environ.get("MEMLIB_JOBS") or "0"
-    if not set_by_environment.isdigit():
-        fail("MEMLIB_JOBS", set_by_environment, "a whole number, or unset")
-    return jobs or int(set_by_environment)
+    variable = os.environ.get("MEMLIB_JOBS") or "0"
+    if not variable.isdigit():
+        fail("MEMLIB_JOBS", variable, "a whole number, or unset")
+    return jobs or int(variable)
 
 
 def evaluate_tasks(tasks: Sequence[Task], scheduler: str | None = None, jobs: int = 0) -> Outcomes:
@@ -70,8 +70,7 @@ def evaluate_tasks(tasks: Sequence[Task], scheduler: str | None = None, jobs: in
             it must be.
         ValueError: for a scheduler that is no address.
     """
-    scheduler = scheduler or os.environ.get("MEMLIB_SCHEDULER")
-    if scheduler:
+    if scheduler := scheduler or os.environ.get("MEMLIB_SCHEDULER"):
         return _on_cluster(tasks, scheduler)
     jobs = jobs or what_fits(WORKER_MEMORY)
     if jobs == 1:
@@ -105,7 +104,6 @@ def _on_cluster(tasks: Sequence[Task], scheduler: str) -> Outcomes:
         raise SweepError(f"scheduler={scheduler!r}: no Dask scheduler answers there ({error})") from error
 
     def outcomes() -> Outcomes:
-        """And leave the cluster then."""
         with client:
             yield from _Run(tasks, client).outcomes()
 
@@ -153,9 +151,8 @@ def _local_cluster(jobs: int) -> Any:
                 silence_logs=logging.CRITICAL,
             )
     except RuntimeError as error:
-        raise SweepError(
-            f"the local workers did not start ({error}); in a script, sweep under if __name__ == '__main__':"
-        ) from error
+        advice = "in a script, sweep under if __name__ == '__main__':"
+        raise SweepError(f"the local workers did not start ({error}); {advice}") from error
 
 
 class _Waiting:

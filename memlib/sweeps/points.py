@@ -63,12 +63,7 @@ class Task:
     @cached_property
     def key(self) -> str:
         """SHA-256 of what decides the result. A field that is None counts as left out, 8.0 as 8; labels do not."""
-        content = {
-            "evaluate": self.evaluate,
-            "point": deciding(self.point),
-            "seed": self.seed,
-            "physics": self.physics,
-        }
+        content = {"evaluate": self.evaluate, "point": deciding(self.point), "seed": self.seed, "physics": self.physics}
         return hashlib.sha256(dumps(content).encode()).hexdigest()
 
 
@@ -85,7 +80,6 @@ def named(name: str) -> Callable[[Function], Function]:
         fail("name", name, "lower-case letters, digits, spaces and underscores, a letter first")
 
     def mark(function: Function) -> Function:
-        """Give it the name."""
         function.sweep_name = name  # type: ignore[attr-defined]
         return function
 
@@ -100,9 +94,7 @@ def path_of(evaluate: Evaluate) -> str:
     """
     path = f"{getattr(evaluate, '__module__', None)}.{getattr(evaluate, '__qualname__', None)}"
     if not callable(evaluate) or "<" in path or path.startswith(("__main__.", "None.")) or path.endswith(".None"):
-        fail(
-            "evaluate", evaluate, "a function of a module (not of a notebook or script), so that workers can import it"
-        )
+        fail("evaluate", evaluate, "a function of a module, not of a notebook or script: workers import it")
     return path
 
 
@@ -138,14 +130,14 @@ def tasks(points: Iterable[Point], evaluate: Evaluate, seeds: Callable[[Point], 
     """
     path = path_of(evaluate)
     name = getattr(evaluate, "sweep_name", path)
-    found: dict[str, Task] = {}
+    by_key: dict[str, Task] = {}
     for point in points:
         text = text_of(point)
         for seed in seeds(point):
             whole("seed", seed, 0)
             task = Task(name, text, int(seed), path)
-            found.setdefault(task.key, task)
-    return found
+            by_key.setdefault(task.key, task)
+    return by_key
 
 
 def text_of(point: Point) -> str:

@@ -124,10 +124,8 @@ class Store:
         """Note for `status` that a sweep runs while inside, and how many points it is going to evaluate."""
         process = f"process {os.getpid()} on {platform.node()}"
         with self._errors("cannot be written", "finished points are kept; mend this and run again"):
-            run = self._execute(
-                "INSERT INTO runs (evaluate, process, started, planned) VALUES (?, ?, ?, ?)",
-                (evaluate, process, time.time(), planned),
-            ).lastrowid
+            query = "INSERT INTO runs (evaluate, process, started, planned) VALUES (?, ?, ?, ?)"
+            run = self._execute(query, (evaluate, process, time.time(), planned)).lastrowid
         try:
             yield
         finally:
@@ -136,9 +134,6 @@ class Store:
 
     def put(self, outcomes: Iterable[Outcome]) -> None:
         """Keep what became of tasks, in one transaction; it is on disk when this returns. A finished result stays.
-
-        Args:
-            outcomes: of tasks, see `Outcome`.
 
         Raises:
             StoreError: if they cannot be written; none of them is then.
@@ -173,12 +168,9 @@ class Store:
             for start in range(0, len(keys), QUERY_KEYS):
                 some = keys[start : start + QUERY_KEYS]
                 marks = ", ".join("?" * len(some))
-                query = f"SELECT key, result, error FROM results WHERE key IN ({marks})"
-                for key, result, error in self._execute(query, some):
-                    if error is None:
-                        results[key] = json.loads(result)
-                    else:
-                        errors[key] = error
+                rows = self._execute(f"SELECT key, result, error FROM results WHERE key IN ({marks})", some).fetchall()
+                results |= {key: json.loads(result) for key, result, error in rows if error is None}
+                errors |= {key: error for key, _, error in rows if error is not None}
         return results, errors
 
     def finished(self) -> list[tuple[str, str, str, int, str]]:
@@ -228,8 +220,7 @@ class Store:
             counts = "SELECT count(result), count(error) FROM results"
             found["finished"], found["failed"] = self._execute(counts).fetchone()
             last = "SELECT process, started, planned, ended FROM runs ORDER BY id DESC LIMIT 1"
-            run = self._execute(last).fetchone()
-            if run:
+            if run := self._execute(last).fetchone():
                 found |= dict(zip(("process", "started", "planned", "ended"), run, strict=True))
                 since = "SELECT count(*) FROM results WHERE finished >= ?"
                 found["done"] = self._execute(since, (found["started"],)).fetchone()[0]
@@ -253,10 +244,8 @@ class Store:
 
     def _version(self) -> int:
         """The schema's version, 0 of an empty file."""
-        tables, mark, version = (
-            self._execute(query).fetchone()[0]
-            for query in ("SELECT count(*) FROM sqlite_master", "PRAGMA application_id", "PRAGMA user_version")
-        )
+        queries = "SELECT count(*) FROM sqlite_master", "PRAGMA application_id", "PRAGMA user_version"
+        tables, mark, version = (self._execute(query).fetchone()[0] for query in queries)
         if not tables and not mark:
             return 0
         if mark == APPLICATION_ID and version < SCHEMA_VERSION:
@@ -292,28 +281,22 @@ class Store:
         try:
             held = self._file_lock().acquire(timeout=LOCK_SECONDS)
         except Timeout:
-            raise StoreError(
-                f"{self.path}: {self._writer()} is writing to it; wait for its end, or name another file"
-            ) from None
+            writer = "another process"
+            with contextlib.suppress(sqlite3.Error, TypeError):  # no run was noted yet
+                [writer] = self._execute("SELECT process FROM runs ORDER BY id DESC LIMIT 1").fetchone()
+            message = f"{self.path}: {writer} is writing to it; wait for its end, or name another file"
+            raise StoreError(message) from None
         with held:
             yield
 
-    def _writer(self) -> str:
-        """Who holds the lock, as far as is known."""
-        with contextlib.suppress(sqlite3.Error):
-            return self._execute("SELECT process FROM runs ORDER BY id DESC LIMIT 1").fetchone()[0]
-        return "another process"
-
     def _running_or_killed(self) -> str:
-        lock = self._file_lock()
         try:
-            lock.acquire(timeout=0)
+            with self._file_lock().acquire(timeout=0):
+                return "killed"
         except Timeout:
             return "running"
         except OSError:
             return "running or killed"
-        lock.release()
-        return "killed"
 
     @contextlib.contextmanager
     def _errors(self, what: str, advice: str = ADVICE) -> Iterator[None]:

@@ -84,6 +84,10 @@ def evaluate_chunk(tasks: list[Task], run: str, chunk: str, wanted: str, code: s
     """
     from distributed import get_worker
 
+    def is_wanted() -> bool:
+        state = get_worker().state.tasks.get(chunk)
+        return state is not None and state.state == "executing"
+
     if fingerprint() != wanted:
         raise RuntimeError(f"its environment differs from the driver's: {fingerprint()} instead of {wanted}")
     if _code_at_import(tasks[0].function) != code:
@@ -94,7 +98,7 @@ def evaluate_chunk(tasks: list[Task], run: str, chunk: str, wanted: str, code: s
     outcomes, sent = [], time.monotonic()
     with one_thread():
         for position, task in enumerate(tasks):
-            if not _is_wanted(chunk):  # the driver was interrupted, or killed
+            if not is_wanted():  # the driver was interrupted, or killed
                 return
             outcome = evaluate_task(task)
             outcomes.append((position, outcome.result, outcome.error, outcome.seconds))
@@ -114,13 +118,5 @@ def _use_folders(folders: dict[str, str]) -> None:
 def _keep_freed_memory() -> None:
     """Once per worker process, where its C library is glibc."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        for parameter, value in MALLOC.items():
-            mallopt(parameter, value)
-
-
-def _is_wanted(chunk: str) -> bool:
-    from distributed import get_worker
-
-    state = get_worker().state.tasks.get(chunk)
-    return state is not None and state.state == "executing"
+    for parameter, value in MALLOC.items() if mallopt else ():
+        mallopt(parameter, value)
