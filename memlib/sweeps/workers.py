@@ -117,6 +117,6 @@ def _use_folders(folders: dict[str, str]) -> None:
 @functools.lru_cache
 def _keep_freed_memory() -> None:
     """Once per worker process, where its C library is glibc."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    for parameter, value in MALLOC.items() if mallopt else ():
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", lambda *_: None)
+    for parameter, value in MALLOC.items():
         mallopt(parameter, value)

@@ -91,11 +91,11 @@ def on_hardware(
         yield
         return
     layers = own_layers(model, "training on hardware")
-    record = record_inputs(model, images, maps=False) if dac_bits is not None else {}
     with contextlib.ExitStack() as afterwards:
-        for n, inputs in record.items():
-            hook = layers[n].register_forward_pre_hook(Driven(dac_bits, inputs))
-            afterwards.callback(hook.remove)
+        if dac_bits is not None:
+            for n, inputs in record_inputs(model, images, maps=False).items():
+                hook = layers[n].register_forward_pre_hook(Driven(dac_bits, inputs))
+                afterwards.callback(hook.remove)
         for n, layer in layers.items() if device != device.ideal() else ():
             weight = Programmed(device, generator(*name, n))
             parametrize.register_parametrization(layer, "weight", weight, unsafe=True)  # safe would draw at once
