@@ -1,5 +1,6 @@
 """Variance-based sensitivity: which choice, alone or together with others, makes results differ, by SALib."""
 
+import itertools
 from collections.abc import Mapping as MappingType, Sequence
 from typing import Any
 
@@ -69,11 +70,9 @@ def indices(
     found = analysis.analyze(_problem(factors), known, calc_second_order=True, **options)
     rows = []
     for kind, key in (("first", "S1"), ("total", "ST")):
-        for i, name in enumerate(names):
-            rows.append(_row(kind, name, "", found[key][i], found[f"{key}_conf"][i]))
-    for i, name in enumerate(names):
-        for j in range(i + 1, len(names)):
-            rows.append(_row("second", name, names[j], found["S2"][i, j], found["S2_conf"][i, j]))
+        rows += [_row(kind, name, "", found[key][i], found[f"{key}_conf"][i]) for i, name in enumerate(names)]
+    for i, j in itertools.combinations(range(len(names)), 2):
+        rows.append(_row("second", names[i], names[j], found["S2"][i, j], found["S2_conf"][i, j]))
     return pd.DataFrame(rows)
 
 
