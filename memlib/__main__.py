@@ -94,7 +94,6 @@ def status(arguments: argparse.Namespace) -> int:
 
 
 def _state(found: dict[str, Any]) -> dict[str, Any]:
-    """A store's status for people."""
     shown = {"finished": f"{found['finished']:,}", "failed": f"{found['failed']:,}", "last run": found["state"]}
     if "planned" not in found:
         return shown
@@ -168,7 +167,6 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     def command(
         name: str, function: Callable[[argparse.Namespace], int], text: str, **more: Any
     ) -> argparse.ArgumentParser:
-        """Add a command."""
         sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", **style, **more)
         sub.set_defaults(function=function)
         return sub

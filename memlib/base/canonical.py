@@ -10,9 +10,7 @@ LABEL = "_label"  #: how the names of labels end: fields of a point that tables 
 def dumps(value: Any) -> str:
     """Canonical JSON; NumPy's scalars become Python's.
 
-    Raises:
-        TypeError: for a value that JSON does not know.
-        ValueError: for a number that is not finite.
+    Raises TypeError for a value that JSON does not know, and ValueError for a number that is not finite.
     """
     return json.dumps(value, sort_keys=True, default=_plain, allow_nan=False)
 

@@ -15,7 +15,6 @@ def config(cls: type[T]) -> type[T]:
 
     @functools.wraps(create)
     def checked(self: T, *args: Any, **kwargs: Any) -> None:
-        """Create it, if all fields are known."""
         allowed = [field.name for field in dataclasses.fields(cls)]
         for name in kwargs:
             if name not in allowed:

@@ -147,11 +147,7 @@ class Device(Config):
 
     @classmethod
     def preset(cls, name: str) -> "Device":
-        """A named device of `PRESETS`, with its source there.
-
-        Raises:
-            ValueError: if `name` is not in `PRESETS`.
-        """
+        """A named device of `PRESETS`, with its source there. Raises ValueError if `name` is not in `PRESETS`."""
         one_of("preset", name, PRESETS)
         return cls(**PRESETS[name])
 

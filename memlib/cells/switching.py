@@ -339,10 +339,6 @@ PRESETS: dict[str, SwitchingModel] = {
 
 
 def preset(name: str) -> SwitchingModel:
-    """The model with a published parameter set.
-
-    Raises:
-        ValueError: if `name` is not in `PRESETS`.
-    """
+    """The model with a published parameter set. Raises ValueError if `name` is not in `PRESETS`."""
     one_of("preset", name, PRESETS)
     return PRESETS[name]

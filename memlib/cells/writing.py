@@ -160,7 +160,6 @@ def write_verify(
     width = scheme.width * _factors(speeds, cell_spread, targets.size)
 
     def read(states: np.ndarray) -> np.ndarray:
-        """Conductances (cells,) as a noisy read sees them, S."""
         return model.conductance(states) * (1 + read_noise * reads.standard_normal(targets.size))
 
     def durations() -> np.ndarray:
@@ -180,7 +179,6 @@ def _check_effort(model: SwitchingModel, tolerance: float, max_pulses: int) -> N
 
 
 def _conductances(field: str, values: ArrayLike) -> np.ndarray:
-    """As an array; raises unless all are finite and at least 0."""
     found = np.asarray(values, float)
     wrong = found[~((found >= 0) & np.isfinite(found))]
     if wrong.size:
@@ -235,7 +233,6 @@ def _factors(generator: np.random.Generator, spread: float, n: int) -> np.ndarra
 
 
 def _flows(model: SwitchingModel, scheme: PulseScheme) -> dict[int, list[PulseFlow]]:
-    """The flow of every pulse of setting (1) and resetting (-1)."""
     inner = np.linspace(*model.limits, 101)
     rising = np.sign(model.conductance(model.limits[1]) - model.conductance(model.limits[0]))
     for name, direction in (("set_volts", 1), ("reset_volts", -1)):

@@ -189,7 +189,6 @@ def build_chip(model: nn.Sequential, circuit: Circuit, calibration: Tensor, seed
 
 
 def _layers(model: nn.Sequential) -> list[tuple[str, nn.Linear]]:
-    """The Linear layers by name; raises unless they alternate with ReLUs."""
     parts = list(model.named_children()) if isinstance(model, nn.Sequential) else []
     kinds = [type(part) for _, part in parts]
     if not kinds or kinds != [nn.ReLU if k % 2 else nn.Linear for k in range(len(kinds))] or kinds[-1] is nn.ReLU:

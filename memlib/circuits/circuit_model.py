@@ -175,11 +175,7 @@ class State:
 
 
 class AnalogModel:
-    """The behavioural model of a chip.
-
-    Raises:
-        ValueError: for nonlinear cells, which only `memlib.circuits.circuit_netlist` knows.
-    """
+    """The behavioural model of a chip. Raises ValueError for nonlinear cells, which only `circuit_netlist` knows."""
 
     def __init__(self, chip: AnalogChip) -> None:
         if chip.circuit.device.v0 is not None:
@@ -197,9 +193,7 @@ class AnalogModel:
     def operating_points(self, volts: Tensor) -> OperatingPoints:
         """For input voltages (images, n), V; see `Circuit.input_voltages`.
 
-        Raises:
-            ValueError: for voltages that do not fit.
-            RuntimeError: if the layers' outputs do not converge.
+        Raises ValueError for voltages that do not fit, and RuntimeError if the layers' outputs do not converge.
         """
         rows_of("volts", volts, self.layers[0].stage.inputs)
         states = self._converged(volts.double())
@@ -237,7 +231,6 @@ class AnalogModel:
         return [*currents, torch.zeros_like(states[-1].outputs)]
 
     def _power(self, states: list[State]) -> dict[str, Tensor]:
-        """See `OperatingPoints.power`."""
         amplifier, h = self.chip.circuit.amplifier, self.layers[0].half
         inputs, loads = torch.zeros(len(states[0].rows)), torch.zeros(len(states[0].rows))
         taken = [layer.crossbars.row_currents(s.rows, s.columns) for layer, s in zip(self.layers, states, strict=True)]

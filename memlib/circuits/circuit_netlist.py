@@ -46,10 +46,8 @@ def netlist(chip: AnalogChip, volts: Tensor, options: str = OPTIONS) -> list[str
 
     The voltage of the node `image` says which image is at the inputs, from 0 on; between two numbers the voltages are
     interpolated. Layer l = 0, 1 ... has the rows x<l>_<i>, its bias' row x<l>_bias, the columns w<l>p_<j> and
-    w<l>n_<j>, the amplifiers' outputs u<l>p_<j> and u<l>n_<j>, and the outputs x<l+1>_<j>.
-
-    Raises:
-        ValueError: for voltages that do not fit.
+    w<l>n_<j>, the amplifiers' outputs u<l>p_<j> and u<l>n_<j>, and the outputs x<l+1>_<j>. Raises ValueError for
+    voltages that do not fit.
     """
     rows_of("volts", volts, chip.stages[0].inputs)
     lines = ["* analog network", options]
@@ -105,7 +103,6 @@ def crossbar(array: Array, name: str, rows: Sequence[str], columns: Sequence[str
     lines, count = [], len(rows)
 
     def segment(kind: str, at: str, node: str, ohm: float) -> str:
-        """The node behind a resistance."""
         if not ohm:
             return node
         lines.append(f"r_{kind}{name}_{at} {node} {kind}{name}_{at} {ohm:.17g}")
@@ -185,12 +182,10 @@ def operating_points(chip: AnalogChip, volts: Tensor, timeout: float | None = No
 
 
 def _outputs(chip: AnalogChip) -> list[str]:
-    """Voltages of all layers' outputs."""
     return [f"v(x{k + 1}_{j})" for k, stage in enumerate(chip.stages) for j in range(stage.outputs)]
 
 
 def _currents(chip: AnalogChip) -> list[str]:
-    """Currents of the inputs, the biases and the op-amps."""
     found = [f"i(b_in{i})" for i in range(chip.stages[0].inputs)]
     for k, stage in enumerate(chip.stages):
         found.append(f"i(v_bias{k})")
@@ -199,7 +194,6 @@ def _currents(chip: AnalogChip) -> list[str]:
 
 
 def _power(chip: AnalogChip, volts: Tensor, values: dict[str, Tensor]) -> dict[str, Tensor]:
-    """See `OperatingPoints.power`; a source's current flows into its positive end."""
     rail = chip.circuit.amplifier.rail
     inputs = torch.zeros(len(volts), dtype=torch.float64)
     for i, v in enumerate(volts.T):

@@ -170,7 +170,6 @@ def error_interval(residuals: np.ndarray) -> Interval:
 
 
 def _check(designs: pd.DataFrame, most: float) -> tuple[str, ...]:
-    """The layouts there are."""
     for name in (*INPUTS, "loss", "error"):
         if name not in designs:
             fail("designs", list(designs), f"with a column {name!r}")

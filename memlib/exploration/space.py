@@ -57,7 +57,6 @@ class Axis:
 
     @property
     def _range(self) -> tuple[float, float]:
-        """Low and high, of an axis without listed values."""
         assert self.low is not None  # as __post_init__ checks
         assert self.high is not None
         return self.low, self.high
@@ -130,11 +129,7 @@ class Space:
         return design
 
     def grid(self) -> list[Design]:
-        """All designs, the last axis fastest.
-
-        Raises:
-            ValueError: if an axis is a range.
-        """
+        """All designs, the last axis fastest. Raises ValueError if an axis is a range."""
         designs: list[Design] = [{}]
         for name, axis in self.axes.items():
             if axis.values is None:

@@ -45,11 +45,7 @@ class SweepError(RuntimeError):
 
 
 def jobs_asked_for(jobs: int | None) -> int:
-    """The number of local processes: `jobs`, else MEMLIB_JOBS; 0 if neither says.
-
-    Raises:
-        ValueError: for what is not a whole number, or below 0.
-    """
+    """The number of local processes: `jobs`, else MEMLIB_JOBS, else 0. Raises ValueError for no whole number."""
     whole("jobs", jobs, 0, none=True)
     variable = os.environ.get("MEMLIB_JOBS") or "0"
     if not variable.isdigit():
@@ -243,7 +239,6 @@ class _Run:
                 self.client.cancel([chunk.future for chunk in self.chunks.values()])
 
     def _hand_out_all(self) -> None:
-        """Give every worker enough to do."""
         workers = max(1, self._count_workers())
         if self.suspects and not self.suspect and len(self.chunks) < workers:
             self.suspect = self._hand_out([self.suspects.popleft()])

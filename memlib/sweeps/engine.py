@@ -123,7 +123,6 @@ def _grown(
 
 
 def _finish(wanted: dict[str, Task], retry: bool, store: Store, **where: Any) -> None:
-    """Evaluate what the store does not hold."""
     if _missing(wanted, retry, store):
         with store.writing():
             # another sweep may have finished some before the lock was ours

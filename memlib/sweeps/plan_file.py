@@ -47,8 +47,7 @@ def file_plan(path: Path) -> Plan:
         rows = [64, 128]
         adc_bits = [4, 6, 8]
 
-    Raises:
-        ValueError: for a file that is not TOML, an unknown or missing field, or a value that cannot be.
+    Raises ValueError for a file that is not TOML, an unknown or missing field, or a value that cannot be.
     """
     try:
         content = tomllib.loads(path.read_text())

@@ -30,11 +30,7 @@ NAME = r"[a-z][a-z0-9_ ]*"
 
 
 def grid(axes: MappingType[str, Sequence[Any]]) -> list[Point]:
-    """All combinations of the axes' values, the last axis fastest.
-
-    Raises:
-        ValueError: for an axis that is not a list of at least one value.
-    """
+    """All combinations of the axes' values, the last axis fastest. Raises ValueError for what is no list of values."""
     for name, values in axes.items():
         if not isinstance(values, Iterable) or isinstance(values, (str, MappingType)) or not len(values):
             fail(f"axes[{name!r}]", values, "a list of at least one value")
@@ -87,11 +83,7 @@ def named(name: str) -> Callable[[Function], Function]:
 
 
 def path_of(evaluate: Evaluate) -> str:
-    """The "module.function" by which every worker can import `evaluate`.
-
-    Raises:
-        ValueError: if no other process could import it.
-    """
+    """The "module.function" by which workers can import `evaluate`. Raises ValueError if no other process could."""
     path = f"{getattr(evaluate, '__module__', None)}.{getattr(evaluate, '__qualname__', None)}"
     if not callable(evaluate) or "<" in path or path.startswith(("__main__.", "None.")) or path.endswith(".None"):
         fail("evaluate", evaluate, "a function of a module, not of a notebook or script: workers import it")
@@ -99,11 +91,7 @@ def path_of(evaluate: Evaluate) -> str:
 
 
 def import_function(name: str) -> Callable[..., Any]:
-    """The function that "module.function" or "module:function" names.
-
-    Raises:
-        ValueError: if there is no such module or function.
-    """
+    """The function that "module.function" or "module:function" names. Raises ValueError if there is none."""
     module, _, function = name.replace(":", ".").rpartition(".")
     try:
         return getattr(importlib.import_module(module), function)
@@ -114,8 +102,7 @@ def import_function(name: str) -> Callable[..., Any]:
 def code_of(name: str) -> str:
     """SHA-256 of the file of the module in "module.function", as it is now; of nothing, if there is no file.
 
-    Raises:
-        ValueError: if there is no such module or function.
+    Raises ValueError if there is no such module or function.
     """
     import_function(name)
     file = getattr(sys.modules[name.rpartition(".")[0]], "__file__", None)
@@ -125,8 +112,7 @@ def code_of(name: str) -> str:
 def tasks(points: Iterable[Point], evaluate: Evaluate, seeds: Callable[[Point], Iterable[int]]) -> dict[str, Task]:
     """Every point at each of its seeds, by key, in the order given; equal ones once, with the labels of the first.
 
-    Raises:
-        ValueError: for a field that is not JSON, a number that is not finite, or a seed that is not a whole number.
+    Raises ValueError for a field that is not JSON, a number that is not finite, or a seed that is not a whole number.
     """
     path = path_of(evaluate)
     name = getattr(evaluate, "sweep_name", path)
@@ -141,11 +127,7 @@ def tasks(points: Iterable[Point], evaluate: Evaluate, seeds: Callable[[Point], 
 
 
 def text_of(point: Point) -> str:
-    """A point as canonical JSON.
-
-    Raises:
-        ValueError: for a field that is not JSON, or a number that is not finite.
-    """
+    """A point as canonical JSON. Raises ValueError for a field that is not JSON, or a number that is not finite."""
     if not isinstance(point, dict) or not all(isinstance(name, str) for name in point):
         fail("point", point, "a dict whose keys are texts")
     for name in ("seed", "error", "evaluate"):

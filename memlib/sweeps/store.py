@@ -77,8 +77,7 @@ class Outcome:
 class Store:
     """Results by key. Opens `path`; a file that is not there, or has no tables, is an empty store; a writer makes it.
 
-    Raises:
-        StoreError: if the file is damaged, of another program or version, or cannot be read.
+    Raises StoreError if the file is damaged, of another program or version, or cannot be read.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -104,11 +103,7 @@ class Store:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Be the store's one writer while inside.
-
-        Raises:
-            StoreError: if another process is writing to it, or it cannot be written.
-        """
+        """Be the store's one writer while inside. Raises StoreError if another process is, or it cannot be written."""
         with contextlib.ExitStack() as stack:
             with self._errors("cannot be written", "choose a file in a folder that can be written"):
                 self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -135,8 +130,7 @@ class Store:
     def put(self, outcomes: Iterable[Outcome]) -> None:
         """Keep what became of tasks, in one transaction; it is on disk when this returns. A finished result stays.
 
-        Raises:
-            StoreError: if they cannot be written; none of them is then.
+        Raises StoreError if they cannot be written; none of them is then.
         """
         rows = [
             (t.key, t.evaluate, dumps(t.physics), t.text, t.seed, o.result, o.error, o.seconds, time.time())
@@ -154,11 +148,7 @@ class Store:
                 raise
 
     def get(self, keys: Iterable[str]) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-        """Results and errors, by key, of those `keys` that are there.
-
-        Raises:
-            StoreError: if the file is damaged.
-        """
+        """Results and errors, by key, of those `keys` that are there. Raises StoreError if the file is damaged."""
         results: dict[str, dict[str, Any]] = {}
         errors: dict[str, str] = {}
         if not self._connection:
@@ -176,8 +166,7 @@ class Store:
     def finished(self) -> list[tuple[str, str, str, int, str]]:
         """All that is finished, in the order of the keys: function's name, physics, point, seed and result.
 
-        Raises:
-            StoreError: if the file is damaged.
+        Raises StoreError if the file is damaged.
         """
         query = "SELECT evaluate, physics, point, seed, result FROM results WHERE error IS NULL ORDER BY key"
         with self._errors("damaged"):
@@ -208,10 +197,7 @@ class Store:
         """How many points are `finished` and `failed`; and the last run's `state` and what was noted of it.
 
         The state is "running", "ended", "stopped" (by an error or Ctrl-C), "killed", "running or killed" if the lock
-        file cannot be opened, or "none".
-
-        Raises:
-            StoreError: if the file is damaged.
+        file cannot be opened, or "none". Raises StoreError if the file is damaged.
         """
         found: dict[str, Any] = {"finished": 0, "failed": 0, "state": "none"}
         if not self._connection:

@@ -110,11 +110,7 @@ def again(name: str, seed: int) -> str:
 
 
 def trainings(name: str, seeds: Sequence[int]) -> list[str]:
-    """The names of the recipe with each of the seeds.
-
-    Raises:
-        ValueError: for fewer than two seeds, which give no interval over trainings, or for one twice.
-    """
+    """The names of the recipe with each seed. Raises ValueError for fewer than two seeds, or for one twice."""
     if len(set(seeds)) < max(2, len(seeds)):
         fail("training_seeds", list(seeds), "at least two seeds, all different")
     return [again(name, seed) for seed in seeds]

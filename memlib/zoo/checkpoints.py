@@ -23,8 +23,7 @@ class CheckpointError(RuntimeError):
 def load_checkpoint(name: str, folder: Path = CHECKPOINTS) -> nn.Module:
     """Return the trained network `name`, in float32 and eval mode, after checking its SHA-256.
 
-    Raises:
-        CheckpointError: if the checkpoint is unknown, missing, or does not match the manifest.
+    Raises CheckpointError if the checkpoint is unknown, missing, or does not match the manifest.
     """
     entry = manifest_entry(name, folder)
     path = folder / f"{name}.safetensors"
@@ -44,11 +43,7 @@ def load_checkpoint(name: str, folder: Path = CHECKPOINTS) -> nn.Module:
 
 
 def manifest_entry(name: str, folder: Path = CHECKPOINTS) -> dict:
-    """The manifest's entry of checkpoint `name`, as `trainer` writes it; older entries lack some of it.
-
-    Raises:
-        CheckpointError: if there is no such checkpoint.
-    """
+    """The manifest's entry of checkpoint `name`; older ones lack some fields. Raises CheckpointError if unknown."""
     manifest = read_manifest(folder)
     if name not in manifest:
         close = sorted(difflib.get_close_matches(name, manifest, n=6, cutoff=0))
@@ -59,11 +54,7 @@ def manifest_entry(name: str, folder: Path = CHECKPOINTS) -> dict:
 
 
 def read_manifest(folder: Path = CHECKPOINTS, file: str = "manifest.json") -> dict[str, dict[str, Any]]:
-    """The entries of all checkpoints in `folder`, by name.
-
-    Raises:
-        CheckpointError: if the file is damaged.
-    """
+    """The entries of all checkpoints in `folder`, by name. Raises CheckpointError if the file is damaged."""
     path = folder / file
     try:
         entries = json.loads(path.read_text()) if path.exists() else {}

@@ -63,11 +63,7 @@ class Images:
     origin: str = ""
 
     def head(self, n: int) -> tuple[Tensor, Tensor]:
-        """The first n images as network input (n, 3, 32, 32) float32, and their labels.
-
-        Raises:
-            DataError: if the set holds fewer than n images.
-        """
+        """The first n images as network input (n, 3, 32, 32) float32, and labels. Raises DataError if too few."""
         whole("images", n, 1)
         if n > len(self.labels):
             raise DataError(f"images={n}: the data set holds only {len(self.labels)}; ask for fewer")
@@ -82,9 +78,7 @@ def normalise(pixels: Tensor) -> Tensor:
 def load_images(name: str, split: str) -> Images:
     """Return data set `name` ("digits" or "cifar10"), `split` "train", "test" or, for CIFAR-10, "lossless".
 
-    Raises:
-        ValueError: for an unknown name or split.
-        DataError: if the files are missing or damaged.
+    Raises ValueError for an unknown name or split, and DataError if the files are missing or damaged.
     """
     one_of("data", name, ("digits", "cifar10"))
     one_of("split", split, ("train", "test") if name == "digits" else ("train", "test", "lossless"))

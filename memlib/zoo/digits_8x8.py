@@ -29,11 +29,7 @@ RECIPE: dict[str, Any] = {"steps": 600, "lr": 0.01, "weight_decay": 0.3, "seed":
 
 @lru_cache
 def images(split: str) -> tuple[Tensor, Tensor]:
-    """Pixels (n, 64) from 0 to 1 in steps of 1/16, float64, and labels (n,); split as by `data_sets.load_images`.
-
-    Raises:
-        ValueError: for a split other than "train" and "test".
-    """
+    """Pixels (n, 64), 0 to 1 in steps of 1/16, float64, and labels (n,) of "train" or "test"; ValueError for others."""
     one_of("split", split, ("train", "test"))
     pixels, labels = data_sets.native_digits(split)
     return pixels.flatten(1) / 16, labels
@@ -91,9 +87,8 @@ def manifest(folder: Path = CHECKPOINTS) -> dict[str, dict[str, Any]]:
 def load(hidden: int, folder: Path = CHECKPOINTS) -> nn.Sequential:
     """The trained network with so many hidden neurons, in float64, after checking its SHA-256.
 
-    Raises:
-        ValueError: for a number of neurons that was not trained.
-        CheckpointError: if the checkpoint is missing, or does not match the manifest.
+    Raises ValueError for a number of neurons that was not trained, and CheckpointError if the checkpoint is missing, or
+    does not match the manifest.
     """
     one_of("hidden", hidden, HIDDEN)
     path = folder / f"{name_of(hidden)}.safetensors"

@@ -69,11 +69,7 @@ class BasicBlock(nn.Module):
 
 
 def scaled(channels: Sequence[int], width: float, multiple: int = 1) -> list[int]:
-    """Numbers of channels times `width`, rounded to multiples.
-
-    Raises:
-        ValueError: if nothing is left of one of them.
-    """
+    """Numbers of channels times `width`, rounded to multiples. Raises ValueError if nothing is left of one of them."""
     numbers = [multiple * round(c * width / multiple) for c in channels]
     if 0 in numbers:
         fail("width", width, f"more than {multiple / (2 * min(channels)):g}, which leaves every layer a channel")
@@ -160,8 +156,7 @@ LABELS = {
 def build_network(name: str, width: float = 1.0, classes: int = 10, seed: int = 0) -> nn.Module:
     """Return network `name` with weights initialised from `seed`; torch's global random state is left as it was.
 
-    Raises:
-        ValueError: if `name` is not in `NETWORKS`, or `width` is not a number that leaves every layer a channel.
+    Raises ValueError if `name` is not in `NETWORKS`, or `width` is not a number that leaves every layer a channel.
     """
     one_of("network", name, NETWORKS)
     positive("width", width)

@@ -47,7 +47,6 @@ def windows(n: int, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def _block(rng: np.random.Generator) -> np.ndarray:
-    """`BLOCK` windows: (n, channels, samples)."""
     n, time = BLOCK, np.arange(SAMPLES) / RATE
     ill = np.arange(n) % 2 == 1
     x = 0.8 * _pink(rng, n, CHANNELS) + 0.6 * _pink(rng, n, 1)
