@@ -164,9 +164,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m memlib", description=__doc__, epilog=EXAMPLES, **style)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(
-        name: str, function: Callable[[argparse.Namespace], int], text: str, **more: Any
-    ) -> argparse.ArgumentParser:
+    def command(name: str, function: Callable[..., int], text: str, **more: Any) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", **style, **more)
         sub.set_defaults(function=function)
         return sub

@@ -48,9 +48,7 @@ def in_range(field: str, value: Any, low: float, high: float, what: str = "a num
         fail(field, value, f"{what} from {low:g} to {high:g}" if high < float("inf") else f"{what}, at least {low:g}")
 
 
-def rows_of(
-    field: str, value: Any, columns: int | None = None, low: float = -float("inf"), high: float = float("inf")
-) -> None:
+def rows_of(field: str, value: Any, columns: int | None = None, low: float = -math.inf, high: float = math.inf) -> None:
     """Raise unless `value` is a tensor (images, columns), not empty, of finite numbers in [low, high]."""
     from torch import Tensor
 

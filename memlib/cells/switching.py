@@ -287,9 +287,8 @@ class DataDriven(SwitchingModel):
     def rate(self, v: ArrayLike, state: ArrayLike) -> np.ndarray:
         """Eqs. 4 to 7, ohm/s."""
         v, r = np.asarray(v), np.asarray(state)
-        s, t, k = (
-            np.where(v > 0, *pair) for pair in ((self.s_p, self.s_n), (self.t_p, self.t_n), (self.k_p, self.k_n))
-        )
+        pairs = (self.s_p, self.s_n), (self.t_p, self.t_n), (self.k_p, self.k_n)
+        s, t, k = (np.where(v > 0, *pair) for pair in pairs)
         up = np.polynomial.polynomial.polyval(v, self.r_p) - r
         down = r - np.polynomial.polynomial.polyval(v, self.r_n)
         distance = np.maximum(self.eta * np.where(v > 0, up, down), 0)

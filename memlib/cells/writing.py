@@ -78,9 +78,7 @@ class PulseScheme(Config):
         for name in ("set_volts", "reset_volts"):
             first, step, last = volts = getattr(self, name)
             if not first * step > 0 or abs(last) < abs(first) or first * last < 0:
-                fail(
-                    name, volts, "first voltage, step and last voltage of one sign, the last not smaller than the first"
-                )
+                fail(name, volts, "first voltage, step and last voltage of one sign, the last at least the first")
         if self.set_volts[0] * self.reset_volts[0] > 0:
             fail("reset_volts", self.reset_volts, "of the sign opposite to set_volts")
         positive("width", self.width)
@@ -238,11 +236,8 @@ def _flows(model: SwitchingModel, scheme: PulseScheme) -> dict[int, list[PulseFl
     for name, direction in (("set_volts", 1), ("reset_volts", -1)):
         volts = scheme.staircase(direction)
         if (direction * rising * model.rate(volts[-1], inner) < 0).any():
-            fail(
-                name,
-                getattr(scheme, name),
-                f"of the other sign: it {'lowers' if direction > 0 else 'raises'} conductance",
-            )
+            does = "lowers" if direction > 0 else "raises"
+            fail(name, getattr(scheme, name), f"of the other sign: it {does} conductance")
     return {direction: [PulseFlow(model, v) for v in scheme.staircase(direction)] for direction in (1, -1)}
 
 

@@ -96,17 +96,13 @@ class Layer:
         one, none, h = torch.eye(m, dtype=torch.float64), torch.zeros(m, m, dtype=torch.float64), self.half
         w_p, w_n, y = (torch.cat(row, 1) for row in ((one, none, none), (none, one, none), (none, none, one)))
         u_p, u_n = w_p + r * x.columns[0] @ w_p, w_n + r * x.columns[1] @ w_n
-        equations = torch.cat(
-            (
-                a * (u_p + rho * ((u_p - w_p) / r + h * (u_p - y))) + w_p,
-                a * (u_n + rho * ((u_n - w_n) / r + h * u_n)) + w_n,
-                a * (y + rho * (h * (y - u_p) + self.load @ y)) - (u_n - u_p - y) / 2,
-            )
-        )
+        of_p = a * (u_p + rho * ((u_p - w_p) / r + h * (u_p - y))) + w_p
+        of_n = a * (u_n + rho * ((u_n - w_n) / r + h * u_n)) + w_n
+        of_y = a * (y + rho * (h * (y - u_p) + self.load @ y)) - (u_n - u_p - y) / 2
+        equations = torch.cat((of_p, of_n, of_y))
         i_p, i_n = r * x.transfer.mT  # what v adds to -u
-        right = torch.cat(
-            (a * (1 + rho / r + rho * h) * i_p, a * (1 + rho / r + rho * h) * i_n, -a * rho * h * i_p - (i_n - i_p) / 2)
-        )
+        given = a * (1 + rho / r + rho * h)
+        right = torch.cat((given * i_p, given * i_n, -a * rho * h * i_p - (i_n - i_p) / 2))
         constant = self.stage.offsets.clone()
         constant[2] -= a * rho * self.bias
         right = torch.cat((right, constant.flatten()[:, None]), 1)
@@ -179,9 +175,7 @@ class AnalogModel:
 
     def __init__(self, chip: AnalogChip) -> None:
         if chip.circuit.device.v0 is not None:
-            fail(
-                "v0", chip.circuit.device.v0, "None: the behavioural model has linear cells only; ngspice takes others"
-            )
+            fail("v0", chip.circuit.device.v0, "None: the behavioural model has linear cells; ngspice takes others")
         self.chip = chip
         self.layers: list[Layer] = []
         m = chip.stages[-1].outputs

@@ -1,11 +1,12 @@
 """Variance-based sensitivity: which choice, alone or together with others, makes results differ, by SALib."""
 
 import itertools
-from collections.abc import Mapping as MappingType, Sequence
+from collections.abc import Mapping as MappingType
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from SALib.analyze import sobol as analysis
 from SALib.sample import sobol as sampling
 
@@ -36,9 +37,7 @@ def design(factors: MappingType[str, Axis], n: int, seed: int = 0) -> list[dict[
     return [{name: f.at(share) for (name, f), share in zip(factors.items(), row, strict=True)} for row in rows]
 
 
-def indices(
-    factors: MappingType[str, Axis], values: Sequence[float], resamples: int = 1000, seed: int = 0
-) -> pd.DataFrame:
+def indices(factors: MappingType[str, Axis], values: ArrayLike, resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
     """Shares of the variance of a function's values, each with its 95 % interval.
 
     "first": what a factor explains alone (Saltelli et al., Comput. Phys. Commun. 181, 259, 2010); "total": with all its

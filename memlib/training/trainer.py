@@ -58,9 +58,8 @@ def train(name: str, checkpoints: Path = CHECKPOINTS, states: Path | None = None
     recipe = _recipe(name)
     _check_device(device)
     model = _initial(recipe, checkpoints).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.SGD(
-        model.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, nesterov=True
-    )
+    decay = recipe.weight_decay
+    optimizer = torch.optim.SGD(model.parameters(), recipe.lr, recipe.momentum, weight_decay=decay, nesterov=True)
     states = states or project_root() / "results" / ".training"
     states.mkdir(parents=True, exist_ok=True)
     train_set = data_sets.load_images(recipe.data, "train")

@@ -110,9 +110,8 @@ def simulate(deck: str, timeout: float | None = None) -> dict[str, np.ndarray]:
         command = [program, "-n", "-b", "-r", raw.name, path.name]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=timeout)
         if done.returncode or not raw.exists():
-            raise RuntimeError(
-                f"ngspice failed (exit status {done.returncode}):\n{(done.stdout + done.stderr)[-2000:]}"
-            )
+            said = (done.stdout + done.stderr)[-2000:]
+            raise RuntimeError(f"ngspice failed (exit status {done.returncode}):\n{said}")
         return _read_raw(raw.read_bytes())
 
 
