@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from memlib.base.checks import fail, in_range, one_of, positive, whole
+from memlib.base.checks import fail, in_range, positive, whole
 from memlib.base.configuration import Config, config
 from memlib.cells.pulses import check_model
 from memlib.cells.switching import SwitchingModel
@@ -148,7 +148,9 @@ def write_verify(
     Raises:
         ValueError: if an argument is out of range, or the scheme's polarity does not fit the model.
     """
-    _check_effort(model, tolerance, max_pulses)
+    check_model(model)
+    positive("tolerance", tolerance)
+    whole("max_pulses", max_pulses, 1)
     for name, value in (("read_noise", read_noise), ("cell_spread", cell_spread), ("cycle_spread", cycle_spread)):
         in_range(name, value, 0, math.inf, "a relative sigma")
     targets = _conductances("targets", targets)
@@ -168,12 +170,6 @@ def write_verify(
     found = _write(state, goal, accepted, max_pulses, flows, scheme.width, read, durations)
     states, pulses, energy, converged = (values.reshape(targets.shape) for values in found)
     return WriteResult(targets, model.conductance(states), pulses, energy, converged, g_on, g_off)
-
-
-def _check_effort(model: SwitchingModel, tolerance: float, max_pulses: int) -> None:
-    check_model(model)
-    positive("tolerance", tolerance)
-    whole("max_pulses", max_pulses, 1)
 
 
 def _conductances(field: str, values: ArrayLike) -> np.ndarray:
@@ -258,13 +254,8 @@ def _pulse(
 class ProgrammingError:
     """Errors of programmed cells, relative to the range g_on - g_off."""
 
-    errors: np.ndarray  #: all of them, (n,)
+    errors: np.ndarray  #: of the cells that converged, (n,)
     failed: float  #: fraction of the array's cells that did not converge
-
-    @property
-    def n(self) -> int:
-        """Cells."""
-        return len(self.errors)
 
     @property
     def mean(self) -> float:
@@ -277,27 +268,11 @@ class ProgrammingError:
         return float(np.sqrt(np.mean(self.errors**2)))
 
 
-def programming_error(
-    result: WriteResult, g_on: float | None = None, g_off: float | None = None, cells: str = "converged"
-) -> ProgrammingError:
-    """The error that programming leaves, as `Device(program_error=..., program_error_to="range")` takes it.
+def programming_error(result: WriteResult) -> ProgrammingError:
+    """The error that `write_verify` leaves, as `Device(program_error=..., program_error_to="range")` takes it.
 
-    Args:
-        result: of `write_verify`.
-        g_on: end of the device's range, S; the result's by default.
-        g_off: the other end, S.
-        cells: "converged", or "all". Cells that did not converge are better described as faults.
-
-    Raises:
-        ValueError: if no cell is left, or the range is empty.
+    Only of cells that converged: others are better described as faults. Raises ValueError if none did.
     """
-    one_of("cells", cells, ("converged", "all"))
-    g_on = result.g_on if g_on is None else g_on
-    g_off = result.g_off if g_off is None else g_off
-    if g_off >= g_on:
-        fail("g_off", g_off, f"below g_on={g_on!r} (S)")
-    errors = (result.conductances - result.targets) / (g_on - g_off)
-    errors = errors[result.converged] if cells == "converged" else errors.ravel()
-    if not errors.size:
-        fail("cells", cells, '"all": no cell converged')
-    return ProgrammingError(errors, 1 - float(result.converged.mean()))
+    if not result.converged.any():
+        fail("converged", 0, "at least one cell")
+    return ProgrammingError(result.errors[result.converged], 1 - float(result.converged.mean()))

@@ -151,12 +151,11 @@ def _amplifier(
     return [*lines, f"r_o{name} {end} {output} {amplifier.r_out:.17g}"] if amplifier.r_out else lines
 
 
-def operating_points(chip: AnalogChip, volts: Tensor, timeout: float | None = None) -> OperatingPoints:
+def operating_points(chip: AnalogChip, volts: Tensor) -> OperatingPoints:
     """The circuit's operating points by ngspice.
 
     Args:
         volts: (images, n) at the inputs, V; see `Circuit.input_voltages`.
-        timeout: seconds until ngspice is stopped; None: never.
 
     Raises:
         ValueError: for voltages that do not fit.
@@ -165,7 +164,7 @@ def operating_points(chip: AnalogChip, volts: Tensor, timeout: float | None = No
     lines, saved = netlist(chip, volts), _outputs(chip) + _currents(chip)
     last = max(len(volts) - 1, 1)  # a sweep needs two points
     deck = [*lines, "v_image image 0 dc 0", ".save " + " ".join(saved), f".dc v_image 0 {last} 1", ".end", ""]
-    vectors = simulate("\n".join(deck), timeout)
+    vectors = simulate("\n".join(deck))
     values = {name: torch.from_numpy(vectors[name][: len(volts)]) for name in saved}
     *hidden, outputs = [
         torch.stack([values[f"v(x{k + 1}_{j})"] for j in range(stage.outputs)], 1)

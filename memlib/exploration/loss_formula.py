@@ -35,6 +35,7 @@ BOUNDS |= {"rest": (0, 2), "wires": (math.log(1e-3), math.log(10))}
 #: Coefficients that all layouts share; the last is fitted only if some designs have wires.
 SHARED = ("slope", "growth", "rest", "wires")
 LOGS = ("half", "wires")  #: those that are fitted as logarithms
+FOLDS = 5  #: of a cross-validation
 
 
 @dataclass(frozen=True)
@@ -125,23 +126,22 @@ def fit_linear(designs: pd.DataFrame, most: float) -> Linear:
     return Linear(layouts, most, _fit(_linear, designs, layouts, most, np.zeros(len(layouts) + 4)))
 
 
-def held_out(designs: pd.DataFrame, most: float, folds: int = 5, by: str | None = None) -> pd.DataFrame:
+def held_out(designs: pd.DataFrame, most: float, by: str | None = None) -> pd.DataFrame:
     """Cross-validated predictions: each design's by fits to the other parts of them.
 
     Args:
-        folds: parts, drawn at random so that each layout, and wires, are in all of them as evenly as can be.
-        by: a column, such as "severity", instead: all designs of the same value are a part.
+        by: a column, such as "severity": all designs of the same value are a part. None: `FOLDS` parts, drawn at random
+            so that each layout, and wires, are in all of them as evenly as can be.
 
     Returns:
         `designs` with the columns formula, linear (predicted losses) and fold.
 
     Raises:
-        ValueError: as `fit`, for folds below 2, and for a part whose layouts or wires no other has.
+        ValueError: as `fit`, and for a part whose layouts or wires no other has.
     """
-    whole("folds", folds, 2)
     _check(designs, most)
     designs = designs.reset_index(drop=True)
-    fold = pd.factorize(designs[by])[0] if by else _folds(designs, folds)
+    fold = pd.factorize(designs[by])[0] if by else _folds(designs)
     predicted = designs.assign(fold=fold, formula=0.0, linear=0.0)
     for held in np.unique(fold):
         inside, outside = designs[fold != held], designs[fold == held]
@@ -150,11 +150,11 @@ def held_out(designs: pd.DataFrame, most: float, folds: int = 5, by: str | None 
     return predicted
 
 
-def _folds(designs: pd.DataFrame, folds: int) -> np.ndarray:
+def _folds(designs: pd.DataFrame) -> np.ndarray:
     order = np.random.default_rng(0).permutation(len(designs))
     kinds = pd.factorize(pd.Series(zip(designs["layout"], designs["wire_share"] > 0, strict=True)))[0][order]
     fold = np.empty(len(designs), int)
-    fold[order[np.argsort(kinds, kind="stable")]] = np.arange(len(designs)) % folds
+    fold[order[np.argsort(kinds, kind="stable")]] = np.arange(len(designs)) % FOLDS
     return fold
 
 

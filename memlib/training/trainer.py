@@ -36,9 +36,9 @@ from memlib.zoo.checkpoints import CHECKPOINTS, CheckpointError, load_checkpoint
 RANGE_IMAGES = 256  #: training images that set the ranges of inputs in quantisation-aware training
 
 
-def digital_accuracy(model: nn.Module, images: data_sets.Images, batch: int = 500) -> float:
+def digital_accuracy(model: nn.Module, images: data_sets.Images) -> float:
     """Top-1 accuracy of `model` in float32, as a fraction."""
-    return correct(model, *images.head(len(images.labels)), batch=batch).double().mean().item()
+    return correct(model, *images.head(len(images.labels)), batch=500).double().mean().item()
 
 
 def train(name: str, checkpoints: Path = CHECKPOINTS, states: Path | None = None, device: str = "cpu") -> dict:

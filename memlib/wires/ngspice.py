@@ -84,19 +84,17 @@ def _resistor(name: str, a: str, b: str, ohm: float) -> str:
     return f"r{name} {a} {b} {ohm:.17g}" if ohm else f"v{name} {a} {b} dc 0"
 
 
-def simulate(deck: str, timeout: float | None = None) -> dict[str, np.ndarray]:
+def simulate(deck: str) -> dict[str, np.ndarray]:
     """Run a deck in ngspice's batch mode.
 
     Args:
         deck: with an analysis (.op, .dc, .tran ...) and no control block.
-        timeout: seconds until it is stopped; None: never.
 
     Returns:
         Each saved vector of the last analysis, by its name in lower case, float64 with a value per point.
 
     Raises:
         RuntimeError: without ngspice, or if it fails.
-        subprocess.TimeoutExpired: after `timeout`.
     """
     program = find_ngspice()
     if program is None:
@@ -108,7 +106,7 @@ def simulate(deck: str, timeout: float | None = None) -> dict[str, np.ndarray]:
         path, raw = Path(folder, "deck.cir"), Path(folder, "deck.raw")
         path.write_text(deck)
         command = [program, "-n", "-b", "-r", raw.name, path.name]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=timeout)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         if done.returncode or not raw.exists():
             said = (done.stdout + done.stderr)[-2000:]
             raise RuntimeError(f"ngspice failed (exit status {done.returncode}):\n{said}")

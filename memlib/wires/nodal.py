@@ -13,9 +13,10 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
-from memlib.base.checks import fail, whole
+from memlib.base.checks import fail
 from memlib.wires.resistances import Wires
 
+MOST_STEPS = 50  #: of Newton's method
 LARGEST_ARGUMENT = 700.0  #: sinh of more is beyond every current; it only has to stay finite
 #: Largest deviation from the cells' law at a solution, relative to the largest cell current.
 TOLERANCE = 1e-12
@@ -72,9 +73,7 @@ class ArraySolution:
         return float(self.volts @ self.input_currents)
 
 
-def solve_array(
-    g: ArrayLike, volts: ArrayLike, wires: Wires, v0: ArrayLike | None = None, max_iterations: int = 50
-) -> ArraySolution:
+def solve_array(g: ArrayLike, volts: ArrayLike, wires: Wires, v0: ArrayLike | None = None) -> ArraySolution:
     """Solve one array for one input.
 
     Newton's method on the whole array. A step ends on each cell's tangent; the cell then goes to the point of its curve
@@ -85,17 +84,15 @@ def solve_array(
         volts: (rows,) V.
         wires: resistances, ohm; those of driver and sense are numbers.
         v0: of I = g v0 sinh(v/v0), v the voltage over the resistor, V: a number or (rows, cols); None: linear.
-        max_iterations: Newton steps before giving up.
 
     Raises:
         ValueError: for values or shapes that do not fit.
-        RuntimeError: if Newton's method does not converge.
+        RuntimeError: if Newton's method does not converge in `MOST_STEPS`.
     """
     array = check_array(g, volts, wires, v0)
-    whole("max_iterations", max_iterations, 1)
     equations, right, scale = _equations(array)
     v = np.zeros(array.g.shape)
-    for iteration in range(1, max_iterations + 1):
+    for iteration in range(1, MOST_STEPS + 1):
         row, column, _, _, current = unknowns = _step(array, equations, right, scale, v)
         over_cell = row - column - array.r_transistor * current
         largest = np.abs(current).max()
@@ -104,7 +101,7 @@ def solve_array(
             return _solution(array, unknowns, iteration)
         v = np.where(np.abs(over_cell) > np.abs(v), array.voltage(current), over_cell)
     raise RuntimeError(
-        f"solve_array: not converged after {max_iterations} Newton steps; cells deviate from I = g v0 sinh(v/v0) by up "
+        f"solve_array: not converged after {MOST_STEPS} Newton steps; cells deviate from I = g v0 sinh(v/v0) by up "
         f"to {residual:.3g} A, {residual / largest:.3g} of the largest current (tolerance {TOLERANCE:g})"
     )
 
