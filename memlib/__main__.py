@@ -94,7 +94,6 @@ def status(arguments: argparse.Namespace) -> int:
 
 
 def _state(found: dict[str, Any]) -> dict[str, Any]:
-    """A store's status for people."""
     shown = {"finished": f"{found['finished']:,}", "failed": f"{found['failed']:,}", "last run": found["state"]}
     if "planned" not in found:
         return shown
@@ -165,10 +164,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m memlib", description=__doc__, epilog=EXAMPLES, **style)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(
-        name: str, function: Callable[[argparse.Namespace], int], text: str, **more: Any
-    ) -> argparse.ArgumentParser:
-        """Add a command."""
+    def command(name: str, function: Callable[..., int], text: str, **more: Any) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", **style, **more)
         sub.set_defaults(function=function)
         return sub

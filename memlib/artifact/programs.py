@@ -9,11 +9,7 @@ PROGRAMS = {"ngspice": "Debian, Ubuntu: apt-get install ngspice; conda: conda in
 
 
 def left_out(path: Path) -> str:
-    """Why a notebook cannot run here, and what to install; empty if it can.
-
-    Raises:
-        ValueError: if it needs a program that `PROGRAMS` does not know.
-    """
+    """Why a notebook cannot run here, and what to install; or empty. Raises ValueError for an unknown program."""
     needed = json.loads(path.read_text())["metadata"].get("memlib", {}).get("programs", [])
     for name in needed:
         if name not in PROGRAMS:

@@ -21,8 +21,7 @@ from memlib.base.files import project_root, write_whole
 #: The documents made from templates, relative to the project's folder.
 DOCUMENTS = ("README.md", "figures/README.md")
 VERDICTS = ("confirmed", "refuted", "undecided")
-#: How tables mark a verdict.
-MARKS = {"confirmed": " ▲", "refuted": " ▼", "undecided": ""}
+MARKS = {"confirmed": " ▲", "refuted": " ▼", "undecided": ""}  #: how tables mark a verdict
 
 
 class Results:
@@ -33,11 +32,7 @@ class Results:
         self._tables: dict[str, list[dict[str, Any]]] = {}
 
     def table(self, name: str, **where: Any) -> list[dict[str, Any]]:
-        """The rows of a table, numbers as floats, whose columns have the values `where`.
-
-        Raises:
-            ValueError: if no row has them.
-        """
+        """The rows of a table with the values `where`, numbers as floats. Raises ValueError if there are none."""
         if name not in self._tables:
             with (self.folder / f"{name}.csv").open() as file:
                 self._tables[name] = [{key: _value(text) for key, text in row.items()} for row in csv.DictReader(file)]
@@ -47,11 +42,7 @@ class Results:
         return rows
 
     def cell(self, name: str, column: str, **where: Any) -> Any:
-        """The value of a column in the one row that has the values `where`.
-
-        Raises:
-            ValueError: if no row has them, or several.
-        """
+        """The value of a column in the one row with the values `where`. Raises ValueError for none, or several."""
         rows = self.table(name, **where)
         if len(rows) > 1:
             raise ValueError(f"{name}.csv has {len(rows)} rows with {where}")
@@ -73,9 +64,8 @@ class Results:
     def claim(self, figure: str, start: str, verdict: str = "") -> dict[str, Any]:
         """The one claim of a figure whose statement is `start`, or else starts so.
 
-        Raises:
-            ValueError: if the figure makes no such claim, or several, or if its verdict is not the one that the
-                sentence around it relies on.
+        Raises ValueError if the figure makes no such claim, or several, or if its verdict is not the one that the
+        sentence around it relies on.
         """
         starting = self.claims(figure, start)
         matching = [claim for claim in starting if claim["statement"] == start] or starting

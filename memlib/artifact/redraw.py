@@ -21,16 +21,11 @@ from memlib.studies.figure_files import read_table, save_picture
 from memlib.studies.registry import study_of_figure
 from memlib.sweeps.cluster import what_fits
 
-#: Of a process that draws, B.
-DRAWING_MEMORY = 0.8e9
+DRAWING_MEMORY = 0.8e9  #: of a process that draws, B
 
 
 def figures(preset: str, only: str = "") -> list[Path]:
-    """The json files of a preset's figures, or of those whose name starts with `only`.
-
-    Raises:
-        ValueError: if there are none.
-    """
+    """The json files of a preset's figures whose names start with `only`. Raises ValueError if there are none."""
     folder = project_root() / "figures" / preset
     found = sorted(folder.glob("[0-9][0-9]_*.json"))
     chosen = [path for path in found if path.stem.startswith(only)]
@@ -65,7 +60,6 @@ def redraw(path: Path) -> None:
 
 
 def _failure(path: Path) -> str:
-    """Draw one figure again; why it could not be, or nothing."""
     try:
         redraw(path)
     except ValueError as error:

@@ -4,16 +4,13 @@ import json
 from collections.abc import Mapping as MappingType
 from typing import Any
 
-#: How the names of labels end: fields of a point that tables show, and that decide nothing.
-LABEL = "_label"
+LABEL = "_label"  #: how the names of labels end: fields of a point that tables show, and that decide nothing
 
 
 def dumps(value: Any) -> str:
     """Canonical JSON; NumPy's scalars become Python's.
 
-    Raises:
-        TypeError: for a value that JSON does not know.
-        ValueError: for a number that is not finite.
+    Raises TypeError for a value that JSON does not know, and ValueError for a number that is not finite.
     """
     return json.dumps(value, sort_keys=True, default=_plain, allow_nan=False)
 
@@ -21,16 +18,12 @@ def dumps(value: Any) -> str:
 def _plain(value: Any) -> Any:
     if hasattr(value, "item"):
         return value.item()
-    raise TypeError(
-        f"{value!r} of type {type(value).__name__}: must be a number, a text, a bool, None, or lists of these"
-    )
+    raise TypeError(f"{value!r} of type {type(value).__name__}: must be a number, a text, a bool, None, or a list")
 
 
 def deciding(point: MappingType[str, Any]) -> dict[str, Any]:
     """The fields of a point that decide its result: no label, and none that is None; 8.0 is 8."""
-    return {
-        name: _whole_floats(value) for name, value in point.items() if value is not None and not name.endswith(LABEL)
-    }
+    return {name: _whole_floats(v) for name, v in point.items() if v is not None and not name.endswith(LABEL)}
 
 
 def _whole_floats(value: Any) -> Any:

@@ -10,8 +10,7 @@ from typing import Any, NoReturn
 
 #: Far enough from the ends of float64 that squares, and products of a few such numbers, stay in it.
 SMALLEST, LARGEST = 1e-60, 1e60
-#: What SQLite and torch take for a whole number.
-LARGEST_WHOLE = 2**63 - 1
+LARGEST_WHOLE = 2**63 - 1  #: what SQLite and torch take for a whole number
 
 
 def fail(field: str, value: Any, allowed: str) -> NoReturn:
@@ -49,9 +48,7 @@ def in_range(field: str, value: Any, low: float, high: float, what: str = "a num
         fail(field, value, f"{what} from {low:g} to {high:g}" if high < float("inf") else f"{what}, at least {low:g}")
 
 
-def rows_of(
-    field: str, value: Any, columns: int | None = None, low: float = -float("inf"), high: float = float("inf")
-) -> None:
+def rows_of(field: str, value: Any, columns: int | None = None, low: float = -math.inf, high: float = math.inf) -> None:
     """Raise unless `value` is a tensor (images, columns), not empty, of finite numbers in [low, high]."""
     from torch import Tensor
 

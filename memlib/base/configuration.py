@@ -15,13 +15,10 @@ def config(cls: type[T]) -> type[T]:
 
     @functools.wraps(create)
     def checked(self: T, *args: Any, **kwargs: Any) -> None:
-        """Create it, if all fields are known."""
-        allowed = [field.name for field in dataclasses.fields(cls)]
+        names = [field.name for field in dataclasses.fields(cls)]
         for name in kwargs:
-            if name not in allowed:
-                raise TypeError(
-                    f"{cls.__name__}({name}={kwargs[name]!r}): unknown field; allowed: {', '.join(allowed)}"
-                )
+            if name not in names:
+                raise TypeError(f"{cls.__name__}({name}={kwargs[name]!r}): unknown field; allowed: {', '.join(names)}")
         create(self, *args, **kwargs)
 
     cls.__init__ = checked  # type: ignore[assignment, method-assign]

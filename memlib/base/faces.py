@@ -20,7 +20,6 @@ def lazy_face(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str
     modules = {alias.name: str(node.module) for node in imports for alias in node.names}
 
     def getattribute(name: str) -> Any:
-        """Import a public name and keep it."""
         if name not in modules:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         value = getattr(import_module(modules[name]), name)

@@ -15,8 +15,7 @@ from memlib.cells.device_presets import PRESETS
 from memlib.cells.iv_law import IVLaw
 from memlib.cells.recombination import BOLTZMANN
 
-#: Relative errors above this are a mistake, and their squares would leave float64.
-LARGEST_SIGMA = 1000.0
+LARGEST_SIGMA = 1000.0  #: relative errors above this are a mistake, and their squares would leave float64
 
 #: No conductance grows or falls by more powers of ten: beyond, it means nothing any more.
 LARGEST_DECADES = 60.0
@@ -149,11 +148,7 @@ class Device(Config):
 
     @classmethod
     def preset(cls, name: str) -> "Device":
-        """A named device of `PRESETS`, with its source there.
-
-        Raises:
-            ValueError: if `name` is not in `PRESETS`.
-        """
+        """A named device of `PRESETS`, with its source there. Raises ValueError if `name` is not in `PRESETS`."""
         one_of("preset", name, PRESETS)
         return cls(**PRESETS[name])
 

@@ -54,7 +54,6 @@ class IVLaw:
 
     @property
     def _laws(self) -> tuple[float, float]:
-        """v0 of LRS and of HRS, V, where they differ."""
         assert self.v0 is not None  # as __post_init__ checks
         assert self.v0_off is not None
         return self.v0, self.v0_off

@@ -12,10 +12,8 @@ from scipy import integrate, sparse
 from memlib.base.checks import fail, positive, whole
 from memlib.cells.switching import SwitchingModel
 
-#: Tolerances of the integration, for a state that is scaled to [0, 1].
-RTOL, ATOL = 1e-7, 1e-9
-#: Step of the same state for its rate's derivative.
-STEP = 1e-6
+RTOL, ATOL = 1e-7, 1e-9  #: tolerances of the integration, for a state that is scaled to [0, 1]
+STEP = 1e-6  #: step of the same state for its rate's derivative
 
 
 @dataclass(frozen=True)
@@ -34,17 +32,12 @@ class Response:
         columns = {"time": np.repeat(self.time, cells), "voltage": np.repeat(self.voltage, cells)}
         if self.state.ndim > 1:
             columns["cell"] = np.tile(np.arange(cells), len(self.time))
-        return pd.DataFrame(
-            columns | {name: getattr(self, name).ravel() for name in ("current", "state", "resistance")}
-        )
+        columns |= {name: getattr(self, name).ravel() for name in ("current", "state", "resistance")}
+        return pd.DataFrame(columns)
 
 
 def respond(
-    model: SwitchingModel,
-    times: ArrayLike,
-    volts: ArrayLike,
-    state0: ArrayLike,
-    samples: int = 100,
+    model: SwitchingModel, times: ArrayLike, volts: ArrayLike, state0: ArrayLike, samples: int = 100
 ) -> Response:
     """Integrate the states of cells under one voltage, piecewise linear in time.
 
@@ -100,9 +93,7 @@ def _checked_states(model: SwitchingModel, state0: ArrayLike) -> np.ndarray:
     return np.clip(state0, low, high)
 
 
-def _ramp(
-    model: SwitchingModel, v0: float, v1: float, duration: float, state0: np.ndarray, at: np.ndarray
-) -> np.ndarray:
+def _ramp(model: SwitchingModel, v0: float, v1: float, time: float, state0: np.ndarray, at: np.ndarray) -> np.ndarray:
     """States (len(at), cells) at ascending fractions `at` of the time in which the voltage goes from v0 to v1.
 
     While the voltage has one sign the state moves one way, so a state that has passed a limit is at the limit: there is
@@ -111,15 +102,15 @@ def _ramp(
     if v0 * v1 < 0:
         zero = v0 / (v0 - v1)
         before, after = at[at <= zero], at[at > zero]
-        first = _ramp(model, v0, 0, duration * zero, state0, np.append(np.minimum(before / zero, 1), 1))
-        second = _ramp(model, 0, v1, duration * (1 - zero), first[-1], np.minimum((after - zero) / (1 - zero), 1))
+        first = _ramp(model, v0, 0, time * zero, state0, np.append(np.minimum(before / zero, 1), 1))
+        second = _ramp(model, 0, v1, time * (1 - zero), first[-1], np.minimum((after - zero) / (1 - zero), 1))
         return np.concatenate([first[:-1], second])
     low, high = model.limits
     span = high - low
 
     def rate(u: float, y: np.ndarray) -> np.ndarray:
         """dy/du of the state scaled to [0, 1], over the fraction u of the time."""
-        return model.rate(v0 + (v1 - v0) * u, low + span * np.clip(y, 0, 1)) * (duration / span)
+        return model.rate(v0 + (v1 - v0) * u, low + span * np.clip(y, 0, 1)) * (time / span)
 
     def slope(u: float, y: np.ndarray) -> sparse.csc_matrix:
         """The Jacobian, diagonal because cells do not act on each other."""
@@ -164,10 +155,7 @@ def sweep_iv(
 
 
 def pulse_trains(
-    model: SwitchingModel,
-    trains: Sequence[tuple[float, int]],
-    width: float,
-    state0: float | None = None,
+    model: SwitchingModel, trains: Sequence[tuple[float, int]], width: float, state0: float | None = None
 ) -> pd.DataFrame:
     """The state and conductance of one cell after each of many rectangular pulses.
 

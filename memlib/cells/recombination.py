@@ -15,13 +15,10 @@ from functools import lru_cache
 
 import numpy as np
 
-#: Boltzmann's constant, eV/K.
-BOLTZMANN = 8.617333262e-5
-#: Where the table of S ends: beyond, it is 0 or 1 to 1e-12.
-GUMBEL_TAILS = (-4.0, 28.0)
+BOLTZMANN = 8.617333262e-5  #: Boltzmann's constant, eV/K
+GUMBEL_TAILS = (-4.0, 28.0)  #: where the table of S ends: beyond, it is 0 or 1 to 1e-12
 NORMAL_TAIL = 7.5
-#: Points of the table, and of the integral over Z in each.
-TABLE, NODES = 4001, 2001
+TABLE, NODES = 4001, 2001  #: points of the table, and of the integral over Z in each
 
 
 def demarcation_energy(time: float, temperature: float, rate: float) -> float:

@@ -15,10 +15,8 @@ from scipy import constants
 from memlib.base.checks import fail, in_range, one_of, positive, whole
 from memlib.base.configuration import Config, config
 
-#: Voltage at which conductances and resistances are read, V.
-V_READ = 0.3
-#: Larger exponents are cut: no exponential overflows.
-MOST_EXPONENT = 500.0
+V_READ = 0.3  #: voltage at which conductances and resistances are read, V
+MOST_EXPONENT = 500.0  #: larger exponents are cut: no exponential overflows
 
 #: Window functions f(x, p, rising) of the linear ion drift, x in [0, 1]; `rising` where the current drives x upwards.
 WINDOWS = {
@@ -289,9 +287,8 @@ class DataDriven(SwitchingModel):
     def rate(self, v: ArrayLike, state: ArrayLike) -> np.ndarray:
         """Eqs. 4 to 7, ohm/s."""
         v, r = np.asarray(v), np.asarray(state)
-        s, t, k = (
-            np.where(v > 0, *pair) for pair in ((self.s_p, self.s_n), (self.t_p, self.t_n), (self.k_p, self.k_n))
-        )
+        pairs = (self.s_p, self.s_n), (self.t_p, self.t_n), (self.k_p, self.k_n)
+        s, t, k = (np.where(v > 0, *pair) for pair in pairs)
         up = np.polynomial.polynomial.polyval(v, self.r_p) - r
         down = r - np.polynomial.polynomial.polyval(v, self.r_n)
         distance = np.maximum(self.eta * np.where(v > 0, up, down), 0)
@@ -341,10 +338,6 @@ PRESETS: dict[str, SwitchingModel] = {
 
 
 def preset(name: str) -> SwitchingModel:
-    """The model with a published parameter set.
-
-    Raises:
-        ValueError: if `name` is not in `PRESETS`.
-    """
+    """The model with a published parameter set. Raises ValueError if `name` is not in `PRESETS`."""
     one_of("preset", name, PRESETS)
     return PRESETS[name]

@@ -12,15 +12,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from memlib.base.checks import fail, in_range, one_of, positive, whole
+from memlib.base.checks import fail, in_range, positive, whole
 from memlib.base.configuration import Config, config
 from memlib.cells.pulses import check_model
 from memlib.cells.switching import SwitchingModel
 
-#: States at which a flow is tabulated.
-FLOW_STATES = 4097
-#: Rates below this fraction of the fastest count as none in a flow.
-SLOWEST = 1e-10
+FLOW_STATES = 4097  #: states at which a flow is tabulated
+SLOWEST = 1e-10  #: rates below this fraction of the fastest count as none in a flow
 
 
 class PulseFlow:
@@ -80,9 +78,7 @@ class PulseScheme(Config):
         for name in ("set_volts", "reset_volts"):
             first, step, last = volts = getattr(self, name)
             if not first * step > 0 or abs(last) < abs(first) or first * last < 0:
-                fail(
-                    name, volts, "first voltage, step and last voltage of one sign, the last not smaller than the first"
-                )
+                fail(name, volts, "first voltage, step and last voltage of one sign, the last at least the first")
         if self.set_volts[0] * self.reset_volts[0] > 0:
             fail("reset_volts", self.reset_volts, "of the sign opposite to set_volts")
         positive("width", self.width)
@@ -152,7 +148,9 @@ def write_verify(
     Raises:
         ValueError: if an argument is out of range, or the scheme's polarity does not fit the model.
     """
-    _check_effort(model, tolerance, max_pulses)
+    check_model(model)
+    positive("tolerance", tolerance)
+    whole("max_pulses", max_pulses, 1)
     for name, value in (("read_noise", read_noise), ("cell_spread", cell_spread), ("cycle_spread", cycle_spread)):
         in_range(name, value, 0, math.inf, "a relative sigma")
     targets = _conductances("targets", targets)
@@ -162,7 +160,6 @@ def write_verify(
     width = scheme.width * _factors(speeds, cell_spread, targets.size)
 
     def read(states: np.ndarray) -> np.ndarray:
-        """Conductances (cells,) as a noisy read sees them, S."""
         return model.conductance(states) * (1 + read_noise * reads.standard_normal(targets.size))
 
     def durations() -> np.ndarray:
@@ -175,14 +172,7 @@ def write_verify(
     return WriteResult(targets, model.conductance(states), pulses, energy, converged, g_on, g_off)
 
 
-def _check_effort(model: SwitchingModel, tolerance: float, max_pulses: int) -> None:
-    check_model(model)
-    positive("tolerance", tolerance)
-    whole("max_pulses", max_pulses, 1)
-
-
 def _conductances(field: str, values: ArrayLike) -> np.ndarray:
-    """As an array; raises unless all are finite and at least 0."""
     found = np.asarray(values, float)
     wrong = found[~((found >= 0) & np.isfinite(found))]
     if wrong.size:
@@ -237,17 +227,13 @@ def _factors(generator: np.random.Generator, spread: float, n: int) -> np.ndarra
 
 
 def _flows(model: SwitchingModel, scheme: PulseScheme) -> dict[int, list[PulseFlow]]:
-    """The flow of every pulse of setting (1) and resetting (-1)."""
     inner = np.linspace(*model.limits, 101)
     rising = np.sign(model.conductance(model.limits[1]) - model.conductance(model.limits[0]))
     for name, direction in (("set_volts", 1), ("reset_volts", -1)):
         volts = scheme.staircase(direction)
         if (direction * rising * model.rate(volts[-1], inner) < 0).any():
-            fail(
-                name,
-                getattr(scheme, name),
-                f"of the other sign: it {'lowers' if direction > 0 else 'raises'} conductance",
-            )
+            does = "lowers" if direction > 0 else "raises"
+            fail(name, getattr(scheme, name), f"of the other sign: it {does} conductance")
     return {direction: [PulseFlow(model, v) for v in scheme.staircase(direction)] for direction in (1, -1)}
 
 
@@ -268,13 +254,8 @@ def _pulse(
 class ProgrammingError:
     """Errors of programmed cells, relative to the range g_on - g_off."""
 
-    errors: np.ndarray  #: all of them, (n,)
+    errors: np.ndarray  #: of the cells that converged, (n,)
     failed: float  #: fraction of the array's cells that did not converge
-
-    @property
-    def n(self) -> int:
-        """Cells."""
-        return len(self.errors)
 
     @property
     def mean(self) -> float:
@@ -287,27 +268,11 @@ class ProgrammingError:
         return float(np.sqrt(np.mean(self.errors**2)))
 
 
-def programming_error(
-    result: WriteResult, g_on: float | None = None, g_off: float | None = None, cells: str = "converged"
-) -> ProgrammingError:
-    """The error that programming leaves, as `Device(program_error=..., program_error_to="range")` takes it.
+def programming_error(result: WriteResult) -> ProgrammingError:
+    """The error that `write_verify` leaves, as `Device(program_error=..., program_error_to="range")` takes it.
 
-    Args:
-        result: of `write_verify`.
-        g_on: end of the device's range, S; the result's by default.
-        g_off: the other end, S.
-        cells: "converged", or "all". Cells that did not converge are better described as faults.
-
-    Raises:
-        ValueError: if no cell is left, or the range is empty.
+    Only of cells that converged: others are better described as faults. Raises ValueError if none did.
     """
-    one_of("cells", cells, ("converged", "all"))
-    g_on = result.g_on if g_on is None else g_on
-    g_off = result.g_off if g_off is None else g_off
-    if g_off >= g_on:
-        fail("g_off", g_off, f"below g_on={g_on!r} (S)")
-    errors = (result.conductances - result.targets) / (g_on - g_off)
-    errors = errors[result.converged] if cells == "converged" else errors.ravel()
-    if not errors.size:
-        fail("cells", cells, '"all": no cell converged')
-    return ProgrammingError(errors, 1 - float(result.converged.mean()))
+    if not result.converged.any():
+        fail("converged", 0, "at least one cell")
+    return ProgrammingError(result.errors[result.converged], 1 - float(result.converged.mean()))

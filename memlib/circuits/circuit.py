@@ -34,8 +34,7 @@ from memlib.mapping.tile import Tile
 from memlib.tiles.programming import Programmer
 from memlib.wires.resistances import Wires
 
-#: Pairs of crossbars are (positive, negative).
-POLARITIES = ("p", "n")
+POLARITIES = ("p", "n")  #: pairs of crossbars are (positive, negative)
 
 
 @config
@@ -85,9 +84,7 @@ class Circuit(Config):
             positive(name, getattr(self, name))
         whole("input_bits", self.input_bits, 1, 24, none=True)
         if self.device.read_noise:
-            fail(
-                "read_noise", self.device.read_noise, "0: an operating point is one moment, and has static effects only"
-            )
+            fail("read_noise", self.device.read_noise, "0: an operating point is a moment, and has static effects only")
 
     def input_voltages(self, x: Tensor) -> Tensor:
         """Voltages, V, float64, of inputs (images, n) from 0 to 1; raises ValueError for others."""
@@ -182,15 +179,13 @@ def build_chip(model: nn.Sequential, circuit: Circuit, calibration: Tensor, seed
         g, last = _programmed(layer, targets, circuit, seed, name), number == len(layers) - 1
         offsets = circuit.amplifier.offset * normals((3, layer.out_features), seed, name, "offset").double()
         stages.append(Stage(g, v_bias, r_feedback, offsets, not last, volts))
-        activations = (
-            nn.functional.linear(activations, layer.weight.double(), layer.bias.double()).detach().clamp(min=0)
-        )
+        affine = nn.functional.linear(activations, layer.weight.double(), layer.bias.double())
+        activations = affine.detach().clamp(min=0)
         top = float(activations.max()) or 1.0
     return AnalogChip(circuit, tuple(stages))
 
 
 def _layers(model: nn.Sequential) -> list[tuple[str, nn.Linear]]:
-    """The Linear layers by name; raises unless they alternate with ReLUs."""
     parts = list(model.named_children()) if isinstance(model, nn.Sequential) else []
     kinds = [type(part) for _, part in parts]
     if not kinds or kinds != [nn.ReLU if k % 2 else nn.Linear for k in range(len(kinds))] or kinds[-1] is nn.ReLU:

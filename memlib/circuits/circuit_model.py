@@ -96,17 +96,13 @@ class Layer:
         one, none, h = torch.eye(m, dtype=torch.float64), torch.zeros(m, m, dtype=torch.float64), self.half
         w_p, w_n, y = (torch.cat(row, 1) for row in ((one, none, none), (none, one, none), (none, none, one)))
         u_p, u_n = w_p + r * x.columns[0] @ w_p, w_n + r * x.columns[1] @ w_n
-        equations = torch.cat(
-            (
-                a * (u_p + rho * ((u_p - w_p) / r + h * (u_p - y))) + w_p,
-                a * (u_n + rho * ((u_n - w_n) / r + h * u_n)) + w_n,
-                a * (y + rho * (h * (y - u_p) + self.load @ y)) - (u_n - u_p - y) / 2,
-            )
-        )
+        of_p = a * (u_p + rho * ((u_p - w_p) / r + h * (u_p - y))) + w_p
+        of_n = a * (u_n + rho * ((u_n - w_n) / r + h * u_n)) + w_n
+        of_y = a * (y + rho * (h * (y - u_p) + self.load @ y)) - (u_n - u_p - y) / 2
+        equations = torch.cat((of_p, of_n, of_y))
         i_p, i_n = r * x.transfer.mT  # what v adds to -u
-        right = torch.cat(
-            (a * (1 + rho / r + rho * h) * i_p, a * (1 + rho / r + rho * h) * i_n, -a * rho * h * i_p - (i_n - i_p) / 2)
-        )
+        given = a * (1 + rho / r + rho * h)
+        right = torch.cat((given * i_p, given * i_n, -a * rho * h * i_p - (i_n - i_p) / 2))
         constant = self.stage.offsets.clone()
         constant[2] -= a * rho * self.bias
         right = torch.cat((right, constant.flatten()[:, None]), 1)
@@ -175,17 +171,11 @@ class State:
 
 
 class AnalogModel:
-    """The behavioural model of a chip.
-
-    Raises:
-        ValueError: for nonlinear cells, which only `memlib.circuits.circuit_netlist` knows.
-    """
+    """The behavioural model of a chip. Raises ValueError for nonlinear cells, which only `circuit_netlist` knows."""
 
     def __init__(self, chip: AnalogChip) -> None:
         if chip.circuit.device.v0 is not None:
-            fail(
-                "v0", chip.circuit.device.v0, "None: the behavioural model has linear cells only; ngspice takes others"
-            )
+            fail("v0", chip.circuit.device.v0, "None: the behavioural model has linear cells; ngspice takes others")
         self.chip = chip
         self.layers: list[Layer] = []
         m = chip.stages[-1].outputs
@@ -197,9 +187,7 @@ class AnalogModel:
     def operating_points(self, volts: Tensor) -> OperatingPoints:
         """For input voltages (images, n), V; see `Circuit.input_voltages`.
 
-        Raises:
-            ValueError: for voltages that do not fit.
-            RuntimeError: if the layers' outputs do not converge.
+        Raises ValueError for voltages that do not fit, and RuntimeError if the layers' outputs do not converge.
         """
         rows_of("volts", volts, self.layers[0].stage.inputs)
         states = self._converged(volts.double())
@@ -237,7 +225,6 @@ class AnalogModel:
         return [*currents, torch.zeros_like(states[-1].outputs)]
 
     def _power(self, states: list[State]) -> dict[str, Tensor]:
-        """See `OperatingPoints.power`."""
         amplifier, h = self.chip.circuit.amplifier, self.layers[0].half
         inputs, loads = torch.zeros(len(states[0].rows)), torch.zeros(len(states[0].rows))
         taken = [layer.crossbars.row_currents(s.rows, s.columns) for layer, s in zip(self.layers, states, strict=True)]

@@ -36,12 +36,9 @@ from memlib.wires.nodal import Array, check_array
 OPTIONS = ".options reltol=1e-6 abstol=1e-15 vntol=1e-10 gmin=1e-18 itl1=1000 itl2=1000"
 #: The same for step responses, whose time steps follow from them.
 STEP_OPTIONS = ".options reltol=1e-4 abstol=1e-15 vntol=1e-7 gmin=1e-18 itl1=1000 itl4=100 method=gear"
-#: Stands for an infinite gain.
-IDEAL_GAIN = 1e10
-#: K, 1/ohm.
-CLAMP = 1e8
-#: Rise time of the inputs' step, s.
-RISE = 1e-9
+IDEAL_GAIN = 1e10  #: stands for an infinite gain
+CLAMP = 1e8  #: k, 1/ohm
+RISE = 1e-9  #: rise time of the inputs' step, s
 
 
 def netlist(chip: AnalogChip, volts: Tensor, options: str = OPTIONS) -> list[str]:
@@ -49,10 +46,8 @@ def netlist(chip: AnalogChip, volts: Tensor, options: str = OPTIONS) -> list[str
 
     The voltage of the node `image` says which image is at the inputs, from 0 on; between two numbers the voltages are
     interpolated. Layer l = 0, 1 ... has the rows x<l>_<i>, its bias' row x<l>_bias, the columns w<l>p_<j> and
-    w<l>n_<j>, the amplifiers' outputs u<l>p_<j> and u<l>n_<j>, and the outputs x<l+1>_<j>.
-
-    Raises:
-        ValueError: for voltages that do not fit.
+    w<l>n_<j>, the amplifiers' outputs u<l>p_<j> and u<l>n_<j>, and the outputs x<l+1>_<j>. Raises ValueError for
+    voltages that do not fit.
     """
     rows_of("volts", volts, chip.stages[0].inputs)
     lines = ["* analog network", options]
@@ -108,7 +103,6 @@ def crossbar(array: Array, name: str, rows: Sequence[str], columns: Sequence[str
     lines, count = [], len(rows)
 
     def segment(kind: str, at: str, node: str, ohm: float) -> str:
-        """The node behind a resistance."""
         if not ohm:
             return node
         lines.append(f"r_{kind}{name}_{at} {node} {kind}{name}_{at} {ohm:.17g}")
@@ -157,12 +151,11 @@ def _amplifier(
     return [*lines, f"r_o{name} {end} {output} {amplifier.r_out:.17g}"] if amplifier.r_out else lines
 
 
-def operating_points(chip: AnalogChip, volts: Tensor, timeout: float | None = None) -> OperatingPoints:
+def operating_points(chip: AnalogChip, volts: Tensor) -> OperatingPoints:
     """The circuit's operating points by ngspice.
 
     Args:
         volts: (images, n) at the inputs, V; see `Circuit.input_voltages`.
-        timeout: seconds until ngspice is stopped; None: never.
 
     Raises:
         ValueError: for voltages that do not fit.
@@ -170,15 +163,8 @@ def operating_points(chip: AnalogChip, volts: Tensor, timeout: float | None = No
     """
     lines, saved = netlist(chip, volts), _outputs(chip) + _currents(chip)
     last = max(len(volts) - 1, 1)  # a sweep needs two points
-    deck = [
-        *lines,
-        "v_image image 0 dc 0",
-        ".save " + " ".join(saved),
-        f".dc v_image 0 {last} 1",
-        ".end",
-        "",
-    ]
-    vectors = simulate("\n".join(deck), timeout)
+    deck = [*lines, "v_image image 0 dc 0", ".save " + " ".join(saved), f".dc v_image 0 {last} 1", ".end", ""]
+    vectors = simulate("\n".join(deck))
     values = {name: torch.from_numpy(vectors[name][: len(volts)]) for name in saved}
     *hidden, outputs = [
         torch.stack([values[f"v(x{k + 1}_{j})"] for j in range(stage.outputs)], 1)
@@ -188,12 +174,10 @@ def operating_points(chip: AnalogChip, volts: Tensor, timeout: float | None = No
 
 
 def _outputs(chip: AnalogChip) -> list[str]:
-    """Voltages of all layers' outputs."""
     return [f"v(x{k + 1}_{j})" for k, stage in enumerate(chip.stages) for j in range(stage.outputs)]
 
 
 def _currents(chip: AnalogChip) -> list[str]:
-    """Currents of the inputs, the biases and the op-amps."""
     found = [f"i(b_in{i})" for i in range(chip.stages[0].inputs)]
     for k, stage in enumerate(chip.stages):
         found.append(f"i(v_bias{k})")
@@ -202,7 +186,6 @@ def _currents(chip: AnalogChip) -> list[str]:
 
 
 def _power(chip: AnalogChip, volts: Tensor, values: dict[str, Tensor]) -> dict[str, Tensor]:
-    """See `OperatingPoints.power`; a source's current flows into its positive end."""
     rail = chip.circuit.amplifier.rail
     inputs = torch.zeros(len(volts), dtype=torch.float64)
     for i, v in enumerate(volts.T):

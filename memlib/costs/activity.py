@@ -1,9 +1,11 @@
 """How often a layer uses its circuits in one inference, and what its arrays dissipate, measured on images."""
 
+import contextlib
 import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -21,8 +23,7 @@ from memlib.tiles.converters import input_volts, row_inputs
 
 #: Every pass fetches the inputs of its rows from the buffer; or line buffers keep them, each fetched once an inference.
 FETCHES = ("pass", "once")
-#: Images that are run at once to measure the array energy.
-BATCH = 100
+BATCH = 100  #: images that are run at once to measure the array energy
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,7 @@ class Activity:
     nothing: int = 0
 
     @classmethod
-    def of(
-        cls, placement: Placement, hardware: Hardware, measured: "Measured", result_bytes: int, fetch: str
-    ) -> "Activity":
+    def of(cls, placement: Placement, hardware: Hardware, measured: "Measured", result_bytes: int, fetch: str) -> Self:
         """The activity of a layer with such calls."""
         g, calls, bits = placement.window.geometry, measured.calls, driven_bits(hardware.tile)
         counts = layer_activity(placement, hardware, calls, measured.signed)
@@ -87,29 +86,22 @@ def measure(analog: AnalogNetwork, images: Tensor) -> dict[str, Measured]:
         raise TypeError(f"analog={type(analog).__name__}: must be a chip, as map_network returns it")
     images_of("images", images)
     calls: dict[str, list[Size]] = {name: [] for name in analog.layers}
-    power, hooks, size = dict.fromkeys(analog.layers, 0.0), [], len(images)
+    power, size, batches = dict.fromkeys(analog.layers, 0.0), len(images), images.split(BATCH)
 
     def watch(layer: AnalogLayer, arguments: tuple, named: dict, name: str) -> None:
-        """Add a call of a layer with `size` images."""
         x = arguments[0] if arguments else named["input"]
         calls[name].extend(calls_of(layer.geometry, x, size))
         power[name] += _power(layer, x) / len(images)
 
-    batches = images.split(BATCH)
-    try:
+    with contextlib.ExitStack() as hooks, analog.rewound():
         for name, layer in analog.layers.items():
-            hooks.append(layer.register_forward_pre_hook(functools.partial(watch, name=name), with_kwargs=True))
-        with analog.rewound():
-            for batch in batches:
-                size = len(batch)
-                analog(batch)
-    finally:
-        for hook in hooks:
-            hook.remove()
+            hook = layer.register_forward_pre_hook(functools.partial(watch, name=name), with_kwargs=True)
+            hooks.callback(hook.remove)
+        for batch in batches:
+            size = len(batch)
+            analog(batch)
     signed = {name: bool(layer.inputs and layer.inputs.signed) for name, layer in analog.layers.items()}
-    return {
-        name: Measured(seen[: len(seen) // len(batches)], power[name], signed[name]) for name, seen in calls.items()
-    }
+    return {name: Measured(c[: len(c) // len(batches)], power[name], signed[name]) for name, c in calls.items()}
 
 
 def driven_bits(tile: Tile) -> int:

@@ -25,6 +25,7 @@ from memlib.costs.technology import CONVERTERS, Technology, technology_of
 from memlib.mapping.hardware import Hardware
 from memlib.mapping.placement import Placement
 from memlib.mapping.plan import plan_chip
+from memlib.mapping.tile import Tile
 
 
 @dataclass(frozen=True)
@@ -66,18 +67,10 @@ def cost(
     """What one inference of a chip takes, on average over `images`.
 
     Args:
-        images: (n, *input shape); the array energy is measured on them.
-        technology, converters, copies, fetch: see `cost_of`.
-
-    Returns:
-        As `cost_of`.
-
-    Raises:
-        ValueError: as `cost_of`.
+        images: (n, *input shape); the array energy is measured on them. All else, and the table, is as in `cost_of`.
     """
-    measured = measure(analog, images)
     layers = {name: (layer.placement, layer.hardware) for name, layer in analog.layers.items()}
-    return _table(layers, measured, technology, converters, copies, fetch)
+    return _table(layers, measure(analog, images), technology, converters, copies, fetch)
 
 
 def cost_of(
@@ -150,27 +143,20 @@ def _table(
                 fail(f"{field} of layer {name!r}", None, "a number of bits: a converter that is off has no cost")
         activity = Activity.of(placement, hardware, measured[name], technology.result_bytes, fetch)
         tiles = Tiles.of(placement, hardware, converters)
-        power = measured[name].power
-        for row in _layer_rows(placement, hardware, power, activity, tiles, technology, times):
-            rows.append({"layer": name, **row})
+        layer_rows = [*_layer_rows(hardware.tile, measured[name].power, activity, tiles, technology, times)]
+        written, seconds = _writing(placement, hardware, technology)
+        layer_rows[0] |= {"writing_energy": written * times, "writing_time": seconds}
+        rows += [{"layer": name, **row} for row in layer_rows]
     return pd.DataFrame(rows).fillna({"operations": 0})
 
 
 def _layer_rows(
-    placement: Placement,
-    hardware: Hardware,
-    power: float,
-    activity: Activity,
-    tiles: Tiles,
-    technology: Technology,
-    copies: int,
+    tile: Tile, power: float, activity: Activity, tiles: Tiles, technology: Technology, copies: int
 ) -> Iterator[dict[str, Any]]:
     """The rows of one layer: its array, and each kind of circuit."""
-    tile = hardware.tile
     assert tile.adc_bits is not None  # as `_table` checks
     passes = math.ceil(activity.passes / copies)
     t_read = tile.t_read or technology.t_read
-    written, seconds = _writing(placement, hardware, technology)
     yield {
         "component": "array",
         "energy": power * t_read,
@@ -178,8 +164,6 @@ def _layer_rows(
         "busy": activity.passes / copies * t_read,
         "area": tiles.column * tile.rows * copies * technology.cell_area,
         "operations": activity.operations,
-        "writing_energy": written * copies,
-        "writing_time": seconds,
     }
     for component, circuit in technology.circuits.items():
         bits = driven_bits(tile) if circuit.use == "row" else tile.adc_bits

@@ -62,7 +62,6 @@ def balanced_copies(table: pd.DataFrame, area: float | None = None, interval: fl
     layers = table.groupby("layer", sort=False)[["busy", "area"]].sum()
 
     def copies(goal: float) -> pd.Series:
-        """Of each layer, to be busy for so long, s."""
         return (layers["busy"] / goal * (1 - 1e-9)).apply(math.ceil).clip(lower=1)
 
     if (area is None) == (interval is None):
@@ -72,9 +71,8 @@ def balanced_copies(table: pd.DataFrame, area: float | None = None, interval: fl
             fail("area", area, f"at least that of single copies, {layers['area'].sum():.3g} m2")
         most = (area / layers["area"]).astype(int)
         goals = sorted({t / k for t, n in zip(layers["busy"], most, strict=True) for k in range(1, n + 1)})
-        interval = goals[
-            bisect.bisect_left(goals, True, key=lambda goal: (copies(goal) * layers["area"]).sum() <= area)
-        ]
+        first = bisect.bisect_left(goals, True, key=lambda goal: (copies(goal) * layers["area"]).sum() <= area)
+        interval = goals[first]
     return {name: int(n) for name, n in copies(interval).items()}
 
 

@@ -9,17 +9,11 @@ from typing import Any
 
 from memlib.base.checks import fail, one_of
 
-#: One converter for all columns of a tile, or one for each.
-CONVERTERS = ("serial", "parallel")
+CONVERTERS = ("serial", "parallel")  #: one converter for all columns of a tile, or one for each
 #: What circuits stand at, and what they are used for: fields of `cost.Tiles` and `cost.Activity`.
 PLACES = ("row", "column", "converter", "pair", "tile")
 USES = ("row", "conversion", "result", "input_byte", "row_byte", "result_byte", "output", "nothing")
-#: How a value grows with bits, relative to the value at some bits.
-Growth = Callable[[float], float]
-
-
-def _same(_bits: float) -> float:
-    return 1.0
+Growth = Callable[[float], float]  #: how a value grows with bits, relative to the value at some bits
 
 
 def _doubling(bits: float) -> float:
@@ -54,8 +48,8 @@ class Circuit:
     per: float = 1  #: how many of those one use serves
     waits: bool = False  #: whether a pass waits for it; else its time is hidden behind others
     bits: int | None = None  #: at which these numbers hold, for a converter
-    energy_growth: Growth = _same
-    area_growth: Growth = _same
+    energy_growth: Growth = lambda _bits: 1.0
+    area_growth: Growth = lambda _bits: 1.0
 
     def __post_init__(self) -> None:
         one_of("each", self.each, PLACES)
@@ -168,15 +162,10 @@ TECHNOLOGIES: dict[str, Technology] = {"isaac": _isaac(), "li2022": _li2022()}
 
 
 def technology_of(name: str | Technology) -> Technology:
-    """The technology of this name, or the given one.
-
-    Raises:
-        ValueError: for an unknown name.
-    """
+    """The technology of this name, or the given one. Raises ValueError for an unknown name."""
     if isinstance(name, Technology):
         return name
     if name not in TECHNOLOGIES:
-        fail(
-            "technology", name, f"one of {', '.join(map(repr, TECHNOLOGIES))}, or a memlib.costs.technology.Technology"
-        )
+        known = ", ".join(map(repr, TECHNOLOGIES))
+        fail("technology", name, f"one of {known}, or a memlib.costs.technology.Technology")
     return TECHNOLOGIES[name]

@@ -5,8 +5,7 @@ from typing import Any
 
 from memlib.evidence.intervals import Interval
 
-#: A claim on fewer seeds or images is exploratory.
-SEEDS, IMAGES = 10, 5000
+SEEDS, IMAGES = 10, 5000  #: a claim on fewer seeds or images is exploratory
 VERDICTS = ("confirmed", "refuted", "undecided")
 
 

@@ -40,11 +40,7 @@ class Chips:
             self._hits[_key(group.iloc[0][names].dropna().to_dict())] = np.stack(hits).astype(float)
 
     def hits(self, point: Point) -> np.ndarray:
-        """(seeds, images) 1.0 or 0.0 for right or wrong; one row where chips do not differ.
-
-        Raises:
-            KeyError: if the sweep had no such point.
-        """
+        """(seeds, images) 1.0 or 0.0 for right or wrong; one row where chips are alike. Raises KeyError if unknown."""
         return self._hits[_key(point)]
 
     def loss(self, loss: "Loss") -> np.ndarray:

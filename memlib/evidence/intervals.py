@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-#: Of Student's t, for two-sided 95 % intervals.
-QUANTILE = 0.975
+QUANTILE = 0.975  #: of Student's t, for two-sided 95 % intervals
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,7 @@ class Interval:
 def seed_interval(values: ArrayLike) -> Interval:
     """Student's interval of the mean of (seeds,), one number per device seed; endless for a single seed.
 
-    Raises:
-        ValueError: if there are no values, or one is not finite.
+    Raises ValueError if there are no values, or one is not finite.
     """
     found = np.asarray(values, float)
     n = len(found)

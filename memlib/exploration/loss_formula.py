@@ -21,22 +21,21 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, stats
+from scipy import optimize
 
 from memlib.base.checks import fail, in_range, whole
-from memlib.evidence.intervals import Interval
+from memlib.evidence.intervals import Interval, seed_interval
 
 #: Of a design, which the formula is a function of.
 INPUTS = ("layout", "severity", "rows", "adc_bits", "wire_share")
-#: No loss is taken for more exact than this: else near-perfect designs would decide alone.
-FLOOR = 0.01
+FLOOR = 0.01  #: no loss is taken for more exact than this: else near-perfect designs would decide alone
 #: Bounds of ln half, bits, slope, growth, rest and ln wires: far beyond what any network shows.
 BOUNDS = {"half": (math.log(1e-4), math.log(10)), "bits": (-5, 15), "slope": (0.3, 15), "growth": (-2, 2)}
 BOUNDS |= {"rest": (0, 2), "wires": (math.log(1e-3), math.log(10))}
 #: Coefficients that all layouts share; the last is fitted only if some designs have wires.
 SHARED = ("slope", "growth", "rest", "wires")
-#: Those that are fitted as logarithms.
-LOGS = ("half", "wires")
+LOGS = ("half", "wires")  #: those that are fitted as logarithms
+FOLDS = 5  #: of a cross-validation
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ class Formula:
             fail(
                 "wire_share",
                 float(designs["wire_share"].max()),
-                "0, as no design that the formula was fitted to has wires",
+                "0: the formula was fitted to designs without wires",
             )
         return _inputs(designs, self.layouts)
 
@@ -127,36 +126,35 @@ def fit_linear(designs: pd.DataFrame, most: float) -> Linear:
     return Linear(layouts, most, _fit(_linear, designs, layouts, most, np.zeros(len(layouts) + 4)))
 
 
-def held_out(designs: pd.DataFrame, most: float, folds: int = 5, by: str | None = None) -> pd.DataFrame:
+def held_out(designs: pd.DataFrame, most: float, by: str | None = None) -> pd.DataFrame:
     """Cross-validated predictions: each design's by fits to the other parts of them.
 
     Args:
-        folds: parts, drawn at random so that each layout, and wires, are in all of them as evenly as can be.
-        by: a column, such as "severity", instead: all designs of the same value are a part.
+        by: a column, such as "severity": all designs of the same value are a part. None: `FOLDS` parts, drawn at random
+            so that each layout, and wires, are in all of them as evenly as can be.
 
     Returns:
         `designs` with the columns formula, linear (predicted losses) and fold.
 
     Raises:
-        ValueError: as `fit`, for folds below 2, and for a part whose layouts or wires no other has.
+        ValueError: as `fit`, and for a part whose layouts or wires no other has.
     """
-    whole("folds", folds, 2)
     _check(designs, most)
     designs = designs.reset_index(drop=True)
-    fold = pd.factorize(designs[by])[0] if by else _folds(designs, folds)
-    found = designs.assign(fold=fold, formula=0.0, linear=0.0)
-    for part in np.unique(fold):
-        inside, outside = designs[fold != part], designs[fold == part]
-        found.loc[fold == part, "formula"] = fit(inside, most, 0).loss(outside)
-        found.loc[fold == part, "linear"] = fit_linear(inside, most).loss(outside)
-    return found
+    fold = pd.factorize(designs[by])[0] if by else _folds(designs)
+    predicted = designs.assign(fold=fold, formula=0.0, linear=0.0)
+    for held in np.unique(fold):
+        inside, outside = designs[fold != held], designs[fold == held]
+        predicted.loc[fold == held, "formula"] = fit(inside, most, 0).loss(outside)
+        predicted.loc[fold == held, "linear"] = fit_linear(inside, most).loss(outside)
+    return predicted
 
 
-def _folds(designs: pd.DataFrame, folds: int) -> np.ndarray:
+def _folds(designs: pd.DataFrame) -> np.ndarray:
     order = np.random.default_rng(0).permutation(len(designs))
     kinds = pd.factorize(pd.Series(zip(designs["layout"], designs["wire_share"] > 0, strict=True)))[0][order]
     fold = np.empty(len(designs), int)
-    fold[order[np.argsort(kinds, kind="stable")]] = np.arange(len(designs)) % folds
+    fold[order[np.argsort(kinds, kind="stable")]] = np.arange(len(designs)) % FOLDS
     return fold
 
 
@@ -165,17 +163,13 @@ def error_interval(residuals: np.ndarray) -> Interval:
 
     The interval is over designs. Where these share chips and images, it does not cover the luck of those.
     """
-    squares = np.asarray(residuals, float) ** 2
-    if len(squares) < 2:
+    if len(residuals) < 2:
         fail("residuals", residuals, "of at least 2 designs")
-    half = stats.t.ppf(0.975, len(squares) - 1) * squares.std(ddof=1) / math.sqrt(len(squares))
-    mean, low, high = squares.mean(), max(0.0, squares.mean() - half), squares.mean() + half
-    mean, low, high = (float(math.sqrt(value)) for value in (mean, low, high))
-    return Interval(mean, low, high, len(squares), 0)
+    i = seed_interval(np.asarray(residuals, float) ** 2)
+    return Interval(math.sqrt(i.mean), math.sqrt(max(0.0, i.low)), math.sqrt(i.high), i.n, 0)
 
 
 def _check(designs: pd.DataFrame, most: float) -> tuple[str, ...]:
-    """The layouts there are."""
     for name in (*INPUTS, "loss", "error"):
         if name not in designs:
             fail("designs", list(designs), f"with a column {name!r}")
@@ -224,15 +218,15 @@ def _best_start(designs: pd.DataFrame, layouts: tuple[str, ...], most: float) ->
     wires = [math.log(0.1)] * bool((designs["wire_share"] > 0).any())
     pairs = itertools.product((0.01, 0.03, 0.1, 0.3), (2, 4, 6))
     starts = [np.array([*[math.log(half)] * n, *[bits] * n, 3.0, 0.0, 0.2, *wires]) for half, bits in pairs]
-    return min(starts, key=lambda p: float(((_loss(p, inputs, most) - loss) ** 2).sum()))
+    return min(starts, key=lambda start: float(((_loss(start, inputs, most) - loss) ** 2).sum()))
 
 
 def _fit(form: Callable, designs: pd.DataFrame, layouts: tuple[str, ...], most: float, start: np.ndarray) -> np.ndarray:
     inputs, loss = _inputs(designs, layouts), designs["loss"].to_numpy(float)
     scale = np.hypot(designs["error"].to_numpy(float), FLOOR)
-    bounds = (-np.inf, np.inf)
+    limits = [(-np.inf, np.inf)] * len(start)
     if form is _loss:
         n = len(layouts)
-        limits = [*[BOUNDS["half"]] * n, *[BOUNDS["bits"]] * n, *(BOUNDS[name] for name in SHARED)]
-        bounds = tuple(np.array(limits[: len(start)]).T)
+        limits = [*[BOUNDS["half"]] * n, *[BOUNDS["bits"]] * n, *(BOUNDS[name] for name in SHARED)][: len(start)]
+    bounds = tuple(zip(*limits, strict=True))
     return optimize.least_squares(lambda p: (form(p, inputs, most) - loss) / scale, start, bounds=bounds).x

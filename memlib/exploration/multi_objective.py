@@ -20,7 +20,7 @@ import pandas as pd
 from memlib.base.canonical import dumps
 from memlib.base.checks import fail, is_number, one_of, whole
 from memlib.evidence.answers import unpack
-from memlib.evidence.intervals import Interval, crossed_interval, seed_interval
+from memlib.evidence.intervals import crossed_interval, seed_interval
 from memlib.exploration.pareto import SENSES, front_probability, mean_draws
 from memlib.exploration.space import Design, Space
 from memlib.sweeps.engine import SweepError, sweep
@@ -28,18 +28,12 @@ from memlib.sweeps.points import Evaluate, Point, tasks
 from memlib.sweeps.store import Store
 
 SAMPLERS = ("tpe", "random")
-#: The objective that is uncertain: a result holds its right and wrong answers.
-ACCURACY = "accuracy"
-#: Designs proposed at once; part of what decides a search, unlike the number of workers.
-BATCH = 8
-#: A design with less chance than this is not looked at more closely.
-POSSIBLE = 0.05
-#: Batches without a new design, after which a space counts as searched through.
-EXHAUSTED = 20
-#: Designs looked at more closely before their neighbours' chances are reckoned again.
-STEP = 8
-#: Draws that probabilities are counted in.
-DRAWS = 1000
+ACCURACY = "accuracy"  #: the objective that is uncertain: a result holds its right and wrong answers
+BATCH = 8  #: designs proposed at once; part of what decides a search, unlike the number of workers
+POSSIBLE = 0.05  #: a design with less chance than this is not looked at more closely
+EXHAUSTED = 20  #: batches without a new design, after which a space counts as searched through
+STEP = 8  #: designs looked at more closely before their neighbours' chances are reckoned again
+DRAWS = 1000  #: draws that probabilities are counted in
 
 MakePoint = Callable[..., Point]
 
@@ -81,14 +75,14 @@ class Evaluator:
         points = [self.make_point(design, images=fidelity.images) for design in designs]
         seeds = range(fidelity.seeds)
         sweep(points, self.evaluate, self.store, seeds, errors="keep", **self.options)
-        found: list[Known | None] = []
+        known: list[Known | None] = []
         with Store(self.store) as kept:
             for design, point in zip(designs, points, strict=True):
                 wanted = tasks([point], self.evaluate, lambda _: seeds)
                 results, failed = kept.get(wanted)
                 rows = [results[key] for key in wanted if key in results]  # in the order of seeds, unlike the store's
-                found.append(None if failed else self._known(design, rows, fidelity, number))
-        return found
+                known.append(None if failed else self._known(design, rows, fidelity, number))
+        return known
 
     def _known(self, design: Design, rows: list[dict[str, Any]], fidelity: Fidelity, number: int) -> Known:
         for name in self.objectives:
@@ -150,12 +144,7 @@ def search(
 
 
 def explore(
-    space: Space,
-    evaluator: Evaluator,
-    budget: int,
-    fidelity: Fidelity,
-    seed: int = 0,
-    sampler: str = "tpe",
+    space: Space, evaluator: Evaluator, budget: int, fidelity: Fidelity, seed: int = 0, sampler: str = "tpe"
 ) -> list[Known]:
     """The designs that a search tries, at one fidelity, in order; arguments are those of `search`.
 
@@ -219,9 +208,8 @@ def climb(
     wanted = wanted or (lambda designs: probabilities(designs, evaluator.objectives))
     while True:
         likely = wanted(known)
-        further = [i for i in np.flatnonzero(likely >= POSSIBLE) if i not in failed]
-        further = [i for i in further if known[i].fidelity + 1 < len(fidelities)]
-        if not further:
+        allowed = [i for i, k in enumerate(known) if i not in failed and k.fidelity + 1 < len(fidelities)]
+        if not (further := [i for i in allowed if likely[i] >= POSSIBLE]):
             return known
         number = min(known[i].fidelity for i in further) + 1
         chosen = sorted((i for i in further if known[i].fidelity + 1 == number), key=lambda i: -likely[i])[:STEP]
@@ -247,17 +235,13 @@ def table(known: Sequence[Known], objectives: MappingType[str, str]) -> pd.DataF
     """
     if not known:
         return pd.DataFrame()
-    intervals = [_interval(k.hits) for k in known]
-    sizes = [dict(zip(("n", "images"), k.hits.shape, strict=True)) for k in known]
-    rows = [{**k.design, **k.values, **size, "fidelity": k.fidelity} for k, size in zip(known, sizes, strict=True)]
-    found = pd.DataFrame(rows)
-    found.insert(found.columns.get_loc("n"), "low", [i.low for i in intervals])
-    found.insert(found.columns.get_loc("n"), "high", [i.high for i in intervals])
-    return found.assign(on_front=probabilities(known, objectives))
-
-
-def _interval(hits: np.ndarray) -> Interval:
-    return crossed_interval(hits) if hits.shape[1] > 1 else seed_interval(hits[:, 0])
+    rows = []
+    for k in known:
+        seeds, images = k.hits.shape
+        i = crossed_interval(k.hits) if images > 1 else seed_interval(k.hits[:, 0])
+        size = {"low": i.low, "high": i.high, "n": seeds, "images": images, "fidelity": k.fidelity}
+        rows.append({**k.design, **k.values, **size})
+    return pd.DataFrame(rows).assign(on_front=probabilities(known, objectives))
 
 
 def _study(objectives: MappingType[str, str], seed: int, sampler: str) -> optuna.Study:
@@ -265,10 +249,8 @@ def _study(objectives: MappingType[str, str], seed: int, sampler: str) -> optuna
     whole("seed", seed, 0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of how conditional axes are grouped
-        chosen = {
-            "tpe": lambda: optuna.samplers.TPESampler(multivariate=True, group=True, seed=seed),
-            "random": lambda: optuna.samplers.RandomSampler(seed=seed),
-        }[sampler]()
+        tree = optuna.samplers.TPESampler(multivariate=True, group=True, seed=seed)
+    chosen = tree if sampler == "tpe" else optuna.samplers.RandomSampler(seed)
     directions = [optuna.study.StudyDirection[f"{sense.upper()}IMIZE"] for sense in objectives.values()]
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would announce itself

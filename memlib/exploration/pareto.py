@@ -43,9 +43,7 @@ def hypervolume(values: ArrayLike, senses: Sequence[str], reference: ArrayLike) 
     return float(moocore.hypervolume(_minimised(values, senses), ref=bound))
 
 
-def mean_draws(
-    hits: Sequence[np.ndarray], n: int, seed: int = 0, bounds: tuple[float, float] = (0.0, 1.0)
-) -> np.ndarray:
+def mean_draws(hits: Sequence[np.ndarray], n: int, seed: int = 0, bounds: tuple[float, float] = (0, 1)) -> np.ndarray:
     """Joint draws of what the mean accuracies of designs, over chips and images, may truly be; or their mean losses.
 
     A multiplier bootstrap over seeds and images, both shared by designs: with z standard normals that all designs
@@ -83,26 +81,20 @@ def mean_draws(
     generator = np.random.default_rng(seed)
     by_seed, by_image, own = (generator.standard_normal((n, size)) for size in (seeds, images, len(arrays)))
     level = generator.random(n)
-    return np.stack([_draws(a, by_seed, by_image, z, level, bounds) for a, z in zip(arrays, own.T, strict=True)], 1)
+    normals = ((by_seed, by_image, z) for z in own.T)
+    return np.stack([_draws(a, z, level, bounds) for a, z in zip(arrays, normals, strict=True)], 1)
 
 
-def _draws(
-    values: np.ndarray,
-    by_seed: np.ndarray,
-    by_image: np.ndarray,
-    own: np.ndarray,
-    level: np.ndarray,
-    bounds: tuple[float, float],
-) -> np.ndarray:
-    (n, m), mean = values.shape, values.mean()
-    found = np.full(len(level), mean)
+def _draws(values: np.ndarray, normals: Sequence[np.ndarray], level: np.ndarray, bounds: Sequence[float]) -> np.ndarray:
+    (n, m), mean, (by_seed, by_image, own) = values.shape, values.mean(), normals
+    draws = np.full(len(level), mean)
     if n > 1:
         tails = np.sqrt((n - 1) / stats.chi2.ppf(level, n - 1))
-        found += tails * (by_seed[:, :n] @ (values.mean(1) - mean)) / np.sqrt(n * (n - 1))
+        draws += tails * (by_seed[:, :n] @ (values.mean(1) - mean)) / np.sqrt(n * (n - 1))
     if m > 1:
-        found += by_image[:, :m] @ (values.mean(0) - mean) / np.sqrt(m * (m - 1))
-        found += own * np.hypot(mean - bounds[0], bounds[1] - mean) / m
-    return found
+        draws += by_image[:, :m] @ (values.mean(0) - mean) / np.sqrt(m * (m - 1))
+        draws += own * np.hypot(mean - bounds[0], bounds[1] - mean) / m
+    return draws
 
 
 def front_probability(draws: ArrayLike, senses: Sequence[str]) -> np.ndarray:

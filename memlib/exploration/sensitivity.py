@@ -1,10 +1,12 @@
 """Variance-based sensitivity: which choice, alone or together with others, makes results differ, by SALib."""
 
-from collections.abc import Mapping as MappingType, Sequence
+import itertools
+from collections.abc import Mapping as MappingType
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from SALib.analyze import sobol as analysis
 from SALib.sample import sobol as sampling
 
@@ -35,9 +37,7 @@ def design(factors: MappingType[str, Axis], n: int, seed: int = 0) -> list[dict[
     return [{name: f.at(share) for (name, f), share in zip(factors.items(), row, strict=True)} for row in rows]
 
 
-def indices(
-    factors: MappingType[str, Axis], values: Sequence[float], resamples: int = 1000, seed: int = 0
-) -> pd.DataFrame:
+def indices(factors: MappingType[str, Axis], values: ArrayLike, resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
     """Shares of the variance of a function's values, each with its 95 % interval.
 
     "first": what a factor explains alone (Saltelli et al., Comput. Phys. Commun. 181, 259, 2010); "total": with all its
@@ -69,11 +69,9 @@ def indices(
     found = analysis.analyze(_problem(factors), known, calc_second_order=True, **options)
     rows = []
     for kind, key in (("first", "S1"), ("total", "ST")):
-        for i, name in enumerate(names):
-            rows.append(_row(kind, name, "", found[key][i], found[f"{key}_conf"][i]))
-    for i, name in enumerate(names):
-        for j in range(i + 1, len(names)):
-            rows.append(_row("second", name, names[j], found["S2"][i, j], found["S2_conf"][i, j]))
+        rows += [_row(kind, name, "", found[key][i], found[f"{key}_conf"][i]) for i, name in enumerate(names)]
+    for i, j in itertools.combinations(range(len(names)), 2):
+        rows.append(_row("second", names[i], names[j], found["S2"][i, j], found["S2_conf"][i, j]))
     return pd.DataFrame(rows)
 
 

@@ -15,8 +15,7 @@ from memlib.mapping.scheme import Mapping, target_conductances, usable_states
 from memlib.tiles.programming import program_slices
 from memlib.wires.first_order import lost_share
 
-#: Tiles of a layer that say what wires cost.
-SAMPLED_TILES = 8
+SAMPLED_TILES = 8  #: tiles of a layer that say what wires cost
 
 
 def cell_error(model: nn.Module, device: Device) -> float:

@@ -1,6 +1,5 @@
 """A design space as data: axes of listed values or ranges; some exist only where others have certain values."""
 
-import itertools
 import math
 from collections.abc import Mapping as MappingType, Sequence
 from dataclasses import dataclass, field
@@ -28,12 +27,9 @@ class Axis:
     when: MappingType[str, Sequence[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("log", "whole"):
-            yes_or_no(name, getattr(self, name))
-        if self.values is None:
-            self._check_range()
-        else:
-            self._check_values()
+        yes_or_no("log", self.log)
+        yes_or_no("whole", self.whole)
+        (self._check_range if self.values is None else self._check_values)()
 
     def _check_values(self) -> None:
         if self.low is not None or self.high is not None or self.log or self.whole:
@@ -61,7 +57,6 @@ class Axis:
 
     @property
     def _range(self) -> tuple[float, float]:
-        """Low and high, of an axis without listed values."""
         assert self.low is not None  # as __post_init__ checks
         assert self.high is not None
         return self.low, self.high
@@ -134,15 +129,11 @@ class Space:
         return design
 
     def grid(self) -> list[Design]:
-        """All designs, the last axis fastest.
-
-        Raises:
-            ValueError: if an axis is a range.
-        """
+        """All designs, the last axis fastest. Raises ValueError if an axis is a range."""
         designs: list[Design] = [{}]
         for name, axis in self.axes.items():
             if axis.values is None:
                 fail(f"axis {name!r}", axis, "a list of values, in a grid")
-            parts = ([{**d, name: v} for v in axis.values] if self.exists(name, d) else [d] for d in designs)
-            designs = list(itertools.chain.from_iterable(parts))
+            choices = [{name: value} for value in axis.values]
+            designs = [d | choice for d in designs for choice in (choices if self.exists(name, d) else [{}])]
         return designs

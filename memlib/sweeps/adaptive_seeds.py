@@ -36,8 +36,7 @@ class AdaptiveSeeds(Config):
     def count(self, rows: pd.DataFrame) -> int:
         """How many seeds a point should have, after the results in `rows`; their number if more would not help.
 
-        Raises:
-            ValueError: if the results have no such number.
+        Raises ValueError if the results have no such number.
         """
         if not callable(self.of) and self.of not in rows:
             results = list(rows)[list(rows).index("seed") + 1 :] if "seed" in rows else list(rows)

@@ -64,12 +64,9 @@ class Unpacked:
 def unpack(archive: str | Path, store: str | Path) -> Unpacked:
     """Add the points of an archive to a store, except those that other physics computed.
 
-    The points are believed: what an archive says was evaluated is not evaluated again.
-
-    Raises:
-        OSError: if the archive cannot be read.
-        ValueError: if it is damaged, of memlib 0.1, or no archive; nothing is added then.
-        StoreError: if the store cannot be written.
+    The points are believed: what an archive says was evaluated is not evaluated again. Raises OSError if the archive
+    cannot be read, and ValueError if it is damaged, of memlib 0.1, or no archive; nothing is added then, and StoreError
+    if the store cannot be written.
     """
     lines = _lines(Path(archive))
     try:

@@ -28,17 +28,13 @@ from memlib.sweeps.points import Task, code_of
 from memlib.sweeps.store import Outcome
 from memlib.sweeps.workers import FOLDERS, SEND_SECONDS, evaluate_chunk, evaluate_task, one_thread
 
-#: How long a chunk should take, s.
-CHUNK_SECONDS = 1.0
-#: One that runs, and one that waits so that the worker never does.
-CHUNKS_PER_WORKER = 2
-#: What a worker process may need; a local cluster has as many workers as fit, B.
-WORKER_MEMORY = 1.2e9
+CHUNK_SECONDS = 1.0  #: how long a chunk should take, s
+CHUNKS_PER_WORKER = 2  #: one that runs, and one that waits so that the worker never does
+WORKER_MEMORY = 1.2e9  #: what a worker process may need; a local cluster has as many workers as fit, B
 CONNECT_SECONDS = 10
 #: Workers keep the memory they freed, so Dask would let them wait for ever; its limit, where it ends them, stays.
 NO_PAUSE = {f"distributed.worker.memory.{name}": False for name in ("target", "spill", "pause")}
-#: A task fails when so many workers died that had nothing else to do.
-DEATHS = 3
+DEATHS = 3  #: a task fails when so many workers died that had nothing else to do
 
 #: What becomes of tasks, some at a time; closing it stops what still runs.
 Outcomes = Generator[list[Outcome], None, None]
@@ -49,16 +45,12 @@ class SweepError(RuntimeError):
 
 
 def jobs_asked_for(jobs: int | None) -> int:
-    """The number of local processes: `jobs`, else MEMLIB_JOBS; 0 if neither says.
-
-    Raises:
-        ValueError: for what is not a whole number, or below 0.
-    """
+    """The number of local processes: `jobs`, else MEMLIB_JOBS, else 0. Raises ValueError for no whole number."""
     whole("jobs", jobs, 0, none=True)
-    set_by_environment = os.environ.get("MEMLIB_JOBS") or "0"
-    if not set_by_environment.isdigit():
-        fail("MEMLIB_JOBS", set_by_environment, "a whole number, or unset")
-    return jobs or int(set_by_environment)
+    variable = os.environ.get("MEMLIB_JOBS") or "0"
+    if not variable.isdigit():
+        fail("MEMLIB_JOBS", variable, "a whole number, or unset")
+    return jobs or int(variable)
 
 
 def evaluate_tasks(tasks: Sequence[Task], scheduler: str | None = None, jobs: int = 0) -> Outcomes:
@@ -74,8 +66,7 @@ def evaluate_tasks(tasks: Sequence[Task], scheduler: str | None = None, jobs: in
             it must be.
         ValueError: for a scheduler that is no address.
     """
-    scheduler = scheduler or os.environ.get("MEMLIB_SCHEDULER")
-    if scheduler:
+    if scheduler := scheduler or os.environ.get("MEMLIB_SCHEDULER"):
         return _on_cluster(tasks, scheduler)
     jobs = jobs or what_fits(WORKER_MEMORY)
     if jobs == 1:
@@ -109,7 +100,6 @@ def _on_cluster(tasks: Sequence[Task], scheduler: str) -> Outcomes:
         raise SweepError(f"scheduler={scheduler!r}: no Dask scheduler answers there ({error})") from error
 
     def outcomes() -> Outcomes:
-        """And leave the cluster then."""
         with client:
             yield from _Run(tasks, client).outcomes()
 
@@ -157,9 +147,8 @@ def _local_cluster(jobs: int) -> Any:
                 silence_logs=logging.CRITICAL,
             )
     except RuntimeError as error:
-        raise SweepError(
-            f"the local workers did not start ({error}); in a script, sweep under if __name__ == '__main__':"
-        ) from error
+        advice = "in a script, sweep under if __name__ == '__main__':"
+        raise SweepError(f"the local workers did not start ({error}); {advice}") from error
 
 
 class _Waiting:
@@ -250,7 +239,6 @@ class _Run:
                 self.client.cancel([chunk.future for chunk in self.chunks.values()])
 
     def _hand_out_all(self) -> None:
-        """Give every worker enough to do."""
         workers = max(1, self._count_workers())
         if self.suspects and not self.suspect and len(self.chunks) < workers:
             self.suspect = self._hand_out([self.suspects.popleft()])

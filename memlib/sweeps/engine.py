@@ -16,8 +16,7 @@ from memlib.sweeps.cluster import SweepError, evaluate_tasks, jobs_asked_for
 from memlib.sweeps.points import Axes, Evaluate, Point, Task, grid, tasks, text_of
 from memlib.sweeps.store import Store
 
-#: A run in which so many points failed, and none succeeded, ends at once.
-HOPELESS = 10
+HOPELESS = 10  #: a run in which so many points failed, and none succeeded, ends at once
 
 Seeds = Iterable[int] | Callable[[Point], Iterable[int]] | AdaptiveSeeds
 
@@ -71,22 +70,18 @@ def sweep(
     jobs = jobs_asked_for(jobs)
     points = grid(axes) if isinstance(axes, MappingType) else list(axes)
     with Store(store) as kept:
-        finish = functools.partial(_finish, store=kept, scheduler=scheduler, jobs=jobs)
+        finish = functools.partial(_finish, retry=retry, store=kept, scheduler=scheduler, jobs=jobs)
         if isinstance(seeds, AdaptiveSeeds):
-            wanted = _grown(points, evaluate, seeds, kept, finish, retry)
+            wanted = _grown(points, evaluate, seeds, kept, finish)
         else:
             wanted = tasks(points, evaluate, _seeds_of(seeds))
-            finish(wanted, retry=retry)
+            finish(wanted)
         results, failed = kept.get(wanted)
     if failed and errors == "raise":
         raise _failure({wanted[key]: failed[key] for key in wanted if key in failed}, store)
+    table = pd.DataFrame([_row(task, results.get(key), failed.get(key)) for key, task in wanted.items()])
     first = [*dict.fromkeys(name for point in points for name in point), "seed"]
-    return _table([_row(task, results.get(key), failed.get(key)) for key, task in wanted.items()], first)
-
-
-def _table(rows: list[dict[str, Any]], first: list[str]) -> pd.DataFrame:
-    table = pd.DataFrame(rows)
-    return table[[*first, *(name for name in table if name not in first)]] if rows else table
+    return table[[*first, *table.columns.difference(first, sort=False)]] if wanted else table
 
 
 def _seeds_of(seeds: Iterable[int] | Callable[[Point], Iterable[int]]) -> Callable[[Point], Iterable[int]]:
@@ -104,19 +99,17 @@ def _grown(
     seeds: AdaptiveSeeds,
     store: Store,
     finish: Callable[..., None],
-    retry: bool,
 ) -> dict[str, Task]:
     """The tasks, finished or failed, of points that get seeds until their intervals are narrow enough."""
     counts = {text_of(point): seeds.first for point in points}
     tried: set[str] = set()
 
-    def first_seeds(point: Point) -> range:
-        """As many as it has by now."""
+    def seeds_by_now(point: Point) -> range:
         return range(counts[text_of(point)])
 
     while True:
-        wanted = tasks(points, evaluate, first_seeds)
-        finish({key: task for key, task in wanted.items() if key not in tried}, retry=retry)
+        wanted = tasks(points, evaluate, seeds_by_now)
+        finish({key: task for key, task in wanted.items() if key not in tried})
         tried |= set(wanted)
         results, _ = store.get(wanted)
         rows: dict[str, list[dict]] = {}
@@ -130,11 +123,10 @@ def _grown(
 
 
 def _finish(wanted: dict[str, Task], retry: bool, store: Store, **where: Any) -> None:
-    """Evaluate what the store does not hold."""
     if _missing(wanted, retry, store):
         with store.writing():
-            left = _missing(wanted, retry, store)  # another sweep may have finished some before the lock was ours
-            if left:
+            # another sweep may have finished some before the lock was ours
+            if left := _missing(wanted, retry, store):
                 with store.run(left[0].evaluate, len(left)):
                     _evaluate(left, store, **where)
 
@@ -154,16 +146,16 @@ def _evaluate(left: list[Task], store: Store, scheduler: str | None, jobs: int) 
         for outcomes in arriving:
             store.put(outcomes)
             bar.update(len(outcomes))
-            failed += sum(outcome.error is not None for outcome in outcomes)
+            errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+            failed += len(errors)
+            done += len(outcomes)
             tried |= {outcome.task.text for outcome in outcomes}
             if failed:
                 bar.set_postfix(failed=failed)
-            done += len(outcomes)
             if failed == done and len(tried) >= HOPELESS:
-                error = next(outcome.error for outcome in outcomes if outcome.error)
                 raise SweepError(
-                    f"the first {len(tried)} points all failed, so the rest was not tried: {last_line(error)}. To see "
-                    f"them: python -m memlib status {store.path}. To try them again: retry=True"
+                    f"the first {len(tried)} points all failed, so the rest was not tried: {last_line(errors[0])}. To "
+                    f"see them: python -m memlib status {store.path}. To try them again: retry=True"
                 )
 
 

@@ -47,8 +47,7 @@ def file_plan(path: Path) -> Plan:
         rows = [64, 128]
         adc_bits = [4, 6, 8]
 
-    Raises:
-        ValueError: for a file that is not TOML, an unknown or missing field, or a value that cannot be.
+    Raises ValueError for a file that is not TOML, an unknown or missing field, or a value that cannot be.
     """
     try:
         content = tomllib.loads(path.read_text())
@@ -58,22 +57,20 @@ def file_plan(path: Path) -> Plan:
         one_of(f"{path}: field", name, FIELDS)
     if not isinstance(content.get("evaluate"), str) or ("axes" in content) == ("points" in content):
         raise ValueError(f"{path}: must have 'evaluate', and either [axes] or [[points]]")
-    axes: Axes = content["axes"] if "axes" in content else content["points"]
-    for name, kind, what in (("points", list, "[[points]], a table for each"), ("axes", dict, "a table of lists")):
+    kinds = {"points": (list, "[[points]], a table each"), "axes": (dict, "a table of lists"), "store": (str, "a text")}
+    for name, (kind, what) in kinds.items():
         if not isinstance(content.get(name, kind()), kind):
             fail(f"{path}: {name}", content[name], what)
-    if not isinstance(content.get("store", ""), str):
-        fail(f"{path}: store", content["store"], "the name of a file")
-    for name, values in axes.items() if isinstance(axes, dict) else ():
+    for name, values in content.get("axes", {}).items():
         if not isinstance(values, list):
             fail(f"{path}: axes.{name}", values, "a list of values")
-    parts = ((axes, _seeds(path, content.get("seeds", 10))),)
-    store = Path(content.get("store", f"results/{path.stem}.sqlite"))
+    axes = content["axes"] if "axes" in content else content["points"]
+    seeds = _seeds(path, content.get("seeds", 10))
     try:
         evaluate = import_function(content["evaluate"])
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    return Plan(parts, evaluate, store)
+    return Plan(((axes, seeds),), evaluate, Path(content.get("store", f"results/{path.stem}.sqlite")))
 
 
 def _seeds(path: Path, value: Any) -> Seeds:

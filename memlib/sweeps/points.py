@@ -30,11 +30,7 @@ NAME = r"[a-z][a-z0-9_ ]*"
 
 
 def grid(axes: MappingType[str, Sequence[Any]]) -> list[Point]:
-    """All combinations of the axes' values, the last axis fastest.
-
-    Raises:
-        ValueError: for an axis that is not a list of at least one value.
-    """
+    """All combinations of the axes' values, the last axis fastest. Raises ValueError for what is no list of values."""
     for name, values in axes.items():
         if not isinstance(values, Iterable) or isinstance(values, (str, MappingType)) or not len(values):
             fail(f"axes[{name!r}]", values, "a list of at least one value")
@@ -63,12 +59,7 @@ class Task:
     @cached_property
     def key(self) -> str:
         """SHA-256 of what decides the result. A field that is None counts as left out, 8.0 as 8; labels do not."""
-        content = {
-            "evaluate": self.evaluate,
-            "point": deciding(self.point),
-            "seed": self.seed,
-            "physics": self.physics,
-        }
+        content = {"evaluate": self.evaluate, "point": deciding(self.point), "seed": self.seed, "physics": self.physics}
         return hashlib.sha256(dumps(content).encode()).hexdigest()
 
 
@@ -85,7 +76,6 @@ def named(name: str) -> Callable[[Function], Function]:
         fail("name", name, "lower-case letters, digits, spaces and underscores, a letter first")
 
     def mark(function: Function) -> Function:
-        """Give it the name."""
         function.sweep_name = name  # type: ignore[attr-defined]
         return function
 
@@ -93,25 +83,15 @@ def named(name: str) -> Callable[[Function], Function]:
 
 
 def path_of(evaluate: Evaluate) -> str:
-    """The "module.function" by which every worker can import `evaluate`.
-
-    Raises:
-        ValueError: if no other process could import it.
-    """
+    """The "module.function" by which workers can import `evaluate`. Raises ValueError if no other process could."""
     path = f"{getattr(evaluate, '__module__', None)}.{getattr(evaluate, '__qualname__', None)}"
     if not callable(evaluate) or "<" in path or path.startswith(("__main__.", "None.")) or path.endswith(".None"):
-        fail(
-            "evaluate", evaluate, "a function of a module (not of a notebook or script), so that workers can import it"
-        )
+        fail("evaluate", evaluate, "a function of a module, not of a notebook or script: workers import it")
     return path
 
 
 def import_function(name: str) -> Callable[..., Any]:
-    """The function that "module.function" or "module:function" names.
-
-    Raises:
-        ValueError: if there is no such module or function.
-    """
+    """The function that "module.function" or "module:function" names. Raises ValueError if there is none."""
     module, _, function = name.replace(":", ".").rpartition(".")
     try:
         return getattr(importlib.import_module(module), function)
@@ -122,8 +102,7 @@ def import_function(name: str) -> Callable[..., Any]:
 def code_of(name: str) -> str:
     """SHA-256 of the file of the module in "module.function", as it is now; of nothing, if there is no file.
 
-    Raises:
-        ValueError: if there is no such module or function.
+    Raises ValueError if there is no such module or function.
     """
     import_function(name)
     file = getattr(sys.modules[name.rpartition(".")[0]], "__file__", None)
@@ -133,27 +112,22 @@ def code_of(name: str) -> str:
 def tasks(points: Iterable[Point], evaluate: Evaluate, seeds: Callable[[Point], Iterable[int]]) -> dict[str, Task]:
     """Every point at each of its seeds, by key, in the order given; equal ones once, with the labels of the first.
 
-    Raises:
-        ValueError: for a field that is not JSON, a number that is not finite, or a seed that is not a whole number.
+    Raises ValueError for a field that is not JSON, a number that is not finite, or a seed that is not a whole number.
     """
     path = path_of(evaluate)
     name = getattr(evaluate, "sweep_name", path)
-    found: dict[str, Task] = {}
+    by_key: dict[str, Task] = {}
     for point in points:
         text = text_of(point)
         for seed in seeds(point):
             whole("seed", seed, 0)
             task = Task(name, text, int(seed), path)
-            found.setdefault(task.key, task)
-    return found
+            by_key.setdefault(task.key, task)
+    return by_key
 
 
 def text_of(point: Point) -> str:
-    """A point as canonical JSON.
-
-    Raises:
-        ValueError: for a field that is not JSON, or a number that is not finite.
-    """
+    """A point as canonical JSON. Raises ValueError for a field that is not JSON, or a number that is not finite."""
     if not isinstance(point, dict) or not all(isinstance(name, str) for name in point):
         fail("point", point, "a dict whose keys are texts")
     for name in ("seed", "error", "evaluate"):

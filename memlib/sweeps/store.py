@@ -54,12 +54,10 @@ INSERT INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDA
     result = excluded.result, error = excluded.error, seconds = excluded.seconds, finished = excluded.finished
     WHERE result IS NULL
 """
-#: How long a writer waits for the lock: a look at it by `status` disturbs nobody.
-LOCK_SECONDS = 2
+LOCK_SECONDS = 2  #: how long a writer waits for the lock: a look at it by `status` disturbs nobody
 #: How long the writer waits for a reader that is in the middle of a query, and the reverse.
 BUSY_SECONDS = 600
-#: Keys looked up in one query.
-QUERY_KEYS = 500
+QUERY_KEYS = 500  #: keys looked up in one query
 
 
 class StoreError(RuntimeError):
@@ -79,8 +77,7 @@ class Outcome:
 class Store:
     """Results by key. Opens `path`; a file that is not there, or has no tables, is an empty store; a writer makes it.
 
-    Raises:
-        StoreError: if the file is damaged, of another program or version, or cannot be read.
+    Raises StoreError if the file is damaged, of another program or version, or cannot be read.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -106,11 +103,7 @@ class Store:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Be the store's one writer while inside.
-
-        Raises:
-            StoreError: if another process is writing to it, or it cannot be written.
-        """
+        """Be the store's one writer while inside. Raises StoreError if another process is, or it cannot be written."""
         with contextlib.ExitStack() as stack:
             with self._errors("cannot be written", "choose a file in a folder that can be written"):
                 self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -126,10 +119,8 @@ class Store:
         """Note for `status` that a sweep runs while inside, and how many points it is going to evaluate."""
         process = f"process {os.getpid()} on {platform.node()}"
         with self._errors("cannot be written", "finished points are kept; mend this and run again"):
-            run = self._execute(
-                "INSERT INTO runs (evaluate, process, started, planned) VALUES (?, ?, ?, ?)",
-                (evaluate, process, time.time(), planned),
-            ).lastrowid
+            query = "INSERT INTO runs (evaluate, process, started, planned) VALUES (?, ?, ?, ?)"
+            run = self._execute(query, (evaluate, process, time.time(), planned)).lastrowid
         try:
             yield
         finally:
@@ -139,11 +130,7 @@ class Store:
     def put(self, outcomes: Iterable[Outcome]) -> None:
         """Keep what became of tasks, in one transaction; it is on disk when this returns. A finished result stays.
 
-        Args:
-            outcomes: of tasks, see `Outcome`.
-
-        Raises:
-            StoreError: if they cannot be written; none of them is then.
+        Raises StoreError if they cannot be written; none of them is then.
         """
         rows = [
             (t.key, t.evaluate, dumps(t.physics), t.text, t.seed, o.result, o.error, o.seconds, time.time())
@@ -161,11 +148,7 @@ class Store:
                 raise
 
     def get(self, keys: Iterable[str]) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-        """Results and errors, by key, of those `keys` that are there.
-
-        Raises:
-            StoreError: if the file is damaged.
-        """
+        """Results and errors, by key, of those `keys` that are there. Raises StoreError if the file is damaged."""
         results: dict[str, dict[str, Any]] = {}
         errors: dict[str, str] = {}
         if not self._connection:
@@ -175,19 +158,15 @@ class Store:
             for start in range(0, len(keys), QUERY_KEYS):
                 some = keys[start : start + QUERY_KEYS]
                 marks = ", ".join("?" * len(some))
-                query = f"SELECT key, result, error FROM results WHERE key IN ({marks})"
-                for key, result, error in self._execute(query, some):
-                    if error is None:
-                        results[key] = json.loads(result)
-                    else:
-                        errors[key] = error
+                rows = self._execute(f"SELECT key, result, error FROM results WHERE key IN ({marks})", some).fetchall()
+                results |= {key: json.loads(result) for key, result, error in rows if error is None}
+                errors |= {key: error for key, _, error in rows if error is not None}
         return results, errors
 
     def finished(self) -> list[tuple[str, str, str, int, str]]:
         """All that is finished, in the order of the keys: function's name, physics, point, seed and result.
 
-        Raises:
-            StoreError: if the file is damaged.
+        Raises StoreError if the file is damaged.
         """
         query = "SELECT evaluate, physics, point, seed, result FROM results WHERE error IS NULL ORDER BY key"
         with self._errors("damaged"):
@@ -218,10 +197,7 @@ class Store:
         """How many points are `finished` and `failed`; and the last run's `state` and what was noted of it.
 
         The state is "running", "ended", "stopped" (by an error or Ctrl-C), "killed", "running or killed" if the lock
-        file cannot be opened, or "none".
-
-        Raises:
-            StoreError: if the file is damaged.
+        file cannot be opened, or "none". Raises StoreError if the file is damaged.
         """
         found: dict[str, Any] = {"finished": 0, "failed": 0, "state": "none"}
         if not self._connection:
@@ -230,8 +206,7 @@ class Store:
             counts = "SELECT count(result), count(error) FROM results"
             found["finished"], found["failed"] = self._execute(counts).fetchone()
             last = "SELECT process, started, planned, ended FROM runs ORDER BY id DESC LIMIT 1"
-            run = self._execute(last).fetchone()
-            if run:
+            if run := self._execute(last).fetchone():
                 found |= dict(zip(("process", "started", "planned", "ended"), run, strict=True))
                 since = "SELECT count(*) FROM results WHERE finished >= ?"
                 found["done"] = self._execute(since, (found["started"],)).fetchone()[0]
@@ -255,10 +230,8 @@ class Store:
 
     def _version(self) -> int:
         """The schema's version, 0 of an empty file."""
-        tables, mark, version = (
-            self._execute(query).fetchone()[0]
-            for query in ("SELECT count(*) FROM sqlite_master", "PRAGMA application_id", "PRAGMA user_version")
-        )
+        queries = "SELECT count(*) FROM sqlite_master", "PRAGMA application_id", "PRAGMA user_version"
+        tables, mark, version = (self._execute(query).fetchone()[0] for query in queries)
         if not tables and not mark:
             return 0
         if mark == APPLICATION_ID and version < SCHEMA_VERSION:
@@ -294,28 +267,22 @@ class Store:
         try:
             held = self._file_lock().acquire(timeout=LOCK_SECONDS)
         except Timeout:
-            raise StoreError(
-                f"{self.path}: {self._writer()} is writing to it; wait for its end, or name another file"
-            ) from None
+            writer = "another process"
+            with contextlib.suppress(sqlite3.Error, TypeError):  # no run was noted yet
+                [writer] = self._execute("SELECT process FROM runs ORDER BY id DESC LIMIT 1").fetchone()
+            message = f"{self.path}: {writer} is writing to it; wait for its end, or name another file"
+            raise StoreError(message) from None
         with held:
             yield
 
-    def _writer(self) -> str:
-        """Who holds the lock, as far as is known."""
-        with contextlib.suppress(sqlite3.Error):
-            return self._execute("SELECT process FROM runs ORDER BY id DESC LIMIT 1").fetchone()[0]
-        return "another process"
-
     def _running_or_killed(self) -> str:
-        lock = self._file_lock()
         try:
-            lock.acquire(timeout=0)
+            with self._file_lock().acquire(timeout=0):
+                return "killed"
         except Timeout:
             return "running"
         except OSError:
             return "running or killed"
-        lock.release()
-        return "killed"
 
     @contextlib.contextmanager
     def _errors(self, what: str, advice: str = ADVICE) -> Iterator[None]:

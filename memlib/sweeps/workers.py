@@ -16,8 +16,7 @@ from memlib.base.provenance import fingerprint
 from memlib.sweeps.points import Task, code_of, import_function
 from memlib.sweeps.store import Outcome
 
-#: How long an outcome may wait for others to be sent with, s.
-SEND_SECONDS = 0.1
+SEND_SECONDS = 0.1  #: how long an outcome may wait for others to be sent with, s
 #: glibc's malloc parameters (M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, of <malloc.h>) that make a worker keep what
 #: it frees, instead of giving it back to the system after every layer, as Dask asks its workers to: 34 instead of 85 s
 #: for the smoke points of 05_tile_size on one worker.
@@ -85,6 +84,10 @@ def evaluate_chunk(tasks: list[Task], run: str, chunk: str, wanted: str, code: s
     """
     from distributed import get_worker
 
+    def is_wanted() -> bool:
+        state = get_worker().state.tasks.get(chunk)
+        return state is not None and state.state == "executing"
+
     if fingerprint() != wanted:
         raise RuntimeError(f"its environment differs from the driver's: {fingerprint()} instead of {wanted}")
     if _code_at_import(tasks[0].function) != code:
@@ -95,7 +98,7 @@ def evaluate_chunk(tasks: list[Task], run: str, chunk: str, wanted: str, code: s
     outcomes, sent = [], time.monotonic()
     with one_thread():
         for position, task in enumerate(tasks):
-            if not _is_wanted(chunk):  # the driver was interrupted, or killed
+            if not is_wanted():  # the driver was interrupted, or killed
                 return
             outcome = evaluate_task(task)
             outcomes.append((position, outcome.result, outcome.error, outcome.seconds))
@@ -114,14 +117,6 @@ def _use_folders(folders: dict[str, str]) -> None:
 @functools.lru_cache
 def _keep_freed_memory() -> None:
     """Once per worker process, where its C library is glibc."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        for parameter, value in MALLOC.items():
-            mallopt(parameter, value)
-
-
-def _is_wanted(chunk: str) -> bool:
-    from distributed import get_worker
-
-    state = get_worker().state.tasks.get(chunk)
-    return state is not None and state.state == "executing"
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", lambda *_: None)
+    for parameter, value in MALLOC.items():
+        mallopt(parameter, value)

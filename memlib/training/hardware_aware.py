@@ -1,16 +1,16 @@
 """Training that sees the hardware: weights as cells hold them, and inputs as DACs give them.
 
-Covered: every static effect of the device (`Device.program`), with fresh cells at every step, and the rounding and
-clipping of inputs; in the differential scheme and the dense layout, so with one pair of cells for each weight. Not
-covered: ADCs, read noise, wires, unused cells between the groups of a grouped layer (that is, they are unformed), and
-the other schemes and layouts.
+It covers every static effect of the device (`Device.program`), with fresh cells at every step, and the rounding and
+clipping of inputs, with one pair of cells for each weight (differential scheme, dense layout). It does not cover ADCs,
+read noise, wires, unused cells between the groups of a grouped layer, nor other schemes and layouts.
 
-If batch norm takes each batch's own statistics, those of the very cells that the batch ran on, what is learnt counts on
-statistics that are measured again on every chip; a recipe's `frozen_statistics` makes training do without.
+Batch norm with each batch's own statistics would learn to count on statistics that are measured again on every chip.
+A recipe's `frozen_statistics` makes training do without.
 """
 
 import contextlib
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -29,10 +29,8 @@ from memlib.tiles.input_record import LayerInputs, record_inputs
 class Programmed(nn.Module):
     """A parametrisation: in training, the weight that freshly programmed cells hold, W + e max|W|.
 
-    The gradient passes to W unchanged, and to max|W| by the errors e, which are relative to it.
-
-    Args:
-        source: of all random numbers, which advances with every use.
+    The gradient passes to W unchanged, and to max|W| by the errors e, which are relative to it. Every use advances the
+    source of random numbers.
     """
 
     def __init__(self, device: Device, source: torch.Generator) -> None:
@@ -49,11 +47,7 @@ class Programmed(nn.Module):
     def _held(self, weight: Tensor) -> Tensor:
         """The weights that the cells' conductances mean, W = (g_pos - g_neg)/k, in the shape of `weight`."""
         (targets,), per_siemens = target_conductances(weight.cpu().double(), self.device, Mapping())
-
-        def draw(effect: str) -> Tensor:
-            """Go on with the source."""
-            return draw_effect(effect, targets.shape, self.source)
-
+        draw = partial(draw_effect, shape=targets.shape, source=self.source)
         positive, negative = program_cells(self.device, targets, draw, self.device.states)[:, 0]
         return ((positive - negative) * per_siemens.view(-1, *[1] * (weight.dim() - 1))).to(weight)
 
@@ -96,19 +90,14 @@ def on_hardware(
     if device == device.ideal() and dac_bits is None:
         yield
         return
-    layers, hooks, programmed = own_layers(model, "training on hardware"), [], []
-    if dac_bits is not None:
-        record = record_inputs(model, images, maps=False)
-        hooks = [layers[n].register_forward_pre_hook(Driven(dac_bits, inputs)) for n, inputs in record.items()]
-    try:
-        if device != device.ideal():
-            for layer_name, layer in layers.items():
-                weight = Programmed(device, generator(*name, layer_name))
-                parametrize.register_parametrization(layer, "weight", weight, unsafe=True)  # safe would draw at once
-                programmed.append(layer)
+    layers = own_layers(model, "training on hardware")
+    with contextlib.ExitStack() as afterwards:
+        if dac_bits is not None:
+            for n, inputs in record_inputs(model, images, maps=False).items():
+                hook = layers[n].register_forward_pre_hook(Driven(dac_bits, inputs))
+                afterwards.callback(hook.remove)
+        for n, layer in layers.items() if device != device.ideal() else ():
+            weight = Programmed(device, generator(*name, n))
+            parametrize.register_parametrization(layer, "weight", weight, unsafe=True)  # safe would draw at once
+            afterwards.callback(parametrize.remove_parametrizations, layer, "weight", leave_parametrized=False)
         yield
-    finally:
-        for layer in programmed:
-            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
-        for hook in hooks:
-            hook.remove()

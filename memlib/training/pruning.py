@@ -44,17 +44,15 @@ def prune_model(model: nn.Module, how: str, sparsity: float, shape: tuple[int, .
     if not convolutions:
         fail("prune", how, "'' for a network without a convolution behind its first layer")
     if how == "weights":
-        chosen = [(layer, "weight") for layer in convolutions]
-        prune.global_unstructured(chosen, prune.L1Unstructured, amount=sparsity)
+        prune.global_unstructured([(c, "weight") for c in convolutions], prune.L1Unstructured, amount=sparsity)
     for layer in convolutions if how == "channels" else ():
         prune.ln_structured(layer, "weight", sparsity, n=1, dim=0)
     make_permanent(pruned)
-    norms = following_norms(pruned)
-    lost = True
+    norms, lost = following_norms(pruned), True
     while lost:  # a layer that loses channels may leave others that read nothing else
         for name, layer in layers.items():
             _silence(name, layer, norms, how)
-        lost = sum(_deafen(layer, alive) for layer, alive in _heard(pruned, layers, shape)) > 0
+        lost = sum(_deafen(layers[name], alive) for name, alive in _heard(pruned, layers, shape).items()) > 0
     _mask_zeros(model, pruned)
 
 
@@ -82,10 +80,8 @@ def _deafen(layer: MatrixLayer, alive: Tensor) -> bool:
 
 
 @torch.no_grad()
-def _heard(
-    model: nn.Module, layers: dict[str, MatrixLayer], shape: tuple[int, ...]
-) -> list[tuple[MatrixLayer, Tensor]]:
-    """Layers, and which of their input channels are not always 0, (inputs,).
+def _heard(model: nn.Module, layers: dict[str, MatrixLayer], shape: tuple[int, ...]) -> dict[str, Tensor]:
+    """Which input channels of each layer are not always 0, (inputs,).
 
     They are not of an input of ones that runs through the magnitudes of all parameters, where no ReLU shuts and nothing
     cancels (as in Tanaka et al., NeurIPS 2020).
@@ -98,15 +94,13 @@ def _heard(
         norm.reset_running_stats()
 
     def note(_module: nn.Module, arguments: tuple[Tensor], name: str) -> None:
-        """Add what this call's inputs are."""
         channel = -1 - Geometry.of(layers[name]).dims
-        alive = arguments[0].movedim(channel, 0).flatten(1).ne(0).any(1)
-        heard[name] = heard[name] | alive if name in heard else alive
+        heard[name] = arguments[0].movedim(channel, 0).flatten(1).ne(0).any(1) | heard.get(name, torch.tensor(False))
 
     for name in layers:
         probe.get_submodule(name).register_forward_pre_hook(functools.partial(note, name=name))
     probe(torch.ones(1, *shape))
-    return [(layers[name], alive) for name, alive in heard.items()]
+    return heard
 
 
 def _mask_zeros(model: nn.Module, pruned: nn.Module) -> None:
@@ -115,10 +109,10 @@ def _mask_zeros(model: nn.Module, pruned: nn.Module) -> None:
     for name, layer in matrix_layers(model).items():
         if not found[name].weight.all():
             prune.custom_from_mask(layer, "weight", found[name].weight != 0)
-    for name, norm in [(n, m) for n, m in model.named_modules() if isinstance(m, NORMALISATIONS)]:
-        alive = found[name].weight != 0
-        for part in ("weight", "bias") if not alive.all() else ():
-            prune.custom_from_mask(norm, part, alive)
+    for name, norm in model.named_modules():
+        if isinstance(norm, NORMALISATIONS) and not (alive := found[name].weight != 0).all():
+            prune.custom_from_mask(norm, "weight", alive)
+            prune.custom_from_mask(norm, "bias", alive)
 
 
 def make_permanent(model: nn.Module) -> None:

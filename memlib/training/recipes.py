@@ -12,10 +12,8 @@ from memlib.base.configuration import Config, config
 from memlib.cells.device import Device
 from memlib.zoo.networks import LABELS, NETWORKS
 
-#: The device of noise-aware training, except for the fields that the recipe names.
-PRESET = "10k_100k"
-#: Seeds of networks that are trained again; all others have seed 0.
-AGAIN = (1, 2)
+PRESET = "10k_100k"  #: the device of noise-aware training, except for the fields that the recipe names
+AGAIN = (1, 2)  #: seeds of networks that are trained again; all others have seed 0
 #: Acts at every read: an array's inputs decide what of it reaches a result, so it is no change of a weight.
 AT_READS = ("read_noise", "read_noise_to", "v0", "v0_off")
 
@@ -63,17 +61,14 @@ class Recipe(Config):
             yes_or_no(name, getattr(self, name))
         if self.frozen_statistics and not self.start:
             fail("frozen_statistics", True, "False without `start`, which they are from")
-        self._check_pruning()
-        self._check_hardware()
+        self._check_tuning()
 
-    def _check_pruning(self) -> None:
+    def _check_tuning(self) -> None:
         one_of("prune", self.prune, ("", "weights", "channels"))
         if bool(self.prune) != (0 < self.sparsity < 1):
             fail("sparsity", self.sparsity, "between 0 and 1 with pruning, and 0 without")
         if self.prune and (self.device or self.dac_bits or self.binary):
             fail("prune", self.prune, "'' in noise-aware, quantisation-aware or binary training")
-
-    def _check_hardware(self) -> None:
         whole("dac_bits", self.dac_bits, 2, 24, none=True)
         if self.binary and (self.device or self.dac_bits):
             fail("binary", True, "False in noise-aware or quantisation-aware training")
@@ -95,20 +90,17 @@ class Recipe(Config):
 
     def describe(self) -> str:
         """One line for people."""
-        parts = [f"{LABELS[self.network]}, width {self.width:g}"]
-        if self.prune:
-            parts.append(f"{self.sparsity:.4g} of its {self.prune} pruned")
-        if self.binary:
-            parts.append("binary weights")
-        if self.device:
-            parts.append("on cells with " + ", ".join(f"{name} {value}" for name, value in self.device))
-        if self.frozen_statistics:
-            parts.append("statistics of batch norm frozen")
-        if self.dac_bits:
-            parts.append(f"inputs of {self.dac_bits} bits")
-        if self.seed:
-            parts.append(f"seed {self.seed}")
-        return "; ".join([*parts, *([f"from {self.start}"] if self.start else [])])
+        texts = {
+            f"{LABELS[self.network]}, width {self.width:g}": True,
+            f"{self.sparsity:.4g} of its {self.prune} pruned": self.prune,
+            "binary weights": self.binary,
+            "on cells with " + ", ".join(f"{name} {value}" for name, value in self.device): self.device,
+            "statistics of batch norm frozen": self.frozen_statistics,
+            f"inputs of {self.dac_bits} bits": self.dac_bits,
+            f"seed {self.seed}": self.seed,
+            f"from {self.start}": self.start,
+        }
+        return "; ".join(text for text, holds in texts.items() if holds)
 
 
 def again(name: str, seed: int) -> str:
@@ -118,11 +110,7 @@ def again(name: str, seed: int) -> str:
 
 
 def trainings(name: str, seeds: Sequence[int]) -> list[str]:
-    """The names of the recipe with each of the seeds.
-
-    Raises:
-        ValueError: for fewer than two seeds, which give no interval over trainings, or for one twice.
-    """
+    """The names of the recipe with each seed. Raises ValueError for fewer than two seeds, or for one twice."""
     if len(set(seeds)) < max(2, len(seeds)):
         fail("training_seeds", list(seeds), "at least two seeds, all different")
     return [again(name, seed) for seed in seeds]

@@ -1,11 +1,8 @@
 """Training of the networks of `memlib.training.recipes`; checkpoints with their recipe and checksum.
 
-    python -m memlib.training resnet20-cifar10     # train, or resume a killed training, and write the checkpoint
-    python -m memlib.training --list               # all recipes
-    python -m memlib.training NAME --device cuda   # on a GPU: another order of sums, so another network of that recipe
-
-A checkpoint is `memlib/zoo/weights/<name>.safetensors`, its weights in half precision; `manifest.json` beside it holds
-SHA-256, recipe and accuracy.
+python -m memlib.training resnet20-cifar10     # train, or resume a killed training, and write the checkpoint
+python -m memlib.training --list               # all recipes
+python -m memlib.training NAME --device cuda   # on a GPU: another order of sums, so another network of that recipe
 """
 
 import argparse
@@ -36,13 +33,12 @@ from memlib.training.recipes import RECIPES, Recipe
 from memlib.zoo import data_sets, networks
 from memlib.zoo.checkpoints import CHECKPOINTS, CheckpointError, load_checkpoint, manifest_entry, read_manifest
 
-#: Training images that set the ranges of inputs in quantisation-aware training.
-RANGE_IMAGES = 256
+RANGE_IMAGES = 256  #: training images that set the ranges of inputs in quantisation-aware training
 
 
-def digital_accuracy(model: nn.Module, images: data_sets.Images, batch: int = 500) -> float:
+def digital_accuracy(model: nn.Module, images: data_sets.Images) -> float:
     """Top-1 accuracy of `model` in float32, as a fraction."""
-    return correct(model, *images.head(len(images.labels)), batch=batch).double().mean().item()
+    return correct(model, *images.head(len(images.labels)), batch=500).double().mean().item()
 
 
 def train(name: str, checkpoints: Path = CHECKPOINTS, states: Path | None = None, device: str = "cpu") -> dict:
@@ -62,9 +58,8 @@ def train(name: str, checkpoints: Path = CHECKPOINTS, states: Path | None = None
     recipe = _recipe(name)
     _check_device(device)
     model = _initial(recipe, checkpoints).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.SGD(
-        model.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, nesterov=True
-    )
+    decay = recipe.weight_decay
+    optimizer = torch.optim.SGD(model.parameters(), recipe.lr, recipe.momentum, weight_decay=decay, nesterov=True)
     states = states or project_root() / "results" / ".training"
     states.mkdir(parents=True, exist_ok=True)
     train_set = data_sets.load_images(recipe.data, "train")
@@ -85,11 +80,7 @@ def train(name: str, checkpoints: Path = CHECKPOINTS, states: Path | None = None
 
 def _recipe(name: str) -> Recipe:
     if name not in RECIPES:
-        fail(
-            "recipe",
-            name,
-            f"a name that `python -m memlib.training --list` shows, such as {next(iter(RECIPES))!r}",
-        )
+        fail("recipe", name, f"a name that `python -m memlib.training --list` shows, such as {next(iter(RECIPES))!r}")
     return RECIPES[name]
 
 
@@ -99,7 +90,6 @@ def _check_device(device: str) -> None:
 
 
 def _initial(recipe: Recipe, checkpoints: Path) -> nn.Module:
-    """The network before its first step."""
     model = networks.build_network(recipe.network, recipe.width, seed=recipe.seed)
     if recipe.start:
         start = manifest_entry(recipe.start, checkpoints)["recipe"]
@@ -133,17 +123,15 @@ def _train_epoch(
     device: torch.device,
 ) -> float:
     """One pass over the training images in bfloat16; returns the mean loss."""
-    model.train()
-    if recipe.frozen_statistics:
-        for module in model.modules():
-            if isinstance(module, NORMALISATIONS):
-                module.eval()
+    for module in model.train().modules():
+        if recipe.frozen_statistics and isinstance(module, NORMALISATIONS):
+            module.eval()
     n = len(train_set.labels)
     steps = n // recipe.batch
     generator = torch.Generator().manual_seed(recipe.seed * 10_000 + epoch)
     order = torch.randperm(n, generator=generator)[: steps * recipe.batch].view(steps, recipe.batch)
-    mirrored = _mirrored(recipe, n, epoch)
-    pixels, labels, mirrored = (x.to(device) for x in (train_set.pixels, train_set.labels, mirrored))
+    tensors = train_set.pixels, train_set.labels, _mirrored(recipe, n, epoch)
+    pixels, labels, mirrored = (x.to(device) for x in tensors)
     total = torch.zeros((), dtype=torch.float64, device=device)
     for step, chosen in enumerate(progress(order.to(device), label=f"epoch {epoch + 1} of {recipe.epochs}")):
         for group in optimizer.param_groups:
@@ -178,8 +166,7 @@ def _augment(pixels: Tensor, mirrored: Tensor, shift: int, generator: torch.Gene
     first, y_range, x_range = (torch.arange(size, device=pixels.device) for size in (n, h, w))
     rows, columns = y_range + dy, x_range + dx
     columns = torch.where(mirrored[:, None], columns.flip(1), columns)
-    x = x.permute(0, 2, 3, 1)[first[:, None, None], rows[:, :, None], columns[:, None, :]]
-    return x.permute(0, 3, 1, 2)
+    return x.permute(0, 2, 3, 1)[first[:, None, None], rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
 def _store(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, epoch: int, seconds: float) -> None:
@@ -206,14 +193,18 @@ def _restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> 
 def _publish(
     name: str, recipe: Recipe, model: nn.Module, seconds: float, folder: Path, images: str, device: str = "cpu"
 ) -> dict:
-    """Write the checkpoint and its manifest entry; `images` is the checksum of the training set."""
+    """Write the checkpoint and its manifest entry; `images` is the checksum of the training set.
+
+    Weights are kept in half precision. Biases and what batch norm keeps, few and sensitive, stay as they are.
+    """
     model.cpu()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.safetensors"
     make_permanent(model)
     settle(model)
+    tensors = {k: (v.half() if v.dim() > 1 else v).contiguous() for k, v in model.state_dict().items()}
     with replacing(path) as part:
-        save_file({k: _halved(v).contiguous() for k, v in model.state_dict().items()}, part)
+        save_file(tensors, part)
     model.load_state_dict(load_file(path))  # what is kept is what is measured
     contiguous = model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     entry = {
@@ -232,11 +223,6 @@ def _publish(
         manifest = read_manifest(folder) | {name: entry}
         write_whole(folder / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True) + "\n")
     return manifest_entry(name, folder)
-
-
-def _halved(values: Tensor) -> Tensor:
-    """Weights in half precision; biases and what batch norm keeps, few and sensitive, as they are."""
-    return values.half() if values.dim() > 1 else values
 
 
 @contextlib.contextmanager
@@ -263,19 +249,9 @@ def _accuracies(model: nn.Module, name: str) -> dict[str, float]:
     return {k: round(v, 4) for k, v in result.items()}
 
 
-def _list() -> None:
-    """Print all recipes, and which of them have a checkpoint."""
-    manifest = read_manifest()
-    for name, recipe in RECIPES.items():
-        state = "trained" if name in manifest else "-"
-        print(f"{name:36} {recipe.epochs:3} epochs  {state:8} {recipe.describe()}")
-
-
 def main() -> int:
     """Command line: train the named recipes, or list all; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m memlib.training", description="Train networks and write checkpoints."
-    )
+    parser = argparse.ArgumentParser("python -m memlib.training", description="Train networks and write checkpoints.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="recipes, as --list shows them")
     parser.add_argument("--list", action="store_true", help="show all recipes: name, epochs, whether trained, what")
     parser.add_argument("--device", default="cpu", help="where to train, as torch names it: cpu, cuda (default: cpu)")
@@ -293,8 +269,10 @@ def main() -> int:
     try:
         for name in arguments.names:
             print(json.dumps({name: train(name, device=arguments.device)}, indent=1))
-        if arguments.list:
-            _list()
+        trained = read_manifest() if arguments.list else {}
+        for name, recipe in RECIPES.items() if arguments.list else ():
+            state = "trained" if name in trained else "-"
+            print(f"{name:36} {recipe.epochs:3} epochs  {state:8} {recipe.describe()}")
     except (data_sets.DataError, CheckpointError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -28,9 +28,7 @@ def find_ngspice() -> str | None:
 def array_currents(g: ArrayLike, volts: ArrayLike, wires: Wires, v0: ArrayLike | None = None) -> np.ndarray:
     """Column currents (cols,), A, of one array, by ngspice; arguments as of `memlib.wires.nodal.solve_array`.
 
-    Raises:
-        ValueError: for values or shapes that do not fit.
-        RuntimeError: without ngspice, or if it fails.
+    Raises ValueError for values or shapes that do not fit, and RuntimeError without ngspice, or if it fails.
     """
     vectors = simulate(netlist(g, volts, wires, v0))
     return np.array([vectors[f"i(vout{j})"][0] for j in range(np.shape(g)[1])])
@@ -56,7 +54,6 @@ def netlist(g: ArrayLike, volts: ArrayLike, wires: Wires, v0: ArrayLike | None =
 
 
 def _row(array: Array, i: int) -> Iterator[str]:
-    """Driver and wire of row i."""
     yield f"vin{i} in{i} 0 dc {array.volts[i]:.17g}"
     yield _resistor(f"driver{i}", f"in{i}", f"r{i}_start", array.r_driver)
     for j, ohm in enumerate(array.r_row):
@@ -64,7 +61,6 @@ def _row(array: Array, i: int) -> Iterator[str]:
 
 
 def _column(array: Array, j: int) -> Iterator[str]:
-    """Wire, sense resistance and ammeter of column j."""
     last = len(array.r_col) - 1
     for i, ohm in enumerate(array.r_col):
         yield _resistor(f"col{i}_{j}", f"c{i}_{j}", f"c{i + 1}_{j}" if i < last else f"c_end{j}", ohm)
@@ -73,7 +69,6 @@ def _column(array: Array, j: int) -> Iterator[str]:
 
 
 def _cell(array: Array, i: int, j: int) -> Iterator[str]:
-    """Transistor, where it has a resistance, and memory cell."""
     row, column, ohm = f"r{i}_{j}", f"c{i}_{j}", array.r_transistor[i, j]
     if ohm:
         yield _resistor(f"transistor{i}_{j}", row, f"m{i}_{j}", ohm)
@@ -86,23 +81,20 @@ def _cell(array: Array, i: int, j: int) -> Iterator[str]:
 
 
 def _resistor(name: str, a: str, b: str, ohm: float) -> str:
-    """Between nodes `a` and `b`."""
     return f"r{name} {a} {b} {ohm:.17g}" if ohm else f"v{name} {a} {b} dc 0"
 
 
-def simulate(deck: str, timeout: float | None = None) -> dict[str, np.ndarray]:
+def simulate(deck: str) -> dict[str, np.ndarray]:
     """Run a deck in ngspice's batch mode.
 
     Args:
         deck: with an analysis (.op, .dc, .tran ...) and no control block.
-        timeout: seconds until it is stopped; None: never.
 
     Returns:
         Each saved vector of the last analysis, by its name in lower case, float64 with a value per point.
 
     Raises:
         RuntimeError: without ngspice, or if it fails.
-        subprocess.TimeoutExpired: after `timeout`.
     """
     program = find_ngspice()
     if program is None:
@@ -114,11 +106,10 @@ def simulate(deck: str, timeout: float | None = None) -> dict[str, np.ndarray]:
         path, raw = Path(folder, "deck.cir"), Path(folder, "deck.raw")
         path.write_text(deck)
         command = [program, "-n", "-b", "-r", raw.name, path.name]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=timeout)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         if done.returncode or not raw.exists():
-            raise RuntimeError(
-                f"ngspice failed (exit status {done.returncode}):\n{(done.stdout + done.stderr)[-2000:]}"
-            )
+            said = (done.stdout + done.stderr)[-2000:]
+            raise RuntimeError(f"ngspice failed (exit status {done.returncode}):\n{said}")
         return _read_raw(raw.read_bytes())
 
 

@@ -13,11 +13,11 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
-from memlib.base.checks import fail, whole
+from memlib.base.checks import fail
 from memlib.wires.resistances import Wires
 
-#: sinh of more is beyond every current; it only has to stay finite.
-LARGEST_ARGUMENT = 700.0
+MOST_STEPS = 50  #: of Newton's method
+LARGEST_ARGUMENT = 700.0  #: sinh of more is beyond every current; it only has to stay finite
 #: Largest deviation from the cells' law at a solution, relative to the largest cell current.
 TOLERANCE = 1e-12
 
@@ -73,13 +73,7 @@ class ArraySolution:
         return float(self.volts @ self.input_currents)
 
 
-def solve_array(
-    g: ArrayLike,
-    volts: ArrayLike,
-    wires: Wires,
-    v0: ArrayLike | None = None,
-    max_iterations: int = 50,
-) -> ArraySolution:
+def solve_array(g: ArrayLike, volts: ArrayLike, wires: Wires, v0: ArrayLike | None = None) -> ArraySolution:
     """Solve one array for one input.
 
     Newton's method on the whole array. A step ends on each cell's tangent; the cell then goes to the point of its curve
@@ -90,26 +84,24 @@ def solve_array(
         volts: (rows,) V.
         wires: resistances, ohm; those of driver and sense are numbers.
         v0: of I = g v0 sinh(v/v0), v the voltage over the resistor, V: a number or (rows, cols); None: linear.
-        max_iterations: Newton steps before giving up.
 
     Raises:
         ValueError: for values or shapes that do not fit.
-        RuntimeError: if Newton's method does not converge.
+        RuntimeError: if Newton's method does not converge in `MOST_STEPS`.
     """
     array = check_array(g, volts, wires, v0)
-    whole("max_iterations", max_iterations, 1)
     equations, right, scale = _equations(array)
     v = np.zeros(array.g.shape)
-    for iteration in range(1, max_iterations + 1):
-        row, column, along, down, current = _step(array, equations, right, scale, v)
-        found = row - column - array.r_transistor * current
+    for iteration in range(1, MOST_STEPS + 1):
+        row, column, _, _, current = unknowns = _step(array, equations, right, scale, v)
+        over_cell = row - column - array.r_transistor * current
         largest = np.abs(current).max()
-        residual = np.abs(current - array.current(found)).max()
+        residual = np.abs(current - array.current(over_cell)).max()
         if residual <= TOLERANCE * largest:
-            return _solution(array, row, column, along, down, current, iteration)
-        v = np.where(np.abs(found) > np.abs(v), array.voltage(current), found)
+            return _solution(array, unknowns, iteration)
+        v = np.where(np.abs(over_cell) > np.abs(v), array.voltage(current), over_cell)
     raise RuntimeError(
-        f"solve_array: not converged after {max_iterations} Newton steps; cells deviate from I = g v0 sinh(v/v0) by up "
+        f"solve_array: not converged after {MOST_STEPS} Newton steps; cells deviate from I = g v0 sinh(v/v0) by up "
         f"to {residual:.3g} A, {residual / largest:.3g} of the largest current (tolerance {TOLERANCE:g})"
     )
 
@@ -182,26 +174,18 @@ def _step(array: Array, wires: sparse.csc_array, right: np.ndarray, scale: float
     """The five unknowns, (rows, cols) each, with cells replaced by their tangents at voltages `v`."""
     shape, count = array.g.shape, array.g.size
     slope = array.slope(v)
-    own = [-slope / scale, slope / scale, 1 + slope * array.r_transistor]
-    parts = [sparse.diags_array(part.ravel()) for part in own]
-    none = sparse.csc_array((count, 2 * count))
-    cells = sparse.hstack([*parts[:2], none, parts[2]])
+    factors = -slope / scale, slope / scale, 1 + slope * array.r_transistor
+    row, column, current = (sparse.diags_array(factor.ravel()) for factor in factors)
+    cells = sparse.hstack([row, column, sparse.csc_array((count, 2 * count)), current])
     constant = (array.current(v) - slope * v) / scale
     equations = sparse.vstack([wires, cells], format="csc")
     found = splu(equations).solve(np.concatenate((right, constant.ravel()))).reshape(5, *shape)
     return [*found[:2], *found[2:] * scale]
 
 
-def _solution(
-    array: Array,
-    row: np.ndarray,
-    column: np.ndarray,
-    along: np.ndarray,
-    down: np.ndarray,
-    cells: np.ndarray,
-    steps: int,
-) -> ArraySolution:
+def _solution(array: Array, unknowns: list[np.ndarray], steps: int) -> ArraySolution:
     """With the power in every part."""
+    row, column, along, down, cells = unknowns
     inputs, outputs = along[:, 0], down[-1]
     in_transistors = (array.r_transistor * cells**2).sum()
     dissipation = {

@@ -106,7 +106,6 @@ def _solve(g: Tensor, wires: Wires, g_eff: bool, admittance: bool) -> list[Tenso
 
 
 def _check_conductances(g: Tensor) -> None:
-    """Raise unless `g` is a floating-point tensor of arrays, all finite and >= 0."""
     if not isinstance(g, Tensor) or not g.is_floating_point():
         fail("g", type(g).__name__ if not isinstance(g, Tensor) else g.dtype, "a floating-point tensor, S")
     if g.dim() < 2 or not g.shape[-1] or not g.shape[-2]:

@@ -23,8 +23,7 @@ class CheckpointError(RuntimeError):
 def load_checkpoint(name: str, folder: Path = CHECKPOINTS) -> nn.Module:
     """Return the trained network `name`, in float32 and eval mode, after checking its SHA-256.
 
-    Raises:
-        CheckpointError: if the checkpoint is unknown, missing, or does not match the manifest.
+    Raises CheckpointError if the checkpoint is unknown, missing, or does not match the manifest.
     """
     entry = manifest_entry(name, folder)
     path = folder / f"{name}.safetensors"
@@ -33,10 +32,8 @@ def load_checkpoint(name: str, folder: Path = CHECKPOINTS) -> nn.Module:
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / 'manifest.json'}: damaged at {name!r} ({error}); restore it") from error
     if not path.exists() or data_sets.checksum(path) != expected:
-        raise CheckpointError(
-            f"{path}: missing, or does not match its SHA-256 in manifest.json; restore it, or train it again with: "
-            f"python -m memlib.training {name}"
-        )
+        what = "missing, or does not match its SHA-256 in manifest.json"
+        raise CheckpointError(f"{path}: {what}; restore it, or train it again: python -m memlib.training {name}")
     try:
         model.load_state_dict(load_file(path))
     except RuntimeError as error:
@@ -46,28 +43,18 @@ def load_checkpoint(name: str, folder: Path = CHECKPOINTS) -> nn.Module:
 
 
 def manifest_entry(name: str, folder: Path = CHECKPOINTS) -> dict:
-    """The manifest's entry of checkpoint `name`, as `trainer` writes it; older entries lack some of it.
-
-    Raises:
-        CheckpointError: if there is no such checkpoint.
-    """
+    """The manifest's entry of checkpoint `name`; older ones lack some fields. Raises CheckpointError if unknown."""
     manifest = read_manifest(folder)
     if name not in manifest:
         close = sorted(difflib.get_close_matches(name, manifest, n=6, cutoff=0))
         more = f" and {len(manifest) - len(close)} more" if len(manifest) > len(close) else ""
-        raise CheckpointError(
-            f"checkpoint={name!r}: unknown; there are {close}{more}, and `python -m memlib.training NAME` makes one; "
-            "`python -m memlib.training --list` shows all names"
-        )
+        how = "`python -m memlib.training NAME` makes one; `python -m memlib.training --list` shows all names"
+        raise CheckpointError(f"checkpoint={name!r}: unknown; there are {close}{more}, and {how}")
     return manifest[name]
 
 
 def read_manifest(folder: Path = CHECKPOINTS, file: str = "manifest.json") -> dict[str, dict[str, Any]]:
-    """The entries of all checkpoints in `folder`, by name.
-
-    Raises:
-        CheckpointError: if the file is damaged.
-    """
+    """The entries of all checkpoints in `folder`, by name. Raises CheckpointError if the file is damaged."""
     path = folder / file
     try:
         entries = json.loads(path.read_text()) if path.exists() else {}

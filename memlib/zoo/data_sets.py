@@ -16,14 +16,12 @@ import hashlib
 import io
 import os
 import re
-import shutil
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import torch
@@ -65,11 +63,7 @@ class Images:
     origin: str = ""
 
     def head(self, n: int) -> tuple[Tensor, Tensor]:
-        """The first n images as network input (n, 3, 32, 32) float32, and their labels.
-
-        Raises:
-            DataError: if the set holds fewer than n images.
-        """
+        """The first n images as network input (n, 3, 32, 32) float32, and labels. Raises DataError if too few."""
         whole("images", n, 1)
         if n > len(self.labels):
             raise DataError(f"images={n}: the data set holds only {len(self.labels)}; ask for fewer")
@@ -84,9 +78,7 @@ def normalise(pixels: Tensor) -> Tensor:
 def load_images(name: str, split: str) -> Images:
     """Return data set `name` ("digits" or "cifar10"), `split` "train", "test" or, for CIFAR-10, "lossless".
 
-    Raises:
-        ValueError: for an unknown name or split.
-        DataError: if the files are missing or damaged.
+    Raises ValueError for an unknown name or split, and DataError if the files are missing or damaged.
     """
     one_of("data", name, ("digits", "cifar10"))
     one_of("split", split, ("train", "test") if name == "digits" else ("train", "test", "lossless"))
@@ -106,11 +98,8 @@ def _images(pixels: Tensor, labels: Tensor, origin: str = "") -> Images:
 
 
 def _digits(split: str) -> Images:
-    """The digits, resized to 3x32x32."""
     small, labels = native_digits(split)
-    large = torch.nn.functional.interpolate(
-        small[:, None] * (255 / 16), size=(32, 32), mode="bilinear", align_corners=False
-    )
+    large = torch.nn.functional.interpolate(small[:, None] * (255 / 16), size=(32, 32), mode="bilinear")
     return _images(large.round().to(torch.uint8).repeat(1, 3, 1, 1), labels, "scikit-learn's digits")
 
 
@@ -136,17 +125,13 @@ def _cifar10(split: str) -> Images:
     for folder in (Path(root), Path(root) / "cifar10"):
         source = next((folder / name for name in names if (folder / name).exists()), None)
         if source is not None:
-            return _read(source, split)
+            if source.name in OFFICIAL:
+                return _official(source.parent if source.is_dir() else _unpacked(source), split, source)
+            return _lossless(source) if source.suffix == ".npz" else _class_folders(source, split)
     raise MissingDataError(
         f"MEMLIB_DATA={root}: no CIFAR-10 {split} images found there; it must hold the official cifar-10-batches-py "
         f"folder, or class folders in {split}/ or {split}.zip (unset it to download CIFAR-10)"
     )
-
-
-def _read(source: Path, split: str) -> Images:
-    if source.name in OFFICIAL:
-        return _official(source.parent if source.is_dir() else _unpacked(source), split, source)
-    return _lossless(source) if source.suffix == ".npz" else _class_folders(source, split)
 
 
 def _unpacked(archive: Path) -> Path:
@@ -157,9 +142,8 @@ def _unpacked(archive: Path) -> Path:
             part = Path(folder) / "official"
             (part / OFFICIAL[0]).mkdir(parents=True)
             try:
-                for name, file in _official_files(archive):
-                    with (part / name).open("wb") as copy:
-                        shutil.copyfileobj(file, copy)
+                for name, content in _official_files(archive):
+                    (part / name).write_bytes(content)
             except Exception as error:  # zipfile, tarfile and zlib raise a dozen types for damaged files
                 raise DataError(f"{archive}: damaged archive ({error}); replace the file") from error
             try:
@@ -170,20 +154,17 @@ def _unpacked(archive: Path) -> Path:
     return target
 
 
-def _official_files(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
+def _official_files(archive: Path) -> Iterator[tuple[str, bytes]]:
     """Names and contents of an archive's official files: plain ones, each where it belongs, and none else."""
     if archive.suffix == ".zip":
         with zipfile.ZipFile(archive) as members:
             for name in filter(OFFICIAL_FILE.fullmatch, members.namelist()):
-                with members.open(name) as file:
-                    yield name, file
+                yield name, members.read(name)
     else:
         with tarfile.open(archive, "r:gz") as members:
             for member in members:
-                if member.isreg() and OFFICIAL_FILE.fullmatch(member.name):
-                    content = members.extractfile(member)
-                    assert content is not None  # of a plain file
-                    yield member.name, content
+                if OFFICIAL_FILE.fullmatch(member.name) and member.isreg() and (file := members.extractfile(member)):
+                    yield member.name, file.read()
 
 
 def _lossless(path: Path) -> Images:
@@ -206,37 +187,36 @@ def _official(root: Path, split: str, source: Path | None = None) -> Images:
     try:
         dataset = CIFAR10(root, train=split == "train", download=source is None)
     except (RuntimeError, OSError, EOFError) as error:
-        raise DataError(
-            f"CIFAR-10 in {source or root}: missing, damaged, or the download failed ({error}); delete the damaged "
-            "files, or set MEMLIB_DATA to a folder with the data set"
-        ) from error
+        what = f"missing, damaged, or the download failed ({error}); delete the damaged files"
+        raise DataError(f"CIFAR-10 in {source or root}: {what}, or set MEMLIB_DATA to its folder") from error
     pixels = torch.from_numpy(dataset.data).permute(0, 3, 1, 2).contiguous()
     return _images(pixels, torch.tensor(dataset.targets), "CIFAR-10, original files")
 
 
 def _class_folders(source: Path, split: str) -> Images:
     """Decode `<class>/<index>.<ext>` files once; later calls read the cache."""
-    files = dict(_members(source))
-    labels = _labels(source, files, split)
-    cache = _cache_folder() / f"cifar10-{split}-{_fingerprint(source, files)[:16]}.safetensors"
+    files = _members(source)
+    names = sorted(files, key=_index)
+    labels = _labels(source, names, split)
+    content = checksum(source) if source.suffix == ".zip" else str(sorted(files.items()))
+    cache = _cache_folder() / f"cifar10-{split}-{hashlib.sha256(content.encode()).hexdigest()[:16]}.safetensors"
     if not cache.exists():
-        _write_cache(cache, _images(_decode(source, sorted(files, key=_index), split), labels))
-    kinds = " and ".join(sorted({Path(name).suffix.lower().lstrip(".") for name in files}))
+        images = _images(_decode(source, names, split), labels)
+        with replacing(cache) as part:
+            save_file({"pixels": images.pixels, "labels": labels}, part, metadata={"sha256": images.sha256})
+    kinds = " and ".join(sorted({Path(name).suffix.lower().lstrip(".") for name in names}))
     return dataclasses.replace(_read_cache(cache), origin=f"CIFAR-10, re-encoded as {kinds}")
 
 
-def _members(source: Path) -> Iterable[tuple[str, str]]:
-    """(class/name, size and time or check sum) of every image file in a folder or zip archive."""
+def _members(source: Path) -> dict[str, str]:
+    """The image files of a zip archive, or of a folder with the size and time of each."""
     if source.suffix == ".zip":
         with _open_zip(source) as archive:
-            for info in archive.infolist():
-                if Path(info.filename).suffix.lower() in IMAGE_SUFFIXES:
-                    yield info.filename, f"{info.CRC}"
+            files = dict.fromkeys(archive.namelist(), "")
     else:
-        for path in source.rglob("*"):
-            if path.suffix.lower() in IMAGE_SUFFIXES:
-                stat = path.stat()
-                yield path.relative_to(source).as_posix(), f"{stat.st_size} {stat.st_mtime_ns}"
+        stats = {path.relative_to(source).as_posix(): path.stat() for path in source.rglob("*")}
+        files = {name: f"{stat.st_size} {stat.st_mtime_ns}" for name, stat in stats.items()}
+    return {name: stamp for name, stamp in files.items() if Path(name).suffix.lower() in IMAGE_SUFFIXES}
 
 
 def _open_zip(path: Path) -> zipfile.ZipFile:
@@ -253,20 +233,13 @@ def _index(name: str) -> int:
     return int(stem)
 
 
-def _labels(source: Path, files: dict[str, str], split: str) -> Tensor:
-    names = sorted(files, key=_index)
+def _labels(source: Path, names: list[str], split: str) -> Tensor:
     if [_index(name) for name in names] != list(range(SIZES[split])):
         raise DataError(f"{source}: must hold images 0 to {SIZES[split] - 1} once each, found {len(names)} files")
     folders = [Path(name).parent.name for name in names]
-    unknown = sorted(set(folders) - set(CLASSES))
-    if unknown:
+    if unknown := sorted(set(folders) - set(CLASSES)):
         raise DataError(f"{source}: class folders {unknown}: must be named {', '.join(CLASSES)}")
     return torch.tensor([CLASSES.index(folder) for folder in folders])
-
-
-def _fingerprint(source: Path, files: dict[str, str]) -> str:
-    content = checksum(source) if source.suffix == ".zip" else str(sorted(files.items()))
-    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _decode(source: Path, names: list[str], split: str) -> Tensor:
@@ -290,11 +263,6 @@ def _cache_folder() -> Path:
     folder = Path(os.environ.get("MEMLIB_CACHE", project_root() / "data"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def _write_cache(path: Path, images: Images) -> None:
-    with replacing(path) as part:
-        save_file({"pixels": images.pixels, "labels": images.labels}, part, metadata={"sha256": images.sha256})
 
 
 def _read_cache(path: Path) -> Images:

@@ -2,8 +2,7 @@
 
     python -m memlib.zoo.digits_8x8     # train all networks of `HIDDEN` again (seconds) and write their checkpoints
 
-A checkpoint is `memlib/zoo/weights/<name>.safetensors`, in float32; `native_digits.json` beside it holds the SHA-256,
-the recipe and the accuracy of each.
+Checkpoints are in float32. `native_digits.json` beside them holds the SHA-256, recipe and accuracy of each.
 """
 
 import argparse
@@ -21,8 +20,7 @@ from memlib.base.files import replacing, write_whole
 from memlib.zoo import data_sets
 from memlib.zoo.checkpoints import CHECKPOINTS, CheckpointError, read_manifest
 
-#: Neurons of the hidden layer.
-HIDDEN = (8, 16, 32, 64)
+HIDDEN = (8, 16, 32, 64)  #: neurons of the hidden layer
 PIXELS, CLASSES = 64, 10
 MANIFEST = "native_digits.json"
 #: Adam on all training images at once; the weight decay keeps the weights, and so the range of the cells, even.
@@ -31,11 +29,7 @@ RECIPE: dict[str, Any] = {"steps": 600, "lr": 0.01, "weight_decay": 0.3, "seed":
 
 @lru_cache
 def images(split: str) -> tuple[Tensor, Tensor]:
-    """Pixels (n, 64) from 0 to 1 in steps of 1/16, float64, and labels (n,); split as by `data_sets.load_images`.
-
-    Raises:
-        ValueError: for a split other than "train" and "test".
-    """
+    """Pixels (n, 64), 0 to 1 in steps of 1/16, float64, and labels (n,) of "train" or "test"; ValueError for others."""
     one_of("split", split, ("train", "test"))
     pixels, labels = data_sets.native_digits(split)
     return pixels.flatten(1) / 16, labels
@@ -74,12 +68,8 @@ def train(hidden: int, folder: Path = CHECKPOINTS) -> dict[str, Any]:
         save_file(model.state_dict(), part)
     test, wanted = images("test")
     accuracy = (model(test.float()).argmax(1) == wanted).double().mean().item()
-    entry = {
-        "sha256": data_sets.checksum(path),
-        "hidden": hidden,
-        "recipe": RECIPE,
-        "accuracy": {"test": round(accuracy, 4)},
-    }
+    measured = {"test": round(accuracy, 4)}
+    entry = {"sha256": data_sets.checksum(path), "hidden": hidden, "recipe": RECIPE, "accuracy": measured}
     write_whole(folder / MANIFEST, json.dumps(manifest(folder) | {path.stem: entry}, indent=1, sort_keys=True) + "\n")
     return entry
 
@@ -97,27 +87,23 @@ def manifest(folder: Path = CHECKPOINTS) -> dict[str, dict[str, Any]]:
 def load(hidden: int, folder: Path = CHECKPOINTS) -> nn.Sequential:
     """The trained network with so many hidden neurons, in float64, after checking its SHA-256.
 
-    Raises:
-        ValueError: for a number of neurons that was not trained.
-        CheckpointError: if the checkpoint is missing, or does not match the manifest.
+    Raises ValueError for a number of neurons that was not trained, and CheckpointError if the checkpoint is missing, or
+    does not match the manifest.
     """
     one_of("hidden", hidden, HIDDEN)
     path = folder / f"{name_of(hidden)}.safetensors"
     entry = manifest(folder).get(path.stem)
     if entry is None or not path.exists() or data_sets.checksum(path) != entry.get("sha256"):
-        raise CheckpointError(
-            f"{path}: missing, or does not match its SHA-256 in {MANIFEST}; restore it, or train it again with: "
-            "python -m memlib.zoo.digits_8x8"
-        )
+        what = f"missing, or does not match its SHA-256 in {MANIFEST}"
+        raise CheckpointError(f"{path}: {what}; restore it, or train it again: python -m memlib.zoo.digits_8x8")
     model = network(hidden)
     model.load_state_dict(load_file(path))
     return model.double().eval().requires_grad_(False)
 
 
 def main() -> None:
-    """Train all networks."""
-    about = (__doc__ or "").partition("\n")[0]
-    argparse.ArgumentParser("python -m memlib.zoo.digits_8x8", description=f"Train all again: {about}").parse_args()
+    """Train all networks again."""
+    argparse.ArgumentParser("python -m memlib.zoo.digits_8x8", description=main.__doc__).parse_args()
     torch.set_num_threads(1)
     for hidden in HIDDEN:
         print(json.dumps({name_of(hidden): train(hidden)}))

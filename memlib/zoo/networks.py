@@ -17,8 +17,7 @@ from memlib.layers.mappable import matrix_layers
 from memlib.layers.tracing import call_sizes
 from memlib.zoo.torchvision_import import make_importable
 
-#: Of the convolutions of grouped networks.
-GROUPS = 4
+GROUPS = 4  #: of the convolutions of grouped networks
 
 
 class Shuffle(nn.Module):
@@ -70,20 +69,14 @@ class BasicBlock(nn.Module):
 
 
 def scaled(channels: Sequence[int], width: float, multiple: int = 1) -> list[int]:
-    """Numbers of channels times `width`, rounded to multiples.
-
-    Raises:
-        ValueError: if nothing is left of one of them.
-    """
-    found = [multiple * round(c * width / multiple) for c in channels]
-    if 0 in found:
+    """Numbers of channels times `width`, rounded to multiples. Raises ValueError if nothing is left of one of them."""
+    numbers = [multiple * round(c * width / multiple) for c in channels]
+    if 0 in numbers:
         fail("width", width, f"more than {multiple / (2 * min(channels)):g}, which leaves every layer a channel")
-    return found
+    return numbers
 
 
-def resnet20(
-    width: float = 1.0, classes: int = 10, convolution: Convolution = ordinary, multiple: int = 1
-) -> nn.Module:
+def resnet20(width: float = 1, classes: int = 10, convolution: Convolution = ordinary, multiple: int = 1) -> nn.Module:
     """ResNet-20 for 3x32x32 images (He et al. 2016, section 4.2), `16 * width` channels in its first stage.
 
     Args:
@@ -91,8 +84,8 @@ def resnet20(
         multiple: numbers of channels are rounded to multiples of this.
     """
     channels = scaled((16, 32, 64), width, multiple)
-    layers = [nn.Conv2d(3, channels[0], 3, padding=1, bias=False), nn.BatchNorm2d(channels[0]), nn.ReLU()]
     c_in = channels[0]
+    layers = [nn.Conv2d(3, c_in, 3, padding=1, bias=False), nn.BatchNorm2d(c_in), nn.ReLU()]
     for stage, c_out in enumerate(channels):
         for block in range(3):
             layers.append(BasicBlock(c_in, c_out, 2 if stage and not block else 1, convolution))
@@ -115,14 +108,8 @@ def vgg8(width: float = 1.0, classes: int = 10) -> nn.Module:
 
 #: Expansion, channels, blocks and first stride of MobileNetV2's stages, with two strides less for images of 32x32.
 MOBILE_STAGES = [
-    [1, 16, 1, 1],
-    [6, 24, 2, 1],
-    [6, 32, 3, 2],
-    [6, 64, 4, 2],
-    [6, 96, 3, 1],
-    [6, 160, 3, 2],
-    [6, 320, 1, 1],
-]
+    [1, 16, 1, 1], [6, 24, 2, 1], [6, 32, 3, 2], [6, 64, 4, 2], [6, 96, 3, 1], [6, 160, 3, 2], [6, 320, 1, 1],
+]  # fmt: skip
 
 
 def mobilenetv2(width: float = 1.0, classes: int = 10) -> nn.Module:
@@ -169,8 +156,7 @@ LABELS = {
 def build_network(name: str, width: float = 1.0, classes: int = 10, seed: int = 0) -> nn.Module:
     """Return network `name` with weights initialised from `seed`; torch's global random state is left as it was.
 
-    Raises:
-        ValueError: if `name` is not in `NETWORKS`, or `width` is not a number that leaves every layer a channel.
+    Raises ValueError if `name` is not in `NETWORKS`, or `width` is not a number that leaves every layer a channel.
     """
     one_of("network", name, NETWORKS)
     positive("width", width)

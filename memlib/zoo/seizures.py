@@ -27,8 +27,7 @@ CHANNELS = 4
 BLOCK = 250  #: windows that are drawn together
 CHECKPOINT = Path(__file__).parent / "weights" / "seizures.safetensors"
 TRAINING: dict[str, Any] = {"windows": 4096, "seed": 1, "epochs": 20, "batch": 64, "lr": 4e-3}
-#: Seeds of the windows that calibrate converters, and that test.
-CALIBRATION_SEED, TEST_SEED = 2, 3
+CALIBRATION_SEED, TEST_SEED = 2, 3  #: seeds of the windows that calibrate converters, and that test
 
 
 def windows(n: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -48,7 +47,6 @@ def windows(n: int, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def _block(rng: np.random.Generator) -> np.ndarray:
-    """`BLOCK` windows: (n, channels, samples)."""
     n, time = BLOCK, np.arange(SAMPLES) / RATE
     ill = np.arange(n) % 2 == 1
     x = 0.8 * _pink(rng, n, CHANNELS) + 0.6 * _pink(rng, n, 1)
@@ -122,16 +120,7 @@ def load(sha256: str | None = None) -> nn.Module:
     Raises:
         ValueError: if its file is not the one that its checksum is of.
     """
-    return _load(sha256 or manifest()["sha256"])
-
-
-@lru_cache
-def manifest() -> dict:
-    """Checksum, training and accuracy of the committed detector."""
-    return json.loads(CHECKPOINT.with_suffix(".json").read_text())
-
-
-def _load(sha256: str) -> nn.Module:
+    sha256 = sha256 or manifest()["sha256"]
     if checksum(CHECKPOINT) != sha256:
         if sha256 == manifest()["sha256"]:
             what = "differs from its manifest's; train it again: python -m memlib.zoo.seizures"
@@ -141,6 +130,12 @@ def _load(sha256: str) -> nn.Module:
     model = Detector()
     model.load_state_dict(load_file(CHECKPOINT))
     return model.eval()
+
+
+@lru_cache
+def manifest() -> dict:
+    """Checksum, training and accuracy of the committed detector."""
+    return json.loads(CHECKPOINT.with_suffix(".json").read_text())
 
 
 def train(epochs: int = TRAINING["epochs"], count: int = TRAINING["windows"]) -> nn.Module:
@@ -180,7 +175,7 @@ def main() -> int:
     model = train()
     with replacing(CHECKPOINT) as part:
         save_file({name: value.contiguous() for name, value in model.state_dict().items()}, part)
-    entry = {"sha256": checksum(CHECKPOINT), "training": TRAINING, "test": measured(_load(checksum(CHECKPOINT)))}
+    entry = {"sha256": checksum(CHECKPOINT), "training": TRAINING, "test": measured(load(checksum(CHECKPOINT)))}
     write_whole(CHECKPOINT.with_suffix(".json"), json.dumps(entry, indent=1, sort_keys=True) + "\n")
     print(json.dumps(entry, indent=1))
     return 0

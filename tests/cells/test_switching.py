@@ -326,12 +326,10 @@ def test_write_verify():
     assert np.abs(result.errors).max() <= 0.02
     assert result.pulses.max() > 60 > result.pulses.mean() > 20
     error = programming_error(result)
-    assert (error.n, error.failed) == (2000, 0)
+    assert (len(error.errors), error.failed) == (2000, 0)
     assert 0.02 / math.sqrt(3) < error.sigma < 0.02  # from uniform to all at the tolerance
-    assert error.sigma**2 == pytest.approx(error.mean**2 + error.errors.var())
+    assert error.sigma**2 == pytest.approx(error.errors.mean() ** 2 + error.errors.var())
     assert Device(program_error=error.sigma).program_error_to == "range"
-    half = programming_error(result, 2 * result.g_on, 2 * result.g_off)
-    assert half.sigma == pytest.approx(error.sigma / 2)
     assert list(result.frame()) == ["target", "conductance", "error", "pulses", "energy", "converged"]
 
 
@@ -384,10 +382,9 @@ def test_unreachable_targets_are_reported():
     assert result.pulses[1:].tolist() == [100, 0]  # the last is there already
     assert result.conductances[1] <= g_on
     assert programming_error(result).failed == pytest.approx(1 / 3)
-    assert programming_error(result, cells="all").n == 3
     few = write_verify(model, targets[:1], SCHEME, max_pulses=2)
     assert (few.converged[0], few.pulses[0]) == (False, 2)
-    with pytest.raises(ValueError, match=r'cells=.converged.: must be "all"'):
+    with pytest.raises(ValueError, match="converged=0: must be at least one cell"):
         programming_error(few)
 
 

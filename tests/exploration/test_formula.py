@@ -138,7 +138,5 @@ def test_bad_arguments():
         loss_formula.fit(made_up(0.01), 2)
     with pytest.raises(ValueError, match="layout='4x4': must be one of dense, sparse"):
         loss_formula.fit(made_up(0.01), MOST, 0).loss(made_up(0.01).assign(layout="4x4"))
-    with pytest.raises(ValueError, match="folds=1"):
-        loss_formula.held_out(made_up(0.01), MOST, folds=1)
     with pytest.raises(ValueError, match="at least 2 designs"):
         loss_formula.error_interval(np.array([0.1]))

@@ -313,7 +313,7 @@ def test_checkpoint_round_trip(tmp_path, monkeypatch):
     test = data_sets.load_images("digits", "test")
     predictions = model(data_sets.normalise(test.pixels)).argmax(1)
     assert entry["accuracy"] == {"test": round(int((predictions == test.labels).sum()) / 72, 4)}
-    assert trainer.digital_accuracy(model, test, batch=7) == int((predictions == test.labels).sum()) / 72
+    assert trainer.digital_accuracy(model, test) == int((predictions == test.labels).sum()) / 72
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["manifest.json", "tiny.safetensors"]
 
 
