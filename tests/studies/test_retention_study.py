@@ -1,6 +1,7 @@
 """The study of retention: lifetimes by hand, the layer's gain, energies, claims and figures, on made-up results."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,9 +14,14 @@ from memlib.studies.registry import STUDIES
 from memlib.studies.s10_retention import cell_decay, layer_gain, over_time, writing_energy
 
 PARAMETERS = STUDIES["10_retention"].preset("smoke")
-NETWORKS = over_time.networks_of(PARAMETERS["binary_checkpoints"], PARAMETERS["multilevel_checkpoints"])
-AT = NETWORKS, 5000, 298.15
 TEMPERATURES, TIMES = [298.15, 358.15], [1e2, 1e4, 1e6]
+
+
+def changed(**parameters):
+    return SimpleNamespace(**PARAMETERS | {"images": 5000, "claim_images": 5000} | parameters)
+
+
+NETWORKS = over_time.networks_of(changed())
 
 
 def accuracy(point):
@@ -37,7 +43,7 @@ def sweep_of(points, seeds=10):
 
 def test_lasting():
     """Plain binary weights lose 30 points a decade from 1e3 s on; recalibrated and layered ones last longer."""
-    labelled = over_time.points(NETWORKS, 5000, TEMPERATURES, TIMES)
+    labelled = over_time.points(changed(temperatures=TEMPERATURES, times=TIMES))
     table = over_time.lasting(tidy(sweep_of([p for _, p in labelled], 3), labelled))
     assert len(table) == 2 * 2 * 3
     binary = table[(table["weights"] == "binary") & (table["temperature"] == 358.15)]
@@ -74,11 +80,10 @@ def test_fresh_chips_are_one_point():
 
 def test_verdicts_follow_the_measurements():
     """The gain at 1e5 and 1e6 s is 0.9 of 0.6 and 0.8 lost (to chance); other claims by the made-up law."""
-    times = [1e3, 1e5, 1e6]
-    gain, compared = layer_gain.gain_of(NETWORKS["binary"], 5000, 298.15, times), over_time.comparisons(*AT, [1e4])
-    wanted = [*gain.without, *gain.layered, *(point for comparison in compared for point in comparison.points)]
-    chips = Chips(sweep_of(wanted))
-    gains = layer_gain.gain_claims(*AT, times, chips)
+    p = changed(gain_times=[1e3, 1e5, 1e6], claim_times=[1e4])
+    compared, gained = over_time.comparisons(p), [layer_gain.gain_points(p, time) for time in p.gain_times]
+    chips = Chips(sweep_of([point for part in (*gained, *(c.points for c in compared)) for point in part]))
+    gains = layer_gain.gain_claims(chips, p)
     assert [claim.verdict for claim in gains] == ["undecided", "confirmed", "confirmed", "confirmed"]
     assert gains[1].effect == pytest.approx(54, abs=0.1)
     assert gains[3].effect == pytest.approx(100 * (0.8 - 0.09), abs=0.1)  # only 1e6 s is beyond 1e5 s
@@ -92,8 +97,8 @@ def test_verdicts_follow_the_measurements():
 
 def test_layer_gains():
     """Over the plain stack at the same time."""
-    labelled = layer_gain.layer_points(NETWORKS, 5000, 298.15, [1e5], [0.1, 0.2])
-    gains = layer_gain.layer_gains(sweep_of([p for _, p in labelled]), labelled)
+    labelled = layer_gain.layer_points(changed(layer_times=[1e5], layer_energies=[0.1, 0.2]))
+    gains = layer_gain.layer_gains(Chips(sweep_of([p for _, p in labelled])), labelled)
     np.testing.assert_allclose(gains["gain"], 0.54, atol=1e-3)
     assert list(gains["energy"]) == [0.1, 0.2]
 
@@ -112,7 +117,7 @@ def test_writing_energy():
     wanted = writing_energy.positions(NETWORKS["binary"])
     assert set(wanted.round(9)) == {0.0, 1.0}
     assert wanted.mean() == pytest.approx(0.5)
-    arrays = writing_energy.results(NETWORKS, 400, 2)
+    arrays = writing_energy.results(changed(write_cells=400, claim_seeds=2))
     table = writing_energy.table(arrays).set_index("weights")
     assert table.loc["multi-level", "energy"] == 1
     assert table.loc["binary", "pulses"] < table.loc["multi-level", "pulses"]

@@ -4,8 +4,10 @@ A binary network on stacks of more and more planes, whose pillars sum more and m
 cells of several resistances; and what half-selected cells draw while another is written.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 import pandas as pd
 from matplotlib import pyplot as plt
@@ -14,9 +16,10 @@ from matplotlib.figure import Figure
 from memlib.cells.device import Device
 from memlib.evidence.comparisons import Labelled
 from memlib.mapping.vertical_stack import Stack, write_leakage
-from memlib.studies.drawing import errorbars, severity_colors
+from memlib.studies.drawing import MARKERS, lines, severity_colors, tick_values
 from memlib.studies.effects import add_note, chance_line, make_point
 from memlib.studies.s10_retention.cell_decay import PLAIN
+from memlib.studies.s10_retention.over_time import networks_of
 from memlib.sweeps.points import Point
 
 #: The error that writing leaves.
@@ -28,15 +31,15 @@ WRITE_VOLTS = 2.0
 WINDOW = PLAIN["r_off"] / PLAIN["r_on"]
 
 
-def points(checkpoint: str, images: int, planes: Sequence[int], r_on: Sequence[float]) -> Labelled:
+def points(p: SimpleNamespace) -> Labelled:
     """The network on stacks for each LRS, and, with an LRS of inf, where pillars and transistors have no resistance.
 
     Planes are the rows that share a converter, so that their number alone changes something too.
     """
+    checkpoint = networks_of(p)["binary"]
     return [
-        ({"checkpoint": checkpoint, "r_on": r, "planes": p}, point(checkpoint, images, p, r))
-        for r in (*sorted(r_on), math.inf)
-        for p in sorted(planes)
+        ({"checkpoint": checkpoint, "r_on": r_on, "planes": planes}, point(checkpoint, p.array_images, planes, r_on))
+        for r_on, planes in itertools.product((*sorted(p.r_on), math.inf), sorted(p.planes))
     ]
 
 
@@ -59,40 +62,32 @@ def selection(planes: Sequence[int]) -> pd.DataFrame:
         row: dict[str, float] = {"planes": count, "pillars": stack.pillars, "cells": count * stack.pillars}
         row |= {"transistors, vertical": stack.pillars, "transistors, planar 1T1R": count * stack.pillars}
         row |= {"half-selected cells": stack.half_selected}
-        for law, v0 in LAWS.items():
-            row[f"leakage, {law}"] = write_leakage(stack, Device(v0=v0), WRITE_VOLTS)
-        rows.append(row)
+        leakages = {f"leakage, {law}": write_leakage(stack, Device(v0=v0), WRITE_VOLTS) for law, v0 in LAWS.items()}
+        rows.append(row | leakages)
     return pd.DataFrame(rows)
 
 
 def _named(r_on: float) -> str:
-    """An LRS in the legend."""
     return "no resistances" if math.isinf(r_on) else f"{r_on / 1e6:g} Mohm"
 
 
 def plot(frame: pd.DataFrame, table: pd.DataFrame, origin: str) -> Figure:
     """Accuracy over planes for each resistance of cells, and leakage over planes for each law."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3.3))
-    resistances = sorted(frame["r_on"].unique())
-    colors = [*severity_colors(len(resistances)), "black"]
-    for color, r_on, marker in zip(colors[-len(resistances) :], resistances, "osD^v<", strict=False):
-        line = frame[frame["r_on"] == r_on]
-        errorbars(left, line["planes"], line, label=_named(r_on), marker=marker, color=color)
+    colors = [*severity_colors(frame["r_on"].nunique())[1:], "black"]
+    lines(left, frame, "planes", "r_on", text=_named, colors=colors)
     chance_line(left)
     left.set(ylabel="accuracy (%)", ylim=(0, 102), title="a pillar's cells share its transistor")
-    left.legend(frameon=False, title="LRS", loc="center right", bbox_to_anchor=(1, 0.4))
-    for color, law, marker in zip(severity_colors(len(LAWS) + 1), LAWS, "osD", strict=False):
+    for color, law, marker in zip(severity_colors(len(LAWS) + 1), LAWS, MARKERS, strict=False):
         leakage = table[f"leakage, {law}"]
         right.plot(table["planes"], leakage, color=color, marker=marker, markersize=4, linewidth=1, label=law)
     right.axhline(1, color="0.6", linewidth=0.7, linestyle=":")
     right.set(ylabel="current of half-selected cells /\nthat of the written one", yscale="log")
     right.set(title=f"writing at {WRITE_VOLTS:g} V, {table['pillars'].iloc[0]} pillars")
-    right.legend(frameon=False, title="I-V law", loc="center right", bbox_to_anchor=(1, 0.4))
-    for axis in (left, right):
-        axis.set_xscale("log", base=2)
-        axis.set_xticks(sorted(frame["planes"].unique()), [str(p) for p in sorted(frame["planes"].unique())])
+    for axis, title in ((left, "LRS"), (right, "I-V law")):
+        axis.legend(frameon=False, title=title, loc="center right", bbox_to_anchor=(1, 0.4))
+        tick_values(axis, frame["planes"])
         axis.set_xlabel("planes")
-        axis.minorticks_off()
     add_note(figure, frame, origin, "bars: 95 % intervals; dotted: chance, and as much as the written cell")
     figure.tight_layout(rect=(0, 0.04, 1, 1))
     return figure

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
@@ -22,7 +21,7 @@ from memlib.cells.recombination import BOLTZMANN, demarcation_energy
 from memlib.cells.static_effects import named_draws, program_cells
 from memlib.evidence.claims import Claim, Statement, within
 from memlib.evidence.intervals import seed_interval
-from memlib.studies.drawing import severity_colors
+from memlib.studies.drawing import note, panels, severity_colors, where
 
 #: What the interfacial layer adds to every barrier, eV, and by which factor tail cells become rarer.
 LAYER_ENERGY, LAYER_TAIL = 0.25, 1 / 3
@@ -85,8 +84,8 @@ def decay(temperatures: Sequence[float], n: int, seeds: int) -> pd.DataFrame:
     for name, temperature, time in itertools.product(STACKS, sorted(temperatures), times):
         left = np.stack([cells(STACKS[name], temperature, time, n, seed) for seed in range(seeds)])
         mean, (low, high) = seed_interval(left.mean(1)), np.quantile(left, (0.01, 0.99))
-        row = {"stack": name, "temperature": temperature, "time": time, "mean": mean.mean}
-        row |= {"mean_low": mean.low, "mean_high": mean.high, "p1": low, "p99": high, "n": seeds}
+        labels = {"stack": name, "temperature": temperature, "time": time}
+        row = labels | mean.named("mean") | {"p1": low, "p99": high, "n": seeds}
         rows.append(row | {"limit": limit(STACKS[name], temperature, time)})
     return pd.DataFrame(rows)
 
@@ -104,27 +103,27 @@ def decay_claim(temperatures: Sequence[float], n: int, seeds: int) -> Claim:
 
 def plot_decay(frame: pd.DataFrame) -> Figure:
     """A panel per stack: what cells have left over time, for each temperature."""
-    stacks = list(frame["stack"].unique())
-    figure, axes = plt.subplots(1, len(stacks), figsize=(8.5, 3.2), sharey=True)
+    rows, columns = {"": "conductance left of LRS (% of the window)"}, {name: name for name in frame["stack"].unique()}
+    grid = panels(rows, columns, (4.25, 3.2), (0, 0), "time since writing", sharex=False)
     temperatures = sorted(frame["temperature"].unique())
-    for name, axis in zip(stacks, axes, strict=True):
+    for _, name, axis in grid:
         for color, temperature in zip(severity_colors(len(temperatures) + 1), temperatures, strict=False):
-            line = frame[(frame["stack"] == name) & (frame["temperature"] == temperature)]
+            line = where(frame, stack=name, temperature=temperature)
             axis.fill_between(line["time"], 100 * line["p1"], 100 * line["p99"], color=color, alpha=0.2, linewidth=0)
             axis.plot(line["time"], 100 * line["mean"], color=color, label=celsius(temperature))
             axis.plot(line["time"], 100 * line["limit"], ":", color="black", linewidth=1)
-        axis.set(title=name, ylim=(-4, 106))
+        axis.set_ylim(-4, 106)
         time_axis(axis)
-    axes[0].set_ylabel("conductance left of LRS (% of the window)")
-    axes[0].plot([], [], ":", color="black", linewidth=1, label="analytic limit")
-    axes[0].legend(frameon=False, fontsize="small", loc="lower left")
-    figure.text(0.01, 0.01, "lines: mean of cells; bands: 1 to 99 % of them", fontsize="small", color="0.3")
-    figure.tight_layout(rect=(0, 0.05, 1, 1))
-    return figure
+    first = grid.axes[0, 0]
+    first.plot([], [], ":", color="black", linewidth=1, label="analytic limit")
+    first.legend(frameon=False, fontsize="small", loc="lower left")
+    note(grid.figure, "lines: mean of cells; bands: 1 to 99 % of them", 0.01)
+    grid.figure.tight_layout(rect=(0, 0.05, 1, 1))
+    return grid.figure
 
 
 def time_axis(axis: Axes) -> None:
     """From 1 s to 10 years."""
-    axis.set(xscale="log", xlim=(0.8, 1.3 * SECONDS["10 y"]), xlabel="time since writing")
+    axis.set(xscale="log", xlim=(0.8, 1.3 * SECONDS["10 y"]))
     axis.set_xticks(list(SECONDS.values()), list(SECONDS))
     axis.minorticks_off()

@@ -3,49 +3,41 @@
 import itertools
 import math
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from memlib.base.checks import fail
 from memlib.cells.recombination import BOLTZMANN
 from memlib.evidence.claims import Statement
 from memlib.evidence.comparisons import Comparison, Labelled, Loss
-from memlib.studies.drawing import errorbars
+from memlib.studies.drawing import errorbars, panels, where
 from memlib.studies.effects import add_note, chance_line, make_point
 from memlib.studies.s10_retention.cell_decay import LAYER_ENERGY, PLAIN, STACKS, celsius, seconds, time_axis
 from memlib.sweeps.points import Point
 
 #: Rows and columns that share a converter: a bit line joins the feet of a pillar of each of four stacks of 32 planes.
 ROWS, COLS = 4 * 32, 128
-
-
 #: Accuracy that a network may lose until it counts as failed.
 ALLOWED = 0.05
-
-
 #: What the abstract of Yu et al. says: accuracy gained after more than 1e5 s, and energy saved in training, times.
 THEIR_GAIN, THEIR_TIME, THEIR_SAVING = 0.24, 1e5, 25_000
 
 
-Networks = dict[str, str]
-
-
-def networks_of(binary: Sequence[str], multilevel: Sequence[str]) -> Networks:
+def networks_of(p: SimpleNamespace) -> dict[str, str]:
     """The checkpoint of each kind of weight.
 
     Raises:
         ValueError: if there is not exactly one of each.
     """
-    for name, found in (("binary_checkpoints", binary), ("multilevel_checkpoints", multilevel)):
-        if len(found) != 1:
-            fail(name, list(found), "one checkpoint")
-    return {"binary": binary[0], "multi-level": multilevel[0]}
+    for name in ("binary_checkpoints", "multilevel_checkpoints"):
+        if len(getattr(p, name)) != 1:
+            fail(name, list(getattr(p, name)), "one checkpoint")
+    return {"binary": p.binary_checkpoints[0], "multi-level": p.multilevel_checkpoints[0]}
 
 
 def aged(
@@ -68,16 +60,15 @@ def aged(
     )  # fmt: skip
 
 
-def points(networks: Networks, images: int, temperatures: Sequence[float], times: Sequence[float]) -> Labelled:
+def points(p: SimpleNamespace) -> Labelled:
     """Both kinds of weights in both stacks over time, 0 first; in the plain one also recalibrated."""
-    ways = [(stack, "none") for stack in STACKS] + [("plain", "batch_norm")]
     found = []
     for (kind, checkpoint), temperature, (stack, way), time in itertools.product(
-        networks.items(), sorted(temperatures), ways, (0, *sorted(times))
+        networks_of(p).items(), sorted(p.temperatures), LOOKS, (0, *sorted(p.times))
     ):
         labels: dict[str, Any] = {"weights": kind, "checkpoint": checkpoint, "stack": stack, "recalibration": way}
         labels |= {"temperature": temperature, "time": time}
-        found.append((labels, aged(checkpoint, images, STACKS[stack], temperature, time, way)))
+        found.append((labels, aged(checkpoint, p.images, STACKS[stack], temperature, time, way)))
     return found
 
 
@@ -102,83 +93,72 @@ def stretches(temperatures: Sequence[float]) -> pd.DataFrame:
 
     exp(E/kT), exactly, as a barrier that is higher by E has the rate of before divided by it.
     """
-    rows = []
-    for temperature in sorted(temperatures):
-        kt = BOLTZMANN * temperature
-        needed = kt * math.log(THEIR_SAVING)
-        rows.append({"temperature": temperature, "stretch": math.exp(LAYER_ENERGY / kt), "energy_needed": needed})
-    return pd.DataFrame(rows)
+    kt = BOLTZMANN * pd.Series(sorted(temperatures))
+    needed = kt * math.log(THEIR_SAVING)
+    return pd.DataFrame(
+        {"temperature": sorted(temperatures), "stretch": np.exp(LAYER_ENERGY / kt), "energy_needed": needed}
+    )
 
 
-def comparisons(networks: Networks, images: int, temperature: float, times: Sequence[float]) -> list[Comparison]:
+def comparisons(p: SimpleNamespace) -> list[Comparison]:
     """Binary against multi-level weights, what recalibration recovers, and what tail cells do."""
-    compared, where = [], celsius(temperature)
-    lost = {
-        (kind, time): Loss(*(aged(checkpoint, images, PLAIN, temperature, t) for t in (time, 0)))
-        for (kind, checkpoint), time in itertools.product(networks.items(), times)
-    }
-    for time in times:
-        terms = ((1.0, lost["multi-level", time]), (-1.0, lost["binary", time]))
+    compared, where, first = [], celsius(p.claim_temperature), p.claim_times[0]
+    networks = networks_of(p)
+
+    def at(kind: str, time: float, stack: dict[str, Any] = PLAIN, **how: Any) -> Point:
+        """One kind of weight some time after it was written."""
+        return aged(networks[kind], p.claim_images, stack, p.claim_temperature, time, **how)
+
+    def add(key: str, text: str, terms: tuple[tuple[float, Loss], ...], headline: str = "") -> None:
+        """A claim."""
+        subject = "recalibration" if key.startswith("recalibration") else "retention"
+        compared.append(Comparison(Statement(key, text, subject, headline), terms))
+
+    for time in p.claim_times:
+        terms = tuple(
+            (sign, Loss(at(kind, time), at(kind, 0))) for kind, sign in (("multi-level", 1.0), ("binary", -1.0))
+        )
         text = f"plain, {where}, {seconds(time)}: multi-level weights lose more than binary ones"
-        headline = "10_retention" if time == times[0] else ""
-        about = Statement(f"multi_level_against_binary/{time:g}", text, "retention", headline)
-        compared.append(Comparison(about, terms))
-    for kind, checkpoint in networks.items():
-        before = lost[kind, times[0]]
-        after = Loss(aged(checkpoint, images, PLAIN, temperature, times[0], "batch_norm", True), before.baseline)
-        name = f"{kind}, plain, {where}, {seconds(times[0])}"
+        add(f"multi_level_against_binary/{time:g}", text, terms, "10_retention" if time == first else "")
+    for kind in networks:
+        before, name = Loss(at(kind, first), at(kind, 0)), f"{kind}, plain, {where}, {seconds(first)}"
+        after = Loss(at(kind, first, recalibration="batch_norm", own_images=True), before.baseline)
         text = f"{name}: recalibrating batch norm removes over half of the loss"
-        about = Statement(f"recalibration/{kind}", text, "recalibration")
-        compared.append(Comparison(about, ((0.5, before), (-1.0, after))))
+        add(f"recalibration/{kind}", text, ((0.5, before), (-1.0, after)))
         even = PLAIN | {"recombination_tail": 0.0, "recombination_tail_energy": 0.0}
-        tailless = Loss(aged(checkpoint, images, even, temperature, times[0]), before.baseline)
-        about = Statement(f"tail_cells/{kind}", f"{name}: without tail cells it would lose less", "retention")
-        compared.append(Comparison(about, ((1.0, before), (-1.0, tailless))))
+        tailless = Loss(at(kind, first, even), before.baseline)
+        add(f"tail_cells/{kind}", f"{name}: without tail cells it would lose less", ((1.0, before), (-1.0, tailless)))
     return compared
 
 
 COLORS = dict(zip(("binary", "multi-level"), sns.color_palette("colorblind"), strict=False))
-
-
+#: Stacks and recalibrations that are shown, and their lines.
 LOOKS: dict[tuple[str, str], dict[str, Any]] = {
-    ("plain", "none"): {"linestyle": "--", "marker": "o"},
-    ("with layer", "none"): {"linestyle": "-", "marker": "s"},
-    ("plain", "batch_norm"): {"linestyle": ":", "marker": "^"},
+    ("plain", "none"): {"linestyle": "--", "marker": "o", "label": "plain"},
+    ("with layer", "none"): {"linestyle": "-", "marker": "s", "label": "with layer"},
+    ("plain", "batch_norm"): {"linestyle": ":", "marker": "^", "label": "plain, recalibrated"},
 }
 
 
-WAYS = {"none": "", "batch_norm": ", recalibrated"}
-
-
 def plot(frame: pd.DataFrame, origin: str) -> Figure:
-    """A row per kind of weight, a column per temperature: accuracy over time, for each stack."""
-    kinds, temperatures = list(frame["weights"].unique()), sorted(frame["temperature"].unique())
-    size = (3.1 * len(temperatures) + 0.6, 2.4 * len(kinds) + 0.7)
-    figure, axes = plt.subplots(len(kinds), len(temperatures), figsize=size, sharex=True, sharey=True, squeeze=False)
-    for (kind, row), (temperature, column) in itertools.product(
-        zip(kinds, range(len(kinds)), strict=True), zip(temperatures, range(len(temperatures)), strict=True)
-    ):
-        axis = axes[row, column]
-        part = frame[(frame["weights"] == kind) & (frame["temperature"] == temperature)]
-        _lines(axis, part, COLORS[kind])
+    """A row per kind of weight, a column per temperature: accuracy over time, for each stack.
+
+    What was measured at time 0 is left out, as its logarithm has no place.
+    """
+    rows = {kind: f"{kind} weights\n\naccuracy (%)" for kind in frame["weights"].unique()}
+    columns = {temperature: celsius(temperature) for temperature in sorted(frame["temperature"].unique())}
+    grid = panels(rows, columns, (3.1, 2.4), (0.6, 0.7), "time since writing")
+    for kind, temperature, axis in grid:
+        part = where(frame[frame["time"] > 0], weights=kind, temperature=temperature)
+        for (stack, way), look in LOOKS.items():
+            line = where(part, stack=stack, recalibration=way)
+            errorbars(axis, line["time"], line, color=COLORS[kind], **look)
         time_axis(axis)
         chance_line(axis)
         axis.axvline(THEIR_TIME, color="0.8", linewidth=0.8, zorder=0)
-        if row == 0:
-            axis.set_title(celsius(temperature))
-            axis.set_xlabel("")
-        if column == 0:
-            axis.set_ylabel(f"{kind} weights\n\naccuracy (%)")
-    axes[0, 0].set_ylim(0, 102)
-    for row in axes:
-        row[-1].legend(frameon=False, fontsize="x-small", loc="lower left")
-    add_note(figure, frame, origin, "bars: 95 % intervals; dotted: chance; grey: 1e5 s")
-    figure.tight_layout(rect=(0, 0.03, 1, 1))
-    return figure
-
-
-def _lines(axis: Axes, part: pd.DataFrame, color: Any) -> None:
-    """Accuracy over time; what was measured at 0 stands at the first second."""
-    for (stack, way), look in LOOKS.items():
-        line = part[(part["stack"] == stack) & (part["recalibration"] == way) & (part["time"] > 0)]
-        errorbars(axis, line["time"], line, label=stack + WAYS[way], color=color, **look)
+    grid.axes[0, 0].set_ylim(0, 102)
+    for axis in grid.axes[:, -1]:
+        axis.legend(frameon=False, fontsize="x-small", loc="lower left")
+    add_note(grid.figure, frame, origin, "bars: 95 % intervals; dotted: chance; grey: 1e5 s")
+    grid.figure.tight_layout(rect=(0, 0.03, 1, 1))
+    return grid.figure

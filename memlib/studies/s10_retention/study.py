@@ -4,6 +4,7 @@ Its cells (`cell_decay`) lose their conductance as oxygen vacancies recombine; a
 stands the same network with multi-level weights, on the same cells.
 """
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,69 +12,41 @@ import pandas as pd
 
 from memlib.cells.writing import WriteResult
 from memlib.evidence.claims import Claim
-from memlib.evidence.comparisons import Chips, Comparison, Labelled, tidy
 from memlib.studies.drawing import Drawing
 from memlib.studies.effects import evaluate, seeds_of
 from memlib.studies.run import Run
 from memlib.studies.s10_retention import arrays, cell_decay, layer_gain, over_time, writing_energy
-from memlib.studies.s10_retention.over_time import Networks, networks_of
 from memlib.studies.study import Study, Sweep, Values, networks, same
 from memlib.studies.trained_networks import inputs
 
 
-def _networks(p: SimpleNamespace) -> Networks:
-    return networks_of(p.binary_checkpoints, p.multilevel_checkpoints)
-
-
-def _stacked(p: SimpleNamespace) -> Labelled:
-    return arrays.points(_networks(p)["binary"], p.array_images, p.planes, p.r_on)
-
-
-def _over_time(p: SimpleNamespace) -> Labelled:
-    return over_time.points(_networks(p), p.images, p.temperatures, p.times)
-
-
-def _layers(p: SimpleNamespace) -> Labelled:
-    return layer_gain.layer_points(_networks(p), p.images, p.claim_temperature, p.layer_times, p.layer_energies)
-
-
-def _compared(p: SimpleNamespace) -> list[Comparison]:
-    return over_time.comparisons(_networks(p), p.claim_images, p.claim_temperature, p.claim_times)
-
-
 def _sweeps(p: SimpleNamespace) -> dict[str, Sweep]:
-    gain = layer_gain.gain_of(_networks(p)["binary"], p.claim_images, p.claim_temperature, p.gain_times)
-    compared = [point for comparison in _compared(p) for point in comparison.points]
+    claims = Sweep.compared(over_time.comparisons(p), seeds_of(p.claim_seeds))
+    gains = [point for time in p.gain_times for point in layer_gain.gain_points(p, time)]
     return {
-        "arrays": Sweep([point for _, point in _stacked(p)], seeds_of(p.array_seeds)),
-        "over_time": Sweep([point for _, point in _over_time(p)], seeds_of(p.device_seeds)),
-        "layers": Sweep([point for _, point in _layers(p)], seeds_of(p.device_seeds)),
-        "claims": Sweep([*gain.without, *gain.layered, *compared], seeds_of(p.claim_seeds)),
+        "arrays": Sweep.labelled(arrays.points(p), seeds_of(p.array_seeds)),
+        "over_time": Sweep.labelled(over_time.points(p), seeds_of(p.device_seeds)),
+        "layers": Sweep.labelled(layer_gain.layer_points(p), seeds_of(p.device_seeds)),
+        "claims": replace(claims, points=[*gains, *claims.points]),
     }
 
 
-def _frame(run: Run) -> pd.DataFrame:
-    return tidy(run.sweep("over_time"), _over_time(run.p))
+def _over_time(run: Run) -> pd.DataFrame:
+    return run.tidy("over_time")
 
 
 def _written(run: Run) -> dict[str, list[WriteResult]]:
-    return writing_energy.results(_networks(run.p), run.p.write_cells, run.p.claim_seeds)
+    return writing_energy.results(run.p)
 
 
 def _claims(run: Run) -> list[Claim]:
-    p, chips = run.p, Chips(run.sweep("claims"))
-    at = _networks(p), p.claim_images, p.claim_temperature, p.gain_times
-    gains = layer_gain.gain_claims(*at, chips)
-    compared = [comparison.claim(chips) for comparison in _compared(p)]
-    return gains + compared + writing_energy.claims(run.once(_written))
-
-
-def _cell_claims(run: Run) -> list[Claim]:
-    return [cell_decay.decay_claim(run.p.temperatures, run.p.cells, run.p.claim_seeds)]
+    gains = layer_gain.gain_claims(run.chips("claims"), run.p)
+    return gains + run.decided("claims") + writing_energy.claims(run.once(_written))
 
 
 def _inputs(p: SimpleNamespace) -> dict[str, Any]:
-    return {"stacks": cell_decay.STACKS, "writing": writing_energy.schemes()} | inputs(list(_networks(p).values()))
+    checkpoints = list(over_time.networks_of(p).values())
+    return {"stacks": cell_decay.STACKS, "writing": writing_energy.schemes()} | inputs(checkpoints)
 
 
 STUDY = Study(
@@ -103,11 +76,11 @@ STUDY = Study(
     sweeps=_sweeps,
     tables={
         "10_retention_cells": lambda run: cell_decay.decay(run.p.temperatures, run.p.cells, run.p.claim_seeds),
-        "10_retention_array": lambda run: tidy(run.sweep("arrays"), _stacked(run.p)),
+        "10_retention_array": lambda run: run.tidy("arrays"),
         "10_retention_array_selection": lambda run: arrays.selection(run.p.planes),
-        "10_retention": lambda run: run.once(_frame),
-        "10_retention_layers": lambda run: layer_gain.layer_gains(run.sweep("layers"), _layers(run.p)),
-        "10_retention_lasting": lambda run: over_time.lasting(run.once(_frame)),
+        "10_retention": lambda run: run.once(_over_time),
+        "10_retention_layers": lambda run: layer_gain.layer_gains(run.chips("layers"), run.labelled("layers")),
+        "10_retention_lasting": lambda run: over_time.lasting(run.once(_over_time)),
         "10_retention_stretches": lambda run: over_time.stretches(run.p.temperatures),
         "10_retention_energy": lambda run: writing_energy.table(run.once(_written)),
     },
@@ -117,6 +90,9 @@ STUDY = Study(
         "10_retention_array": Drawing(arrays.plot, ("10_retention_array", "10_retention_array_selection"), ("origin",)),
         "10_retention_layers": Drawing(layer_gain.plot_layers, ("10_retention_layers",), ("origin",)),
     },
-    claims={"10_retention_cells": _cell_claims, "10_retention": _claims},
+    claims={
+        "10_retention_cells": lambda run: [cell_decay.decay_claim(run.p.temperatures, run.p.cells, run.p.claim_seeds)],
+        "10_retention": _claims,
+    },
     inputs=_inputs,
 )

@@ -8,6 +8,7 @@ from how far they may be missed. What half-selected cells draw is not counted.
 """
 
 from dataclasses import asdict
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from memlib.layers.mappable import matrix_layers
 from memlib.mapping.scheme import Mapping, target_conductances
 from memlib.studies.s01_devices.write_errors import CELL_SPREAD, CYCLE_SPREAD, MODEL, SCHEME
 from memlib.studies.s10_retention.cell_decay import PLAIN
+from memlib.studies.s10_retention.over_time import networks_of
 from memlib.zoo.checkpoints import load_checkpoint
 
 #: How each kind of weight is written: pulses, and the accepted error relative to the range.
@@ -63,11 +65,12 @@ def written(kind: str, wanted: np.ndarray, cells: int, seed: int) -> WriteResult
     )  # fmt: skip
 
 
-def results(checkpoints: dict[str, str], cells: int, seeds: int) -> dict[str, list[WriteResult]]:
-    """By kind of weight, with a checkpoint for binary and for multi-level ones, one array per seed."""
-    wanted = {kind: positions(checkpoint) for kind, checkpoint in checkpoints.items()}
+def results(p: SimpleNamespace) -> dict[str, list[WriteResult]]:
+    """By kind of weight, one array per seed."""
+    wanted = {kind: positions(checkpoint) for kind, checkpoint in networks_of(p).items()}
     return {
-        kind: [written(kind, wanted[kind.partition(",")[0]], cells, seed) for seed in range(seeds)] for kind in WRITING
+        kind: [written(kind, wanted[kind.partition(",")[0]], p.write_cells, seed) for seed in range(p.claim_seeds)]
+        for kind in WRITING
     }
 
 
@@ -77,14 +80,14 @@ def table(arrays: dict[str, list[WriteResult]]) -> pd.DataFrame:
     for kind, parts in arrays.items():
         energy, pulses = ratio(arrays, "energy", kind), seed_interval([part.pulses.mean() for part in parts])
         errors = [programming_error(part) for part in parts]
-        row = {"weights": kind, "energy": energy.mean, "energy_low": energy.low, "energy_high": energy.high}
-        row |= {"pulses": pulses.mean, "pulses_low": pulses.low, "pulses_high": pulses.high}
-        row |= {"error": np.mean([e.sigma for e in errors]), "failed": np.mean([e.failed for e in errors])}
+        row = {"weights": kind} | energy.named("energy") | pulses.named("pulses")
+        error, failed = (float(np.mean([getattr(e, name) for e in errors])) for name in ("sigma", "failed"))
+        row |= {"error": error, "failed": failed}
         rows.append(row | {"n": len(parts), "cells": parts[0].pulses.size})
     return pd.DataFrame(rows)
 
 
-def ratio(arrays: dict[str, list[WriteResult]], name: str, kind: str = "binary") -> Interval:
+def ratio(arrays: dict[str, list[WriteResult]], name: str, kind: str) -> Interval:
     """Of "energy" or "pulses", of one kind over multi-level, over arrays."""
     pairs = zip(arrays[kind], arrays["multi-level"], strict=True)
     return seed_interval([getattr(one, name).mean() / getattr(other, name).mean() for one, other in pairs])
@@ -92,15 +95,12 @@ def ratio(arrays: dict[str, list[WriteResult]], name: str, kind: str = "binary")
 
 def claims(arrays: dict[str, list[WriteResult]]) -> list[Claim]:
     """What binary weights save at each writing, and what coarse multi-level ones do."""
-
-    def about(key: str, text: str) -> Statement:
-        """A statement about writing."""
-        return Statement(f"writing/{key}", f"writing {text} than multi-level ones within 2 %", "writing")
-
-    energy, pulses = ratio(arrays, "energy"), ratio(arrays, "pulses")
-    coarse = ratio(arrays, "energy", "multi-level, coarse")
-    return [
-        below_times(about("energy", "binary weights takes less energy"), energy),
-        below_times(about("pulses", "binary weights takes less than half the pulses"), pulses, 0.5),
-        below_times(about("coarse", "multi-level weights within 10 % takes less energy"), coarse),
-    ]
+    decided = []
+    for key, kind, quantity, threshold, text in (
+        ("energy", "binary", "energy", 1.0, "binary weights takes less energy"),
+        ("pulses", "binary", "pulses", 0.5, "binary weights takes less than half the pulses"),
+        ("coarse", "multi-level, coarse", "energy", 1.0, "multi-level weights within 10 % takes less energy"),
+    ):
+        about = Statement(f"writing/{key}", f"writing {text} than multi-level ones within 2 %", "writing")
+        decided.append(below_times(about, ratio(arrays, quantity, kind), threshold))
+    return decided

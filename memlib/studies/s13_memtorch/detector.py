@@ -1,14 +1,13 @@
 """MemTorch's seizure case in spirit: a detector of made-up seizures on chips."""
 
 import itertools
-from collections.abc import Sequence
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
@@ -22,7 +21,7 @@ from memlib.layers.classification import correct
 from memlib.mapping.hardware import Hardware
 from memlib.mapping.point_fields import hardware_of, point_fields
 from memlib.studies import effects
-from memlib.studies.drawing import errorbars
+from memlib.studies.drawing import dodges, errorbars, note, panels, severity_text, where
 from memlib.studies.effects import EFFECTS
 from memlib.sweeps.points import Point
 from memlib.tiles.input_record import Record, record_inputs
@@ -30,9 +29,9 @@ from memlib.zoo import seizures
 
 #: What recalibrates the detector's chips; the first is nothing.
 CASE_METHODS = ("none", "gain", "batch_norm")
-
-
 CASE_CALIBRATION = 256
+#: The effects; their severities are parameters of these names after "case_".
+SWEPT = ("program_error", "d2d", "states", "stuck_on")
 
 
 def case_point(windows: int, effect: str = "program_error", severity: float = 0, recalibration: str = "none") -> Point:
@@ -43,13 +42,13 @@ def case_point(windows: int, effect: str = "program_error", severity: float = 0,
     return {"detector": seizures.manifest()["sha256"], "images": windows, **fields}
 
 
-def case_points(windows: int, severities: dict[str, Sequence[float]]) -> Labelled:
+def case_points(p: SimpleNamespace) -> Labelled:
     """Each effect over its severities, with every recalibration; severity 0 is the common baseline."""
     found = []
-    for effect, method in itertools.product(severities, CASE_METHODS):
-        for severity in (0, *severities[effect]):
+    for effect, method in itertools.product(SWEPT, CASE_METHODS):
+        for severity in (0, *getattr(p, f"case_{effect}")):
             labels = {"effect": effect, "severity": severity, "recalibration": method}
-            found.append((labels, case_point(windows, effect, severity, method)))
+            found.append((labels, case_point(p.case_windows, effect, severity, method)))
     return found
 
 
@@ -81,13 +80,13 @@ def _test_windows(n: int) -> tuple[Tensor, Tensor]:
     return seizures.windows(n, seizures.TEST_SEED)
 
 
-def case_tidy(results: pd.DataFrame, labelled: Labelled) -> pd.DataFrame:
+def case_tidy(chips: Chips, labelled: Labelled) -> pd.DataFrame:
     """Two rows per labelled point, sensitivity and false positive rate: mean over chips with its 95 % interval."""
-    chips, rows = Chips(results), []
-    for labels, point in labelled:
-        for measure, values in _rates(chips, point).items():
-            rows.append({**labels, "measure": measure, **crossed_interval(values).columns("rate")})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(
+        labels | {"measure": measure} | crossed_interval(values).columns("rate")
+        for labels, point in labelled
+        for measure, values in _rates(chips, point).items()
+    )
 
 
 def _rates(chips: Chips, point: Point) -> dict[str, np.ndarray]:
@@ -105,54 +104,46 @@ LOOKS = {
 
 def plot_case(frame: pd.DataFrame) -> Figure:
     """Sensitivity above, false positive rate below, a column per effect: over severities, a line per recalibration."""
-    names, measures = list(frame["effect"].unique()), list(frame["measure"].unique())
-    size = (2.4 * len(names) + 0.6, 2.1 * len(measures) + 0.9)
-    figure, axes = plt.subplots(len(measures), len(names), figsize=size, sharex="col", sharey="row", squeeze=False)
-    for (row, measure), (column, effect) in itertools.product(enumerate(measures), enumerate(names)):
-        axis, part = axes[row, column], frame[(frame["effect"] == effect) & (frame["measure"] == measure)]
-        levels = list(part["severity"].unique())
-        for i, (method, look) in enumerate(LOOKS.items()):
-            line = part[part["recalibration"] == method]
-            errorbars(axis, np.arange(len(line)) + 0.08 * (i - 1), line, "rate", **look)
-        axis.set_xticks(range(len(levels)), [f"{level:g}" if level else "off" for level in levels])
-        if column == 0:
-            axis.set_ylabel(f"{measure} (%)")
-        if row == len(measures) - 1:
-            axis.set_xlabel(f"{EFFECTS[effect].title}:\n{EFFECTS[effect].unit}")
-    axes[0, 0].legend(frameon=False, loc="lower left")
-    axes[0, 0].set_ylim(0, 102)
-    n, windows = frame["n"].max(), 2 * frame["images"].max()
-    note = f"made-up EEG, {windows} test windows of 4 s, half with a seizure, {n} chips where anything is random"
-    figure.text(0.01, 0.006, f"{note}; bars: 95 % intervals", fontsize="small", color="0.3")
-    figure.tight_layout(rect=(0, 0.03, 1, 1))
-    return figure
+    rows = {measure: f"{measure} (%)" for measure in frame["measure"].unique()}
+    columns = dict.fromkeys(frame["effect"].unique(), "")
+    grid = panels(rows, columns, (2.4, 2.1), (0.6, 0.9), sharex="col", sharey="row")
+    for measure, effect, axis in grid:
+        part = where(frame, effect=effect, measure=measure)
+        for shift, (method, look) in zip(dodges(len(LOOKS), 0.08), LOOKS.items(), strict=True):
+            line = where(part, recalibration=method)
+            errorbars(axis, np.arange(len(line)) + shift, line, "rate", **look)
+        levels = part["severity"].unique()
+        axis.set_xticks(range(len(levels)), [severity_text(level) for level in levels])
+    for effect, axis in zip(columns, grid.axes[-1], strict=True):
+        axis.set_xlabel(f"{EFFECTS[effect].title}:\n{EFFECTS[effect].unit}")
+    grid.axes[0, 0].legend(frameon=False, loc="lower left")
+    grid.axes[0, 0].set_ylim(0, 102)
+    windows = f"{2 * frame['images'].max()} test windows of 4 s, half with a seizure"
+    text = f"made-up EEG, {windows}, {frame['n'].max()} chips where anything is random; bars: 95 % intervals"
+    note(grid.figure, text)
+    grid.figure.tight_layout(rect=(0, 0.03, 1, 1))
+    return grid.figure
 
 
-def case_claim_points(windows: int, gentle: float, harsh: float) -> dict[str, Point]:
+def case_claim_points(p: SimpleNamespace) -> dict[str, Point]:
     """The points that claims compare, by name."""
-    found = {"ideal": case_point(windows), "gentle": case_point(windows, severity=gentle)}
+    windows, harsh = p.case_windows, p.case_harsh
+    found = {"ideal": case_point(windows), "gentle": case_point(windows, severity=p.case_gentle)}
     return found | {method: case_point(windows, severity=harsh, recalibration=method) for method in CASE_METHODS}
 
 
-def case_claims(chips: Chips, points: dict[str, Point], gentle: float, harsh: float) -> list[Claim]:
+def case_claims(chips: Chips, p: SimpleNamespace) -> list[Claim]:
     """What is claimed of the detector, on the same windows and device seeds."""
-    found, false = ({name: _rates(chips, p)[measure] for name, p in points.items()} for measure in (
-        "sensitivity", "false positive rate"
-    ))  # fmt: skip
-
-    def about(key: str, level: float, text: str) -> Statement:
-        """A statement about the detector at a programming error."""
+    rates = {name: _rates(chips, point) for name, point in case_claim_points(p).items()}
+    found, false, harsh, decided = "sensitivity", "false positive rate", p.case_harsh, []
+    for key, level, measure, first, second, judge, threshold, text in (
+        ("gentle", p.case_gentle, found, "ideal", "gentle", within, 0.02, "sensitivity changes by less than 2 points"),
+        ("harsh", harsh, false, "none", "ideal", above, 0.05, "false alarms are over 5 points more frequent"),
+        ("gain/false_alarms", harsh, false, "none", "gain", above, 0, f"rescaling columns lowers the {false}"),
+        ("gain/sensitivity", harsh, found, "none", "gain", above, 0, "rescaling columns lowers sensitivity too"),
+        ("batch_norm", harsh, false, "none", "batch_norm", above, 0, f"recalibrating batch norm lowers the {false}"),
+    ):
         sentence = f"the detector of made-up seizures, programming error {level:g}: {text}"
-        return Statement(f"detector/{key}", sentence, "detector")
-
-    gentler = difference_interval(found["ideal"], found["gentle"])
-    alarms = difference_interval(false["none"], false["ideal"])
-    rescaled, sensitive = (difference_interval(rates["none"], rates["gain"]) for rates in (false, found))
-    normed = difference_interval(false["none"], false["batch_norm"])
-    return [
-        within(about("gentle", gentle, "sensitivity changes by less than 2 points"), gentler, 0.02),
-        above(about("harsh", harsh, "false alarms are over 5 points more frequent"), alarms, 0.05),
-        above(about("gain/false_alarms", harsh, "rescaling columns lowers the false positive rate"), rescaled),
-        above(about("gain/sensitivity", harsh, "rescaling columns lowers sensitivity too"), sensitive),
-        above(about("batch_norm", harsh, "recalibrating batch norm lowers the false positive rate"), normed),
-    ]
+        difference = difference_interval(rates[first][measure], rates[second][measure])
+        decided.append(judge(Statement(f"detector/{key}", sentence, "detector"), difference, threshold))
+    return decided
