@@ -9,7 +9,7 @@ from memlib.cells.device import Device
 from memlib.cells.device_presets import PRESETS
 from memlib.explorer.pictures import quantity
 from memlib.explorer.views import Design, default_layer, layer_names
-from memlib.mapping.scheme import SCHEMES
+from memlib.mapping.scheme import CHOICES
 from memlib.studies.s06_power.machines import NAMES
 from memlib.studies.trained_networks import label
 
@@ -65,7 +65,7 @@ def controls_of(design: Design, checkpoints: Sequence[str]) -> dict[str, widgets
     dropdowns = {
         "checkpoint": [(label(name), name) for name in checkpoints],
         "device": [(f"{name} ({_resistances(name)})", name) for name in PRESETS],
-        "scheme": list(SCHEMES),
+        "scheme": list(CHOICES["scheme"]),
         "unused": [("at HRS", "hrs"), ("unformed", "unformed")],
         "technology": [(NAMES[name], name) for name in NAMES],
     }

@@ -9,7 +9,7 @@ from torch import nn
 
 from memlib.base.checks import one_of, whole
 from memlib.base.progress_bar import progress
-from memlib.layers.geometry import Geometry, Size
+from memlib.layers.geometry import Size
 from memlib.mapping.hardware import Hardware
 from memlib.mapping.placement import Placement, place
 from memlib.mapping.plan import LayerPlan, plan_chip
@@ -134,25 +134,16 @@ def best_windows(
 def _values(layer: LayerPlan, objective: str | Callable, largest: int) -> dict[tuple[int, int], float]:
     """The objective of one layer for every window."""
     values: dict[tuple[int, int], float] = {}
-    for window in _windows(layer.geometry, layer.sizes, largest):
-        candidate = layer.hardware.replace(mapping=layer.hardware.mapping.replace(layout=window))
-        placement = _place(layer.geometry, candidate, layer.sizes)
+    # all windows (h, w) of at most so many outputs that are not clipped by the smallest map
+    rows, columns = (1, *map(min, zip(*map(layer.geometry.output_size, layer.sizes), strict=True)))[-2:]
+    windows = [(h, w) for h in range(1, min(rows, largest) + 1) for w in range(1, min(columns, largest // h) + 1)]
+    for window in windows:
+        mapping, tile = layer.hardware.mapping.replace(layout=window), layer.hardware.tile
+        candidate = layer.hardware.replace(mapping=mapping)
+        # without keeping the placement for later
+        placement = place.__wrapped__(layer.geometry, tile.rows, tile.cols, window, mapping.order, layer.sizes)
         row = {**layer_footprint(placement, candidate), **layer_activity(placement, candidate, layer.calls)}
         if isinstance(objective, str):
             one_of("objective", objective, [key for key, value in row.items() if not isinstance(value, str)])
         values[window] = row[objective] if isinstance(objective, str) else objective(row)
     return values
-
-
-def _windows(geometry: Geometry, sizes: tuple[Size, ...], largest: int) -> list[tuple[int, int]]:
-    """All windows (h, w) of at most so many outputs that are not clipped by the smallest map."""
-    smallest = (1, *map(min, zip(*map(geometry.output_size, sizes), strict=True)))[-2:]
-    return [
-        (h, w) for h in range(1, min(smallest[0], largest) + 1) for w in range(1, min(smallest[1], largest // h) + 1)
-    ]
-
-
-def _place(geometry: Geometry, hardware: Hardware, sizes: tuple[Size, ...]) -> Placement:
-    """As `Hardware.place`, without keeping the placement for later."""
-    tile, mapping = hardware.tile, hardware.mapping
-    return place.__wrapped__(geometry, tile.rows, tile.cols, mapping.layout, mapping.order, sizes)

@@ -30,18 +30,15 @@ class Hardware(Config):
         for name, kind in (("device", Device), ("tile", Tile), ("mapping", Mapping)):
             if not isinstance(getattr(self, name), kind):
                 raise TypeError(f"{name}={getattr(self, name)!r}: must be a memlib.{kind.__name__}")
-        usable_states(self.device.states, self.mapping.scheme)
-        if self.mapping.slices > 1:
-            self._check_slices()
+        states, slices = self.device.states, self.mapping.slices
+        usable_states(states, self.mapping.scheme)
+        if slices > 1:
+            if states is None:
+                fail("states", None, f"a number of levels, for the digits of slices={slices}")
+            if slices * math.log2(states) > 50:
+                fail("slices", slices, f"few enough that states={states} to that power is below 2^50")
         if self.device.v0 is not None:
             self._check_iv()
-
-    def _check_slices(self) -> None:
-        states, slices = self.device.states, self.mapping.slices
-        if states is None:
-            fail("states", None, f"a number of levels, for the digits of slices={slices}")
-        if slices * math.log2(states) > 50:
-            fail("slices", slices, f"few enough that states={states} to that power is below 2^50")
 
     def _check_iv(self) -> None:
         """A law so steep that nothing is left of small inputs, or that HRS conducts like LRS, is a mistake."""
@@ -91,19 +88,14 @@ class Hardware(Config):
     def place(self, geometry: Geometry, sizes: tuple[Size, ...]) -> Placement:
         """The placement of a layer whose calls have input maps of these sizes; empty if they are not known.
 
-        Raises:
-            ValueError: if a layout needs to know them, or that they are the same.
+        Raises ValueError if a layout needs to know them, or that they are the same.
         """
         tile, mapping = self.tile, self.mapping
         return place(geometry, tile.rows, tile.cols, mapping.layout, mapping.order, sizes)
 
 
 def choices(hardware: Hardware | MappingType[str, Hardware]) -> list[Hardware]:
-    """All hardware that is named.
-
-    Raises:
-        TypeError: if `hardware` is neither a Hardware nor a dict of them.
-    """
+    """All hardware that is named. Raises TypeError if `hardware` is neither a Hardware nor a dict of them."""
     named = list(hardware.values()) if isinstance(hardware, MappingType) else [hardware]
     if not all(isinstance(choice, Hardware) for choice in named):
         raise TypeError(f"hardware={hardware!r}: must be a memlib.Hardware, or a dict of them by layer name")
@@ -114,20 +106,16 @@ def check_field(name: str, value: Any) -> None:
     """Raise unless `name` is a field of Device, Tile or Mapping; the message has what is most like it, or all."""
     if name not in PARTS:
         near = get_close_matches(name, PARTS)
-        fail(
-            name, value, f"a field of Device, Tile or Mapping{', such as' if near else ':'} {', '.join(near or PARTS)}"
-        )
+        allowed = f"{', such as' if near else ':'} {', '.join(near or PARTS)}"
+        fail(name, value, f"a field of Device, Tile or Mapping{allowed}")
 
 
 def per_layer(hardware: Hardware | MappingType[str, Hardware], names: Iterable[str]) -> dict[str, Hardware]:
     """The hardware of every layer in `names`; a dict may give one for each name and "*" for the rest.
 
     A name is that of a layer or of a module around some: "lstm" and "lstm.l0" stand for "lstm.l0.input" and its like.
-    Of several, that of the innermost counts.
-
-    Raises:
-        TypeError: as `choices`.
-        ValueError: if the dict names an unknown layer, or leaves one out.
+    Of several, that of the innermost counts. Raises TypeError as `choices`, and ValueError if the dict names an unknown
+    layer, or leaves one out.
     """
     names, named = list(names), choices(hardware)
     if not isinstance(hardware, MappingType):

@@ -161,7 +161,8 @@ def place(
     """
     window = window_of(geometry, layout, sizes)
     alive = alive_places(window, sizes)
-    packed = order == "packed" and layout == "sparse" and geometry.dims > 0
+    sparse = layout == "sparse" and geometry.dims > 0
+    packed = sparse and order == "packed"
     groups = rectangles(window, alive, rows, cols) if packed else _cut_columns(window, order, cols)
     found = []
     for group, columns in enumerate(groups):
@@ -176,23 +177,13 @@ def place(
             found.append((group, cuts[start], *(part.astype(np.int32) for part in here)))
     if not found:
         fail("layer", geometry, "one of which some output reads more than padding")
-    numbers, row_cuts, *parts = zip(*found, strict=True)
-    row_ends, column_ends = (np.cumsum([len(p) for p in part], dtype=np.int64) for part in (parts[1], parts[3]))
-    positions, inputs, columns, outputs = (np.concatenate(part) for part in parts)
-    return Placement(
-        window,
-        sizes,
-        groups=np.array(numbers, np.int64),
-        cuts=np.array(row_cuts, np.int64),
-        row_ends=row_ends,
-        rows=positions,
-        inputs=inputs,
-        column_ends=column_ends,
-        columns=columns,
-        outputs=outputs,
-        matrix_rows=geometry.inputs * int(alive.sum()),
-        sparse=layout == "sparse" and geometry.dims > 0,
-    )
+    numbers, row_cuts, *lists = zip(*found, strict=True)
+    row_ends, column_ends = (np.cumsum([len(part) for part in lists[i]], dtype=np.int64) for i in (1, 3))
+    positions, inputs, columns, outputs = (np.concatenate(part) for part in lists)
+    by_row, by_column = (row_ends, positions, inputs), (column_ends, columns, outputs)
+    matrix_rows = geometry.inputs * int(alive.sum())
+    tiles = np.array(numbers, np.int64), np.array(row_cuts, np.int64)
+    return Placement(window, sizes, *tiles, *by_row, *by_column, matrix_rows, sparse)
 
 
 def _cut_columns(window: Window, order: str, cols: int) -> Iterator[np.ndarray]:

@@ -50,8 +50,7 @@ def point_fields(hardware: Hardware) -> dict[str, Any]:
 def hardware_of(fields: MappingType[str, Any]) -> Hardware:
     """The hardware that fields of `point_fields` stand for; labels among them are passed over.
 
-    Raises:
-        ValueError: for an unknown field, or a value that is not allowed.
+    Raises ValueError for an unknown field, or a value that is not allowed.
     """
     values = dict(FROZEN)
     for name, value in fields.items():
@@ -73,7 +72,6 @@ def complete(table: pd.DataFrame, *names: str) -> pd.DataFrame:
         column = table[name] if name in table else pd.Series(default, table.index)
         if default is not None:
             column = column.where(column.notna(), default)
-        filled[name] = (
-            column.astype(type(default)) if isinstance(default, int) and not (column == OFF).any() else column
-        )
+        is_whole = isinstance(default, int) and not (column == OFF).any()
+        filled[name] = column.astype(type(default)) if is_whole else column
     return table.assign(**filled)

@@ -10,16 +10,15 @@ from memlib.base.checks import fail, one_of, whole
 from memlib.base.configuration import Config, config
 from memlib.cells.device import Device
 
-SCHEMES = ("differential", "offset")
-ORDERS = ("packed", "chw", "hwc")
-UNUSED = ("hrs", "unformed")
-W_MAX = ("layer", "column")
-#: Which field a word of `Mapping.parse` is a value of.
-WORDS = {
-    word: field
-    for field, words in (("scheme", SCHEMES), ("order", ORDERS), ("unused", UNUSED), ("w_max", W_MAX))
-    for word in words
+#: What the fields that are words may be.
+CHOICES = {
+    "scheme": ("differential", "offset"),
+    "order": ("packed", "chw", "hwc"),
+    "unused": ("hrs", "unformed"),
+    "w_max": ("layer", "column"),
 }
+#: Which field a word of `Mapping.parse` is a value of.
+WORDS = {word: field for field, words in CHOICES.items() for word in words}
 #: What a layout may be, for messages.
 LAYOUTS = "'dense', 'sparse', or the outputs of a pass as a pair (h, w)"
 TEXTS = f"'dense', 'sparse', or a window such as '4x4', and then any of {', '.join(WORDS)}, after commas"
@@ -49,10 +48,8 @@ class Mapping(Config):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layout", _checked_layout(self.layout))
-        one_of("scheme", self.scheme, SCHEMES)
-        one_of("order", self.order, ORDERS)
-        one_of("unused", self.unused, UNUSED)
-        one_of("w_max", self.w_max, W_MAX)
+        for name, allowed in CHOICES.items():
+            one_of(name, getattr(self, name), allowed)
         whole("slices", self.slices, 1)
         if self.scheme == "offset" and self.unused == "unformed":
             fail("unused", self.unused, "'hrs' with the offset scheme, whose zero state conducts")
@@ -94,9 +91,7 @@ class Mapping(Config):
 
 def _checked_layout(layout: Any) -> str | tuple[int, int]:
     """The layout, a list of two numbers (as JSON has it) as a tuple."""
-    if isinstance(layout, str):
-        if layout not in ("dense", "sparse"):
-            fail("layout", layout, LAYOUTS)
+    if isinstance(layout, str) and layout in ("dense", "sparse"):
         return layout
     if not isinstance(layout, tuple | list) or len(layout) != 2:
         fail("layout", layout, LAYOUTS)
@@ -108,8 +103,7 @@ def _checked_layout(layout: Any) -> str | tuple[int, int]:
 def usable_states(states: int | None, scheme: str) -> int | None:
     """Levels the scheme can use: offset needs g_mid among them, so of an even number it uses one less.
 
-    Raises:
-        ValueError: for two states with the offset scheme.
+    Raises ValueError for two states with the offset scheme.
     """
     if states is None or scheme == "differential":
         return states

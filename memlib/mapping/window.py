@@ -102,10 +102,8 @@ def alive_places(window: Window, sizes: tuple[Size, ...]) -> np.ndarray:
 def window_of(geometry: Geometry, layout: str | tuple[int, int], sizes: tuple[Size, ...]) -> Window:
     """The window of a layout: of one output (dense), of the whole map (sparse), or (h, w), clipped to the map.
 
-    One-dimensional layers use w, three-dimensional ones a depth of 1.
-
-    Raises:
-        ValueError: if it depends on the input map, whose size is not known or changes from call to call.
+    One-dimensional layers use w, three-dimensional ones a depth of 1. Raises ValueError if it depends on the input map,
+    whose size is not known or changes from call to call.
     """
     if layout == "dense" or not geometry.dims:
         return Window(geometry, (1,) * geometry.dims)
