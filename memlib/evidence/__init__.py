@@ -12,14 +12,7 @@ if TYPE_CHECKING:
     from memlib.evidence.answers import pack, unpack
     from memlib.evidence.claims import Claim, above, below, below_times, beyond, effect_text, exactly, within
     from memlib.evidence.comparisons import Chips, Comparison, Loss, tidy
-    from memlib.evidence.intervals import (
-        Interval,
-        crossed_interval,
-        difference_interval,
-        seed_interval,
-        standard_error,
-        trainings_interval,
-    )
+    from memlib.evidence.intervals import Interval, crossed_interval, difference_interval, seed_interval
     from memlib.evidence.tolerances import Tolerance, crossing, tolerance, tolerance_table
 else:
     __getattr__, __dir__, __all__ = lazy_face(__name__)

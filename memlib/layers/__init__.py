@@ -11,14 +11,7 @@ from memlib.base.faces import lazy_face
 if TYPE_CHECKING:
     from memlib.layers.classification import correct
     from memlib.layers.geometry import Geometry, MatrixLayer, Size
-    from memlib.layers.mappable import (
-        UnsupportedLayerError,
-        float_copy,
-        is_matrix_layer,
-        matrix_layers,
-        own_layers,
-        put_in_place,
-    )
+    from memlib.layers.mappable import UnsupportedLayerError, float_copy, matrix_layers, own_layers
     from memlib.layers.recurrent import unrolled
     from memlib.layers.tracing import call_sizes, calls_of, map_sizes
 else:

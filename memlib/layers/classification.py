@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-#: Images per forward pass. Read noise is drawn forward by forward, so results depend on it.
-BATCH = 100
+BATCH = 100  #: images per forward pass; read noise is drawn forward by forward, so results depend on it
 
 
 @torch.inference_mode()

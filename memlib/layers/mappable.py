@@ -24,12 +24,12 @@ def is_matrix_layer(module: nn.Module | None) -> TypeGuard[MatrixLayer]:
 
 def all_modules(model: nn.Module) -> dict[str, nn.Module]:
     """The modules of `model` by name, and behind each recurrent one its matrix layers, such as "lstm.l0.input"."""
-    found = {}
+    modules = {}
     for name, module in model.named_modules():
-        found[name] = module
+        modules[name] = module
         if recurrent(module):
-            found |= {_joined(name, part): layer for part, layer in products(module)}
-    return found
+            modules |= {_joined(name, part): layer for part, layer in products(module)}
+    return modules
 
 
 def matrix_layers(model: nn.Module, digital: Any = ()) -> dict[str, MatrixLayer]:
@@ -53,20 +53,19 @@ def matrix_layers(model: nn.Module, digital: Any = ()) -> dict[str, MatrixLayer]
             continue
         if is_matrix_layer(module):
             layers[name] = module
-        elif module._parameters and any(p is not None for p in module._parameters.values()):
-            raise UnsupportedLayerError(_unsupported(name, module))
+        elif any(p is not None for p in module._parameters.values()):
+            why = "only Linear, Conv1d, Conv2d, Conv3d, RNN, LSTM, GRU and their cells can"
+            if type(module) in LAYERS + CELLS:  # but its weights are computed from others
+                why = "make its pruning or weight norm permanent first"
+            raise UnsupportedLayerError(
+                f"layer {_label(name, module)} has parameters and cannot be mapped; {why}; to compute it, and all it "
+                f"contains, digitally pass digital=[{name!r}]"
+            )
     return layers
 
 
-def _unsupported(name: str, module: nn.Module) -> str:
-    """What to do about a layer that cannot be mapped."""
-    why = "only Linear, Conv1d, Conv2d, Conv3d, RNN, LSTM, GRU and their cells can"
-    if type(module) in LAYERS + CELLS:  # but its weights are computed from others
-        why = "make its pruning or weight norm permanent first"
-    return (
-        f"layer {name or 'the model itself'!r} ({type(module).__name__}) has parameters and cannot be mapped; {why}; "
-        f"to compute it, and all it contains, digitally pass digital=[{name!r}]"
-    )
+def _label(name: str, module: nn.Module) -> str:
+    return f"{name or 'the model itself'!r} ({type(module).__name__})"
 
 
 def own_layers(model: nn.Module, what: str) -> dict[str, MatrixLayer]:
@@ -80,8 +79,7 @@ def own_layers(model: nn.Module, what: str) -> dict[str, MatrixLayer]:
     """
     for name, module in model.named_modules():
         if recurrent(module):
-            label = name or "the model itself"
-            raise UnsupportedLayerError(f"layer {label!r} ({type(module).__name__}): {what} takes no recurrent layers")
+            raise UnsupportedLayerError(f"layer {_label(name, module)}: {what} takes no recurrent layers")
     return matrix_layers(model)
 
 

@@ -10,7 +10,7 @@ On a chip such a layer is an `Unrolled` and no `nn.LSTM`: a network whose `forwa
 (`isinstance(self.rnn, nn.LSTM)`) takes its other branch there, and nothing can tell.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -114,9 +114,7 @@ class Unrolled(nn.Module):
     def forward(self, input: Tensor, hx: Tensor | State | None = None) -> tuple[Tensor, Tensor | State]:
         """Shapes, and the arguments' names, as for the float layer.
 
-        Raises:
-            TypeError: for a packed sequence.
-            ValueError: for inputs or states of a wrong shape.
+        Raises TypeError for a packed sequence, and ValueError for inputs or states of a wrong shape.
         """
         if isinstance(input, PackedSequence):
             raise TypeError("packed sequences cannot be read by tiles; pass padded tensors, or keep the layer digital")
@@ -135,21 +133,18 @@ class Unrolled(nn.Module):
                 outputs.append(hidden)
                 last.append(state)
             x = torch.cat(outputs, -1)
-        found = tuple(torch.stack(parts) for parts in zip(*last, strict=True))
-        found = tuple(part[:, 0] for part in found) if single else found
+        state = tuple(torch.stack(parts) for parts in zip(*last, strict=True))
+        state = tuple(part[:, 0] for part in state) if single else state
         y = x[0] if single else x if self.batch_first else x.transpose(0, 1)
-        return y, found if self.mode == "LSTM" else found[0]
+        return y, state if self.mode == "LSTM" else state[0]
 
     def _states(self, x: Tensor, hx: Tensor | State | None, single: bool, names: list[str]) -> list[State]:
         """The first state of every layer and direction, each part (batch, features)."""
         sizes = getattr(self, names[0]).sizes
         if hx is None:
             return [tuple(x.new_zeros(len(x), size) for size in sizes) for _ in names]
-        parts = _parts(hx, len(sizes))
-        for part, size in zip(parts, sizes, strict=True):
-            shape = (len(names), size) if single else (len(names), len(x), size)
-            if tuple(part.shape) != shape:
-                fail("first state of a recurrent layer", tuple(part.shape), f"of shape {shape}")
+        shapes = [(len(names), size) if single else (len(names), len(x), size) for size in sizes]
+        parts = _parts("first state of a recurrent layer", hx, shapes)
         return [tuple(part[i : i + 1] if single else part[i] for part in parts) for i in range(len(names))]
 
 
@@ -162,30 +157,24 @@ class UnrolledCell(Recurrence):
         self.input_size, self.bias = module.input_size, module.bias
 
     def forward(self, input: Tensor, hx: Tensor | State | None = None) -> Tensor | State:
-        """One step; shapes, and the arguments' names, as for the float cell.
-
-        Raises:
-            ValueError: for inputs or states of a wrong shape.
-        """
+        """One step; shapes and arguments' names as for the float cell. Raises ValueError for other shapes."""
         if input.dim() not in (1, 2):
             fail("recurrent input", tuple(input.shape), "(batch, features) or (features,)")
-        shape = input.shape[:-1]
-        state = tuple(input.new_zeros(*shape, size) for size in self.sizes)
-        if hx is not None:
-            given = _parts(hx, len(state))
-            for part, zeros in zip(given, state, strict=True):
-                if part.shape != zeros.shape:
-                    fail("state of a recurrent cell", tuple(part.shape), f"of shape {tuple(zeros.shape)}")
-            state = given
+        shapes = [(*input.shape[:-1], size) for size in self.sizes]
+        zeros = tuple(map(input.new_zeros, shapes))
+        state = zeros if hx is None else _parts("state of a recurrent cell", hx, shapes)
         state = self.step(self.input(input), state)
         return state if self.mode == "LSTM" else state[0]
 
 
-def _parts(hx: Tensor | State, count: int) -> State:
-    """A state as torch's modules take it, as a tuple."""
+def _parts(field: str, hx: Tensor | State, shapes: Sequence[tuple[int, ...]]) -> State:
+    """A state as torch's modules take it, as a tuple; raises ValueError for other shapes than these."""
     parts = (hx,) if isinstance(hx, Tensor) else tuple(hx)
-    if len(parts) != count:
-        fail("parts of a recurrent state", len(parts), f"{count}: (h, c) for an LSTM, h for others")
+    if len(parts) != len(shapes):
+        fail("parts of a recurrent state", len(parts), f"{len(shapes)}: (h, c) for an LSTM, h for others")
+    for part, shape in zip(parts, shapes, strict=True):
+        if tuple(part.shape) != shape:
+            fail(field, tuple(part.shape), f"of shape {shape}")
     return parts
 
 

@@ -37,7 +37,6 @@ def call_sizes(
     for name, module in layers.items():
 
         def record(_m: nn.Module, args: Any, named: Any, name: str = name, module: MatrixLayer = module) -> None:
-            """Add a call."""
             sizes[name] += calls_of(Geometry.of(module), args[0] if args else named["input"], images=1)
 
         modules[name].register_forward_pre_hook(record, with_kwargs=True)
