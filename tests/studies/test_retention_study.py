@@ -4,18 +4,16 @@ import math
 
 import numpy as np
 import pytest
-from made_up import made_up
+from made_up import made_up, made_up_run
 from scipy import constants
 
-from memlib.evidence.comparisons import Chips, tidy
+from memlib.evidence.comparisons import Chips
 from memlib.studies.effects import seeds_of
 from memlib.studies.registry import STUDIES
 from memlib.studies.s10_retention import cell_decay, layer_gain, over_time, writing_energy
 
 PARAMETERS = STUDIES["10_retention"].preset("smoke")
-NETWORKS = over_time.networks_of(PARAMETERS["binary_checkpoints"], PARAMETERS["multilevel_checkpoints"])
-AT = NETWORKS, 5000, 298.15
-TEMPERATURES, TIMES = [298.15, 358.15], [1e2, 1e4, 1e6]
+TEMPERATURES = [298.15, 358.15]
 
 
 def accuracy(point):
@@ -30,6 +28,14 @@ def accuracy(point):
     return max(0.9 - lost, 0.1)
 
 
+def run_with(**changes):
+    """A run at smoke size on many images, with some changes."""
+    return made_up_run(**PARAMETERS | {"images": 5000, "claim_images": 5000, "temperatures": TEMPERATURES} | changes)
+
+
+NETWORKS = over_time.networks_of(run_with().p)
+
+
 def sweep_of(points, seeds=10):
     """Their results, each once."""
     return made_up(list({str(p): p for p in points}.values()), seeds_of(seeds), accuracy)
@@ -37,23 +43,24 @@ def sweep_of(points, seeds=10):
 
 def test_lasting():
     """Plain binary weights lose 30 points a decade from 1e3 s on; recalibrated and layered ones last longer."""
-    labelled = over_time.points(NETWORKS, 5000, TEMPERATURES, TIMES)
-    table = over_time.lasting(tidy(sweep_of([p for _, p in labelled], 3), labelled))
+    run = run_with(times=[1e2, 1e4, 1e6])
+    run.sweep = {"over_time": sweep_of([point for _, point in over_time.points(run.p)], 3)}.get
+    table, frame = over_time.lasting(run), over_time.accuracies(run)
     assert len(table) == 2 * 2 * 3
     binary = table[(table["weights"] == "binary") & (table["temperature"] == 358.15)]
     rows = {(row.stack, row.recalibration): (row.keeps_until, row.failed_at) for row in binary.itertuples()}
     assert rows["plain", "none"] == (1e2, 1e4)
     assert rows["plain", "batch_norm"] == (1e2, 1e4)  # it loses 6 points until 1e4 s
     assert rows["with layer", "none"] == (1e4, 1e6)
-    early = labelled[:2]  # at 0 and 1e2 s
-    (row,) = over_time.lasting(tidy(sweep_of([p for _, p in early], 3), early)).itertuples()
+    early = made_up_run({over_time.accuracies: frame[:2]})  # at 0 and 1e2 s
+    (row,) = over_time.lasting(early).itertuples()
     assert row.keeps_until == 1e2
     assert math.isnan(row.failed_at)
 
 
 def test_stretches():
     """exp(E/kT), by SciPy's constants."""
-    row = over_time.stretches([298.15]).iloc[0]
+    row = over_time.stretches(run_with(temperatures=[298.15])).iloc[0]
     kt = constants.k * 298.15 / constants.e
     assert row["stretch"] == pytest.approx(math.exp(0.25 / kt), rel=1e-6)
     assert math.exp(row["energy_needed"] / kt) == pytest.approx(25_000, rel=1e-5)
@@ -74,14 +81,15 @@ def test_fresh_chips_are_one_point():
 
 def test_verdicts_follow_the_measurements():
     """The gain at 1e5 and 1e6 s is 0.9 of 0.6 and 0.8 lost (to chance); other claims by the made-up law."""
-    times = [1e3, 1e5, 1e6]
-    gain, compared = layer_gain.gain_of(NETWORKS["binary"], 5000, 298.15, times), over_time.comparisons(*AT, [1e4])
+    run = run_with(gain_times=[1e3, 1e5, 1e6], claim_times=[1e4])
+    gain, compared = layer_gain.gain_of(run.p, run.p.gain_times), over_time.comparisons(run.p)
     wanted = [*gain.without, *gain.layered, *(point for comparison in compared for point in comparison.points)]
-    chips = Chips(sweep_of(wanted))
-    gains = layer_gain.gain_claims(*AT, times, chips)
+    run.sweep = {"claims": sweep_of(wanted)}.get
+    gains = layer_gain.gain_claims(run)
     assert [claim.verdict for claim in gains] == ["undecided", "confirmed", "confirmed", "confirmed"]
     assert gains[1].effect == pytest.approx(54, abs=0.1)
     assert gains[3].effect == pytest.approx(100 * (0.8 - 0.09), abs=0.1)  # only 1e6 s is beyond 1e5 s
+    chips = Chips(run.sweep("claims"))
     claims = [comparison.claim(chips) for comparison in compared]
     effects = {claim.text: claim.effect for claim in claims}
     assert len(effects) == 5
@@ -92,17 +100,18 @@ def test_verdicts_follow_the_measurements():
 
 def test_layer_gains():
     """Over the plain stack at the same time."""
-    labelled = layer_gain.layer_points(NETWORKS, 5000, 298.15, [1e5], [0.1, 0.2])
-    gains = layer_gain.layer_gains(sweep_of([p for _, p in labelled]), labelled)
+    run = run_with(layer_times=[1e5], layer_energies=[0.1, 0.2])
+    run.sweep = {"layers": sweep_of([point for _, point in layer_gain.points(run.p)])}.get
+    gains = layer_gain.layer_gains(run)
     np.testing.assert_allclose(gains["gain"], 0.54, atol=1e-3)
     assert list(gains["energy"]) == [0.1, 0.2]
 
 
 def test_cells_follow_the_limit():
     """Simulated means against the normal law, in both stacks; the layer helps."""
-    claim = cell_decay.decay_claim([298.15, 358.15], 20_000, 5)
+    (claim,) = cell_decay.decay_claims(run_with(cells=20_000, claim_seeds=5))
     assert claim.verdict == "confirmed"
-    frame = cell_decay.decay([358.15], 2000, 2)
+    frame = cell_decay.decay(run_with(temperatures=[358.15], cells=2000, claim_seeds=2))
     mean = frame.groupby("stack")["mean"].mean()
     assert mean["with layer"] > mean["plain"] + 0.3
 
@@ -112,8 +121,9 @@ def test_writing_energy():
     wanted = writing_energy.positions(NETWORKS["binary"])
     assert set(wanted.round(9)) == {0.0, 1.0}
     assert wanted.mean() == pytest.approx(0.5)
-    arrays = writing_energy.results(NETWORKS, 400, 2)
-    table = writing_energy.table(arrays).set_index("weights")
+    arrays = writing_energy.written_arrays(run_with(write_cells=400, claim_seeds=2))
+    run = made_up_run({writing_energy.written_arrays: arrays})
+    table = writing_energy.energies(run).set_index("weights")
     assert table.loc["multi-level", "energy"] == 1
     assert table.loc["binary", "pulses"] < table.loc["multi-level", "pulses"]
     assert table.loc["multi-level, coarse", "error"] > 2 * table.loc["multi-level", "error"]
@@ -123,4 +133,4 @@ def test_writing_energy():
         assert (part.energy[~low] > 0).all()
     means = [[part.energy.mean() for part in arrays[kind]] for kind in ("binary", "multi-level")]
     assert table.loc["binary", "energy"] == pytest.approx(np.mean(np.divide(*means)))
-    assert len(writing_energy.claims(arrays)) == 3
+    assert len(writing_energy.claims(run)) == 3

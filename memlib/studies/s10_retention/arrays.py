@@ -1,22 +1,24 @@
-"""Part of the study 10_retention: what a vertical stack changes in wires and selection.
+"""What a vertical stack changes in wires and selection.
 
 A binary network on stacks of more and more planes, whose pillars sum more and more currents in one transistor, for
 cells of several resistances; and what half-selected cells draw while another is written.
 """
 
 import math
-from collections.abc import Sequence
+from types import SimpleNamespace
 
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from memlib.cells.device import Device
-from memlib.evidence.comparisons import Labelled
+from memlib.evidence.comparisons import Labelled, tidy
 from memlib.mapping.vertical_stack import Stack, write_leakage
 from memlib.studies.drawing import errorbars, severity_colors
 from memlib.studies.effects import add_note, chance_line, make_point
+from memlib.studies.run import Run
 from memlib.studies.s10_retention.cell_decay import PLAIN
+from memlib.studies.s10_retention.over_time import networks_of
 from memlib.sweeps.points import Point
 
 #: The error that writing leaves.
@@ -28,16 +30,22 @@ WRITE_VOLTS = 2.0
 WINDOW = PLAIN["r_off"] / PLAIN["r_on"]
 
 
-def points(checkpoint: str, images: int, planes: Sequence[int], r_on: Sequence[float]) -> Labelled:
+def points(p: SimpleNamespace) -> Labelled:
     """The network on stacks for each LRS, and, with an LRS of inf, where pillars and transistors have no resistance.
 
     Planes are the rows that share a converter, so that their number alone changes something too.
     """
+    checkpoint = networks_of(p)["binary"]
     return [
-        ({"checkpoint": checkpoint, "r_on": r, "planes": p}, point(checkpoint, images, p, r))
-        for r in (*sorted(r_on), math.inf)
-        for p in sorted(planes)
+        ({"checkpoint": checkpoint, "r_on": r_on, "planes": planes}, point(checkpoint, p.array_images, planes, r_on))
+        for r_on in (*sorted(p.r_on), math.inf)
+        for planes in sorted(p.planes)
     ]
+
+
+def accuracies(run: Run) -> pd.DataFrame:
+    """A row per labelled point: mean accuracy over chips with its 95 % interval."""
+    return tidy(run.sweep("arrays"), points(run.p))
 
 
 def point(checkpoint: str, images: int, planes: int, r_on: float) -> Point:
@@ -51,10 +59,10 @@ def point(checkpoint: str, images: int, planes: int, r_on: float) -> Point:
     return make_point(checkpoint, images, ERROR, PLAIN[ERROR], r_on=r_on, r_off=r_on * WINDOW, **wires)
 
 
-def selection(planes: Sequence[int]) -> pd.DataFrame:
+def selection(run: Run) -> pd.DataFrame:
     """A row per number of planes: transistors, and what half-selected cells draw, in currents of the written one."""
     rows = []
-    for count in sorted(planes):
+    for count in sorted(run.p.planes):
         stack = Stack(planes=count)
         row: dict[str, float] = {"planes": count, "pillars": stack.pillars, "cells": count * stack.pillars}
         row |= {"transistors, vertical": stack.pillars, "transistors, planar 1T1R": count * stack.pillars}
@@ -70,7 +78,7 @@ def _named(r_on: float) -> str:
     return "no resistances" if math.isinf(r_on) else f"{r_on / 1e6:g} Mohm"
 
 
-def plot(frame: pd.DataFrame, table: pd.DataFrame, origin: str) -> Figure:
+def plot_arrays(frame: pd.DataFrame, table: pd.DataFrame, origin: str) -> Figure:
     """Accuracy over planes for each resistance of cells, and leakage over planes for each law."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3.3))
     resistances = sorted(frame["r_on"].unique())

@@ -1,12 +1,11 @@
-"""Part of the study 10_retention: the cells, and how they lose their conductance.
+"""The cells, and how they lose their conductance.
 
 The numbers are this study's own, within what is published of filaments of oxygen vacancies in HfO2 and TaOx (barriers
-of 1 to 1.6 eV): nothing of the device of Yu et al. (Micromachines 13, 308, 2022) but its abstract was used.
+of 1 to 1.6 eV). Of the device of Yu et al. (Micromachines 13, 308, 2022) only the abstract was used.
 """
 
 import itertools
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from memlib.cells.static_effects import named_draws, program_cells
 from memlib.evidence.claims import Claim, Statement, within
 from memlib.evidence.intervals import seed_interval
 from memlib.studies.drawing import severity_colors
+from memlib.studies.run import Run
 
 #: What the interfacial layer adds to every barrier, eV, and by which factor tail cells become rarer.
 LAYER_ENERGY, LAYER_TAIL = 0.25, 1 / 3
@@ -79,11 +79,11 @@ def limit(stack: dict[str, Any], temperature: float, time: float) -> float:
     return float(main + stack["recombination_tail"] * (tail - main))
 
 
-def decay(temperatures: Sequence[float], n: int, seeds: int) -> pd.DataFrame:
-    """A row per stack, temperature and time: mean, 1 % and 99 % of what n cells have left, pooled over chips."""
-    rows, times = [], np.geomspace(1, SECONDS["10 y"], 35)
-    for name, temperature, time in itertools.product(STACKS, sorted(temperatures), times):
-        left = np.stack([cells(STACKS[name], temperature, time, n, seed) for seed in range(seeds)])
+def decay(run: Run) -> pd.DataFrame:
+    """A row per stack, temperature and time: mean, 1 % and 99 % of what the cells have left, pooled over chips."""
+    rows, times, seeds = [], np.geomspace(1, SECONDS["10 y"], 35), run.p.claim_seeds
+    for name, temperature, time in itertools.product(STACKS, sorted(run.p.temperatures), times):
+        left = np.stack([cells(STACKS[name], temperature, time, run.p.cells, seed) for seed in range(seeds)])
         mean, (low, high) = seed_interval(left.mean(1)), np.quantile(left, (0.01, 0.99))
         row = {"stack": name, "temperature": temperature, "time": time, "mean": mean.mean}
         row |= {"mean_low": mean.low, "mean_high": mean.high, "p1": low, "p99": high, "n": seeds}
@@ -91,15 +91,16 @@ def decay(temperatures: Sequence[float], n: int, seeds: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def decay_claim(temperatures: Sequence[float], n: int, seeds: int) -> Claim:
+def decay_claims(run: Run) -> list[Claim]:
     """Simulated cells against the analytic limit, where it is furthest off."""
     differences, times = [], np.geomspace(1, SECONDS["10 y"], 12)
-    for stack, temperature, time in itertools.product(STACKS.values(), temperatures, times):
-        left = np.array([cells(stack, temperature, time, n, seed).mean() for seed in range(seeds)])
+    for stack, temperature, time in itertools.product(STACKS.values(), run.p.temperatures, times):
+        seeds = range(run.p.claim_seeds)
+        left = np.array([cells(stack, temperature, time, run.p.cells, seed).mean() for seed in seeds])
         differences.append(seed_interval(left - limit(stack, temperature, time)))
     text = "cells have left on average what the normal limit says, within 1 % of the window"
     statement = Statement("cells_follow_the_limit", text, "retention")
-    return within(statement, max(differences, key=lambda i: abs(i.mean)), 0.01)
+    return [within(statement, max(differences, key=lambda i: abs(i.mean)), 0.01)]
 
 
 def plot_decay(frame: pd.DataFrame) -> Figure:

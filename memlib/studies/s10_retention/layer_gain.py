@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -15,25 +16,24 @@ from memlib.evidence.comparisons import Chips, Labelled
 from memlib.evidence.intervals import Interval, crossed_interval
 from memlib.studies.drawing import errorbars
 from memlib.studies.effects import add_note
+from memlib.studies.run import Run
 from memlib.studies.s10_retention.cell_decay import STACKS, celsius, seconds, with_layer
-from memlib.studies.s10_retention.over_time import THEIR_GAIN, THEIR_TIME, Networks, aged
+from memlib.studies.s10_retention.over_time import THEIR_GAIN, THEIR_TIME, aged, networks_of
 from memlib.sweeps.points import Point
 
 
-def layer_points(
-    networks: Networks, images: int, temperature: float, times: Sequence[float], energies: Sequence[float]
-) -> Labelled:
+def points(p: SimpleNamespace) -> Labelled:
     """The binary network over time, for layers that raise barriers by more and more."""
-    found = []
-    for energy, time in itertools.product(sorted({0.0, *energies}), times):
-        labels = {"checkpoint": networks["binary"], "energy": energy, "time": time}
-        found.append((labels, aged(networks["binary"], images, with_layer(energy), temperature, time)))
-    return found
+    checkpoint, labelled = networks_of(p)["binary"], []
+    for energy, time in itertools.product(sorted({0.0, *p.layer_energies}), p.layer_times):
+        labels = {"checkpoint": checkpoint, "energy": energy, "time": time}
+        labelled.append((labels, aged(checkpoint, p.images, with_layer(energy), p.claim_temperature, time)))
+    return labelled
 
 
 @dataclass(frozen=True)
 class Gain:
-    """What the layer gains at some times, on average."""
+    """The mean gain by the layer at some times."""
 
     without: tuple[Point, ...]
     layered: tuple[Point, ...]
@@ -44,32 +44,32 @@ class Gain:
         return crossed_interval(np.mean([chips.hits(a) - chips.hits(b) for a, b in pairs], 0), low=-1, extra=1)
 
 
-def gain_of(checkpoint: str, images: int, temperature: float, times: Sequence[float]) -> Gain:
-    """Of a network at these times."""
-    both = (tuple(aged(checkpoint, images, stack, temperature, t) for t in times) for stack in STACKS.values())
+def gain_of(p: SimpleNamespace, times: Sequence[float]) -> Gain:
+    """The gain of the claims' binary network at these times."""
+    at = networks_of(p)["binary"], p.claim_images
+    both = (tuple(aged(*at, stack, p.claim_temperature, time) for time in times) for stack in STACKS.values())
     return Gain(*both)
 
 
-def gain_claims(
-    networks: Networks, images: int, temperature: float, times: Sequence[float], chips: Chips
-) -> list[Claim]:
+def gain_claims(run: Run) -> list[Claim]:
     """What the layer gains the binary network at each time, and on average beyond 1e5 s."""
-    late = [time for time in times if time > THEIR_TIME]
-    where, decided = f"binary, {celsius(temperature)}", []
-    for time in times:
-        gain = gain_of(networks["binary"], images, temperature, [time]).interval(chips)
+    p, chips = run.p, Chips(run.sweep("claims"))
+    late = [time for time in p.gain_times if time > THEIR_TIME]
+    where, decided = f"binary, {celsius(p.claim_temperature)}", []
+    for time in p.gain_times:
+        gain = gain_of(p, [time]).interval(chips)
         text = f"{where}, {seconds(time)}: the layer gains accuracy"
         decided.append(above(Statement(f"layer/{time:g}", text, "retention"), gain))
-    gain = gain_of(networks["binary"], images, temperature, late).interval(chips)
+    gain = gain_of(p, late).interval(chips)
     what = f"the layer gains over {100 * THEIR_GAIN:g} points on average beyond {seconds(THEIR_TIME)}"
     when = ", ".join(seconds(time) for time in late)
     about = Statement("layer/mean", f"{where}: {what} ({when})", "retention", "10_retention")
     return [*decided, above(about, gain, THEIR_GAIN)]
 
 
-def layer_gains(results: pd.DataFrame, labelled: Labelled) -> pd.DataFrame:
+def layer_gains(run: Run) -> pd.DataFrame:
     """A row per time and energy: the gain over the plain stack, with its interval."""
-    chips, rows = Chips(results), []
+    chips, labelled, rows = Chips(run.sweep("layers")), points(run.p), []
     plain = {labels["time"]: point for labels, point in labelled if not labels["energy"]}
     for labels, point in labelled:
         if labels["energy"]:
@@ -78,7 +78,7 @@ def layer_gains(results: pd.DataFrame, labelled: Labelled) -> pd.DataFrame:
 
 
 def plot_layers(frame: pd.DataFrame, origin: str) -> Figure:
-    """What a layer gains over what it adds to the barriers, at each time, beside the abstract's number."""
+    """Accuracy gained over what a layer adds to the barriers, at each time, beside the abstract's number."""
     figure, axis = plt.subplots(figsize=(5.5, 3.4))
     times = sorted(frame["time"].unique())
     for color, time, marker in zip(sns.color_palette("viridis", len(times)), times, "osD^v<>", strict=False):

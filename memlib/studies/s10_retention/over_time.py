@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,37 +15,32 @@ from matplotlib.figure import Figure
 from memlib.base.checks import fail
 from memlib.cells.recombination import BOLTZMANN
 from memlib.evidence.claims import Statement
-from memlib.evidence.comparisons import Comparison, Labelled, Loss
+from memlib.evidence.comparisons import Comparison, Labelled, Loss, tidy
 from memlib.studies.drawing import errorbars
 from memlib.studies.effects import add_note, chance_line, make_point
+from memlib.studies.run import Run
 from memlib.studies.s10_retention.cell_decay import LAYER_ENERGY, PLAIN, STACKS, celsius, seconds, time_axis
 from memlib.sweeps.points import Point
 
 #: Rows and columns that share a converter: a bit line joins the feet of a pillar of each of four stacks of 32 planes.
 ROWS, COLS = 4 * 32, 128
-
-
 #: Accuracy that a network may lose until it counts as failed.
 ALLOWED = 0.05
-
-
-#: What the abstract of Yu et al. says: accuracy gained after more than 1e5 s, and energy saved in training, times.
+#: From the abstract of Yu et al.: accuracy gained after more than 1e5 s, and energy saved in training, times.
 THEIR_GAIN, THEIR_TIME, THEIR_SAVING = 0.24, 1e5, 25_000
-
-
 Networks = dict[str, str]
 
 
-def networks_of(binary: Sequence[str], multilevel: Sequence[str]) -> Networks:
+def networks_of(p: SimpleNamespace) -> Networks:
     """The checkpoint of each kind of weight.
 
     Raises:
         ValueError: if there is not exactly one of each.
     """
-    for name, found in (("binary_checkpoints", binary), ("multilevel_checkpoints", multilevel)):
-        if len(found) != 1:
-            fail(name, list(found), "one checkpoint")
-    return {"binary": binary[0], "multi-level": multilevel[0]}
+    for name in ("binary_checkpoints", "multilevel_checkpoints"):
+        if len(getattr(p, name)) != 1:
+            fail(name, getattr(p, name), "one checkpoint")
+    return {"binary": p.binary_checkpoints[0], "multi-level": p.multilevel_checkpoints[0]}
 
 
 def aged(
@@ -68,27 +63,32 @@ def aged(
     )  # fmt: skip
 
 
-def points(networks: Networks, images: int, temperatures: Sequence[float], times: Sequence[float]) -> Labelled:
+def points(p: SimpleNamespace) -> Labelled:
     """Both kinds of weights in both stacks over time, 0 first; in the plain one also recalibrated."""
     ways = [(stack, "none") for stack in STACKS] + [("plain", "batch_norm")]
-    found = []
+    labelled = []
     for (kind, checkpoint), temperature, (stack, way), time in itertools.product(
-        networks.items(), sorted(temperatures), ways, (0, *sorted(times))
+        networks_of(p).items(), sorted(p.temperatures), ways, (0, *sorted(p.times))
     ):
         labels: dict[str, Any] = {"weights": kind, "checkpoint": checkpoint, "stack": stack, "recalibration": way}
         labels |= {"temperature": temperature, "time": time}
-        found.append((labels, aged(checkpoint, images, STACKS[stack], temperature, time, way)))
-    return found
+        labelled.append((labels, aged(checkpoint, p.images, STACKS[stack], temperature, time, way)))
+    return labelled
 
 
-def lasting(frame: pd.DataFrame) -> pd.DataFrame:
+def accuracies(run: Run) -> pd.DataFrame:
+    """A row per labelled point: mean accuracy over chips with its 95 % interval."""
+    return tidy(run.sweep("over_time"), points(run.p))
+
+
+def lasting(run: Run) -> pd.DataFrame:
     """A row per kind of weight, stack, recalibration and temperature: between which times (s) a network fails.
 
     Within the last time to which its mean accuracy is at most `ALLOWED` below that at time 0, and the first beyond it,
     which is missing if there is none. These are the times that were tried: nothing is interpolated.
     """
     names, rows = ["weights", "stack", "recalibration", "temperature"], []
-    for key, group in frame.groupby(names, sort=False):
+    for key, group in run.once(accuracies).groupby(names, sort=False):
         group = group.sort_values("time")
         failed = np.flatnonzero(group["accuracy"] < group["accuracy"].iloc[0] - ALLOWED)
         first = failed[0] if failed.size else len(group)
@@ -97,21 +97,22 @@ def lasting(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def stretches(temperatures: Sequence[float]) -> pd.DataFrame:
+def stretches(run: Run) -> pd.DataFrame:
     """A row per temperature: by how much the layer's energy stretches every decay, and what energy 25,000 times takes.
 
-    exp(E/kT), exactly, as a barrier that is higher by E has the rate of before divided by it.
+    The factor is exp(E/kT), exactly, by which a barrier that is higher by E divides the rate.
     """
     rows = []
-    for temperature in sorted(temperatures):
+    for temperature in sorted(run.p.temperatures):
         kt = BOLTZMANN * temperature
         needed = kt * math.log(THEIR_SAVING)
         rows.append({"temperature": temperature, "stretch": math.exp(LAYER_ENERGY / kt), "energy_needed": needed})
     return pd.DataFrame(rows)
 
 
-def comparisons(networks: Networks, images: int, temperature: float, times: Sequence[float]) -> list[Comparison]:
+def comparisons(p: SimpleNamespace) -> list[Comparison]:
     """Binary against multi-level weights, what recalibration recovers, and what tail cells do."""
+    networks, images, temperature, times = networks_of(p), p.claim_images, p.claim_temperature, p.claim_times
     compared, where = [], celsius(temperature)
     lost = {
         (kind, time): Loss(*(aged(checkpoint, images, PLAIN, temperature, t) for t in (time, 0)))
@@ -138,19 +139,15 @@ def comparisons(networks: Networks, images: int, temperature: float, times: Sequ
 
 
 COLORS = dict(zip(("binary", "multi-level"), sns.color_palette("colorblind"), strict=False))
-
-
 LOOKS: dict[tuple[str, str], dict[str, Any]] = {
     ("plain", "none"): {"linestyle": "--", "marker": "o"},
     ("with layer", "none"): {"linestyle": "-", "marker": "s"},
     ("plain", "batch_norm"): {"linestyle": ":", "marker": "^"},
 }
-
-
 WAYS = {"none": "", "batch_norm": ", recalibrated"}
 
 
-def plot(frame: pd.DataFrame, origin: str) -> Figure:
+def plot_over_time(frame: pd.DataFrame, origin: str) -> Figure:
     """A row per kind of weight, a column per temperature: accuracy over time, for each stack."""
     kinds, temperatures = list(frame["weights"].unique()), sorted(frame["temperature"].unique())
     size = (3.1 * len(temperatures) + 0.6, 2.4 * len(kinds) + 0.7)

@@ -7,73 +7,36 @@ stands the same network with multi-level weights, on the same cells.
 from types import SimpleNamespace
 from typing import Any
 
-import pandas as pd
-
-from memlib.cells.writing import WriteResult
 from memlib.evidence.claims import Claim
-from memlib.evidence.comparisons import Chips, Comparison, Labelled, tidy
+from memlib.evidence.comparisons import Chips
 from memlib.studies.drawing import Drawing
 from memlib.studies.effects import evaluate, seeds_of
 from memlib.studies.run import Run
 from memlib.studies.s10_retention import arrays, cell_decay, layer_gain, over_time, writing_energy
-from memlib.studies.s10_retention.over_time import Networks, networks_of
 from memlib.studies.study import Study, Sweep, Values, networks, same
 from memlib.studies.trained_networks import inputs
 
 
-def _networks(p: SimpleNamespace) -> Networks:
-    return networks_of(p.binary_checkpoints, p.multilevel_checkpoints)
-
-
-def _stacked(p: SimpleNamespace) -> Labelled:
-    return arrays.points(_networks(p)["binary"], p.array_images, p.planes, p.r_on)
-
-
-def _over_time(p: SimpleNamespace) -> Labelled:
-    return over_time.points(_networks(p), p.images, p.temperatures, p.times)
-
-
-def _layers(p: SimpleNamespace) -> Labelled:
-    return layer_gain.layer_points(_networks(p), p.images, p.claim_temperature, p.layer_times, p.layer_energies)
-
-
-def _compared(p: SimpleNamespace) -> list[Comparison]:
-    return over_time.comparisons(_networks(p), p.claim_images, p.claim_temperature, p.claim_times)
-
-
 def _sweeps(p: SimpleNamespace) -> dict[str, Sweep]:
-    gain = layer_gain.gain_of(_networks(p)["binary"], p.claim_images, p.claim_temperature, p.gain_times)
-    compared = [point for comparison in _compared(p) for point in comparison.points]
+    gain = layer_gain.gain_of(p, p.gain_times)
+    compared = [point for comparison in over_time.comparisons(p) for point in comparison.points]
     return {
-        "arrays": Sweep([point for _, point in _stacked(p)], seeds_of(p.array_seeds)),
-        "over_time": Sweep([point for _, point in _over_time(p)], seeds_of(p.device_seeds)),
-        "layers": Sweep([point for _, point in _layers(p)], seeds_of(p.device_seeds)),
+        "arrays": Sweep([point for _, point in arrays.points(p)], seeds_of(p.array_seeds)),
+        "over_time": Sweep([point for _, point in over_time.points(p)], seeds_of(p.device_seeds)),
+        "layers": Sweep([point for _, point in layer_gain.points(p)], seeds_of(p.device_seeds)),
         "claims": Sweep([*gain.without, *gain.layered, *compared], seeds_of(p.claim_seeds)),
     }
 
 
-def _frame(run: Run) -> pd.DataFrame:
-    return tidy(run.sweep("over_time"), _over_time(run.p))
-
-
-def _written(run: Run) -> dict[str, list[WriteResult]]:
-    return writing_energy.results(_networks(run.p), run.p.write_cells, run.p.claim_seeds)
-
-
 def _claims(run: Run) -> list[Claim]:
-    p, chips = run.p, Chips(run.sweep("claims"))
-    at = _networks(p), p.claim_images, p.claim_temperature, p.gain_times
-    gains = layer_gain.gain_claims(*at, chips)
-    compared = [comparison.claim(chips) for comparison in _compared(p)]
-    return gains + compared + writing_energy.claims(run.once(_written))
-
-
-def _cell_claims(run: Run) -> list[Claim]:
-    return [cell_decay.decay_claim(run.p.temperatures, run.p.cells, run.p.claim_seeds)]
+    chips = Chips(run.sweep("claims"))
+    compared = [comparison.claim(chips) for comparison in over_time.comparisons(run.p)]
+    return layer_gain.gain_claims(run) + compared + writing_energy.claims(run)
 
 
 def _inputs(p: SimpleNamespace) -> dict[str, Any]:
-    return {"stacks": cell_decay.STACKS, "writing": writing_energy.schemes()} | inputs(list(_networks(p).values()))
+    checkpoints = list(over_time.networks_of(p).values())
+    return {"stacks": cell_decay.STACKS, "writing": writing_energy.schemes()} | inputs(checkpoints)
 
 
 STUDY = Study(
@@ -102,21 +65,23 @@ STUDY = Study(
     evaluate=evaluate,
     sweeps=_sweeps,
     tables={
-        "10_retention_cells": lambda run: cell_decay.decay(run.p.temperatures, run.p.cells, run.p.claim_seeds),
-        "10_retention_array": lambda run: tidy(run.sweep("arrays"), _stacked(run.p)),
-        "10_retention_array_selection": lambda run: arrays.selection(run.p.planes),
-        "10_retention": lambda run: run.once(_frame),
-        "10_retention_layers": lambda run: layer_gain.layer_gains(run.sweep("layers"), _layers(run.p)),
-        "10_retention_lasting": lambda run: over_time.lasting(run.once(_frame)),
-        "10_retention_stretches": lambda run: over_time.stretches(run.p.temperatures),
-        "10_retention_energy": lambda run: writing_energy.table(run.once(_written)),
+        "10_retention_cells": cell_decay.decay,
+        "10_retention_array": arrays.accuracies,
+        "10_retention_array_selection": arrays.selection,
+        "10_retention": over_time.accuracies,
+        "10_retention_layers": layer_gain.layer_gains,
+        "10_retention_lasting": over_time.lasting,
+        "10_retention_stretches": over_time.stretches,
+        "10_retention_energy": writing_energy.energies,
     },
     drawings={
-        "10_retention": Drawing(over_time.plot, ("10_retention",), ("origin",)),
+        "10_retention": Drawing(over_time.plot_over_time, ("10_retention",), ("origin",)),
         "10_retention_cells": Drawing(cell_decay.plot_decay, ("10_retention_cells",)),
-        "10_retention_array": Drawing(arrays.plot, ("10_retention_array", "10_retention_array_selection"), ("origin",)),
+        "10_retention_array": Drawing(
+            arrays.plot_arrays, ("10_retention_array", "10_retention_array_selection"), ("origin",)
+        ),
         "10_retention_layers": Drawing(layer_gain.plot_layers, ("10_retention_layers",), ("origin",)),
     },
-    claims={"10_retention_cells": _cell_claims, "10_retention": _claims},
+    claims={"10_retention_cells": cell_decay.decay_claims, "10_retention": _claims},
     inputs=_inputs,
 )

@@ -1,10 +1,10 @@
-"""Part of the study 10_retention: the energy that writing a network takes.
+"""The energy that writing a network takes.
 
 All cells start at HRS and are written by pulses with a verifying read after each, as in 01_devices, with the model
 `stanford_pku` and cells and pulses of varying speed. Its joules are that model's, whose LRS is far lower than that of a
-stack's cells, so only ratios are told. Two states may be written coarsely, within 10 % of the range; multi-level
-weights within 2 % take many small pulses. A third row writes these within 10 % too, which tells the number of states
-from how far they may be missed. What half-selected cells draw is not counted.
+stack's cells, so only ratios count. Two states may be written coarsely, within 10 % of the range; multi-level
+weights within 2 % take many small pulses. A third row writes these within 10 % too, which separates the number of
+states from how far they may be missed. What half-selected cells draw is not counted.
 """
 
 from dataclasses import asdict
@@ -21,8 +21,10 @@ from memlib.evidence.claims import Claim, Statement, below_times
 from memlib.evidence.intervals import Interval, seed_interval
 from memlib.layers.mappable import matrix_layers
 from memlib.mapping.scheme import Mapping, target_conductances
+from memlib.studies.run import Run
 from memlib.studies.s01_devices.write_errors import CELL_SPREAD, CYCLE_SPREAD, MODEL, SCHEME
 from memlib.studies.s10_retention.cell_decay import PLAIN
+from memlib.studies.s10_retention.over_time import networks_of
 from memlib.zoo.checkpoints import load_checkpoint
 
 #: How each kind of weight is written: pulses, and the accepted error relative to the range.
@@ -35,7 +37,7 @@ MAX_PULSES = 300
 
 
 def schemes() -> dict[str, Any]:
-    """For the provenance file."""
+    """All that decides how cells are written, for the provenance file."""
     return {
         kind: {"scheme": asdict(scheme), "tolerance": tolerance, "model": MODEL}
         for kind, (scheme, tolerance) in WRITING.items()
@@ -45,11 +47,11 @@ def schemes() -> dict[str, Any]:
 def positions(checkpoint: str) -> np.ndarray:
     """Where in their window the cells of all weights should be, 0 for HRS and 1 for LRS: both cells of each pair."""
     device = Device(r_on=PLAIN["r_on"], r_off=PLAIN["r_off"])
-    found = []
+    by_layer = []
     for layer in matrix_layers(load_checkpoint(checkpoint)).values():
         (targets,), _ = target_conductances(layer.weight.detach().double(), device, Mapping())
-        found.append(((targets - device.g_off) / device.g_range).flatten())
-    return torch.cat(found).numpy()
+        by_layer.append(((targets - device.g_off) / device.g_range).flatten())
+    return torch.cat(by_layer).numpy()
 
 
 def written(kind: str, wanted: np.ndarray, cells: int, seed: int) -> WriteResult:
@@ -63,24 +65,23 @@ def written(kind: str, wanted: np.ndarray, cells: int, seed: int) -> WriteResult
     )  # fmt: skip
 
 
-def results(checkpoints: dict[str, str], cells: int, seeds: int) -> dict[str, list[WriteResult]]:
-    """By kind of weight, with a checkpoint for binary and for multi-level ones, one array per seed."""
-    wanted = {kind: positions(checkpoint) for kind, checkpoint in checkpoints.items()}
-    return {
-        kind: [written(kind, wanted[kind.partition(",")[0]], cells, seed) for seed in range(seeds)] for kind in WRITING
-    }
+def written_arrays(run: Run) -> dict[str, list[WriteResult]]:
+    """An array per seed for each kind of weight, with the cells of the study's networks."""
+    wanted = {kind: positions(checkpoint) for kind, checkpoint in networks_of(run.p).items()}
+    cells, seeds = run.p.write_cells, range(run.p.claim_seeds)
+    return {kind: [written(kind, wanted[kind.partition(",")[0]], cells, seed) for seed in seeds] for kind in WRITING}
 
 
-def table(arrays: dict[str, list[WriteResult]]) -> pd.DataFrame:
+def energies(run: Run) -> pd.DataFrame:
     """A row per kind: energy over that of multi-level weights, pulses per cell, the error left, cells that failed."""
-    rows = []
-    for kind, parts in arrays.items():
-        energy, pulses = ratio(arrays, "energy", kind), seed_interval([part.pulses.mean() for part in parts])
-        errors = [programming_error(part) for part in parts]
+    rows, written_by_kind = [], run.once(written_arrays)
+    for kind, arrays in written_by_kind.items():
+        energy, pulses = ratio(written_by_kind, "energy", kind), seed_interval([a.pulses.mean() for a in arrays])
+        errors = [programming_error(array) for array in arrays]
         row = {"weights": kind, "energy": energy.mean, "energy_low": energy.low, "energy_high": energy.high}
         row |= {"pulses": pulses.mean, "pulses_low": pulses.low, "pulses_high": pulses.high}
         row |= {"error": np.mean([e.sigma for e in errors]), "failed": np.mean([e.failed for e in errors])}
-        rows.append(row | {"n": len(parts), "cells": parts[0].pulses.size})
+        rows.append(row | {"n": len(arrays), "cells": arrays[0].pulses.size})
     return pd.DataFrame(rows)
 
 
@@ -90,8 +91,9 @@ def ratio(arrays: dict[str, list[WriteResult]], name: str, kind: str = "binary")
     return seed_interval([getattr(one, name).mean() / getattr(other, name).mean() for one, other in pairs])
 
 
-def claims(arrays: dict[str, list[WriteResult]]) -> list[Claim]:
+def claims(run: Run) -> list[Claim]:
     """What binary weights save at each writing, and what coarse multi-level ones do."""
+    arrays = run.once(written_arrays)
 
     def about(key: str, text: str) -> Statement:
         """A statement about writing."""
