@@ -1,7 +1,6 @@
-"""The study 04_non_idealities: what each effect costs, by network and layout; is the sparse layout noisier?"""
+"""The study 04_non_idealities: the loss by each effect, by network and layout; is the sparse layout noisier?"""
 
 import itertools
-from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,38 +20,32 @@ from memlib.studies.run import Run
 from memlib.studies.study import Study, Sweep, Values, networks, same
 from memlib.studies.trained_networks import inputs, label, network_of
 
-#: Layouts, how they are drawn (line, and whether markers are filled), and what they choose.
+#: Layouts with their looks (line, and whether markers are filled) and their fields.
 STYLES: dict[str, tuple[str, bool, dict[str, Any]]] = {
     "dense": ("-", True, {}),
     "sparse": ("--", False, {"layout": "sparse"}),
     "sparse, unused cells at HRS": (":", False, {"layout": "sparse", "unused": "hrs"}),
     "dense, columns rescaled": ("-.", True, {"recalibration": "gain"}),
 }
-#: Effects that change all currents of a column alike, at least in part, so that a digital factor may make up for them.
+#: Effects that change all currents of a column alike, at least in part, so a digital factor may make up for them.
 RESCALED = ("endurance", "iv", "transistors", "wires")
 MARKERS = "osD^v"
 
 
-def points(
-    checkpoints: Sequence[str],
-    sparse_checkpoints: Sequence[str],
-    images: int,
-    severities: dict[str, Sequence[float]],
-) -> Labelled:
+def points(p: SimpleNamespace) -> Labelled:
     """The points of the figure with their labels; severity 0 is the baseline that all effects share.
 
     Sparse layouts leave out what takes them too long, and those with unused cells also what these cannot change.
     """
-    found = []
+    labelled = []
     for layout, (_, _, choices) in STYLES.items():
-        chosen = sparse_checkpoints if "layout" in choices else checkpoints
-        for checkpoint, (effect, levels) in itertools.product(chosen, severities.items()):
-            if not _shown(effect, choices):
-                continue
-            for severity in (0, *levels):
+        checkpoints = p.sparse_checkpoints if "layout" in choices else p.checkpoints
+        shown = [effect for effect in SEVERITIES if _shown(effect, choices)]
+        for checkpoint, effect in itertools.product(checkpoints, shown):
+            for severity in (0, *getattr(p, effect)):
                 labels = {"checkpoint": checkpoint, "layout": layout, "effect": effect, "severity": severity}
-                found.append((labels, make_point(checkpoint, images, effect, severity, **choices)))
-    return found
+                labelled.append((labels, make_point(checkpoint, p.images, effect, severity, **choices)))
+    return labelled
 
 
 def _shown(effect: str, choices: dict[str, Any]) -> bool:
@@ -64,12 +57,10 @@ def _shown(effect: str, choices: dict[str, Any]) -> bool:
     return "layout" not in choices or effect not in DENSE_ONLY
 
 
-#: What is claimed of each network and effect.
+#: The claims about each network and effect.
 CLAIMS = {
     "sparse_against_dense": "without unused cells, the sparse layout loses more than the dense one",
-    "formed_sparse_against_dense": (
-        "with unused cells at HRS, the sparse layout loses more than the dense one without"
-    ),
+    "formed_sparse_against_dense": "with unused cells at HRS, the sparse layout loses more than the dense one without",
     "unused_cells": "in the sparse layout, unused cells at HRS add to the loss",
 }
 #: The claims that the README shows.
@@ -82,24 +73,19 @@ IN_README = (
 )
 
 
-def comparisons(
-    checkpoints: Sequence[str],
-    images: int,
-    effects: Sequence[str],
-    severities: Sequence[float],
-) -> list[Comparison]:
+def comparisons(p: SimpleNamespace) -> list[Comparison]:
     """Dense against sparse, without unused cells and with them; 07_capacity does so with recalibration, too.
 
     Raises:
         ValueError: if there is not a severity for each effect, or an effect is too slow in the sparse layout.
     """
-    if len(effects) != len(severities):
-        fail("claim_severities", list(severities), f"one for each of the {len(effects)} claim_effects")
-    compared = []
-    for checkpoint, (effect, severity) in itertools.product(checkpoints, zip(effects, severities, strict=True)):
+    if len(p.claim_effects) != len(p.claim_severities):
+        fail("claim_severities", p.claim_severities, f"one for each of the {len(p.claim_effects)} claim_effects")
+    compared, effects = [], list(zip(p.claim_effects, p.claim_severities, strict=True))
+    for checkpoint, (effect, severity) in itertools.product(p.claim_checkpoints, effects):
         if effect in DENSE_ONLY:
             fail("claim_effects", effect, "an effect that the sparse layout is computed with in time")
-        at = checkpoint, images, effect, severity
+        at = checkpoint, p.claim_images, effect, severity
         dense, sparse, formed = (loss_of(*at, **STYLES[layout][-1]) for layout in list(STYLES)[:3])
         name = f"{label(checkpoint)}, {EFFECTS[effect].title} {severity:g}"
         for kind, one, other in (
@@ -193,26 +179,17 @@ SEVERITIES = {
 }
 
 
-def _labelled(p: SimpleNamespace) -> Labelled:
-    severities = {effect: getattr(p, effect) for effect in SEVERITIES}
-    return points(p.checkpoints, p.sparse_checkpoints, p.images, severities)
-
-
-def _compared(p: SimpleNamespace) -> list[Comparison]:
-    return comparisons(p.claim_checkpoints, p.claim_images, p.claim_effects, p.claim_severities)
-
-
 def _sweeps(p: SimpleNamespace) -> dict[str, Sweep]:
-    claims = [point for comparison in _compared(p) for point in comparison.points]
+    claims = [point for comparison in comparisons(p) for point in comparison.points]
     return {
-        "figure": Sweep([point for _, point in _labelled(p)], seeds_of(p.device_seeds)),
+        "figure": Sweep([point for _, point in points(p)], seeds_of(p.device_seeds)),
         "claims": Sweep(claims, seeds_of(p.claim_seeds)),
     }
 
 
 def _claims(run: Run) -> list[Claim]:
     chips = Chips(run.sweep("claims"))
-    return [comparison.claim(chips) for comparison in _compared(run.p)]
+    return [comparison.claim(chips) for comparison in comparisons(run.p)]
 
 
 STUDY = Study(
@@ -233,7 +210,7 @@ STUDY = Study(
     },
     evaluate=evaluate,
     sweeps=_sweeps,
-    tables={"04_non_idealities": lambda run: tidy(run.sweep("figure"), _labelled(run.p))},
+    tables={"04_non_idealities": lambda run: tidy(run.sweep("figure"), points(run.p))},
     drawings={"04_non_idealities": Drawing(plot, ("04_non_idealities",), ("origin",))},
     claims={"04_non_idealities": _claims},
     inputs=lambda p: inputs(p.checkpoints),

@@ -1,7 +1,7 @@
 """The case study 05_tile_size: CIFAR-10 accuracy over ADC bits, severity of a non-ideality, and tile rows."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +21,7 @@ from memlib.mapping.point_fields import complete, point_fields
 from memlib.mapping.tile import Tile
 from memlib.studies.drawing import Drawing, errorbars, severity_colors
 from memlib.studies.effects import chance_line, evaluate, seeds_of
+from memlib.studies.run import Run
 from memlib.studies.study import Study, Sweep, Values, networks, same
 from memlib.studies.trained_networks import INPUT_SHAPE, hits_of, inputs, label, network_of, shared_fields
 from memlib.sweeps.points import Point
@@ -39,15 +40,9 @@ DAC_BITS = 8
 
 
 def make_point(
-    checkpoint: str,
-    images: int,
-    device: str,
-    rows: int,
-    adc_bits: int,
-    effect: str = "d2d",
-    severity: float = 0,
+    checkpoint: str, images: int, device: str, rows: int, adc_bits: int, effect: str = "d2d", severity: float = 0,
     **tile: Any,
-) -> Point:
+) -> Point:  # fmt: skip
     """One point; an effect that is off leaves no trace, so that all panels share their baseline.
 
     Raises:
@@ -59,54 +54,45 @@ def make_point(
     return {**shared_fields(checkpoint, images), **fields, "device_label": device}
 
 
-def points(
-    checkpoints: Sequence[str],
-    images: int,
-    device: str,
-    tile_rows: Sequence[int],
-    adc_bits: Sequence[int],
-    severities: dict[str, Sequence[float]],
-) -> list[Point]:
+def points(p: SimpleNamespace) -> list[Point]:
     """The points of the figure; severity 0 is one baseline for all effects."""
     return [
-        make_point(checkpoint, images, device, rows, bits, effect, severity)
-        for checkpoint in checkpoints
-        for effect, levels in severities.items()
-        for severity in levels
-        for rows in tile_rows
-        for bits in adc_bits
+        make_point(checkpoint, p.images, p.device, rows, bits, effect, severity)
+        for checkpoint in p.checkpoints
+        for effect in EFFECTS
+        for severity in getattr(p, effect)
+        for rows in p.tile_rows
+        for bits in p.adc_bits
     ]
 
 
-def tidy(results: pd.DataFrame, severities: dict[str, Sequence[float]]) -> pd.DataFrame:
+def accuracies(run: Run) -> pd.DataFrame:
     """A row per point of the figure with mean and 95 % interval, the baseline repeated in every panel."""
-    rows = []
-    for effect, levels in severities.items():
-        for severity in levels:
-            names = ["checkpoint", "rows", "adc_bits"]
+    rows, names, results = [], ["checkpoint", "rows", "adc_bits"], run.sweep("figure")
+    for effect in EFFECTS:
+        for severity in getattr(run.p, effect):
             for key, group in _select(results, effect, severity).groupby(names, sort=False):
-                i = crossed_interval(hits_of(group))
-                labels = dict(zip(names, key, strict=True))
-                rows.append({**labels, "effect": effect, "severity": severity, **i.columns()})
+                labels = dict(zip(names, key, strict=True)) | {"effect": effect, "severity": severity}
+                rows.append(labels | crossed_interval(hits_of(group)).columns())
     return pd.DataFrame(rows)
 
 
-def tolerances(results: pd.DataFrame, severities: dict[str, Sequence[float]], adc_bits: int) -> pd.DataFrame:
+def tolerances(run: Run) -> pd.DataFrame:
     """For each network, tile and graded effect, the largest severity that costs at most 1 point, with its interval.
 
-    Args:
-        results: of the figure's points.
-        severities: those of `states` count the other way round and are left out; so are those without a baseline 0.
+    Severities of `states` count the other way round and are left out, and so are those without a baseline 0.
     """
     rows, columns = [], ["checkpoint", "rows", "adc_bits", "effect", "tolerance", "low", "high", "n", "images"]
-    for effect, levels in severities.items():
+    results, adc_bits = run.sweep("figure"), max(run.p.adc_bits)
+    for effect in EFFECTS:
+        levels = getattr(run.p, effect)
         if effect == "states" or len(levels) < 2 or levels[0] != 0:
             continue
-        chosen = {level: _select(results, effect, level) for level in levels}
-        chosen = {level: part[part["adc_bits"] == adc_bits] for level, part in chosen.items()}
-        for (checkpoint, height), _ in chosen[levels[0]].groupby(["checkpoint", "rows"], sort=False):
-            here = [part[(part["checkpoint"] == checkpoint) & (part["rows"] == height)] for part in chosen.values()]
-            t = tolerance(levels, [hits_of(part) for part in here])
+        by_level = [_select(results, effect, level) for level in levels]
+        by_level = [chips[chips["adc_bits"] == adc_bits] for chips in by_level]
+        for (checkpoint, height), _ in by_level[0].groupby(["checkpoint", "rows"], sort=False):
+            here = [chips[(chips["checkpoint"] == checkpoint) & (chips["rows"] == height)] for chips in by_level]
+            t = tolerance(levels, [hits_of(chips) for chips in here])
             labels = {"checkpoint": checkpoint, "rows": height, "adc_bits": adc_bits, "effect": effect}
             rows.append({**labels, "tolerance": t.severity, "low": t.low, "high": t.high, "n": t.n, "images": t.images})
     return pd.DataFrame(rows, columns=columns)
@@ -117,11 +103,11 @@ def _select(results: pd.DataFrame, effect: str, severity: float) -> pd.DataFrame
     names = [field for (field, *_), _ in EFFECTS.values()]
     results = complete(results, "rows", "adc_bits", "adc_range", *names)
     device = Device.preset(results["device_label"].iloc[0])
-    chosen = np.ones(len(results), bool)
+    alone = np.ones(len(results), bool)
     for other, ((field, *_), _) in EFFECTS.items():
         value = severity if other == effect and severity else getattr(device, field)
-        chosen &= results[field].isna() if value is None else results[field] == value
-    return results[chosen]
+        alone &= results[field].isna() if value is None else results[field] == value
+    return results[alone]
 
 
 def plot(frame: pd.DataFrame, origin: str) -> Figure:
@@ -132,8 +118,8 @@ def plot(frame: pd.DataFrame, origin: str) -> Figure:
     figure, axes = plt.subplots(len(EFFECTS), len(columns), figsize=size, sharex=True, sharey=True, squeeze=False)
     for (effect, (_, title)), row in zip(EFFECTS.items(), axes, strict=True):
         for (checkpoint, rows), axis in zip(columns, row, strict=True):
-            chosen = (frame["effect"] == effect) & (frame["checkpoint"] == checkpoint) & (frame["rows"] == rows)
-            _lines(axis, frame[chosen])
+            here = (frame["effect"] == effect) & (frame["checkpoint"] == checkpoint) & (frame["rows"] == rows)
+            _lines(axis, frame[here])
             chance_line(axis)
         row[0].set_ylabel("accuracy (%)")
         row[-1].legend(title=title, loc="center left", bbox_to_anchor=(1.03, 0.5), frameon=False, alignment="left")
@@ -160,12 +146,12 @@ def _lines(axis: Any, part: pd.DataFrame) -> None:
         errorbars(axis, line["adc_bits"] + dodge, line, label=f"{severity:g}" if severity else "off", **look)
 
 
-def footprint_table(checkpoints: Sequence[str], shapes: Sequence[Sequence[int]]) -> pd.DataFrame:
-    """Tiles, cells, utilisation and conversions per inference of each network on each tile shape."""
+def footprint_table(run: Run) -> pd.DataFrame:
+    """Tiles, cells, utilisation and conversions per inference of each network on square tiles and those of MemTorch."""
     rows = []
-    for checkpoint in checkpoints:
+    for checkpoint in run.p.checkpoints:
         model = load_checkpoint(checkpoint)
-        for height, width in shapes:
+        for height, width in [*zip(run.p.tile_rows, run.p.tile_rows, strict=True), (256, 64)]:
             table = footprint(model, INPUT_SHAPE, Hardware(tile=Tile(rows=height, cols=width)))
             total = table[["tiles", "cells_used", "cells_allocated", "conversions"]].sum()
             utilisation = total["cells_used"] / total["cells_allocated"]
@@ -188,19 +174,19 @@ CLAIM_POINTS: dict[str, tuple[int, int, str, float]] = {
 }
 
 
-def claim_points(checkpoints: Sequence[str], images: int, device: str) -> list[Point]:
+def claim_points(p: SimpleNamespace) -> list[Point]:
     """The points that claims are decided on."""
     full: dict[str, Any] = {"adc_range": "full"}
     return [
-        make_point(checkpoint, images, device, *point, **(full if name.startswith("full") else {}))
-        for checkpoint in checkpoints
+        make_point(checkpoint, p.claim_images, p.device, *point, **(full if name.startswith("full") else {}))
+        for checkpoint in p.checkpoints
         for name, point in CLAIM_POINTS.items()
     ]
 
 
 @dataclass(frozen=True)
 class NetworkClaim:
-    """A claim that is made of each network: how the accuracies of two points differ, first minus second."""
+    """A claim about each network: how the accuracies of two points differ, first minus second."""
 
     id: str
     text: str
@@ -223,61 +209,37 @@ NETWORK_CLAIMS = (
     NetworkClaim(
         "rows_at_4_bits",
         f"with a 4-bit ADC, tiles of 32 rows are over 1 point more accurate than tiles of 256 rows {D2D}",
-        above,
-        ("d2d, 32 rows, 4 bits", "d2d, 256 rows, 4 bits"),
-        0.01,
-        in_readme=True,
+        above, ("d2d, 32 rows, 4 bits", "d2d, 256 rows, 4 bits"), 0.01, in_readme=True,
     ),
     NetworkClaim(
-        "rows_at_8_bits",
-        f"with an 8-bit ADC, tiles of 32 and 256 rows differ by less than 1 point {D2D}",
-        within,
-        ("d2d, 32 rows, 8 bits", "d2d, 256 rows, 8 bits"),
-        0.01,
-        in_readme=True,
+        "rows_at_8_bits", f"with an 8-bit ADC, tiles of 32 and 256 rows differ by less than 1 point {D2D}",
+        within, ("d2d, 32 rows, 8 bits", "d2d, 256 rows, 8 bits"), 0.01, in_readme=True,
     ),
     NetworkClaim(
-        "bits_at_256_rows",
-        f"at 256 rows, 8 and 10 ADC bits differ by less than 1 point {D2D}",
-        within,
-        ("d2d, 256 rows, 10 bits", "d2d, 256 rows, 8 bits"),
-        0.01,
-        "ADC range",
+        "bits_at_256_rows", f"at 256 rows, 8 and 10 ADC bits differ by less than 1 point {D2D}",
+        within, ("d2d, 256 rows, 10 bits", "d2d, 256 rows, 8 bits"), 0.01, "ADC range",
     ),
     NetworkClaim(
         "rows_at_full_range",
         "with an 8-bit ADC of full range, tiles of 32 rows are over 1 point more accurate than tiles of 256 rows "
         f"{D2D}",
-        above,
-        ("full, 32 rows, 8 bits", "full, 256 rows, 8 bits"),
-        0.01,
-        "ADC range",
+        above, ("full, 32 rows, 8 bits", "full, 256 rows, 8 bits"), 0.01, "ADC range",
     ),
     NetworkClaim(
-        "calibrated_range",
-        "with an 8-bit ADC, a calibrated range is over 1 point more accurate than the full range "
+        "calibrated_range", "with an 8-bit ADC, a calibrated range is over 1 point more accurate than the full range "
         "(32 rows, 20 % device-to-device)",
-        above,
-        ("d2d, 32 rows, 8 bits", "full, 32 rows, 8 bits"),
-        0.01,
-        "ADC range",
-        in_readme=True,
+        above, ("d2d, 32 rows, 8 bits", "full, 32 rows, 8 bits"), 0.01, "ADC range", in_readme=True,
     ),
     NetworkClaim(
-        "stuck_at_lrs",
-        "1 % of cells stuck at LRS costs more than 1 % stuck at HRS (128 rows, 8 bits)",
-        above,
-        ("stuck at HRS", "stuck at LRS"),
-        0.0,
-        "faults",
-        in_readme=True,
+        "stuck_at_lrs", "1 % of cells stuck at LRS costs more than 1 % stuck at HRS (128 rows, 8 bits)",
+        above, ("stuck at HRS", "stuck at LRS"), 0.0, "faults", in_readme=True,
     ),
-)
+)  # fmt: skip
 
 
-def claims(results: pd.DataFrame, checkpoints: Sequence[str]) -> list[Claim]:
-    """What the study claims, decided on `claim_points` with shared device seeds and images."""
-    decided = []
+def claims(run: Run) -> list[Claim]:
+    """All claims, decided on `claim_points` with shared device seeds and images."""
+    results, checkpoints, decided = run.sweep("claims"), run.p.checkpoints, []
     for checkpoint in checkpoints:
         for claim in NETWORK_CLAIMS:
             difference = difference_interval(*(_claim_hits(results, checkpoint, name) for name in claim.points))
@@ -297,20 +259,15 @@ def claims(results: pd.DataFrame, checkpoints: Sequence[str]) -> list[Claim]:
 def _claim_hits(results: pd.DataFrame, checkpoint: str, name: str) -> np.ndarray:
     """(seeds, images) 1.0 or 0.0 of one of `CLAIM_POINTS`."""
     rows, bits, effect, severity = CLAIM_POINTS[name]
-    chosen = _select(results[results["checkpoint"] == checkpoint], effect, severity)
-    chosen = chosen[(chosen["adc_range"] == "full") == name.startswith("full")]
-    return hits_of(chosen[(chosen["rows"] == rows) & (chosen["adc_bits"] == bits)]).astype(float)
-
-
-def _severities(p: SimpleNamespace) -> dict[str, Sequence[float]]:
-    return {effect: getattr(p, effect) for effect in EFFECTS}
+    chips = _select(results[results["checkpoint"] == checkpoint], effect, severity)
+    chips = chips[(chips["adc_range"] == "full") == name.startswith("full")]
+    return hits_of(chips[(chips["rows"] == rows) & (chips["adc_bits"] == bits)]).astype(float)
 
 
 def _sweeps(p: SimpleNamespace) -> dict[str, Sweep]:
-    figure = points(p.checkpoints, p.images, p.device, p.tile_rows, p.adc_bits, _severities(p))
     return {
-        "figure": Sweep(figure, seeds_of(p.device_seeds)),
-        "claims": Sweep(claim_points(p.checkpoints, p.claim_images, p.device), seeds_of(p.claim_seeds)),
+        "figure": Sweep(points(p), seeds_of(p.device_seeds)),
+        "claims": Sweep(claim_points(p), seeds_of(p.claim_seeds)),
     }
 
 
@@ -333,13 +290,11 @@ STUDY = Study(
     evaluate=evaluate,
     sweeps=_sweeps,
     tables={
-        "05_tile_size": lambda run: tidy(run.sweep("figure"), _severities(run.p)),
-        "05_tile_size_tolerance": lambda run: tolerances(run.sweep("figure"), _severities(run.p), max(run.p.adc_bits)),
-        "05_tile_size_footprint": lambda run: footprint_table(
-            run.p.checkpoints, [*([rows, rows] for rows in run.p.tile_rows), [256, 64]]
-        ),
+        "05_tile_size": accuracies,
+        "05_tile_size_tolerance": tolerances,
+        "05_tile_size_footprint": footprint_table,
     },
     drawings={"05_tile_size": Drawing(plot, ("05_tile_size",), ("origin",))},
-    claims={"05_tile_size": lambda run: claims(run.sweep("claims"), run.p.checkpoints)},
+    claims={"05_tile_size": claims},
     inputs=lambda p: inputs(p.checkpoints) | {"dac_bits": DAC_BITS},
 )

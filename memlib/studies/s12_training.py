@@ -1,4 +1,4 @@
-"""The study 12_training: what noise-aware and quantisation-aware training and digital recalibration recover."""
+"""The study 12_training: how much accuracy noise-aware and quantisation-aware training and recalibration recover."""
 
 import itertools
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ from memlib.studies.effects import (
     make_point,
     seeds_of,
     settings,
-)
+)  # fmt: skip
 from memlib.studies.network_lists import AWARE, EQUALS, LONGER, QUANTISED
 from memlib.studies.run import Run
 from memlib.studies.study import Study, Sweep, Values, networks, same
@@ -39,32 +39,33 @@ from memlib.zoo.checkpoints import manifest_entry
 #: The noise, as in training: a normal error of every cell's conductance, relative to the range between HRS and LRS.
 EFFECT = "program_error"
 
-#: What a network's trainings are called. The others go on from the plain one, for as long, at the same learning rate.
+#: Names of a network's trainings. The others go on from the plain one, for as long, at the same learning rate.
 TRAININGS = ("plain", "trained longer", "noise-aware")
 Networks = dict[str, dict[str, str]]
 
 
-def networks_of(plain: Sequence[str], longer: Sequence[str], aware: Sequence[str]) -> Networks:
+def networks_of(p: SimpleNamespace) -> Networks:
     """The checkpoints of each network's trainings, by the plain one.
 
     Raises:
         ValueError: if one does not start from the plain one of the same number.
     """
-    for field, chosen in (("longer_checkpoints", longer), ("aware_checkpoints", aware)):
-        if [manifest_entry(name)["recipe"]["start"] for name in chosen] != list(plain):
-            fail(field, list(chosen), f"one that starts from each of {list(plain)}")
-    return {row[0]: dict(zip(TRAININGS, row, strict=True)) for row in zip(plain, longer, aware, strict=True)}
+    for field in ("longer_checkpoints", "aware_checkpoints"):
+        if [manifest_entry(name)["recipe"]["start"] for name in getattr(p, field)] != p.plain_checkpoints:
+            fail(field, getattr(p, field), f"one that starts from each of {p.plain_checkpoints}")
+    rows = zip(p.plain_checkpoints, p.longer_checkpoints, p.aware_checkpoints, strict=True)
+    return {row[0]: dict(zip(TRAININGS, row, strict=True)) for row in rows}
 
 
-def points(networks: Networks, images: int, severities: Sequence[float]) -> Labelled:
+def points(p: SimpleNamespace) -> Labelled:
     """Each network and training over severities, 0 first, with each recalibration."""
-    found = []
-    for (network, trainings), method, severity in itertools.product(networks.items(), METHODS, (0, *severities)):
+    labelled, severities = [], (0, *p.severities)
+    for (network, trainings), method, severity in itertools.product(networks_of(p).items(), METHODS, severities):
         for training, checkpoint in trainings.items():
             labels = {"network": network, "training": training, "recalibration": method, "severity": severity}
-            point = make_point(checkpoint, images, EFFECT, severity, recalibration=method)
-            found.append((labels | {"checkpoint": checkpoint}, point))
-    return found
+            point = make_point(checkpoint, p.images, EFFECT, severity, recalibration=method)
+            labelled.append((labels | {"checkpoint": checkpoint}, point))
+    return labelled
 
 
 def trained_for(aware: str) -> dict[str, Any]:
@@ -73,45 +74,47 @@ def trained_for(aware: str) -> dict[str, Any]:
     return {"states": dict(recipe["device"])["states"], "dac_bits": recipe["dac_bits"]}
 
 
-def quantised_points(pair: Sequence[str], images: int, severities: dict[str, Sequence[int]]) -> Labelled:
+def quantised_points(p: SimpleNamespace) -> Labelled:
     """A network and its quantisation-aware twin, over numbers of states, of bits, and of bits with few states.
 
     The last has as many states as the twin was trained for, and its DAC bits among the levels: its best case.
     """
+    pair, labelled = p.quantised_checkpoints, []
     states, bits = trained_for(pair[1]).values()
     panels: list[tuple[str, str, Sequence[int], dict[str, Any]]] = [
-        (effect, effect, levels, {}) for effect, levels in severities.items()
+        ("states", "states", p.states, {}),
+        ("dac_bits", "dac_bits", p.dac_bits, {}),
+        (f"dac_bits, {states} states", "dac_bits", sorted({bits, *p.dac_bits}, reverse=True), {"states": states}),
     ]
-    both = sorted({bits, *severities["dac_bits"]}, reverse=True)
-    panels.append((f"dac_bits, {states} states", "dac_bits", both, {"states": states}))
     twins = list(zip(("trained longer", "quantisation-aware"), pair, strict=True))
-    found = []
     for panel, effect, levels, choices in panels:
         for severity, (training, checkpoint) in itertools.product(levels, twins):
             labels = {"network": pair[0], "training": training, "effect": panel, "severity": severity}
-            point = make_point(checkpoint, images, effect, severity, **choices)
-            found.append((labels | {"checkpoint": checkpoint}, point))
-    return found
+            point = make_point(checkpoint, p.quantised_images, effect, severity, **choices)
+            labelled.append((labels | {"checkpoint": checkpoint}, point))
+    return labelled
 
 
-def quantised_claim(pair: Sequence[str], images: int, chips: Chips) -> Claim:
-    """Whether quantisation-aware training pays where it should most: on the hardware that it was for.
+def quantised_claims(run: Run) -> list[Claim]:
+    """Whether quantisation-aware training pays where it should most, on the hardware that it was for.
 
-    No chip differs from another there, so that the interval is one over images.
+    No chip differs from another there, so the interval is over images only.
     """
+    pair, chips = run.p.quantised_checkpoints, Chips(run.sweep("quantised"))
     trained = trained_for(pair[1])
-    control, aware = (chips.hits(make_point(name, images, **trained)) for name in pair)
+    control, aware = (chips.hits(make_point(name, run.p.quantised_images, **trained)) for name in pair)
     where = f"{trained['states']} states and {trained['dac_bits']}-bit inputs"
     network = label(manifest_entry(pair[1])["recipe"]["start"])
     text = f"{network}, {where}: quantisation-aware training is more accurate than equally long plain training"
     statement = Statement(f"quantised/{network_of(pair[1])}", text, "training")
-    return replace(above(statement, difference_interval(aware, control)), n=0)
+    return [replace(above(statement, difference_interval(aware, control)), n=0)]
 
 
-def comparisons(networks: Networks, images: int, severity: float, chosen: Sequence[Setting]) -> list[Comparison]:
-    """What noise-aware training recovers of what its control loses, and what recalibration does of the plain loss."""
+def comparisons(p: SimpleNamespace) -> list[Comparison]:
+    """How much of its control's loss noise-aware training removes, and how much of the plain loss recalibration."""
+    networks, images, severity = networks_of(p), p.claim_images, p.claim_severity
     compared: list[Comparison] = []
-    for setting in chosen:
+    for setting in settings(p.claim_recalibrations, p.claim_ranges):
         lost = {
             plain: {how: loss_of(name, images, EFFECT, severity, setting) for how, name in trainings.items()}
             for plain, trainings in networks.items()
@@ -123,7 +126,7 @@ def comparisons(networks: Networks, images: int, severity: float, chosen: Sequen
             about = _statement("noise_aware", plain, severity, text, setting, "training")
             compared.append(Comparison(about, ((0.5, control), (-1.0, left))))
         compared += _gap_claims(lost, severity, setting)
-    for plain, method, ranges in itertools.product(networks, METHODS[1:], sorted({s.adc_calibration for s in chosen})):
+    for plain, method, ranges in itertools.product(networks, METHODS[1:], sorted(set(p.claim_ranges))):
         setting = Setting("none", ranges)
         before = loss_of(plain, images, EFFECT, severity, setting)
         after = Loss(loss_of(plain, images, EFFECT, severity, Setting(method, ranges)).point, before.baseline)
@@ -220,45 +223,18 @@ def _lines(axis: Axes, part: pd.DataFrame, x: pd.Series) -> None:
         errorbars(axis, x[line.index], line, label=training, markersize=3.5, **LOOKS[training])
 
 
-def _networks(p: SimpleNamespace) -> Networks:
-    return networks_of(p.plain_checkpoints, p.longer_checkpoints, p.aware_checkpoints)
-
-
-def _noisy(p: SimpleNamespace) -> Labelled:
-    return points(_networks(p), p.images, p.severities)
-
-
-def _coarse(p: SimpleNamespace) -> Labelled:
-    levels = {"states": p.states, "dac_bits": p.dac_bits}
-    return quantised_points(p.quantised_checkpoints, p.quantised_images, levels)
-
-
-def _compared(p: SimpleNamespace) -> list[Comparison]:
-    chosen = settings(p.claim_recalibrations, p.claim_ranges)
-    return comparisons(_networks(p), p.claim_images, p.claim_severity, chosen)
-
-
 def _sweeps(p: SimpleNamespace) -> dict[str, Sweep]:
-    claims = [point for comparison in _compared(p) for point in comparison.points]
+    claims = [point for comparison in comparisons(p) for point in comparison.points]
     return {
-        "figure": Sweep([point for _, point in _noisy(p)], seeds_of(p.device_seeds)),
-        "quantised": Sweep([point for _, point in _coarse(p)], seeds_of(p.device_seeds)),
+        "figure": Sweep([point for _, point in points(p)], seeds_of(p.device_seeds)),
+        "quantised": Sweep([point for _, point in quantised_points(p)], seeds_of(p.device_seeds)),
         "claims": Sweep(claims, seeds_of(p.claim_seeds)),
     }
 
 
 def _claims(run: Run) -> list[Claim]:
     chips = Chips(run.sweep("claims"))
-    return [comparison.claim(chips) for comparison in _compared(run.p)]
-
-
-def _quantised_claims(run: Run) -> list[Claim]:
-    chips = Chips(run.sweep("quantised"))
-    return [quantised_claim(run.p.quantised_checkpoints, run.p.quantised_images, chips)]
-
-
-def _inputs(p: SimpleNamespace) -> dict[str, Any]:
-    return inputs([name for trainings in _networks(p).values() for name in trainings.values()])
+    return [comparison.claim(chips) for comparison in comparisons(run.p)]
 
 
 STUDY = Study(
@@ -283,13 +259,13 @@ STUDY = Study(
     evaluate=evaluate,
     sweeps=_sweeps,
     tables={
-        "12_training": lambda run: tidy(run.sweep("figure"), _noisy(run.p)),
-        "12_training_quantised": lambda run: tidy(run.sweep("quantised"), _coarse(run.p)),
+        "12_training": lambda run: tidy(run.sweep("figure"), points(run.p)),
+        "12_training_quantised": lambda run: tidy(run.sweep("quantised"), quantised_points(run.p)),
     },
     drawings={
         "12_training": Drawing(plot, ("12_training",), ("origin",)),
         "12_training_quantised": Drawing(plot_quantised, ("12_training_quantised",), ("origin",)),
     },
-    claims={"12_training": _claims, "12_training_quantised": _quantised_claims},
-    inputs=_inputs,
+    claims={"12_training": _claims, "12_training_quantised": quantised_claims},
+    inputs=lambda p: inputs([name for trainings in networks_of(p).values() for name in trainings.values()]),
 )

@@ -4,19 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from made_up import made_up
+from made_up import made_up, made_up_run
 from torch import nn
 
 from memlib import Device, Hardware, map_network, recalibrate
 from memlib.evidence.answers import pack
-from memlib.evidence.comparisons import Chips
 from memlib.studies.effects import seeds_of
 from memlib.studies.registry import STUDIES
 from memlib.studies.s13_memtorch import detector, documented, exemplar, study
 from memlib.zoo import seizures
 
 PARAMETERS = STUDIES["13_memtorch"].preset("smoke")
-[CHECKPOINT] = PARAMETERS["checkpoints"]
 
 
 # What is documented
@@ -85,9 +83,9 @@ def test_deviations_are_seen():
 @pytest.mark.parametrize("scheme", ["differential", "offset"])
 def test_memlib_is_right_on_every_probe(scheme):
     """Where MemTorch's layers are wrong, an ideal chip computes what torch does."""
-    table = documented.probes(scheme)
-    assert table["layer"].tolist() == [probe.name for probe in documented.PROBES]
-    assert (table["deviation"] < 1e-12).all(), table
+    names = [probe.name for probe in documented.PROBES]
+    wrong = {name: d for name, d in zip(names, documented.deviations(scheme), strict=True) if d >= 1e-12}
+    assert wrong == {}
 
 
 # Points, claims and figures
@@ -112,13 +110,15 @@ def test_verdicts_follow_the_measurements():
             return 0.8 if point.get("rows", 128) == 128 else 0.798
         return 0.7 if point.get("rows", 128) == 128 else 0.65
 
-    points = exemplar.claim_points(CHECKPOINT, "14k_50M", 5000, 0.1)
-    chips = Chips(made_up(list(points.values()), seeds_of(10), accuracy))
-    claims = exemplar.claims(CHECKPOINT, chips, points, 0.1)
+    run = made_up_run(**PARAMETERS | {"claim_images": 5000})
+    points = exemplar.claim_points(run.p)
+    run.sweep = {"claims": made_up(list(points.values()), seeds_of(10), accuracy)}.get
+    claims = exemplar.claims(run)
     assert [claim.verdict for claim in claims] == ["confirmed"] * 3
     assert [round(claim.effect, 2) for claim in claims] == [0, 5, 0.2]
     results = made_up(list(points.values()), seeds_of(10), lambda p: accuracy(p) - 0.1 * (p.get("cols") == 256))
-    first = exemplar.claims(CHECKPOINT, Chips(results), points, 0.1)[0]
+    run.sweep = {"claims": results}.get
+    first = exemplar.claims(run)[0]
     assert (first.verdict, first.effect) == ("refuted", 500)
 
 
@@ -138,7 +138,8 @@ def case_results(points, found, false):
 
 def test_case_rates_and_verdicts():
     """Sensitivity and false alarms are of their own windows, and decide the claims."""
-    points = detector.case_claim_points(10_000, 0.02, 0.1)
+    run = made_up_run(**PARAMETERS | {"case_windows": 10_000})
+    points = detector.case_claim_points(run.p)
     assert len(points) == 5
     measured = {"none": (0.9, 0.2), "gain": (0.7, 0.05), "batch_norm": (0.9, 0.3)}
 
@@ -146,7 +147,8 @@ def test_case_rates_and_verdicts():
         return measured[point.get("recalibration", "none")] if point.get("program_error") == 0.1 else (0.9, 0.04)
 
     results = case_results(list(points.values()), lambda point: rates(point)[0], lambda point: rates(point)[1])
-    claims = detector.case_claims(Chips(results), points, 0.02, 0.1)
+    run.sweep = {"case claims": results}.get
+    claims = detector.case_claims(run)
     assert [claim.verdict for claim in claims] == ["confirmed"] * 4 + ["refuted"]
     assert [round(claim.effect, 2) for claim in claims] == [0, 16, 15, 20, -10]
     assert {claim.images for claim in claims} == {5000}
@@ -155,8 +157,10 @@ def test_case_rates_and_verdicts():
 
 def test_rates_of_the_case():
     """Sensitivity and false positives of made-up answers."""
-    case = detector.case_points(100, {"program_error": [0.02, 0.1], "states": [16]})
-    table = detector.case_tidy(case_results([p for _, p in case], lambda p: 0.9, lambda p: 0.1), case)
+    run = made_up_run(**PARAMETERS)
+    case = [point for _, point in detector.case_points(run.p)]
+    run.sweep = {"case": case_results(case, lambda p: 0.9, lambda p: 0.1)}.get
+    table = detector.case_rates(run)
     rates = table.groupby("measure")["rate"].unique().str[0].to_dict()
     assert rates == {"false positive rate": pytest.approx(0.1), "sensitivity": pytest.approx(0.9)}
 

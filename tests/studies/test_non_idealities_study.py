@@ -1,23 +1,25 @@
 """The study of single effects: which points there are, and what its claims compare."""
 
 import pytest
-from made_up import made_up
+from made_up import made_up, made_up_run
 
 from memlib.studies import s04_non_idealities as study
 from memlib.studies.effects import make_point, seeds_of
 
 DENSE, SPARSE = ["vgg8-digits", "mlp-digits"], ["vgg8-digits"]
 SEVERITIES = {"d2d": [0.1, 0.4], "states": [8], "read_noise": [0.1], "wires": [1.0]}
+CLAIMS = {"claim_checkpoints": SPARSE, "claim_images": 400, "claim_effects": ["d2d"], "claim_severities": [0.2]}
 #: Accuracies with 20 % device-to-device variation, by layout and unused cells; 0.95 without.
 REACHED = {("dense", "unformed"): 0.85, ("sparse", "unformed"): 0.65, ("sparse", "hrs"): 0.75}
 
 
-def test_sparse_layouts_leave_out_what_is_slow_or_alike():
+def test_sparse_layouts_leave_out_what_is_slow_or_alike(monkeypatch):
     """Each severity and the baseline once; no wires in sparse layouts, and with unused cells only what these change.
 
     Columns are rescaled for effects that act on all cells of a column alike.
     """
-    labelled = study.points(DENSE, SPARSE, 10, SEVERITIES)
+    monkeypatch.setattr(study, "SEVERITIES", SEVERITIES)
+    labelled = study.points(made_up_run(checkpoints=DENSE, sparse_checkpoints=SPARSE, images=10, **SEVERITIES).p)
     found = [(x["layout"], x["checkpoint"], x["effect"], x["severity"]) for x, _ in labelled]
     levels = {effect: (0, *values) for effect, values in SEVERITIES.items()}
     expected = [("dense", c, effect, x) for c in DENSE for effect in levels for x in levels[effect]]
@@ -38,7 +40,7 @@ def test_sparse_layouts_leave_out_what_is_slow_or_alike():
 
 def test_claims_compare_losses_of_layouts():
     """Sparse minus dense, with unused cells minus dense, and what these add, each with its sign."""
-    compared = study.comparisons(SPARSE, 400, ["d2d"], [0.2])
+    compared = study.comparisons(made_up_run(**CLAIMS).p)
     found = (point for comparison in compared for point in comparison.points)
     points = list({str(point): point for point in found}.values())
 
@@ -58,5 +60,6 @@ def test_claims_compare_losses_of_layouts():
 )
 def test_claims_that_cannot_be(effects, severities, field):
     """A severity for each effect, and no effect that takes the sparse layout minutes a chip."""
+    p = made_up_run(**CLAIMS | {"claim_effects": effects, "claim_severities": severities}).p
     with pytest.raises(ValueError, match=field):
-        study.comparisons(SPARSE, 400, effects, severities)
+        study.comparisons(p)

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from made_up import made_up
+from made_up import made_up, made_up_run
 
 from memlib.evidence.answers import pack
 from memlib.mapping.point_fields import FROZEN
@@ -18,21 +18,28 @@ CHECKPOINTS = ["resnet20-digits", "vgg8-digits"]
 SEVERITIES = {"d2d": [0, 0.2], "states": [0, 4], "stuck_on": [0, 0.1], "stuck_off": [0, 0.1]}
 
 
+def run_with(**changes):
+    """A run of two networks, with some changes."""
+    return made_up_run(**{"checkpoints": CHECKPOINTS, "images": 10, "device": "10k_100k", **SEVERITIES} | changes)
+
+
 def test_effects_share_one_baseline_and_random_points_have_all_seeds():
     """2 networks x 2 tiles x 1 ADC: one baseline and four effects each; states and the baseline need one chip."""
-    points = study.points(CHECKPOINTS, 10, "10k_100k", [32, 64], [8], SEVERITIES)
+    points = study.points(run_with(tile_rows=[32, 64], adc_bits=[8]).p)
     assert len(points) == 2 * 2 * 8
     assert len(tasks(points, study.evaluate, study.seeds_of(3))) == 2 * 2 * (1 + 1 + 3 * 3)
-    own = study.points(CHECKPOINTS[:1], 10, "neurram", [32], [8], {"d2d": [0]})  # errors of the device's own
+    off = {effect: [0] for effect in SEVERITIES}  # only errors of the device's own
+    own = study.points(run_with(checkpoints=CHECKPOINTS[:1], device="neurram", tile_rows=[32], adc_bits=[8], **off).p)
     assert len(tasks(own, study.evaluate, study.seeds_of(3))) == 3
 
 
 def test_table_of_means_and_intervals():
     """Each panel has its own effect and the common baseline, with n chips and their mean."""
-    points = study.points(CHECKPOINTS, 10, "10k_100k", [32], [4, 8], SEVERITIES)
-    unique = list({json.dumps(point): point for point in points}.values())
+    run = run_with(tile_rows=[32], adc_bits=[4, 8])
+    unique = list({json.dumps(point): point for point in study.points(run.p)}.values())
     results = made_up(unique, study.seeds_of(3), lambda p: 0.3 if p.get("stuck_on") else 0.8)
-    frame = study.tidy(results, SEVERITIES)
+    run.sweep = {"figure": results}.get
+    frame = study.accuracies(run)
     assert len(frame) == 2 * 2 * 8
     stuck = (frame["effect"] == "stuck_on") & (frame["severity"] > 0)
     assert np.allclose(frame["accuracy"], np.where(stuck, 0.3, 0.8))
@@ -55,16 +62,11 @@ def test_claims_follow_the_measurements():
         loses = point["checkpoint"] == "resnet20-digits" and not point.get("d2d_on")
         return measured[point["rows"], point["adc_bits"]] + 0.05 * loses
 
-    points = study.claim_points(CHECKPOINTS, 2000, "10k_100k")
-    claims = study.claims(made_up(points, study.seeds_of(10), accuracy), CHECKPOINTS)
-    assert [claim.verdict for claim in claims] == [
-        "confirmed",
-        "confirmed",
-        "refuted",
-        "refuted",
-        "confirmed",
-        "confirmed",
-    ] * 2 + ["confirmed"]
+    run = run_with(claim_images=2000)
+    run.sweep = {"claims": made_up(study.claim_points(run.p), study.seeds_of(10), accuracy)}.get
+    claims = study.claims(run)
+    verdicts = ["confirmed", "confirmed", "refuted", "refuted", "confirmed", "confirmed"]
+    assert [claim.verdict for claim in claims] == verdicts * 2 + ["confirmed"]
     assert [claim.effect for claim in claims] == pytest.approx([30, 0, 5, 0.5, 60, 20] * 2 + [5])
     assert {claim.n for claim in claims} == {10}
 
@@ -89,7 +91,7 @@ def test_a_broken_device_is_at_chance():
 
 def test_footprint_table_by_hand():
     """ResNet-20's tiles at 128x128 by hand: 1 + 6x2 for the first stage, 2 + 5x3, 3 + 5x5, 1, in pairs."""
-    table = study.footprint_table(["resnet20-cifar10"], [[128, 128], [256, 64]])
+    table = study.footprint_table(run_with(checkpoints=["resnet20-cifar10"], tile_rows=[128]))
     assert table["tiles"].tolist() == [
         2 * (1 + 6 * 2 + 2 + 5 * 3 + 3 + 5 * 5 + 1),
         2 * (1 + 6 + 1 + 5 * 2 + 2 + 5 * 3 + 1),

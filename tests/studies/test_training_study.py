@@ -1,7 +1,7 @@
 """The study of training and recalibration: its points, claims and figures, on made-up results."""
 
 import pytest
-from made_up import made_up
+from made_up import made_up, made_up_run
 
 from memlib.evidence.claims import effect_text
 from memlib.studies import s12_training as study
@@ -9,8 +9,12 @@ from memlib.studies.effects import seeds_of
 from memlib.studies.registry import STUDIES
 
 PARAMETERS = STUDIES["12_training"].preset("smoke")
-NETWORKS = study.networks_of(*(PARAMETERS[f"{kind}_checkpoints"] for kind in ("plain", "longer", "aware")))
-SETTINGS = study.settings(["none", "batch_norm"], ["design", "chip"])
+SETTINGS = {"claim_recalibrations": ["none", "batch_norm"], "claim_ranges": ["design", "chip"]}
+
+
+def run_with(**changes):
+    """A run at smoke size on many images, with some changes."""
+    return made_up_run(**PARAMETERS | {"claim_images": 5000} | changes)
 
 
 def test_verdicts_follow_the_measurements():
@@ -22,7 +26,7 @@ def test_verdicts_follow_the_measurements():
         recalibrated = 0.25 if point.get("recalibration") == "batch_norm" else 1
         return 0.9 - 0.01 * aware - bool(point.get("program_error")) * (loss * recalibrated - 0.01 * aware)
 
-    compared = study.comparisons(NETWORKS, 5000, 0.05, SETTINGS)
+    compared = study.comparisons(run_with(**SETTINGS).p)
     points = list({str(p): p for comparison in compared for p in comparison.points}.values())
     chips = study.Chips(made_up(points, seeds_of(10), accuracy))
     claims = [comparison.claim(chips) for comparison in compared]
@@ -41,20 +45,20 @@ def test_verdicts_follow_the_measurements():
 
 def test_trainings_belong_together():
     """Each goes on from its plain network."""
-    plain, longer, aware = (PARAMETERS[f"{kind}_checkpoints"] for kind in ("plain", "longer", "aware"))
-    with pytest.raises(ValueError, match="aware_checkpoints"):
-        study.networks_of(plain, longer, aware[::-1])
-    with pytest.raises(ValueError, match="longer_checkpoints"):
-        study.networks_of(plain, longer[:1], aware)
+    for field, of in (("aware_checkpoints", slice(None, None, -1)), ("longer_checkpoints", slice(1))):
+        p = run_with(**{field: PARAMETERS[field][of]}).p
+        with pytest.raises(ValueError, match=field):
+            study.networks_of(p)
 
 
 def test_quantisation_aware_training_is_judged_on_its_own_hardware():
     """Made-up accuracies: the twin is 10 points better; no chip differs from another, so none is counted."""
-    pair = PARAMETERS["quantised_checkpoints"]
-    labelled = study.quantised_points(pair, 100, {"states": [8, 4], "dac_bits": [4]})
+    run = run_with(quantised_images=100, states=[8, 4], dac_bits=[4])
+    labelled = study.quantised_points(run.p)
     results = made_up([p for _, p in labelled], seeds_of(3), lambda p: 0.8 + 0.1 * ("quantised" in p["checkpoint"]))
     assert (study.tidy(results, labelled)["n"] == 1).all()
-    claim = study.quantised_claim(pair, 100, study.Chips(results))
+    run.sweep = {"quantised": results}.get
+    (claim,) = study.quantised_claims(run)
     assert (claim.verdict, claim.effect, claim.n) == ("confirmed", pytest.approx(10), 0)
     assert claim.exploratory  # 100 images
     assert "16 states and 4-bit inputs" in claim.text

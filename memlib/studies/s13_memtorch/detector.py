@@ -1,8 +1,8 @@
 """MemTorch's seizure case in spirit: a detector of made-up seizures on chips."""
 
 import itertools
-from collections.abc import Sequence
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,14 +24,15 @@ from memlib.mapping.point_fields import hardware_of, point_fields
 from memlib.studies import effects
 from memlib.studies.drawing import errorbars
 from memlib.studies.effects import EFFECTS
+from memlib.studies.run import Run
 from memlib.sweeps.points import Point
 from memlib.tiles.input_record import Record, record_inputs
 from memlib.zoo import seizures
 
-#: What recalibrates the detector's chips; the first is nothing.
+#: Recalibrations of the detector's chips.
 CASE_METHODS = ("none", "gain", "batch_norm")
-
-
+#: Its effects; the parameters with their severities have these names after "case_".
+SWEPT = ("program_error", "d2d", "states", "stuck_on")
 CASE_CALIBRATION = 256
 
 
@@ -43,14 +44,14 @@ def case_point(windows: int, effect: str = "program_error", severity: float = 0,
     return {"detector": seizures.manifest()["sha256"], "images": windows, **fields}
 
 
-def case_points(windows: int, severities: dict[str, Sequence[float]]) -> Labelled:
+def case_points(p: SimpleNamespace) -> Labelled:
     """Each effect over its severities, with every recalibration; severity 0 is the common baseline."""
-    found = []
-    for effect, method in itertools.product(severities, CASE_METHODS):
-        for severity in (0, *severities[effect]):
+    labelled = []
+    for effect, method in itertools.product(SWEPT, CASE_METHODS):
+        for severity in (0, *getattr(p, f"case_{effect}")):
             labels = {"effect": effect, "severity": severity, "recalibration": method}
-            found.append((labels, case_point(windows, effect, severity, method)))
-    return found
+            labelled.append((labels, case_point(p.case_windows, effect, severity, method)))
+    return labelled
 
 
 def evaluate_case(point: Point, seed: int) -> dict[str, Any]:
@@ -69,7 +70,7 @@ def evaluate_case(point: Point, seed: int) -> dict[str, Any]:
 
 @lru_cache(maxsize=4)
 def _prepared_case(detector: str, design: Hardware) -> tuple[nn.Module, Tensor, Record, dict[str, float]]:
-    """What all chips share: the network, windows that calibrate, what they say, and ADC ranges."""
+    """All that chips share: the network, windows that calibrate, their record, and ADC ranges."""
     model = seizures.load(detector)
     calibration, _ = seizures.windows(CASE_CALIBRATION, seizures.CALIBRATION_SEED)
     record = record_inputs(model, calibration)
@@ -81,10 +82,10 @@ def _test_windows(n: int) -> tuple[Tensor, Tensor]:
     return seizures.windows(n, seizures.TEST_SEED)
 
 
-def case_tidy(results: pd.DataFrame, labelled: Labelled) -> pd.DataFrame:
+def case_rates(run: Run) -> pd.DataFrame:
     """Two rows per labelled point, sensitivity and false positive rate: mean over chips with its 95 % interval."""
-    chips, rows = Chips(results), []
-    for labels, point in labelled:
+    chips, rows = Chips(run.sweep("case")), []
+    for labels, point in case_points(run.p):
         for measure, values in _rates(chips, point).items():
             rows.append({**labels, "measure": measure, **crossed_interval(values).columns("rate")})
     return pd.DataFrame(rows)
@@ -128,14 +129,17 @@ def plot_case(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-def case_claim_points(windows: int, gentle: float, harsh: float) -> dict[str, Point]:
+def case_claim_points(p: SimpleNamespace) -> dict[str, Point]:
     """The points that claims compare, by name."""
-    found = {"ideal": case_point(windows), "gentle": case_point(windows, severity=gentle)}
-    return found | {method: case_point(windows, severity=harsh, recalibration=method) for method in CASE_METHODS}
+    mild = {"ideal": case_point(p.case_windows), "gentle": case_point(p.case_windows, severity=p.case_gentle)}
+    at = p.case_windows, "program_error", p.case_harsh
+    return mild | {method: case_point(*at, recalibration=method) for method in CASE_METHODS}
 
 
-def case_claims(chips: Chips, points: dict[str, Point], gentle: float, harsh: float) -> list[Claim]:
-    """What is claimed of the detector, on the same windows and device seeds."""
+def case_claims(run: Run) -> list[Claim]:
+    """The claims about the detector, on the same windows and device seeds."""
+    chips, points = Chips(run.sweep("case claims")), case_claim_points(run.p)
+    gentle, harsh = run.p.case_gentle, run.p.case_harsh
     found, false = ({name: _rates(chips, p)[measure] for name, p in points.items()} for measure in (
         "sensitivity", "false positive rate"
     ))  # fmt: skip

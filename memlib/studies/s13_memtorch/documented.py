@@ -1,4 +1,4 @@
-"""What MemTorch documents, in formulas written anew, against what memlib computes; and what its layers do not do.
+"""MemTorch's documented formulas, written again, against what memlib computes; and layers that it gets wrong.
 
 Formulas and names are those of MemTorch 1.1.6 (Lammie et al., Neurocomputing 485, 124, 2022), as its documentation and
 sources have them; none of its code is used. Its device models (linear ion drift, VTEAM, Stanford-PKU, data-driven) are
@@ -19,6 +19,7 @@ from memlib.chip.recalibration import recalibrate
 from memlib.mapping.hardware import Hardware
 from memlib.mapping.scheme import Mapping, target_conductances
 from memlib.mapping.tile import Tile
+from memlib.studies.run import Run
 from memlib.tiles.converters import input_volts, row_inputs
 from memlib.tiles.input_record import record_inputs
 
@@ -179,9 +180,14 @@ EQUATIONS: tuple[tuple[str, str, Callable[[], float]], ...] = (
 )
 
 
-def agreement() -> pd.DataFrame:
-    """A row per equation: MemTorch's name, memlib's, and the largest deviation relative to the largest value."""
-    return pd.DataFrame([{"MemTorch": a, "memlib": b, "deviation": compare()} for a, b, compare in EQUATIONS])
+#: Deviations below this, relative to the largest value, are roundings.
+ROUNDING = 1e-12
+
+
+def agreement(_: Run) -> pd.DataFrame:
+    """A row per equation: MemTorch's name, memlib's, and whether they agree apart from rounding."""
+    rows = [{"MemTorch": a, "memlib": b, "agrees": compare() < ROUNDING} for a, b, compare in EQUATIONS]
+    return pd.DataFrame(rows)
 
 
 @dataclass(frozen=True)
@@ -216,18 +222,25 @@ PROBES = (
 )
 
 
-def probes(scheme: str = "differential") -> pd.DataFrame:
-    """A row per probe: what MemTorch 1.1.6 does, and how far an ideal chip of memlib is from torch."""
-    rows = []
+def probed(_: Run) -> pd.DataFrame:
+    """A row per probe: what MemTorch 1.1.6 does, and whether an ideal chip of memlib is right."""
+    rows = [
+        {"layer": probe.name, "MemTorch 1.1.6": probe.memtorch, "memlib is right": deviation < ROUNDING}
+        for probe, deviation in zip(PROBES, deviations(), strict=True)
+    ]
+    return pd.DataFrame(rows)
+
+
+def deviations(scheme: str = "differential") -> list[float]:
+    """How far an ideal chip of memlib is from torch, for each probe."""
+    found = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         for probe in PROBES:
             layer, x = probe.layer().double().eval(), torch.randn(probe.shape, dtype=torch.float64)
             chip = map_network(layer, Hardware(DEVICE, OFF, Mapping(scheme=scheme)))
-            found, expected = chip(x), layer(x)
+            outputs, expected = chip(x), layer(x)
             if isinstance(expected, tuple):  # of a recurrent layer, the outputs of all steps
-                found, expected = found[0], expected[0]
-            rows.append(
-                {"layer": probe.name, "MemTorch 1.1.6": probe.memtorch, "deviation": deviation(found, expected)}
-            )
-    return pd.DataFrame(rows)
+                outputs, expected = outputs[0], expected[0]
+            found.append(deviation(outputs, expected))
+    return found

@@ -1,7 +1,7 @@
 """MemTorch's exemplar sweeps: ADC bits over severities of one effect at a time, on its two shapes of tiles."""
 
 import itertools
-from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -9,36 +9,36 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from memlib.evidence.claims import Claim, Statement, above, exactly, within
-from memlib.evidence.comparisons import Chips, Labelled
+from memlib.evidence.comparisons import Chips, Labelled, tidy
 from memlib.evidence.intervals import difference_interval
 from memlib.studies.drawing import errorbars, severity_colors
 from memlib.studies.effects import EFFECTS, add_note, chance_line, make_point
+from memlib.studies.run import Run
 from memlib.studies.trained_networks import label, network_of
 from memlib.sweeps.points import Point
 
 #: Rows and columns of the exemplar's tiles.
 TILES = ((128, 128), (256, 64))
-
-
+#: Its effects, which are the names of parameters with their severities.
+SWEPT = ("d2d", "states", "stuck_on", "stuck_off")
 #: ADC bits at which claims compare tiles without device-to-device variation, and which tiles with it.
 CLAIM_BITS, NOISY = 4, ("square", "tall")
 
 
-def exemplar_points(
-    checkpoints: Sequence[str],
-    device: str,
-    images: int,
-    adc_bits: Sequence[int],
-    severities: dict[str, Sequence[float]],
-) -> Labelled:
+def exemplar_points(p: SimpleNamespace) -> Labelled:
     """ADC bits over severities of one effect at a time, on both tiles; severity 0 is the common baseline."""
-    found = []
-    for checkpoint, tile, effect in itertools.product(checkpoints, TILES, severities):
-        for severity, bits in itertools.product((0, *severities[effect]), adc_bits):
+    labelled = []
+    for checkpoint, tile, effect in itertools.product(p.checkpoints, TILES, SWEPT):
+        for severity, bits in itertools.product((0, *getattr(p, effect)), p.adc_bits):
             labels = {"checkpoint": checkpoint, "tile": f"{tile[0]}x{tile[1]}", "effect": effect, "severity": severity}
-            point = make_point(checkpoint, images, effect, severity, device=device, **_tile(tile, bits))
-            found.append((labels | {"adc_bits": bits}, point))
-    return found
+            point = make_point(checkpoint, p.images, effect, severity, device=p.device, **_tile(tile, bits))
+            labelled.append((labels | {"adc_bits": bits}, point))
+    return labelled
+
+
+def accuracies(run: Run) -> pd.DataFrame:
+    """A row per labelled point: mean accuracy over chips with its 95 % interval."""
+    return tidy(run.sweep("exemplar"), exemplar_points(run.p))
 
 
 def _tile(shape: tuple[int, int], bits: int) -> dict[str, Any]:
@@ -79,41 +79,37 @@ def _bit_lines(axis: Any, part: pd.DataFrame) -> None:
         errorbars(axis, line["adc_bits"] + dodge, line, **look)
 
 
-def claim_points(checkpoint: str, device: str, images: int, severity: float) -> dict[str, Point]:
+def claim_points(p: SimpleNamespace) -> dict[str, Point]:
     """The points that claims compare, by name."""
     shapes = {"square": TILES[0], "tall": TILES[1], "large": (TILES[1][0], TILES[1][0])}
     plain = {name: {"severity": 0, **_tile(shape, CLAIM_BITS)} for name, shape in shapes.items()}
-    noisy = {f"{name}, d2d": {"severity": severity, **_tile(shapes[name], 8)} for name in NOISY}
-    return {
-        name: make_point(checkpoint, images, "d2d", device=device, **choices)
-        for name, choices in (plain | noisy).items()
-    }
+    noisy = {f"{name}, d2d": {"severity": p.claim_d2d, **_tile(shapes[name], 8)} for name in NOISY}
+    at = p.checkpoints[0], p.claim_images, "d2d"
+    return {name: make_point(*at, device=p.device, **choices) for name, choices in (plain | noisy).items()}
 
 
-def claims(checkpoint: str, chips: Chips, points: dict[str, Point], severity: float) -> list[Claim]:
-    """What is claimed of the two tiles, on the same images and device seeds."""
-    hits = {name: chips.hits(point) for name, point in points.items()}
+def claims(run: Run) -> list[Claim]:
+    """The claims about the two tiles, on the same images and device seeds."""
+    chips, checkpoint, severity = Chips(run.sweep("claims")), run.p.checkpoints[0], run.p.claim_d2d
+    hits = {name: chips.hits(point) for name, point in claim_points(run.p).items()}
     (rows, cols), (tall, narrow) = TILES
     square, other, large = f"{rows}x{cols}", f"{tall}x{narrow}", f"{tall}x{tall}"
     differing = int((hits["tall"] != hits["large"]).sum())
 
     def about(key: str, text: str, headline: str = "") -> Statement:
         """A statement about the network's tiles."""
-        return Statement(
-            f"{key}/{network_of(checkpoint)}", f"{label(checkpoint)}: {text}", "MemTorch's tiles", headline
-        )
+        key, sentence = f"{key}/{network_of(checkpoint)}", f"{label(checkpoint)}: {text}"
+        return Statement(key, sentence, "MemTorch's tiles", headline)
 
     same = f"tiles of {other} and {large} give the same answers (images that change, {CLAIM_BITS} bits)"
     low = f"with {CLAIM_BITS}-bit ADCs, {square} tiles are over 1 point more accurate than {other} ones"
     high = (
         f"with 8-bit ADCs and {severity:g} device-to-device, tiles of {square} and {other} differ by less than 1 point"
     )
+    plain = difference_interval(hits["square"], hits["tall"])
+    noisy = difference_interval(hits["square, d2d"], hits["tall, d2d"])
     return [
         exactly(about("columns", same), differing, differing == 0, "images"),
-        above(about("rows_at_4_bits", low), difference_interval(hits["square"], hits["tall"]), 0.01),
-        within(
-            about("rows_at_8_bits", high, "13_memtorch"),
-            difference_interval(hits["square, d2d"], hits["tall, d2d"]),
-            0.01,
-        ),
+        above(about("rows_at_4_bits", low), plain, 0.01),
+        within(about("rows_at_8_bits", high, "13_memtorch"), noisy, 0.01),
     ]

@@ -8,22 +8,14 @@ are written again, and none of its code is used.
 from types import SimpleNamespace
 from typing import Any
 
-import pandas as pd
-
-from memlib.evidence.claims import Claim
-from memlib.evidence.comparisons import Chips, Labelled, tidy
 from memlib.studies import effects
 from memlib.studies.drawing import Drawing
 from memlib.studies.effects import seeds_of
-from memlib.studies.run import Run
 from memlib.studies.s13_memtorch import detector, documented, exemplar
 from memlib.studies.study import Study, Sweep, Values, networks, same
 from memlib.studies.trained_networks import inputs
 from memlib.sweeps.points import Point, named
 from memlib.zoo import seizures
-
-#: Deviations below this, relative to the largest value, are roundings.
-ROUNDING = 1e-12
 
 
 @named("memtorch")
@@ -40,51 +32,13 @@ def evaluate(point: Point, seed: int) -> dict[str, Any]:
     return detector.evaluate_case(point, seed) if "detector" in point else effects.evaluate(point, seed)
 
 
-def _exemplar(p: SimpleNamespace) -> Labelled:
-    severities = {effect: getattr(p, effect) for effect in ("d2d", "states", "stuck_on", "stuck_off")}
-    return exemplar.exemplar_points(p.checkpoints, p.device, p.images, p.adc_bits, severities)
-
-
-def _claimed(p: SimpleNamespace) -> dict[str, Point]:
-    return exemplar.claim_points(p.checkpoints[0], p.device, p.claim_images, p.claim_d2d)
-
-
-def _case(p: SimpleNamespace) -> Labelled:
-    effects_of_case = ("program_error", "d2d", "states", "stuck_on")
-    return detector.case_points(p.case_windows, {effect: getattr(p, f"case_{effect}") for effect in effects_of_case})
-
-
-def _case_claimed(p: SimpleNamespace) -> dict[str, Point]:
-    return detector.case_claim_points(p.case_windows, p.case_gentle, p.case_harsh)
-
-
 def _sweeps(p: SimpleNamespace) -> dict[str, Sweep]:
     return {
-        "exemplar": Sweep([point for _, point in _exemplar(p)], seeds_of(p.device_seeds)),
-        "claims": Sweep(list(_claimed(p).values()), seeds_of(p.claim_seeds)),
-        "case": Sweep([point for _, point in _case(p)], seeds_of(p.case_seeds)),
-        "case claims": Sweep(list(_case_claimed(p).values()), seeds_of(p.case_seeds)),
+        "exemplar": Sweep([point for _, point in exemplar.exemplar_points(p)], seeds_of(p.device_seeds)),
+        "claims": Sweep(list(exemplar.claim_points(p).values()), seeds_of(p.claim_seeds)),
+        "case": Sweep([point for _, point in detector.case_points(p)], seeds_of(p.case_seeds)),
+        "case claims": Sweep(list(detector.case_claim_points(p).values()), seeds_of(p.case_seeds)),
     }
-
-
-def _equations(run: Run) -> pd.DataFrame:
-    table = documented.agreement()
-    return table.assign(agrees=table["deviation"] < ROUNDING).drop(columns="deviation")
-
-
-def _probes(run: Run) -> pd.DataFrame:
-    table = documented.probes()
-    return table.assign(**{"memlib is right": table["deviation"] < ROUNDING}).drop(columns="deviation")
-
-
-def _claims(run: Run) -> list[Claim]:
-    p = run.p
-    return exemplar.claims(p.checkpoints[0], Chips(run.sweep("claims")), _claimed(p), p.claim_d2d)
-
-
-def _case_claims(run: Run) -> list[Claim]:
-    p = run.p
-    return detector.case_claims(Chips(run.sweep("case claims")), _case_claimed(p), p.case_gentle, p.case_harsh)
 
 
 STUDY = Study(
@@ -114,15 +68,15 @@ STUDY = Study(
     evaluate=evaluate,
     sweeps=_sweeps,
     tables={
-        "13_memtorch_equations": _equations,
-        "13_memtorch_probes": _probes,
-        "13_memtorch": lambda run: tidy(run.sweep("exemplar"), _exemplar(run.p)),
-        "13_memtorch_case": lambda run: detector.case_tidy(run.sweep("case"), _case(run.p)),
+        "13_memtorch_equations": documented.agreement,
+        "13_memtorch_probes": documented.probed,
+        "13_memtorch": exemplar.accuracies,
+        "13_memtorch_case": detector.case_rates,
     },
     drawings={
         "13_memtorch": Drawing(exemplar.plot_exemplar, ("13_memtorch",), ("device", "origin")),
         "13_memtorch_case": Drawing(detector.plot_case, ("13_memtorch_case",)),
     },
-    claims={"13_memtorch": _claims, "13_memtorch_case": _case_claims},
+    claims={"13_memtorch": exemplar.claims, "13_memtorch_case": detector.case_claims},
     inputs=lambda p: inputs(p.checkpoints) | {"detector": seizures.manifest()},
 )
