@@ -53,9 +53,9 @@ def list_sweeps(arguments: argparse.Namespace) -> int:
         others = {store.parent.name for store in (project_root() / "results").glob(f"*/{name}.sqlite")}
         for preset in [*PRESETS, *sorted(others - set(PRESETS))]:
             with Store(store_of(name, preset)) as store:
-                found = store.status()
+                state = store.status()
             where = store.path.relative_to(project_root())
-            rows.append({"sweep": name, "preset": preset, **_state(found), "store": where})
+            rows.append({"sweep": name, "preset": preset, **_state(state), "store": where})
     print(pd.DataFrame(rows).to_string(index=False))
     return 0
 
@@ -84,8 +84,8 @@ def status(arguments: argparse.Namespace) -> int:
         if not path.exists():
             raise RunError(f"{path}: there is no such file")
         with Store(path) as store:
-            found, failed = store.status(), store.table(failed=True)
-        print(f"{path}\n  " + ", ".join(f"{name} {value}" for name, value in _state(found).items()))
+            state, failed = store.status(), store.table(failed=True)
+        print(f"{path}\n  " + ", ".join(f"{name} {value}" for name, value in _state(state).items()))
         if arguments.errors:
             print(*failed["error"] if len(failed) else (), sep="\n")
         elif len(failed):
@@ -93,16 +93,16 @@ def status(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _state(found: dict[str, Any]) -> dict[str, Any]:
+def _state(state: dict[str, Any]) -> dict[str, Any]:
     """A store's status for people."""
-    shown = {"finished": f"{found['finished']:,}", "failed": f"{found['failed']:,}", "last run": found["state"]}
-    if "planned" not in found:
+    shown = {"finished": f"{state['finished']:,}", "failed": f"{state['failed']:,}", "last run": state["state"]}
+    if "planned" not in state:
         return shown
-    shown["last run"] += f" ({found['done']:,} of {found['planned']:,})"
-    if found["state"].startswith("running") and found["done"]:
-        left = (time.time() - found["started"]) / found["done"] * (found["planned"] - found["done"])
+    shown["last run"] += f" ({state['done']:,} of {state['planned']:,})"
+    if state["state"].startswith("running") and state["done"]:
+        left = (time.time() - state["started"]) / state["done"] * (state["planned"] - state["done"])
         left = f"{left / 60:.0f} min" if left > 90 else f"{max(left, 0):.0f} s"
-        shown["last run"] += f", {left} left, {found['process']}"
+        shown["last run"] += f", {left} left, {state['process']}"
     return shown
 
 
@@ -153,9 +153,9 @@ def pack_points(arguments: argparse.Namespace) -> int:
 
 def unpack_points(arguments: argparse.Namespace) -> int:
     """Add an archive's points to a store."""
-    found = unpack(arguments.archive, arguments.store)
-    print(f"{found.new:,} points are new in {arguments.store}")
-    for numbers, count in found.outdated.items():
+    unpacked = unpack(arguments.archive, arguments.store)
+    print(f"{unpacked.new:,} points are new in {arguments.store}")
+    for numbers, count in unpacked.outdated.items():
         print(f"{count:,} points are left out: other physics computed them ({numbers})", file=sys.stderr)
     return 0
 

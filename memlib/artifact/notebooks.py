@@ -34,12 +34,12 @@ def notebooks(only: str | None) -> list[Path]:
     known = sorted((project_root() / "notebooks").glob("[0-9][0-9]_*.ipynb"))
     if not known:
         raise RunError(f"there are no notebooks in {project_root() / 'notebooks'}; run this in the project's folder")
-    wanted = [part.strip() for part in only.split(",")] if only else [""]
-    for part in wanted:
-        if not any(path.stem.startswith(part) for path in known):
+    wanted = [start.strip() for start in only.split(",")] if only else [""]
+    for start in wanted:
+        if not any(path.stem.startswith(start) for path in known):
             names = ", ".join(path.stem for path in known)
-            raise RunError(f"{part!r}: no notebook's name starts so; there are {names}")
-    return [path for path in known if any(path.stem.startswith(part) for part in wanted)]
+            raise RunError(f"{start!r}: no notebook's name starts so; there are {names}")
+    return [path for path in known if any(path.stem.startswith(start) for start in wanted)]
 
 
 def study_of(path: Path) -> Study:

@@ -32,12 +32,12 @@ def figures(preset: str, only: str = "") -> list[Path]:
         ValueError: if there are none.
     """
     folder = project_root() / "figures" / preset
-    found = sorted(folder.glob("[0-9][0-9]_*.json"))
-    chosen = [path for path in found if path.stem.startswith(only)]
-    if not chosen:
-        there = ", ".join(path.stem for path in found) or "none"
+    paths = sorted(folder.glob("[0-9][0-9]_*.json"))
+    wanted = [path for path in paths if path.stem.startswith(only)]
+    if not wanted:
+        there = ", ".join(path.stem for path in paths) or "none"
         raise ValueError(f"{folder}: has no figure whose name starts with {only!r}; there are: {there}")
-    return chosen
+    return wanted
 
 
 def redraw(path: Path) -> None:
@@ -80,15 +80,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--only", metavar="05", default="", help="only figures whose name starts so")
     arguments = parser.parse_args(argv)
     try:
-        chosen = figures(arguments.preset, arguments.only)
+        paths = figures(arguments.preset, arguments.only)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    with ProcessPoolExecutor(min(what_fits(DRAWING_MEMORY), len(chosen)), get_context("spawn")) as pool:
-        failures = list(progress(pool.map(_failure, chosen), total=len(chosen), unit="figures"))
+    with ProcessPoolExecutor(min(what_fits(DRAWING_MEMORY), len(paths)), get_context("spawn")) as pool:
+        failures = list(progress(pool.map(_failure, paths), total=len(paths), unit="figures"))
     for failure in filter(None, failures):
         print(f"error: {failure}", file=sys.stderr)
-    print(f"drew {failures.count('')} of {len(chosen)} figures in {chosen[0].parent}")
+    print(f"drew {failures.count('')} of {len(paths)} figures in {paths[0].parent}")
     return 1 if any(failures) else 0
 
 

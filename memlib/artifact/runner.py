@@ -245,10 +245,10 @@ def main(argv: list[str] | None = None) -> int:
         target = target_preset(arguments.preset, given)
         if arguments.keep_outputs and target != "smoke":
             raise RunError("--keep-outputs: only with the smoke preset, whose outputs the notebooks carry")
-        chosen = notebooks(arguments.only)
-        for path in chosen:  # all are checked before any runs
+        paths = notebooks(arguments.only)
+        for path in paths:  # all are checked before any runs
             checked_parameters(path, arguments.preset, given)
-        rows = _run_all(chosen, arguments, given)
+        rows = _run_all(paths, arguments, given)
         report = write_report(target)
     except (RunError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -261,22 +261,22 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _run_all(chosen: list[Path], arguments: argparse.Namespace, given: dict[str, Any]) -> list[dict[str, Any]]:
+def _run_all(paths: list[Path], arguments: argparse.Namespace, given: dict[str, Any]) -> list[dict[str, Any]]:
     """The notebooks' rows of the closing table. Several run at a time, each in a process of its own, without workers.
 
     Raises:
         RunError: if one fails; those that run then are finished, and no other is started.
     """
     run = functools.partial(_run_or_leave_out, arguments=arguments, given=given)
-    together = min(_together(arguments), len(chosen))
+    together = min(_together(arguments), len(paths))
     if together == 1:
-        return [run(path) for path in chosen]
+        return [run(path) for path in paths]
     os.environ["MEMLIB_JOBS"] = "1"
-    waiting, running = iter(chosen), dict[Future[dict[str, Any]], str]()
+    waiting, running = iter(paths), dict[Future[dict[str, Any]], str]()
     rows: dict[str, dict[str, Any]] = {}
     pool = ProcessPoolExecutor(together, multiprocessing.get_context("spawn"), _silence)
-    with pool, progress(total=len(chosen), unit="notebooks") as bar:
-        while len(rows) < len(chosen):
+    with pool, progress(total=len(paths), unit="notebooks") as bar:
+        while len(rows) < len(paths):
             for path in itertools.islice(waiting, together - len(running)):
                 running[pool.submit(run, path)] = path.stem
             done = next(iter(wait(running, return_when=FIRST_COMPLETED).done))
@@ -291,7 +291,7 @@ def _run_all(chosen: list[Path], arguments: argparse.Namespace, given: dict[str,
                 raise
             note(f"{name}: {rows[name]['state']}")
             bar.update()
-    return [rows[path.stem] for path in chosen]
+    return [rows[path.stem] for path in paths]
 
 
 def _together(arguments: argparse.Namespace) -> int:
@@ -321,8 +321,8 @@ def _run_or_leave_out(path: Path, arguments: argparse.Namespace, given: dict[str
 
 def _keep_timings(rows: list[dict[str, Any]], path: Path) -> None:
     """Write what the notebooks took that ran now, beside what others took when they ran."""
-    found = {row["notebook"]: asdict(row["usage"]) for row in rows if row["state"] == "done"}
-    rounded = {name: {key: round(value, 1) for key, value in taken.items()} for name, taken in found.items()}
+    taken_by = {row["notebook"]: asdict(row["usage"]) for row in rows if row["state"] == "done"}
+    rounded = {name: {key: round(value, 1) for key, value in taken.items()} for name, taken in taken_by.items()}
     write_whole(path, json.dumps(_read_json(path) | rounded, indent=1, sort_keys=True) + "\n")
 
 

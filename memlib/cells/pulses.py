@@ -40,11 +40,7 @@ class Response:
 
 
 def respond(
-    model: SwitchingModel,
-    times: ArrayLike,
-    volts: ArrayLike,
-    state0: ArrayLike,
-    samples: int = 100,
+    model: SwitchingModel, times: ArrayLike, volts: ArrayLike, state0: ArrayLike, samples: int = 100
 ) -> Response:
     """Integrate the states of cells under one voltage, piecewise linear in time.
 
@@ -164,10 +160,7 @@ def sweep_iv(
 
 
 def pulse_trains(
-    model: SwitchingModel,
-    trains: Sequence[tuple[float, int]],
-    width: float,
-    state0: float | None = None,
+    model: SwitchingModel, trains: Sequence[tuple[float, int]], width: float, state0: float | None = None
 ) -> pd.DataFrame:
     """The state and conductance of one cell after each of many rectangular pulses.
 

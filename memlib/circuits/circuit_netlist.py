@@ -170,14 +170,7 @@ def operating_points(chip: AnalogChip, volts: Tensor, timeout: float | None = No
     """
     lines, saved = netlist(chip, volts), _outputs(chip) + _currents(chip)
     last = max(len(volts) - 1, 1)  # a sweep needs two points
-    deck = [
-        *lines,
-        "v_image image 0 dc 0",
-        ".save " + " ".join(saved),
-        f".dc v_image 0 {last} 1",
-        ".end",
-        "",
-    ]
+    deck = [*lines, "v_image image 0 dc 0", ".save " + " ".join(saved), f".dc v_image 0 {last} 1", ".end", ""]
     vectors = simulate("\n".join(deck), timeout)
     values = {name: torch.from_numpy(vectors[name][: len(volts)]) for name in saved}
     *hidden, outputs = [

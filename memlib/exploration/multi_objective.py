@@ -150,12 +150,7 @@ def search(
 
 
 def explore(
-    space: Space,
-    evaluator: Evaluator,
-    budget: int,
-    fidelity: Fidelity,
-    seed: int = 0,
-    sampler: str = "tpe",
+    space: Space, evaluator: Evaluator, budget: int, fidelity: Fidelity, seed: int = 0, sampler: str = "tpe"
 ) -> list[Known]:
     """The designs that a search tries, at one fidelity, in order; arguments are those of `search`.
 

@@ -116,11 +116,11 @@ def evaluate(point: Point, seed: int) -> dict[str, Any]:
     shared, choices = split(point)
     chip, images, labels = mapped(shared, hardware_of(point), seed, choices.get("recalibration", "none"))
     hits = correct(chip, images, labels)
-    found = {"accuracy": hits.double().mean().item(), "correct": pack(hits.numpy())}
+    result = {"accuracy": hits.double().mean().item(), "correct": pack(hits.numpy())}
     power = measure(chip, images[:POWER_IMAGES])
     for technology in TECHNOLOGIES:
-        found |= {f"{technology}_{name}": value for name, value in costs(point, technology, power).items()}
-    return found
+        result |= {f"{technology}_{name}": value for name, value in costs(point, technology, power).items()}
+    return result
 
 
 def costs(point: Point, technology: str, array_power: dict[str, Any] | None = None) -> dict[str, float]:

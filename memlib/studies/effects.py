@@ -118,8 +118,8 @@ def make_point(
     """
     one_of("effect", effect, EFFECTS)
     one_of("recalibration", recalibration, METHODS)
-    chosen = EFFECTS[effect]
-    switched = dict.fromkeys(chosen.names, severity) | chosen.constants if severity else {}
+    added = EFFECTS[effect]
+    switched = dict.fromkeys(added.names, severity) | added.constants if severity else {}
     hardware = {**BASE, **switched, **choices}
     fields = point_fields(Hardware.of(**hardware)) | {"device_label": hardware["device"]}
     switches: dict[str, Any] = {}
@@ -128,7 +128,7 @@ def make_point(
         if own_images:
             switches["own_images"] = True
     if layer:
-        _check_layer(layer, checkpoint, chosen)
+        _check_layer(layer, checkpoint, added)
         switches["layer"] = layer
     return {**shared_fields(checkpoint, images), **fields, **switches}
 

@@ -109,10 +109,10 @@ def plot(frame: pd.DataFrame, origin: str, columns: int = 5) -> Figure:
         if effect is None:
             axis.set_visible(False)
             continue
-        part = frame[frame["effect"] == effect]
-        for (checkpoint, layout), line in part.groupby(["checkpoint", "layout"], sort=False):
+        group = frame[frame["effect"] == effect]
+        for (checkpoint, layout), line in group.groupby(["checkpoint", "layout"], sort=False):
             _line(axis, line, checkpoints.index(checkpoint), layout, colors[checkpoint])
-        levels = [_level(level) for level in part["severity"].unique()]
+        levels = [_level(level) for level in group["severity"].unique()]
         axis.set_xticks(range(len(levels)), levels)
         chance_line(axis)
         axis.set_title(EFFECTS[effect].title)

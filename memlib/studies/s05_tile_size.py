@@ -136,11 +136,11 @@ def plot(frame: pd.DataFrame, origin: str) -> Figure:
     return figure
 
 
-def _lines(axis: Any, part: pd.DataFrame) -> None:
-    levels = part["severity"].unique()
+def _lines(axis: Any, group: pd.DataFrame) -> None:
+    levels = group["severity"].unique()
     markers = "osD^v"
     for i, (severity, color) in enumerate(zip(levels, severity_colors(len(levels)), strict=True)):
-        line = part[part["severity"] == severity].sort_values("adc_bits")
+        line = group[group["severity"] == severity].sort_values("adc_bits")
         dodge = 0.1 * (i - (len(levels) - 1) / 2)  # so that intervals do not hide each other
         look = {"color": color, "marker": markers[i % 5], "markersize": 3}
         errorbars(axis, line["adc_bits"] + dodge, line, label=f"{severity:g}" if severity else "off", **look)

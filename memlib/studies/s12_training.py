@@ -185,8 +185,8 @@ def plot(frame: pd.DataFrame, origin: str) -> Figure:
     figure, axes = plt.subplots(len(networks), len(METHODS), figsize=size, sharex=True, sharey=True, squeeze=False)
     for network, row in zip(networks, axes, strict=True):
         for method, axis in zip(METHODS, row, strict=True):
-            part = frame[(frame["network"] == network) & (frame["recalibration"] == method)]
-            _lines(axis, part, part["severity"])
+            group = frame[(frame["network"] == network) & (frame["recalibration"] == method)]
+            _lines(axis, group, group["severity"])
             chance_line(axis)
         row[0].set_ylabel(f"{label(network)}\n\naccuracy (%)")
     for method, top, bottom in zip(METHODS, axes[0], axes[-1], strict=True):
@@ -204,9 +204,9 @@ def plot_quantised(frame: pd.DataFrame, origin: str) -> Figure:
     effects = list(frame["effect"].unique())
     figure, axes = plt.subplots(1, len(effects), figsize=(3.1 * len(effects), 3.0), sharey=True, squeeze=False)
     for effect, axis in zip(effects, axes[0], strict=True):
-        part = frame[frame["effect"] == effect]
-        levels = sorted(part["severity"].unique())
-        _lines(axis, part, part["severity"].map(levels.index))
+        group = frame[frame["effect"] == effect]
+        levels = sorted(group["severity"].unique())
+        _lines(axis, group, group["severity"].map(levels.index))
         axis.set_xticks(range(len(levels)), [f"{level:g}" for level in levels])
         name, _, more = effect.partition(", ")
         axis.set(xlabel=f"{EFFECTS[name].title}: {EFFECTS[name].unit}{more and f' ({more})'}", ylim=(0, 102))
@@ -218,8 +218,8 @@ def plot_quantised(frame: pd.DataFrame, origin: str) -> Figure:
     return figure
 
 
-def _lines(axis: Axes, part: pd.DataFrame, x: pd.Series) -> None:
-    for training, line in part.groupby("training", sort=False):
+def _lines(axis: Axes, group: pd.DataFrame, x: pd.Series) -> None:
+    for training, line in group.groupby("training", sort=False):
         errorbars(axis, x[line.index], line, label=training, markersize=3.5, **LOOKS[training])
 
 

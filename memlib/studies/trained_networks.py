@@ -74,17 +74,17 @@ def by_layer(checkpoint: str, fields: Point) -> dict[str, Hardware]:
     fields = dict(fields)
     layer, windows, sparse_layers = (fields.pop(name, None) for name in ("layer", "windows", "sparse_layers"))
     hardware = hardware_of(fields)
-    found = {"*": hardware}
+    by_name = {"*": hardware}
     if layer:
-        found = {"*": hardware.replace(device=hardware.device.ideal()), layer: hardware}
+        by_name = {"*": hardware.replace(device=hardware.device.ideal()), layer: hardware}
     if windows:
         layouts = {name: Mapping.parse(text) for name, text in (part.split("=") for part in windows.split())}
         for name, m in layouts.items():
-            found[name] = hardware.replace(mapping=hardware.mapping.replace(layout=m.layout, order=m.order))
+            by_name[name] = hardware.replace(mapping=hardware.mapping.replace(layout=m.layout, order=m.order))
     if sparse_layers:
         sparse = hardware.replace(mapping=hardware.mapping.replace(layout="sparse"))
-        found |= dict.fromkeys(convolutions(checkpoint)[-sparse_layers:], sparse)
-    return found
+        by_name |= dict.fromkeys(convolutions(checkpoint)[-sparse_layers:], sparse)
+    return by_name
 
 
 @lru_cache
@@ -162,8 +162,8 @@ def prepared(checkpoint: str, weights: str, pixels: str, images: int, calibratio
     """What all chips of a network share, once per process."""
     name = data_of(checkpoint)
     train_set, test_set = _training_set(name, os.environ.get("MEMLIB_DATA")), data_sets.load_images(name, "test")
-    found = manifest_entry(checkpoint)["sha256"], f"{train_set.sha256}-{test_set.sha256}"
-    if found != (weights, pixels):
+    current = manifest_entry(checkpoint)["sha256"], f"{train_set.sha256}-{test_set.sha256}"
+    if current != (weights, pixels):
         raise ValueError(f"checkpoint={checkpoint!r}: it, or its images, changed since the sweep began; start it again")
     model = load_checkpoint(checkpoint)
     calibration = train_set.head(calibration_images)[0]

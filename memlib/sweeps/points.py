@@ -63,12 +63,7 @@ class Task:
     @cached_property
     def key(self) -> str:
         """SHA-256 of what decides the result. A field that is None counts as left out, 8.0 as 8; labels do not."""
-        content = {
-            "evaluate": self.evaluate,
-            "point": deciding(self.point),
-            "seed": self.seed,
-            "physics": self.physics,
-        }
+        content = {"evaluate": self.evaluate, "point": deciding(self.point), "seed": self.seed, "physics": self.physics}
         return hashlib.sha256(dumps(content).encode()).hexdigest()
 
 

@@ -85,11 +85,7 @@ def train(name: str, checkpoints: Path = CHECKPOINTS, states: Path | None = None
 
 def _recipe(name: str) -> Recipe:
     if name not in RECIPES:
-        fail(
-            "recipe",
-            name,
-            f"a name that `python -m memlib.training --list` shows, such as {next(iter(RECIPES))!r}",
-        )
+        fail("recipe", name, f"a name that `python -m memlib.training --list` shows, such as {next(iter(RECIPES))!r}")
     return RECIPES[name]
 
 

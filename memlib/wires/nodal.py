@@ -74,11 +74,7 @@ class ArraySolution:
 
 
 def solve_array(
-    g: ArrayLike,
-    volts: ArrayLike,
-    wires: Wires,
-    v0: ArrayLike | None = None,
-    max_iterations: int = 50,
+    g: ArrayLike, volts: ArrayLike, wires: Wires, v0: ArrayLike | None = None, max_iterations: int = 50
 ) -> ArraySolution:
     """Solve one array for one input.
 

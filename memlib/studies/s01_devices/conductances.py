@@ -147,8 +147,8 @@ def plot_programmed(frame: pd.DataFrame) -> Figure:
     figure, axes = plt.subplots(2, 4, figsize=(11.5, 5), layout="constrained")
     _staircase(axes[0, 0])
     for axis, (name, case) in zip(axes.flat[1:], CASES.items(), strict=True):
-        part = frame[frame["case"] == name]
-        for color, (target, line) in zip(severity_colors(5), part.groupby("target"), strict=False):
+        group = frame[frame["case"] == name]
+        for color, (target, line) in zip(severity_colors(5), group.groupby("target"), strict=False):
             edges = [*line["left"], line["right"].iloc[-1]]
             axis.stairs(100 * line["share"], edges, fill=True, color=color, alpha=0.55)
             axis.stairs(100 * line["expected"], edges, baseline=None, **THEORY)

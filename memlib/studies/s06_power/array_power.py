@@ -29,8 +29,8 @@ BEST = "best windows"
 def windows_of(checkpoint: str, rows: int) -> str:
     """The best window of every convolution on tiles of rows x rows cells, as "conv1=2x2 conv2=4x4"."""
     hardware = Hardware(tile=Tile(rows, rows), mapping=Mapping(order="hwc"))
-    found = best_windows(model_of(checkpoint), INPUT_SHAPE, hardware)
-    return " ".join(f"{name}={h}x{w}" for name, (h, w) in zip(found["layer"], found["window"], strict=True))
+    best = best_windows(model_of(checkpoint), INPUT_SHAPE, hardware)
+    return " ".join(f"{name}={h}x{w}" for name, (h, w) in zip(best["layer"], best["window"], strict=True))
 
 
 @named("array power")

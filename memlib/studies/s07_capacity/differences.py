@@ -160,12 +160,12 @@ def plot_differences(frame: pd.DataFrame, claim_severity: float, origin: str) ->
     figure, axes = plt.subplots(1, len(kinds), figsize=size, sharex=True, sharey=True, squeeze=False)
     for kind, axis in zip(kinds, axes[0], strict=True):
         axis.set_xscale("symlog", linthresh=1)  # most are about a point, some half of all
-        part = frame[frame["equal"] == kind]
+        group = frame[frame["equal"] == kind]
         for number, setting in enumerate(at):
-            here = part[(part[list(setting)] == pd.Series(setting)).all(axis=1)]
+            here = group[(group[list(setting)] == pd.Series(setting)).all(axis=1)]
             _forest(axis, here, names, 0.18 * (number - (len(at) - 1) / 2), setting)
         axis.axvline(0, color="0.4", linewidth=0.8)
-        _margins(axis, part[part["control"]])
+        _margins(axis, group[group["control"]])
         axis.set_xlabel(f"points lost at a programming error of {claim_severity:g},\nmore than ordinary networks")
         axis.set_title(f"equal {kind}")
     axes[0, 0].set_yticks(range(len(names)), [_network(*name) for name in names], fontsize="small")
@@ -184,10 +184,10 @@ def plot_differences(frame: pd.DataFrame, claim_severity: float, origin: str) ->
 
 def _margins(axis: Axes, controls: pd.DataFrame) -> None:
     """Dotted lines at the largest difference of controls, for each setting."""
-    for (recalibration, _), part in controls.groupby(["recalibration", "adc_calibration"]):
+    for (recalibration, _), group in controls.groupby(["recalibration", "adc_calibration"]):
         color = sns.color_palette("colorblind")[list(RECALIBRATIONS).index(str(recalibration))]
         for x in (-1, 1):
-            axis.axvline(x * part["effect"].abs().max(), color=color, linewidth=0.9, linestyle=":")
+            axis.axvline(x * group["effect"].abs().max(), color=color, linewidth=0.9, linestyle=":")
 
 
 def _network(family: str, checkpoint: str) -> str:
@@ -195,17 +195,17 @@ def _network(family: str, checkpoint: str) -> str:
 
 
 def _forest(
-    axis: Axes, part: pd.DataFrame, names: list[tuple[str, str]], dodge: float, setting: dict[str, str]
+    axis: Axes, group: pd.DataFrame, names: list[tuple[str, str]], dodge: float, setting: dict[str, str]
 ) -> None:
     """One setting's differences, a row per network, a little above or below the others'."""
     color = sns.color_palette("colorblind")[list(RECALIBRATIONS).index(setting["recalibration"])]
     look: dict[str, Any] = {"color": color, "linestyle": "", "capsize": 1.5, "elinewidth": 0.8, "markersize": 4}
     look["markerfacecolor"] = color if setting["adc_calibration"] == "design" else "white"
-    rows = [names.index(name) for name in zip(part["family"], part["checkpoint"], strict=True)]
+    rows = [names.index(name) for name in zip(group["family"], group["checkpoint"], strict=True)]
     places = np.array(rows) + dodge
     for floored, marker in ((False, "o"), (True, "x")):
-        here = (part["at chance"] == floored).to_numpy()
-        shown = part[here]
+        here = (group["at chance"] == floored).to_numpy()
+        shown = group[here]
         bars = (shown["effect"] - shown["low"], shown["high"] - shown["effect"])
         text = f"{RECALIBRATIONS[setting['recalibration']]}, {setting['adc_calibration']} ranges"
         axis.errorbar(shown["effect"], places[here], xerr=bars, marker=marker, **look, label=None if floored else text)

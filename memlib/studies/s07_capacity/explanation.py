@@ -136,16 +136,16 @@ def plot_explained(
     networks = list(losses["checkpoint"].unique())
     for checkpoint, color, marker in zip(networks, sns.color_palette("colorblind"), "osD^v", strict=False):
         look: dict[str, Any] = {"color": color, "marker": marker, "markersize": 3.5, "linewidth": 1}
-        part = gains[gains["checkpoint"] == checkpoint]
-        axes[0].plot(part["depth"], part["varying"], **look, label=label(checkpoint))
-        axes[0].plot(part["depth"], part["constant"], **look, linestyle=":", markerfacecolor="w")
-        part = losses[losses["checkpoint"] == checkpoint]
-        errorbars(axes[1], part["depth"], part, "loss", **look)
+        group = gains[gains["checkpoint"] == checkpoint]
+        axes[0].plot(group["depth"], group["varying"], **look, label=label(checkpoint))
+        axes[0].plot(group["depth"], group["constant"], **look, linestyle=":", markerfacecolor="w")
+        group = losses[losses["checkpoint"] == checkpoint]
+        errorbars(axes[1], group["depth"], group, "loss", **look)
     for axis, recalibration in zip(axes[2:], ROWS, strict=True):
         for family in table["family"].unique():
-            part = table[(table["family"] == family) & (table["recalibration"] == recalibration)]
-            bars = [100 * part[name] for name in ("loss", "loss_low", "loss_high")]
-            ladder(axis, part["noise"], *bars, **looks()[family] | {"linestyle": ""})
+            group = table[(table["family"] == family) & (table["recalibration"] == recalibration)]
+            bars = [100 * group[name] for name in ("loss", "loss_low", "loss_high")]
+            ladder(axis, group["noise"], *bars, **looks()[family] | {"linestyle": ""})
         which = "both gains" if recalibration == "none" else "varying gains"
         axis.set(title=RECALIBRATIONS[recalibration], ylabel=f"points lost at {claim_severity:g}")
         axis.set_xlabel(f"root sum of squares of {claim_severity:g} x {which}")

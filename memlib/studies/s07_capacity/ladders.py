@@ -92,12 +92,12 @@ def plot_ladders(frame: pd.DataFrame, tolerances: pd.DataFrame, claim_severity: 
         lost = frame[(frame["recalibration"] == recalibration) & (frame["severity"] == claim_severity)]
         lost = lost.merge(tolerances[["family", "checkpoint", "recalibration", "float_accuracy"]])
         for family, look in looks().items():
-            part = tolerated[tolerated["family"] == family].sort_values("parameters")
-            _tolerances(row[0], part, frame["severity"].max(), look)
-            part = lost[lost["family"] == family].sort_values("parameters")
-            bars = [100 * part[name] for name in ("loss", "loss_low", "loss_high")]
-            ladder(row[1], part["parameters"], *bars, **look)
-            ladder(row[2], 100 * part["float_accuracy"], *bars, **look)
+            group = tolerated[tolerated["family"] == family].sort_values("parameters")
+            _tolerances(row[0], group, frame["severity"].max(), look)
+            group = lost[lost["family"] == family].sort_values("parameters")
+            bars = [100 * group[name] for name in ("loss", "loss_low", "loss_high")]
+            ladder(row[1], group["parameters"], *bars, **look)
+            ladder(row[2], 100 * group["float_accuracy"], *bars, **look)
         row[0].set_ylabel(f"{RECALIBRATIONS[recalibration]}\n\ntolerance: sigma by range for 1 point")
         row[1].set_ylabel(f"points lost at {claim_severity:g}")
         row[2].set_ylabel(f"points lost at {claim_severity:g}")
@@ -117,10 +117,10 @@ def ladder(axis: Axes, x: pd.Series, y: pd.Series, low: pd.Series, high: pd.Seri
     axis.errorbar(x, y, (y - low, high - y), markersize=4, linewidth=1, capsize=2, elinewidth=0.8, **look)
 
 
-def _tolerances(axis: Axes, part: pd.DataFrame, most: float, look: dict[str, Any]) -> None:
+def _tolerances(axis: Axes, group: pd.DataFrame, most: float, look: dict[str, Any]) -> None:
     """Tolerances and intervals; arrows point to those beyond the largest severity tried."""
-    y, low, high = (part[name].clip(upper=most) for name in ("tolerance", "low", "high"))
+    y, low, high = (group[name].clip(upper=most) for name in ("tolerance", "low", "high"))
     bars = np.maximum([y - low, high - y], 0)
-    axis.errorbar(part["parameters"], y, bars, markersize=4, linewidth=1, capsize=2, elinewidth=0.8, **look)
-    beyond = part["parameters"][np.isinf(part["high"])]
+    axis.errorbar(group["parameters"], y, bars, markersize=4, linewidth=1, capsize=2, elinewidth=0.8, **look)
+    beyond = group["parameters"][np.isinf(group["high"])]
     axis.plot(beyond, [1.03 * most] * len(beyond), linestyle="", marker="$\\uparrow$", color=look["color"])

@@ -78,10 +78,10 @@ def plot_layouts(frame: pd.DataFrame, claim_severity: float, origin: str) -> Fig
     for checkpoint, axis in zip(networks, axes[0], strict=True):
         part = frame[frame["checkpoint"] == checkpoint]
         for number, (layout, (look, _)) in enumerate(LAYOUTS.items()):
-            chosen = part[part["layout"] == layout]
-            places = np.arange(len(chosen)) + 0.15 * (number - 1.5)
+            group = part[part["layout"] == layout]
+            places = np.arange(len(group)) + 0.15 * (number - 1.5)
             look = look | {"label": layout.replace(", ", ",\n"), "linestyle": "", "capsize": 2, "markersize": 4.5}
-            errorbars(axis, places, chosen, "loss", **look)
+            errorbars(axis, places, group, "loss", **look)
         shown = part[["recalibration", "adc_calibration"]].drop_duplicates()
         names = [f"{RECALIBRATIONS[r]},\n{a} ranges" for r, a in shown.itertuples(index=False)]
         axis.set_xticks(range(len(names)), names, rotation=30, ha="right", fontsize="x-small")

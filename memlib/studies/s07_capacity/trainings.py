@@ -110,11 +110,7 @@ def claims(run: Run) -> list[Claim]:
 
 
 def _comparison(
-    key: str,
-    sentence: str,
-    compared: Sequence[tuple[TrainedAgain, TrainedAgain]],
-    p: SimpleNamespace,
-    setting: Setting,
+    key: str, sentence: str, compared: Sequence[tuple[TrainedAgain, TrainedAgain]], p: SimpleNamespace, setting: Setting
 ) -> TrainingsComparison:
     """That networks lose more than their equals, in the mean over pairs and trainings."""
     terms = [

@@ -190,15 +190,15 @@ def plot_formula(predicted: pd.DataFrame, origin: str) -> Figure:
     )
     for line, model, name in zip(axes, ("formula", "linear"), ("formula", "linear in logarithms"), strict=True):
         for axis, checkpoint in zip(line, checkpoints, strict=True):
-            part = predicted[predicted["checkpoint"] == checkpoint]
-            for layout, chosen in part.groupby("layout", sort=False):
-                bars = 196 * chosen["error"]
+            group = predicted[predicted["checkpoint"] == checkpoint]
+            for layout, designs in group.groupby("layout", sort=False):
+                bars = 196 * designs["error"]
                 axis.errorbar(
-                    100 * chosen["loss"], 100 * chosen[model], xerr=bars, fmt=MARKERS[layout], color=COLORS[layout],
+                    100 * designs["loss"], 100 * designs[model], xerr=bars, fmt=MARKERS[layout], color=COLORS[layout],
                     markersize=3, linewidth=0, elinewidth=0.5, alpha=0.8, label=layout,
                 )  # fmt: skip
             axis.axline((0, 0), slope=1, color="0.4", linewidth=0.8)
-            rms = 100 * np.sqrt(((part[model] - part["loss"]) ** 2).mean())
+            rms = 100 * np.sqrt(((group[model] - group["loss"]) ** 2).mean())
             axis.text(0.04, 0.95, f"rms {rms:.1f} points", transform=axis.transAxes, va="top")
         line[0].set_ylabel(f"loss by the {name}\n(points)" if model == "formula" else f"loss, {name}\n(points)")
     for axis, bottom, checkpoint in zip(axes[0], axes[1], checkpoints, strict=True):

@@ -302,9 +302,9 @@ def plot_answer(table: pd.DataFrame, origin: str) -> Figure:
     size = (2.5 * len(columns) + 1.8, (0.5 * len(checkpoints) + 1.0) * len(technologies) + 0.8)
     figure, axes = plt.subplots(len(technologies), len(columns), figsize=size, sharex="row", sharey=True, squeeze=False)
     for (technology, (rows, target)), axis in zip(itertools.product(technologies, columns), axes.flat, strict=True):
-        part = table[(table["technology"] == technology) & (table["rows"] == rows) & (table["target"] == target)]
+        group = table[(table["technology"] == technology) & (table["rows"] == rows) & (table["target"] == target)]
         for i, checkpoint in enumerate(checkpoints):
-            _answers(axis, part[part["checkpoint"] == checkpoint], i)
+            _answers(axis, group[group["checkpoint"] == checkpoint], i)
         energy = 1e6 * table[table["technology"] == technology]["energy"].dropna()
         if len(energy):  # a power of ten at least, so that there are marks on the axis
             axis.set_xlim(min(energy.min() / 1.6, energy.max() / 12), 4 * energy.max())
@@ -329,11 +329,11 @@ def plot_answer(table: pd.DataFrame, origin: str) -> Figure:
     return figure
 
 
-def _answers(axis: Axes, part: pd.DataFrame, place: int) -> None:
+def _answers(axis: Axes, group: pd.DataFrame, place: int) -> None:
     """One network's designs, one below another, with the probability that the cheapest is of their layout."""
     axis.axhline(place + 0.5, color="0.85", linewidth=0.6)
-    for k, row in enumerate(part.itertuples()):
-        y = place + (k - (len(part) - 1) / 2) * 0.22
+    for k, row in enumerate(group.itertuples()):
+        y = place + (k - (len(group) - 1) / 2) * 0.22
         known = not np.isnan(row.energy)
         share = f"{100 * row.cheapest:.0f} %" if row.cheapest >= 0.005 else ""
         where = axis.transData if known else axis.get_yaxis_transform()  # at the left, if there is no energy
@@ -343,6 +343,6 @@ def _answers(axis: Axes, part: pd.DataFrame, place: int) -> None:
             axis.plot(x, y, MARKERS[row.layout], transform=where, **look)
             offset: dict[str, Any] = {"xycoords": where, "textcoords": "offset points"}
             axis.annotate(share, (x, y), (5, 0), va="center", fontsize=6.5, **offset)
-    if part["energy"].isna().all():
+    if group["energy"].isna().all():
         grey: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": "small", "color": "0.4"}
         axis.annotate("none surely", (0.5, place), xycoords=("axes fraction", "data"), **grey)

@@ -87,18 +87,18 @@ def front(run: Run) -> pd.DataFrame:
     return search(space, evaluate, searched_point, OBJECTIVES, run.store, p.search_points, looks)
 
 
-def plot_front(found: pd.DataFrame, origin: str) -> Figure:
+def plot_front(frame: pd.DataFrame, origin: str) -> Figure:
     """Accuracy over each cost: all designs tried, and with intervals those that may be on the front of them all."""
     figure, axes = plt.subplots(1, 3, figsize=(11.4, 4.3), sharey=True)
-    networks = list(dict.fromkeys(found["checkpoint"]))
+    networks = list(dict.fromkeys(frame["checkpoint"]))
     marks = dict(zip(networks, "osD^vP*", strict=False))
-    likely = found[found["on_front"] >= 0.05]
+    likely = frame[frame["on_front"] >= 0.05]
     for axis, cost, factor, text in (
         (axes[0], "isaac_energy", 1e6, "energy of an inference (µJ), ISAAC"),
         (axes[1], "isaac_latency", 1e3, "latency of an inference (ms), ISAAC"),
         (axes[2], "isaac_area", 1e6, "area (mm²), ISAAC"),
     ):
-        axis.scatter(factor * found[cost], 100 * found["accuracy"], s=5, color="0.8", zorder=0)
+        axis.scatter(factor * frame[cost], 100 * frame["accuracy"], s=5, color="0.8", zorder=0)
         for row in likely.itertuples():
             x, y = factor * getattr(row, cost), 100 * row.accuracy
             bars = [[y - 100 * row.low], [100 * row.high - y]]
@@ -112,12 +112,12 @@ def plot_front(found: pd.DataFrame, origin: str) -> Figure:
     lines += [
         plt.Line2D([], [], color=COLORS[name], linewidth=4, label=name)
         for name in COLORS
-        if name in set(found["layout"])
+        if name in set(frame["layout"])
     ]
     figure.legend(handles=lines, loc="lower center", ncol=5, frameon=False, bbox_to_anchor=(0.5, 0.03))
-    first, best = found[found["fidelity"] == 0], found[found["fidelity"] == found["fidelity"].max()]
+    first, best = frame[frame["fidelity"] == 0], frame[frame["fidelity"] == frame["fidelity"].max()]
     looks = [f"{part['n'].max()} chips and {part['images'].max()} images" for part in (best, first) if len(part)]
-    note = f"{origin}. {len(found)} designs tried, with {', or unlikely ones '.join(looks)}. Coloured:\n"
+    note = f"{origin}. {len(frame)} designs tried, with {', or unlikely ones '.join(looks)}. Coloured:\n"
     note += (
         "on the front of all four objectives with a probability of 5 % or more (filled: of half). Bars: 95 % intervals"
     )

@@ -78,20 +78,20 @@ def plot_sensitivity(table: pd.DataFrame) -> Figure:
     figure, axes = plt.subplots(1, len(panels), figsize=(2.5 * len(panels) + 1.4, 3.9), sharex=True, sharey=True)
     names = list(FACTORS)
     for axis, (checkpoint, layout) in zip(np.atleast_1d(axes), panels, strict=True):
-        part = table[(table["checkpoint"] == checkpoint) & (table["layout"] == layout)]
+        group = table[(table["checkpoint"] == checkpoint) & (table["layout"] == layout)]
         for kind, shift, color, text in (
             ("first", -0.18, "0.25", "alone"),
             ("total", 0.18, "0.75", "with interactions"),
         ):
-            rows = part[part["kind"] == kind].set_index("factor").loc[names]
+            rows = group[group["kind"] == kind].set_index("factor").loc[names]
             bars = [rows["index"] - rows["low"], rows["high"] - rows["index"]]
             place = np.arange(len(names)) + shift
             axis.barh(place, rows["index"], 0.34, xerr=bars, color=color, label=text, error_kw={"linewidth": 0.8})
-        pairs = resolved_pairs(part)
+        pairs = resolved_pairs(group)
         texts = [
             f"{FACTORS[p.factor][1]} × {FACTORS[p.other][1]}: {p.index:.2f}" for p in pairs.itertuples(index=False)
         ]
-        axis.set_title(f"{label(checkpoint)}, {layout}\nsd {100 * part['sd'].iloc[0]:.1f} points")
+        axis.set_title(f"{label(checkpoint)}, {layout}\nsd {100 * group['sd'].iloc[0]:.1f} points")
         axis.set_xlabel("\n".join(["share of variance", *(texts or ["no pair resolved"])]))
         axis.axvline(0, color="0.4", linewidth=0.8)
     first = np.atleast_1d(axes)[0]

@@ -156,8 +156,8 @@ def plot_over_time(frame: pd.DataFrame, origin: str) -> Figure:
         zip(kinds, range(len(kinds)), strict=True), zip(temperatures, range(len(temperatures)), strict=True)
     ):
         axis = axes[row, column]
-        part = frame[(frame["weights"] == kind) & (frame["temperature"] == temperature)]
-        _lines(axis, part, COLORS[kind])
+        group = frame[(frame["weights"] == kind) & (frame["temperature"] == temperature)]
+        _lines(axis, group, COLORS[kind])
         time_axis(axis)
         chance_line(axis)
         axis.axvline(THEIR_TIME, color="0.8", linewidth=0.8, zorder=0)
@@ -174,8 +174,8 @@ def plot_over_time(frame: pd.DataFrame, origin: str) -> Figure:
     return figure
 
 
-def _lines(axis: Axes, part: pd.DataFrame, color: Any) -> None:
+def _lines(axis: Axes, group: pd.DataFrame, color: Any) -> None:
     """Accuracy over time; what was measured at 0 stands at the first second."""
     for (stack, way), look in LOOKS.items():
-        line = part[(part["stack"] == stack) & (part["recalibration"] == way) & (part["time"] > 0)]
+        line = group[(group["stack"] == stack) & (group["recalibration"] == way) & (group["time"] > 0)]
         errorbars(axis, line["time"], line, label=stack + WAYS[way], color=color, **look)

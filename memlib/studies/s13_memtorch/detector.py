@@ -110,10 +110,10 @@ def plot_case(frame: pd.DataFrame) -> Figure:
     size = (2.4 * len(names) + 0.6, 2.1 * len(measures) + 0.9)
     figure, axes = plt.subplots(len(measures), len(names), figsize=size, sharex="col", sharey="row", squeeze=False)
     for (row, measure), (column, effect) in itertools.product(enumerate(measures), enumerate(names)):
-        axis, part = axes[row, column], frame[(frame["effect"] == effect) & (frame["measure"] == measure)]
-        levels = list(part["severity"].unique())
+        axis, group = axes[row, column], frame[(frame["effect"] == effect) & (frame["measure"] == measure)]
+        levels = list(group["severity"].unique())
         for i, (method, look) in enumerate(LOOKS.items()):
-            line = part[part["recalibration"] == method]
+            line = group[group["recalibration"] == method]
             errorbars(axis, np.arange(len(line)) + 0.08 * (i - 1), line, "rate", **look)
         axis.set_xticks(range(len(levels)), [f"{level:g}" if level else "off" for level in levels])
         if column == 0:

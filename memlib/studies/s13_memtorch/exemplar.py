@@ -70,10 +70,10 @@ def plot_exemplar(frame: pd.DataFrame, device: str, origin: str) -> Figure:
     return figure
 
 
-def _bit_lines(axis: Any, part: pd.DataFrame) -> None:
-    levels = part["severity"].unique()
+def _bit_lines(axis: Any, group: pd.DataFrame) -> None:
+    levels = group["severity"].unique()
     for i, (severity, color) in enumerate(zip(levels, severity_colors(len(levels) + 1), strict=False)):
-        line = part[part["severity"] == severity].sort_values("adc_bits")
+        line = group[group["severity"] == severity].sort_values("adc_bits")
         look = {"color": color, "marker": "osD^v"[i % 5], "label": f"{severity:g}" if severity else "off"}
         dodge = 0.1 * (i - (len(levels) - 1) / 2)
         errorbars(axis, line["adc_bits"] + dodge, line, **look)
