@@ -88,8 +88,8 @@ def checked_parameters(path: Path, preset: str, given: MappingType[str, Any]) ->
     """All parameters of a notebook: those of a preset, with `given` ones in place; an int may stand for a float.
 
     Raises:
-        RunError: for an unknown name, a value of another type than the default's, or one of which no points can be
-            made; it names the given parameter that is wrong.
+        RunError: for an unknown name, a value of another type than the default's, or one that makes no points. The
+            error names the given parameter that is wrong.
     """
     defaults, study = declared_parameters(path), study_of(path)
     for name, value in given.items():

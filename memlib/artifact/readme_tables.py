@@ -21,7 +21,7 @@ from memlib.base.files import project_root, write_whole
 #: The documents made from templates, relative to the project's folder.
 DOCUMENTS = ("README.md", "figures/README.md")
 VERDICTS = ("confirmed", "refuted", "undecided")
-#: How tables mark a verdict.
+#: Marks of verdicts in tables.
 MARKS = {"confirmed": " ▲", "refuted": " ▼", "undecided": ""}
 
 
@@ -86,7 +86,7 @@ class Results:
         return matching[0]
 
     def counts(self, number: str = "") -> Counter[str]:
-        """How many claims have each verdict, and how many are exploratory, of one notebook or of all."""
+        """Numbers of claims of one notebook or of all, by verdict, and of exploratory ones."""
         counted: Counter[str] = Counter()
         for claim in self.claims():
             if claim["number"].startswith(number):

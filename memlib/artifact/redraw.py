@@ -2,7 +2,7 @@
 
     python -m memlib.artifact.redraw --preset paper [--only 05]
 
-A figure's json file stays as it is: it tells what computed the tables.
+A figure's json file stays as it is, as it says what computed the tables.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from memlib.studies.figure_files import read_table, save_picture
 from memlib.studies.registry import study_of_figure
 from memlib.sweeps.cluster import what_fits
 
-#: Of a process that draws, B.
+#: Memory of a process that draws, B.
 DRAWING_MEMORY = 0.8e9
 
 
@@ -65,7 +65,7 @@ def redraw(path: Path) -> None:
 
 
 def _failure(path: Path) -> str:
-    """Draw one figure again; why it could not be, or nothing."""
+    """Draw one figure again; return the error, or nothing."""
     try:
         redraw(path)
     except ValueError as error:

@@ -41,7 +41,7 @@ from memlib.zoo.checkpoints import CHECKPOINTS as WEIGHTS
 #: how to get each. Without them it is left out.
 PROGRAMS = {"ngspice": "Debian, Ubuntu: apt-get install ngspice; conda: conda install -c conda-forge ngspice"}
 
-#: What a notebook of the smoke preset may need, with the process that runs it, B.
+#: Memory that a notebook of the smoke preset may need, with the process that runs it, B.
 NOTEBOOK_MEMORY = 2.4e9
 
 
@@ -54,7 +54,9 @@ def left_out(path: Path) -> str:
     needed = json.loads(path.read_text())["metadata"].get("memlib", {}).get("programs", [])
     for name in needed:
         if name not in PROGRAMS:
-            raise RunError(f"{path.name}: needs {name!r}, which is not among {', '.join(PROGRAMS)} (memlib/runner.py)")
+            raise RunError(
+                f"{path.name}: needs {name!r}, which is not among {', '.join(PROGRAMS)} of artifact/runner.py"
+            )
     missing = [name for name in needed if shutil.which(name) is None]
     ways = "; ".join(f"to install {name}: {PROGRAMS[name]}" for name in missing)
     return f"{path.stem} is left out, as {' and '.join(missing)} was not found; {ways}" if missing else ""
@@ -91,7 +93,7 @@ def _hash(path: Path) -> str:
 
 
 def _inputs_hash(path: Path, parameters: dict[str, Any]) -> str:
-    """What a notebook depends on: itself, parameters, the sources of its study, networks, libraries, data files."""
+    """A hash of all that a notebook depends on: itself, parameters, sources of its study, networks, libraries, data."""
     networks = {file.name: _hash(file) for file in sorted(WEIGHTS.iterdir())}
     data = _data_files() if "cifar10" in str(parameters) else []
     cells = [[cell["source"], cell.get("metadata")] for cell in json.loads(path.read_text())["cells"]]
@@ -295,7 +297,7 @@ def _run_all(paths: list[Path], arguments: argparse.Namespace, given: dict[str, 
 
 
 def _together(arguments: argparse.Namespace) -> int:
-    """How many notebooks run at a time: those of the smoke preset have too few points to keep many workers busy."""
+    """The number of notebooks that run at a time. Those of the smoke preset have too few points for many workers."""
     if arguments.together or arguments.preset != "smoke":
         return arguments.together or 1
     workers = arguments.jobs or arguments.scheduler or any(map(os.environ.get, ("MEMLIB_JOBS", "MEMLIB_SCHEDULER")))
@@ -320,7 +322,7 @@ def _run_or_leave_out(path: Path, arguments: argparse.Namespace, given: dict[str
 
 
 def _keep_timings(rows: list[dict[str, Any]], path: Path) -> None:
-    """Write what the notebooks took that ran now, beside what others took when they ran."""
+    """Write the resources of the notebooks that ran now, beside those of earlier runs."""
     taken_by = {row["notebook"]: asdict(row["usage"]) for row in rows if row["state"] == "done"}
     rounded = {name: {key: round(value, 1) for key, value in taken.items()} for name, taken in taken_by.items()}
     write_whole(path, json.dumps(_read_json(path) | rounded, indent=1, sort_keys=True) + "\n")

@@ -35,9 +35,9 @@ DEVICES: dict[str, dict[str, Any]] = {
     "neurram": {"device": "neurram"},
     "neurram, 1 day": {"device": "neurram", "retention_time": 86400.0},
 }
-#: What every design says.
+#: Fields that every design has.
 NEEDED = ("checkpoint", "device", "rows", "adc_bits")
-#: What a design leaves open.
+#: Fields that a design may leave out.
 DEFAULTS = {"layout": "dense", "dac_bits": 8, "unused": "unformed", "recalibration": "none"}
 
 

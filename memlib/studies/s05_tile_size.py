@@ -43,7 +43,7 @@ def make_point(
     checkpoint: str, images: int, device: str, rows: int, adc_bits: int, effect: str = "d2d", severity: float = 0,
     **tile: Any,
 ) -> Point:  # fmt: skip
-    """One point; an effect that is off leaves no trace, so that all panels share their baseline.
+    """One point; an effect that is off leaves no trace, so all panels share their baseline.
 
     Raises:
         ValueError: if no such hardware can be.

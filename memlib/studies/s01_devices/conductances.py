@@ -1,4 +1,4 @@
-"""What each non-ideality does to the conductances of programmed cells."""
+"""Conductances of programmed cells under each non-ideality."""
 
 import math
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ CASES: dict[str, Case] = {
     "ihp_hfo2": Case(Device.preset("ihp_hfo2"), THIRDS, (30, 245)),
 }
 BINS = 100
-#: Of the legend.
+#: Texts of the legend.
 NTHS = ("lowest target (dotted)", "second", "third", "highest")
 
 

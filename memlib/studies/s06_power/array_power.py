@@ -35,7 +35,7 @@ def windows_of(checkpoint: str, rows: int) -> str:
 
 @named("array power")
 def evaluate(point: Point, seed: int) -> dict[str, Any]:
-    """What the arrays of one chip draw: the sum of v^2 g over all cells and passes, W, mean over images.
+    """Power of one chip's arrays: the sum of v^2 g over all cells and passes, W, mean over images.
 
     Returns:
         "W <layer>": of each layer; "blocks": of the network, in `BLOCKS` parts of the images, as a JSON list.

@@ -1,4 +1,4 @@
-"""How much more a network loses than ordinary ones of as many parameters, or of its accuracy."""
+"""Extra loss of networks over ordinary ones with as many parameters, or with the same accuracy."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

@@ -79,7 +79,7 @@ def _noise_gain(weight: Tensor, groups: int, passes: Tensor) -> tuple[float, flo
     alive = w.abs().amax(2) > 0
 
     def median(variance: Tensor) -> float:
-        """Of the gains, from (groups,) what the inputs of an output add up to."""
+        """The median gain, from (groups,) the sums over the inputs of an output."""
         return float((error * variance.sqrt()[:, None] / spread)[alive].median())
 
     return median(x.mean(1).square().sum(1)), median(x.var(1).sum(1))

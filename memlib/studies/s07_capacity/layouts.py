@@ -22,7 +22,7 @@ from memlib.studies.s07_capacity.connectivities import EFFECT, HRS
 from memlib.studies.trained_networks import label, network_of
 from memlib.zoo.checkpoints import load_checkpoint
 
-#: How layouts are drawn, and what they choose.
+#: Layouts with their looks and their fields.
 LAYOUTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "dense": ({"color": "0.2", "marker": "s"}, {}),
     "sparse": ({"color": sns.color_palette("colorblind")[0], "marker": "o"}, {"layout": "sparse"}),

@@ -52,7 +52,7 @@ class TrainingsComparison(Comparison):
     trainings: int
 
     def interval(self, chips: Chips) -> Interval:
-        """Of the sum, over trainings, device seeds and images."""
+        """The sum with its interval over trainings, device seeds and images."""
         losses = np.stack([weight * self.trainings * chips.loss(loss) for weight, loss in self.terms])
         return trainings_interval(losses.reshape(-1, self.trainings, *losses.shape[1:]))
 
@@ -112,7 +112,7 @@ def claims(run: Run) -> list[Claim]:
 def _comparison(
     key: str, sentence: str, compared: Sequence[tuple[TrainedAgain, TrainedAgain]], p: SimpleNamespace, setting: Setting
 ) -> TrainingsComparison:
-    """That networks lose more than their equals, in the mean over pairs and trainings."""
+    """The claim that networks lose more than their equals, in the mean over pairs and trainings."""
     terms = [
         (sign / len(compared) / len(p.training_seeds), loss)
         for pair in compared

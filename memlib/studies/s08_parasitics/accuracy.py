@@ -31,9 +31,9 @@ from memlib.wires.resistances import Wires
 from memlib.wires.solver import solve
 from memlib.zoo.checkpoints import load_checkpoint
 
-#: Of DACs and ADCs.
+#: Bits of DACs and ADCs.
 BITS = 8
-#: Of ideal devices, relative to g_on - g_off, so that chips differ: about what ihp_hfo2 has.
+#: Programming error of ideal devices, relative to g_on - g_off, about that of ihp_hfo2, so that chips differ.
 PROGRAM_ERROR = 0.02
 #: The fields that name a point in tables.
 KEYS = ["checkpoint", "recalibration", "device", "sparse_layers", "tile_size", "r_wire"]
@@ -51,8 +51,8 @@ def make_point(
     """A network on tiles of tile_size x tile_size cells with wires of `r_wire` ohm per segment.
 
     Args:
-        sparse_layers: so many convolutions, the last ones, are in the sparse layout, the others are dense.
-        recalibration: see `memlib.recalibrate`; every chip is so on training images of its own. "none" leaves no trace.
+        sparse_layers: number of the last convolutions that are in the sparse layout. The others are dense.
+        recalibration: see `memlib.recalibrate`. Every chip uses training images of its own. "none" leaves no trace.
 
     Raises:
         ValueError: if no such hardware can be.

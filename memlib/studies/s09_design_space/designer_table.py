@@ -144,7 +144,7 @@ def checked(table: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*table.columns, *MEASURED])
 
 
-#: What `checked` adds.
+#: Columns that `checked` adds.
 MEASURED = ("measured", "measured_low", "measured_high", "within", "n", "images")
 
 

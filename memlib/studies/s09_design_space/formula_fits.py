@@ -99,7 +99,7 @@ def cell_error(checkpoint: str, device: Device) -> float:
 
 @lru_cache(maxsize=1024)
 def _share_per_ohm(checkpoint: str, layout: str, device: Device, rows: int) -> float:
-    """Of tiles whose unused cells are unformed; see `severity.share_per_ohm`."""
+    """See `severity.share_per_ohm`; unused cells of the tiles are unformed."""
     hardware = Hardware(device, Tile(rows, rows), Mapping.parse(f"{layout}, unformed"))
     return of_networks.share_per_ohm(model_of(checkpoint), INPUT_SHAPE, hardware)
 

@@ -1,4 +1,4 @@
-"""What a vertical stack changes in wires and selection.
+"""Wires and selection in a vertical stack.
 
 A binary network on stacks of more and more planes, whose pillars sum more and more currents in one transistor, for
 cells of several resistances; and what half-selected cells draw while another is written.
@@ -33,7 +33,7 @@ WINDOW = PLAIN["r_off"] / PLAIN["r_on"]
 def points(p: SimpleNamespace) -> Labelled:
     """The network on stacks for each LRS, and, with an LRS of inf, where pillars and transistors have no resistance.
 
-    Planes are the rows that share a converter, so that their number alone changes something too.
+    Planes are the rows that share a converter, so their number alone has an effect too.
     """
     checkpoint = networks_of(p)["binary"]
     return [

@@ -24,7 +24,7 @@ from memlib.evidence.intervals import seed_interval
 from memlib.studies.drawing import severity_colors
 from memlib.studies.run import Run
 
-#: What the interfacial layer adds to every barrier, eV, and by which factor tail cells become rarer.
+#: Energy that the interfacial layer adds to every barrier, eV, and the factor by which tail cells become rarer.
 LAYER_ENERGY, LAYER_TAIL = 0.25, 1 / 3
 #: A self-selecting cell: its resistances, the error that writing leaves, and the barriers of its vacancies.
 PLAIN: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""What a layer that raises the barriers of all cells gains the binary network, at each time."""
+"""Accuracy that the binary network gains by a layer that raises the barriers of all cells, at each time."""
 
 import itertools
 from collections.abc import Sequence
@@ -52,7 +52,7 @@ def gain_of(p: SimpleNamespace, times: Sequence[float]) -> Gain:
 
 
 def gain_claims(run: Run) -> list[Claim]:
-    """What the layer gains the binary network at each time, and on average beyond 1e5 s."""
+    """The claims about the gain at each time, and on average beyond 1e5 s."""
     p, chips = run.p, Chips(run.sweep("claims"))
     late = [time for time in p.gain_times if time > THEIR_TIME]
     where, decided = f"binary, {celsius(p.claim_temperature)}", []

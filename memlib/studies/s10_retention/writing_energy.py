@@ -86,13 +86,13 @@ def energies(run: Run) -> pd.DataFrame:
 
 
 def ratio(arrays: dict[str, list[WriteResult]], name: str, kind: str = "binary") -> Interval:
-    """Of "energy" or "pulses", of one kind over multi-level, over arrays."""
+    """The ratio of "energy" or "pulses" of one kind to multi-level weights, with its interval over arrays."""
     pairs = zip(arrays[kind], arrays["multi-level"], strict=True)
     return seed_interval([getattr(one, name).mean() / getattr(other, name).mean() for one, other in pairs])
 
 
 def claims(run: Run) -> list[Claim]:
-    """What binary weights save at each writing, and what coarse multi-level ones do."""
+    """The claims about what binary weights save at each writing, and coarse multi-level ones."""
     arrays = run.once(written_arrays)
 
     def about(key: str, text: str) -> Statement:

@@ -110,7 +110,7 @@ def chip_of(point: Point, seed: int) -> tuple[AnalogChip, Tensor, Tensor]:
 
 @named("circuit")
 def evaluate(point: Point, seed: int) -> dict[str, Any]:
-    """What one chip does.
+    """The results of one chip.
 
     Args:
         point: as `make_point` makes it.

@@ -1,4 +1,4 @@
-"""What the parts of the circuit must be like: accuracy over each of their properties."""
+"""Requirements on the parts of the circuit: accuracy over each of their properties."""
 
 import itertools
 from types import SimpleNamespace

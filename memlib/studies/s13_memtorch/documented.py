@@ -166,7 +166,7 @@ def _input_scale() -> float:
     return deviation(factor * driven * input_volts(OFF, inputs), naive_scale(x, OFF.v_read))
 
 
-#: What MemTorch documents, what computes the same here, and how far the two are apart.
+#: Names of equations in MemTorch and here, and the deviation between the two.
 EQUATIONS: tuple[tuple[str, str, Callable[[], float]], ...] = (
     ("naive_map, DoubleColumn", 'Mapping(scheme="differential")', _mapping),
     ("SingleColumn about g_m", 'Mapping(scheme="offset")', _single),
