@@ -32,12 +32,12 @@ def notebooks(only: str | None) -> list[Path]:
     known = sorted((project_root() / "notebooks").glob("[0-9][0-9]_*.ipynb"))
     if not known:
         raise RunError(f"there are no notebooks in {project_root() / 'notebooks'}; run this in the project's folder")
-    wanted = [part.strip() for part in only.split(",")] if only else [""]
-    for part in wanted:
-        if not any(path.stem.startswith(part) for path in known):
+    wanted = [start.strip() for start in only.split(",")] if only else [""]
+    for start in wanted:
+        if not any(path.stem.startswith(start) for path in known):
             names = ", ".join(path.stem for path in known)
-            raise RunError(f"{part!r}: no notebook's name starts so; there are {names}")
-    return [path for path in known if any(path.stem.startswith(part) for part in wanted)]
+            raise RunError(f"{start!r}: no notebook's name starts so; there are {names}")
+    return [path for path in known if any(path.stem.startswith(start) for start in wanted)]
 
 
 def study_of(path: Path) -> Study:
@@ -86,8 +86,8 @@ def checked_parameters(path: Path, preset: str, given: MappingType[str, Any]) ->
     """All parameters of a notebook: those of a preset, with `given` ones in place; an int may stand for a float.
 
     Raises:
-        RunError: for an unknown name, a value of another type than the default's, or one of which no points can be
-            made; it names the given parameter that is wrong.
+        RunError: for an unknown name, a value of another type than the default's, or one that makes no points. The
+            error names the given parameter that is wrong.
     """
     defaults, study = declared_parameters(path), study_of(path)
     for name, value in given.items():

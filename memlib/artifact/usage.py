@@ -1,4 +1,4 @@
-"""What work took: wall and CPU seconds of all its processes, and the memory of the largest of them."""
+"""Resources of some work: wall and CPU seconds of all its processes, and the memory of the largest."""
 
 import contextlib
 import os
@@ -10,22 +10,22 @@ from pathlib import Path
 
 import psutil
 
-#: Between two looks at the processes, s. Their peaks are the kernel's own, so that only the last look may miss some.
+#: Time between two looks at the processes, s. The kernel keeps their peaks, so only the last look may miss some.
 LOOK_SECONDS = 1.0
 
 
 @dataclass
 class Usage:
-    """Of some work; complete when it is over."""
+    """The resources of some work; complete when it is over."""
 
-    seconds: float = 0.0  #: of the clock
+    seconds: float = 0.0  #: by the clock
     cpu_seconds: float = 0.0  #: of this process and of those that it and they started, if they have ended
     memory: int = 0  #: largest resident size that any of those has had, without this process, B; 0 where /proc is none
 
 
 @contextlib.contextmanager
 def measured() -> Iterator[Usage]:
-    """What the work inside takes."""
+    """Measure the work inside."""
     usage, done = Usage(), threading.Event()
     looking = threading.Thread(target=_look, args=(usage, done))
     start, cpu_start = time.perf_counter(), sum(os.times()[:4])

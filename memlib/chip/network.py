@@ -130,10 +130,7 @@ def calibrated(
 
 
 def design_ranges(
-    model: nn.Module,
-    hardware: Hardware | MappingType[str, Hardware],
-    calibration: Tensor | Record,
-    digital: Any = (),
+    model: nn.Module, hardware: Hardware | MappingType[str, Hardware], calibration: Tensor | Record, digital: Any = ()
 ) -> dict[str, float]:
     """Each layer's ADC range, A, on the ideal device: what all chips of a design share, whatever its effects.
 

@@ -35,9 +35,9 @@ DEVICES: dict[str, dict[str, Any]] = {
     "neurram": {"device": "neurram"},
     "neurram, 1 day": {"device": "neurram", "retention_time": 86400.0},
 }
-#: What every design says.
+#: Fields that every design has.
 NEEDED = ("checkpoint", "device", "rows", "adc_bits")
-#: What a design leaves open.
+#: Fields that a design may leave out.
 DEFAULTS = {"layout": "dense", "dac_bits": 8, "unused": "unformed", "recalibration": "none"}
 
 
@@ -116,11 +116,11 @@ def evaluate(point: Point, seed: int) -> dict[str, Any]:
     shared, choices = split(point)
     chip, images, labels = mapped(shared, hardware_of(point), seed, choices.get("recalibration", "none"))
     hits = correct(chip, images, labels)
-    found = {"accuracy": hits.double().mean().item(), "correct": pack(hits.numpy())}
+    result = {"accuracy": hits.double().mean().item(), "correct": pack(hits.numpy())}
     power = measure(chip, images[:POWER_IMAGES])
     for technology in TECHNOLOGIES:
-        found |= {f"{technology}_{name}": value for name, value in costs(point, technology, power).items()}
-    return found
+        result |= {f"{technology}_{name}": value for name, value in costs(point, technology, power).items()}
+    return result
 
 
 def costs(point: Point, technology: str, array_power: dict[str, Any] | None = None) -> dict[str, float]:

@@ -156,7 +156,7 @@ def note(figure: Figure, text: str, y: float = 0.006, fontsize: str = "small") -
 
 @dataclass(frozen=True)
 class Drawing:
-    """How a figure is drawn from its tables; a `Study` lists its figures so, in `drawings`."""
+    """The drawing of a figure from its tables. A `Study` lists its figures so, in `drawings`."""
 
     plot: Callable[..., Figure]  #: takes the tables, then the parameters by name
     tables: tuple[str, ...]  #: names of csv files, such as "07_capacity_tolerance"

@@ -20,7 +20,7 @@ from memlib.studies.trained_networks import answers, by_layer, shared_fields, sp
 from memlib.sweeps.points import Point, named
 from memlib.zoo.checkpoints import load_checkpoint
 
-#: The hardware that effects are added to: an ideal device, 8-bit converters, and no cells but those that hold a weight.
+#: The hardware that effects are added to: an ideal device, 8-bit converters, and only cells that hold a weight.
 BASE: dict[str, Any] = {
     "device": "10k_100k",
     "rows": 128,
@@ -29,7 +29,7 @@ BASE: dict[str, Any] = {
     "adc_bits": 8,
     "unused": "unformed",
 }
-#: What a chip may be recalibrated by, in words.
+#: The recalibrations of chips in words.
 RECALIBRATIONS = {"none": "no recalibration", "gain": "columns rescaled", "batch_norm": "batch norm recalibrated"}
 #: Accuracy of guessing, among the ten classes of both data sets.
 CHANCE = 0.1
@@ -39,7 +39,7 @@ DENSE_ONLY = ("wires",)
 
 @dataclass(frozen=True)
 class Effect:
-    """What a severity sets."""
+    """An effect, and the fields that its severity sets."""
 
     title: str
     unit: str  #: of the severity, for axes
@@ -49,7 +49,7 @@ class Effect:
 
 
 def _published(preset: str, *names: str) -> dict[str, float]:
-    """What was measured of a device, by field."""
+    """Measured values of a device, by field."""
     return {name: PRESETS[preset][name] for name in names}
 
 
@@ -109,7 +109,7 @@ def make_point(
 
     Args:
         recalibration: see `memlib.recalibrate`.
-        own_images: whether every chip is recalibrated on images of its own; see `trained.mapped`.
+        own_images: whether every chip is recalibrated on images of its own; see `trained_networks.mapped`.
         layer: the one layer that has the effect, which must be of the device; None: all have.
         choices: device (a preset's name), layout (a text), and further fields of `Hardware.of`.
 
@@ -118,8 +118,8 @@ def make_point(
     """
     one_of("effect", effect, EFFECTS)
     one_of("recalibration", recalibration, METHODS)
-    chosen = EFFECTS[effect]
-    switched = dict.fromkeys(chosen.names, severity) | chosen.constants if severity else {}
+    added = EFFECTS[effect]
+    switched = dict.fromkeys(added.names, severity) | added.constants if severity else {}
     hardware = {**BASE, **switched, **choices}
     fields = point_fields(Hardware.of(**hardware)) | {"device_label": hardware["device"]}
     switches: dict[str, Any] = {}
@@ -128,7 +128,7 @@ def make_point(
         if own_images:
             switches["own_images"] = True
     if layer:
-        _check_layer(layer, checkpoint, chosen)
+        _check_layer(layer, checkpoint, added)
         switches["layer"] = layer
     return {**shared_fields(checkpoint, images), **fields, **switches}
 
@@ -145,7 +145,7 @@ def seeds_of(n: int) -> Callable[[Point], range]:
     They differ by their hardware, or by what they are recalibrated on.
 
     Raises:
-        ValueError: if n is below 2, of which no interval over chips can be made.
+        ValueError: if n is below 2, which gives no interval over chips.
     """
     whole("device_seeds", n, 2)
 
@@ -177,14 +177,14 @@ class Setting:
     adc_calibration: str = "design"  #: see `Tile.adc_calibration`
 
     def __str__(self) -> str:
-        """What statements add, such as " (batch norm recalibrated, ADC ranges of the chip)"."""
+        """The words that statements add, such as " (batch norm recalibrated, ADC ranges of the chip)"."""
         parts = [RECALIBRATIONS[self.recalibration]] if self.recalibration != "none" else []
         parts += ["ADC ranges of the chip"] if self.adc_calibration == "chip" else []
         return f" ({', '.join(parts)})" if parts else ""
 
     @property
     def id(self) -> str:
-        """What ids of claims add, such as "/batch_norm/chip"."""
+        """The suffix of ids of claims, such as "/batch_norm/chip"."""
         parts = [self.recalibration] if self.recalibration != "none" else []
         parts += [self.adc_calibration] if self.adc_calibration != "design" else []
         return "".join(f"/{part}" for part in parts)
@@ -199,7 +199,7 @@ PLAIN = Setting()
 
 
 def loss_of(checkpoint: str, images: int, effect: str, severity: float, setting: Setting = PLAIN, **more: Any) -> Loss:
-    """What an effect costs a network in a setting; every chip that is recalibrated is so on images of its own.
+    """The loss of a network by an effect in a setting. Each recalibrated chip uses images of its own.
 
     Args:
         more: see `make_point`.

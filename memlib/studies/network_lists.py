@@ -16,3 +16,6 @@ LONGER = tuple(f"{name}-longer" for name in EQUALS)
 #: Trained on with 16 conductance states and 4-bit DACs.
 QUANTISED = "resnet20-0.5-quantised"
 LARGEST = ("resnet20", "vgg8", "vgg8-0.375", "mobilenetv2", "mlp")
+ALL = (
+    *LARGEST, *ORDINARY, *GROUPED, *SEPARABLE, *PRUNED_WEIGHTS, *PRUNED_CHANNELS, FINETUNED, *LONGER, *AWARE, QUANTISED,
+)  # fmt: skip

@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 def store_of(name: str, preset: str) -> Path:
-    """Where a notebook keeps its points."""
+    """The file in which a notebook keeps its points."""
     return project_root() / "results" / preset / f"{name}.sqlite"
 
 
@@ -52,10 +52,10 @@ class Run:
 
     Args:
         parameters: `preset`, the name of the folder in figures/ and results/, and all parameters of the study; more
-            names do no harm, so that a notebook passes its `globals()`.
+            names do no harm, so a notebook may pass its `globals()`.
 
     Raises:
-        ValueError: for parameters of which no points can be made.
+        ValueError: for parameters that make no points.
     """
 
     def __init__(self, study: Study, parameters: MappingType[str, Any]) -> None:
@@ -99,7 +99,7 @@ class Run:
         return [comparison.claim(self.chips(name)) for comparison in self._sweeps[name].comparisons]
 
     def once(self, function: Callable[["Run"], T]) -> T:
-        """What a function makes of this run, kept: tables and claims share what they are computed from."""
+        """The result of a function of this run, computed once: tables and claims share what they build on."""
         return self._once(function, lambda: function(self))
 
     def _once(self, key: Any, make: Callable[[], T]) -> T:

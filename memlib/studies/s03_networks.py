@@ -1,6 +1,5 @@
 """The study 03_networks: the zoo, its sizes, connectivities, weights and baseline accuracies."""
 
-from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -33,50 +32,44 @@ from memlib.zoo.networks import LABELS, mac_count
 WANTED = {"resnet20-cifar10": 0.88, "vgg8-0.375-cifar10": 0.89, "mobilenetv2-cifar10": 0.89}
 
 
-def hits_of(checkpoints: Sequence[str], images: int) -> dict[str, np.ndarray]:
-    """Which of the first `images` test images each network gets right: (1, images) of 0 and 1."""
+def all_networks(p: SimpleNamespace) -> list[str]:
+    """The networks of the table, and the trainings that claims compare."""
+    compared = [training for name in p.claim_checkpoints for training in trainings(name, p.training_seeds)]
+    return list(dict.fromkeys([*p.checkpoints, *compared]))
+
+
+def hits_of(run: Run) -> dict[str, np.ndarray]:
+    """(1, images) of 0 and 1, whether each network is right on the first test images."""
     hits = {}
-    for name in progress(checkpoints, unit="networks"):
-        x, y = data_sets.load_images(data_of(name), "test").head(images)
+    for name in progress(all_networks(run.p), unit="networks"):
+        x, y = data_sets.load_images(data_of(name), "test").head(run.p.images)
         hits[name] = correct(load_checkpoint(name), x, y)[None].numpy().astype(float)
     return hits
 
 
-def zoo(checkpoints: Sequence[str], hits: dict[str, np.ndarray]) -> pd.DataFrame:
+def zoo(run: Run) -> pd.DataFrame:
     """A row per network.
-
-    Args:
-        hits: see `hits_of`.
 
     Returns:
         Parameters (without pruned ones), MACs (with pruned weights), connections (the share of those that ordinary
-        layers between the same channels would have), accuracy on the test images of `hits` with its interval, and from
-        the training: accuracy on lossless originals and the same images as tested, epochs, seconds on one core.
+        layers between the same channels would have), accuracy on the test images with its interval, and from the
+        training: accuracy on lossless originals and the same images as tested, epochs, seconds on one core.
     """
     rows = []
-    for name in checkpoints:
+    for name in run.p.checkpoints:
         model, entry = load_checkpoint(name), manifest_entry(name)
-        i = crossed_interval(hits[name])
+        i = crossed_interval(run.once(hits_of)[name])
         kept = {key.partition("_")[0]: value for key, value in entry["accuracy"].items() if "_" in key}
         rows.append(
             {
-                "checkpoint": name,
-                "network": label(name),
-                "kind": LABELS[entry["recipe"]["network"]],
-                "treatment": treatment(entry["recipe"]),
-                "parameters": nonzero_count(model),
-                "macs": mac_count(model),
-                "connections": connections(model),
-                "accuracy": i.mean,
-                "low": i.low,
-                "high": i.high,
-                "images": i.images,
-                "originals": kept.get("lossless"),
-                "the same as tested": kept.get("test"),
-                "epochs": entry["recipe"]["epochs"],
-                "seconds": entry["seconds"],
+                "checkpoint": name, "network": label(name), "kind": LABELS[entry["recipe"]["network"]],
+                "treatment": treatment(entry["recipe"]), "parameters": nonzero_count(model),
+                "macs": mac_count(model), "connections": connections(model),
+                "accuracy": i.mean, "low": i.low, "high": i.high, "images": i.images,
+                "originals": kept.get("lossless"), "the same as tested": kept.get("test"),
+                "epochs": entry["recipe"]["epochs"], "seconds": entry["seconds"],
             }
-        )
+        )  # fmt: skip
     return pd.DataFrame(rows)
 
 
@@ -87,11 +80,11 @@ def connections(model: nn.Module) -> float:
     return there / sum(layer.weight.numel() * Geometry.of(layer).groups for layer in layers)
 
 
-def weight_histograms(checkpoints: Sequence[str], bins: int = 80) -> pd.DataFrame:
-    """The density of all weights, each relative to the largest of its layer, over bins from -1 to 1."""
-    edges = np.linspace(-1, 1, bins + 1)
+def weight_histograms(run: Run) -> pd.DataFrame:
+    """The density of all weights, each relative to the largest of its layer, over 80 bins from -1 to 1."""
+    edges = np.linspace(-1, 1, 81)
     rows = []
-    for name in checkpoints:
+    for name in run.p.weight_checkpoints:
         layers = matrix_layers(load_checkpoint(name)).values()
         weights = np.concatenate([(w / w.abs().max()).flatten().numpy() for w in (x.weight.detach() for x in layers)])
         density, _ = np.histogram(weights, edges, density=True)
@@ -102,17 +95,13 @@ def weight_histograms(checkpoints: Sequence[str], bins: int = 80) -> pd.DataFram
     return pd.DataFrame(rows)
 
 
-def claims(hits: dict[str, np.ndarray], compared: Sequence[str], seeds: Sequence[int]) -> list[Claim]:
-    """Claims that networks reach their accuracy, and that fewer connections cost some at equal parameters.
-
-    Args:
-        hits: of all trainings that are compared. Networks of WANTED are judged if they are among them.
-        compared: the networks of training seed 0, the ordinary one first.
-        seeds: of their trainings.
+def claims(run: Run) -> list[Claim]:
+    """The claims that networks reach their accuracy, and that fewer connections cost some at equal parameters.
 
     Raises:
-        ValueError: if there are fewer than two seeds, or one twice.
+        ValueError: if there are fewer than two seeds of trainings, or one twice.
     """
+    hits, compared, seeds = run.once(hits_of), run.p.claim_checkpoints, run.p.training_seeds
     decided = []
     for name, wanted in WANTED.items():
         if name in hits:
@@ -145,8 +134,8 @@ def plot(table: pd.DataFrame, histograms: pd.DataFrame, origin: str) -> Figure:
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 4.2))
     kinds = list(table["kind"].unique())
     colors = dict(zip(kinds, sns.color_palette("colorblind", len(kinds)), strict=True))
-    for (kind, how, _), part in table.groupby(["kind", "treatment", "epochs"], sort=False):
-        part = part.sort_values("parameters")
+    for (kind, how, _), group in table.groupby(["kind", "treatment", "epochs"], sort=False):
+        group = group.sort_values("parameters")
         marker, filled = MARKERS[how]
         look: dict[str, Any] = {
             "color": colors[kind],
@@ -154,8 +143,8 @@ def plot(table: pd.DataFrame, histograms: pd.DataFrame, origin: str) -> Figure:
             "markerfacecolor": colors[kind] if filled else "white",
         }
         look |= {"label": kind if how == "plain" else f"{kind}, {how}", "linestyle": "-" if filled else ":"}
-        for axis, x in ((left, part["parameters"]), (middle, part["macs"])):
-            errorbars(axis, x, part, **look, markersize=4.5, linewidth=0.8)
+        for axis, x in ((left, group["parameters"]), (middle, group["macs"])):
+            errorbars(axis, x, group, **look, markersize=4.5, linewidth=0.8)
     for axis, name in ((left, "parameters that are not pruned"), (middle, "multiplications of an inference")):
         axis.set(xscale="log", xlabel=name, ylabel="accuracy (%)")
     handles = dict(zip(*reversed(left.get_legend_handles_labels()), strict=True))
@@ -171,48 +160,27 @@ def plot(table: pd.DataFrame, histograms: pd.DataFrame, origin: str) -> Figure:
 def _plot_weights(axis: Axes, histograms: pd.DataFrame) -> None:
     lines = zip(sns.color_palette("colorblind"), ("-", "--", "-.", ":") * 2, strict=False)
     for name, (color, line) in zip(histograms["checkpoint"].unique(), lines, strict=False):
-        part = histograms[(histograms["checkpoint"] == name) & (histograms["density"] > 0)]
-        axis.plot(part["weight"], part["density"], color=color, linestyle=line, linewidth=1.1, label=label(name))
+        group = histograms[(histograms["checkpoint"] == name) & (histograms["density"] > 0)]
+        axis.plot(group["weight"], group["density"], color=color, linestyle=line, linewidth=1.1, label=label(name))
     axis.set(yscale="log", xlabel="weight, relative to the largest of its layer", ylabel="density")
     axis.legend(frameon=False, fontsize="x-small", loc="upper left", bbox_to_anchor=(1, 1))
-
-
-def _networks(p: SimpleNamespace) -> list[str]:
-    """All that are evaluated: those of the table, and the trainings that claims compare."""
-    compared = [training for name in p.claim_checkpoints for training in trainings(name, p.training_seeds)]
-    return list(dict.fromkeys([*p.checkpoints, *compared]))
-
-
-def _hits(run: Run) -> dict[str, np.ndarray]:
-    return hits_of(_networks(run.p), run.p.images)
 
 
 STUDY = Study(
     name="03_networks",
     parameters={
-        "checkpoints": networks(
-            *lists.LARGEST,
-            *lists.ORDINARY,
-            *lists.GROUPED,
-            *lists.SEPARABLE,
-            *lists.PRUNED_WEIGHTS,
-            *lists.PRUNED_CHANNELS,
-            lists.FINETUNED,
-            *lists.LONGER,
-            *lists.AWARE,
-            lists.QUANTISED,
-        ),
+        "checkpoints": networks(*lists.ALL),
         "weight_checkpoints": networks(*lists.EQUALS, lists.PRUNED_WEIGHTS[0], "vgg8", "mobilenetv2"),
         "claim_checkpoints": networks(*lists.EQUALS),
         "training_seeds": same([0, 1, 2]),
         "images": Values(10_000, 100),
     },
     tables={
-        "03_networks": lambda run: zoo(run.p.checkpoints, run.once(_hits)),
+        "03_networks": zoo,
         "03_networks_zoo": lambda run: run.table("03_networks"),
-        "03_networks_weights": lambda run: weight_histograms(run.p.weight_checkpoints),
+        "03_networks_weights": weight_histograms,
     },
     drawings={"03_networks": Drawing(plot, ("03_networks", "03_networks_weights"), ("origin",))},
-    claims={"03_networks": lambda run: claims(run.once(_hits), run.p.claim_checkpoints, run.p.training_seeds)},
-    inputs=lambda p: inputs(_networks(p)),
+    claims={"03_networks": claims},
+    inputs=lambda p: inputs(all_networks(p)),
 )

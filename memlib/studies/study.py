@@ -74,7 +74,7 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Study:
-    """What one notebook asks, and how it is answered."""
+    """All that one notebook asks, and how it is answered."""
 
     name: str  #: of the notebook, such as "05_tile_size"
     parameters: dict[str, Values]  #: in the order of the notebook's parameters cell
@@ -101,7 +101,7 @@ class Study:
         return SimpleNamespace(**{name: parameters[name] for name in self.parameters})
 
     def check(self, parameters: MappingType[str, Any], given: Iterable[str] = ()) -> None:
-        """Refuse parameters of which no points can be made.
+        """Refuse parameters that make no points.
 
         Args:
             parameters: all of the study's.

@@ -1,4 +1,4 @@
-"""What the studies of trained networks share: a checkpoint with its images, what identifies them, and their chips."""
+"""Trained networks in studies: a checkpoint with its images, the fields that identify them, and their chips."""
 
 import os
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ from memlib.zoo.checkpoints import load_checkpoint, manifest_entry
 from memlib.zoo.networks import LABELS
 
 CALIBRATION_IMAGES = 256
-#: Of every image.
+#: Shape of every image.
 INPUT_SHAPE = (3, 32, 32)
 #: The fields of a point that say which network runs on which images.
 SHARED = ("checkpoint", "weights", "pixels", "images", "calibration_images")
@@ -42,7 +42,7 @@ def model_of(checkpoint: str) -> nn.Module:
 
 
 def float_accuracy(checkpoint: str) -> float:
-    """Of the float network, on the whole test set."""
+    """Accuracy of the float network on the whole test set."""
     return manifest_entry(checkpoint)["accuracy"]["test"]
 
 
@@ -74,17 +74,17 @@ def by_layer(checkpoint: str, fields: Point) -> dict[str, Hardware]:
     fields = dict(fields)
     layer, windows, sparse_layers = (fields.pop(name, None) for name in ("layer", "windows", "sparse_layers"))
     hardware = hardware_of(fields)
-    found = {"*": hardware}
+    by_name = {"*": hardware}
     if layer:
-        found = {"*": hardware.replace(device=hardware.device.ideal()), layer: hardware}
+        by_name = {"*": hardware.replace(device=hardware.device.ideal()), layer: hardware}
     if windows:
         layouts = {name: Mapping.parse(text) for name, text in (part.split("=") for part in windows.split())}
         for name, m in layouts.items():
-            found[name] = hardware.replace(mapping=hardware.mapping.replace(layout=m.layout, order=m.order))
+            by_name[name] = hardware.replace(mapping=hardware.mapping.replace(layout=m.layout, order=m.order))
     if sparse_layers:
         sparse = hardware.replace(mapping=hardware.mapping.replace(layout="sparse"))
-        found |= dict.fromkeys(convolutions(checkpoint)[-sparse_layers:], sparse)
-    return found
+        by_name |= dict.fromkeys(convolutions(checkpoint)[-sparse_layers:], sparse)
+    return by_name
 
 
 @lru_cache
@@ -96,7 +96,7 @@ def convolutions(checkpoint: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What all chips of a network share."""
+    """All that the chips of a network share."""
 
     model: nn.Module
     training: Tensor  #: all training images, as pixels
@@ -114,7 +114,7 @@ def mapped(
     Args:
         hardware: by layer name, "*" for the rest.
         recalibration: see `memlib.recalibrate`.
-        own_images: whether it uses images that the seed draws from the training set, so that chips differ in them too,
+        own_images: whether it uses images that the seed draws from the training set, so chips differ in them too,
             rather than those that the converters' ranges are from.
 
     Raises:
@@ -136,7 +136,7 @@ def _drawn(p: Prepared, seed: int) -> Tensor:
 
 
 def answers(shared: Shared, hardware: dict[str, Hardware], seed: int, *recalibration: Any) -> dict[str, Any]:
-    """What a store keeps of one chip: its accuracy, and which images it gets right; see `mapped`."""
+    """The results of one chip for a store: accuracy, and which images it gets right; see `mapped`."""
     hits = correct(*mapped(shared, hardware, seed, *recalibration))
     return {"accuracy": hits.double().mean().item(), "correct": pack(hits.numpy())}
 
@@ -145,7 +145,7 @@ def seeds_of(n: int) -> range:
     """Device seeds of every point.
 
     Raises:
-        ValueError: if n is below 2, of which no interval over chips can be made.
+        ValueError: if n is below 2, which gives no interval over chips.
     """
     whole("device_seeds", n, 2)
     return range(n)
@@ -159,11 +159,11 @@ def hits_of(rows: pd.DataFrame) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def prepared(checkpoint: str, weights: str, pixels: str, images: int, calibration_images: int) -> Prepared:
-    """What all chips of a network share, once per process."""
+    """All that the chips of a network share, made once per process."""
     name = data_of(checkpoint)
     train_set, test_set = _training_set(name, os.environ.get("MEMLIB_DATA")), data_sets.load_images(name, "test")
-    found = manifest_entry(checkpoint)["sha256"], f"{train_set.sha256}-{test_set.sha256}"
-    if found != (weights, pixels):
+    current = manifest_entry(checkpoint)["sha256"], f"{train_set.sha256}-{test_set.sha256}"
+    if current != (weights, pixels):
         raise ValueError(f"checkpoint={checkpoint!r}: it, or its images, changed since the sweep began; start it again")
     model = load_checkpoint(checkpoint)
     calibration = train_set.head(calibration_images)[0]
@@ -177,7 +177,7 @@ def _training_set(name: str, _folder: str | None) -> data_sets.Images:
 
 
 def _design(hardware: Hardware) -> Hardware:
-    """What decides ADC ranges: no effect of the device, no number of bits, and no error of converters."""
+    """The fields that decide ADC ranges: no effect of the device, no bits, and no errors of converters."""
     design = hardware.design()
     return design.replace(tile=design.tile.replace(adc_bits=8, adc_gain_error=0.0, adc_offset_error=0.0))
 
@@ -216,7 +216,7 @@ def _pixels(name: str) -> str:
 
 
 def label(checkpoint: str) -> str:
-    """What figures and claims call a checkpoint's network, such as "ResNet-20 (width 0.5), noise-aware"."""
+    """The name of a checkpoint's network in figures and claims, such as "ResNet-20 (width 0.5), noise-aware"."""
     recipe = manifest_entry(checkpoint)["recipe"]
     width = "" if recipe["width"] == 1 else f" (width {recipe['width']:g})"
     how = treatment(recipe)
@@ -226,7 +226,7 @@ def label(checkpoint: str) -> str:
 
 
 def treatment(recipe: dict[str, Any]) -> str:
-    """What a recipe does beside plain training."""
+    """The treatment that a recipe adds to plain training."""
     if recipe.get("prune"):
         return f"{recipe['prune']} pruned"
     if recipe.get("binary"):
@@ -254,5 +254,5 @@ def inputs(checkpoints: Sequence[str]) -> dict[str, Any]:
 
 
 def origin(checkpoints: Sequence[str]) -> str:
-    """What the test images were read from."""
+    """The origin of the test images."""
     return "; ".join(sorted({_identity(data_of(checkpoint), "test")[1] for checkpoint in checkpoints}))

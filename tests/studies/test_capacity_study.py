@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from made_up import made_up
+from made_up import made_up, made_up_run
 from torch import nn
 
 from memlib.cells.device import Device
@@ -24,11 +24,16 @@ from memlib.training.recipes import trainings
 from memlib.zoo.checkpoints import read_manifest
 
 PARAMETERS = STUDIES["07_capacity"].preset("smoke")
-KINDS = ("ordinary", "grouped", "separable", "weights", "channels")
-FINETUNED, LAYOUTS = PARAMETERS["finetuned_checkpoints"], PARAMETERS["layout_checkpoints"]
-SETTINGS = effects.settings(["none", "batch_norm"], ["design", "chip"])
+KINDS = ("ordinary", "grouped", "separable", "weights", "channels", "finetuned", "layout")
+SETTINGS = {"claim_recalibrations": ["none", "batch_norm"], "claim_ranges": ["design", "chip"]}
 HRS = connectivities.HRS
-FAMILIES = connectivities.families_of(*(PARAMETERS[f"{name}_checkpoints"] for name in KINDS))
+FAMILIES = connectivities.families_of(made_up_run(**PARAMETERS).p)
+
+
+def run_of(**checkpoints):
+    """A run with these networks and no others, in one setting."""
+    lists = {f"{kind}_checkpoints": checkpoints.get(kind, []) for kind in KINDS}
+    return made_up_run(**PARAMETERS | lists | {"claim_images": 5000})
 
 
 def test_pairs(monkeypatch):
@@ -51,7 +56,7 @@ def test_pairs(monkeypatch):
 
 def test_claims_compare_like_with_like():
     """The terms of a claim are a difference of weighted means; every claim is there in all four settings."""
-    compared = differences.comparisons(FAMILIES, FINETUNED, LAYOUTS, 500, 0.03, SETTINGS)
+    compared = differences.comparisons(made_up_run(**PARAMETERS | SETTINGS).p)
     assert len({comparison.statement.id for comparison in compared}) == len(compared)
     for comparison in compared:
         weights = [weight for weight, _ in comparison.terms]
@@ -64,7 +69,11 @@ def test_claims_compare_like_with_like():
         assert all(loss.point == loss.baseline | {"program_error": 0.03} for _, loss in comparison.terms)
     statements = [comparison.statement.text for comparison in compared]
     scaled = [statement for statement in statements if "by column" in statement]
-    set_up = [statement for statement in statements if any(str(setting) in statement for setting in SETTINGS[1:])]
+    set_up = [
+        statement
+        for statement in statements
+        if any(str(setting) in statement for setting in effects.settings(*SETTINGS.values())[1:])
+    ]
     plain = set(statements) - {*set_up, *scaled}
     assert len(compared) == 4 * len(plain) + len(scaled)
     assert scaled
@@ -92,9 +101,9 @@ def test_verdicts_follow_the_measurements(monkeypatch):
 
     for module in (differences, layouts, trained):
         monkeypatch.setattr(module, "loss_of", made)
-    kinds = ["ordinary-1", "ordinary-2"], ["grouped-1", "grouped-2"], ["separable-1"], [], []
-    families = connectivities.families_of(*kinds)
-    compared = differences.comparisons(families, [], ["grouped-1", "separable-1"], 5000, 0.03, [effects.PLAIN])
+    kinds = {"ordinary": ["ordinary-1", "ordinary-2"], "grouped": ["grouped-1", "grouped-2"]}
+    run = run_of(**kinds, separable=["separable-1"], layout=["grouped-1", "separable-1"])
+    compared = differences.comparisons(run.p)
     points = list({str(p): p for comparison in compared for p in comparison.points}.values())
     results = made_up(points, lambda p: range(10 if p.get("program_error") else 1), accuracy)
     chips = Chips(results)
@@ -116,12 +125,14 @@ def test_verdicts_follow_the_measurements(monkeypatch):
     }
     assert expected.items() <= found.items()
     assert not any("width: separable" in statement for statement in found)  # there is one size only
-    pairs = connectivities.pairs(families, [])
+    pairs = connectivities.pairs_of(run.p)
     assert [pair.equal for pair in pairs] == 6 * ["parameters"] + 6 * ["accuracy"]
-    frame = differences.differences(results, pairs[:6], 5000, 0.03, [effects.PLAIN])
+    run.sweep = {"claims": results}.get
+    frame = differences.differences(run)[:6]
     assert [*frame["effect"].round(6)] == [10, -10, 15, -5, 65, 70]
     assert [*frame["at chance"]] == 4 * [False] + 2 * [True]
-    frame = layouts.layout_losses(results, ["grouped-1"], 5000, 0.03, [effects.PLAIN])
+    run.p.layout_checkpoints = ["grouped-1"]
+    frame = layouts.layout_losses(run)
     assert frame["loss"].round(6).tolist() == [0.2, 0.1, 0.25, 0.15]
 
 
@@ -139,11 +150,9 @@ def test_controls_bound_what_equal_accuracy_says(monkeypatch):
         monkeypatch.setattr(module, "loss_of", made)
     lost = {"a": 0.20, "b": 0.16, "c": 0.0, "above": 0.17, "within": 0.12, "below": 0.0}  # at equal accuracy: 0.08
     families = {"ordinary": ["a", "b", "c"], "grouped": ["above", "within", "below"]}
-    compared = [
-        differences.pair_comparison(p, 5000, 0.03, effects.PLAIN)
-        for p in connectivities.pairs(families, [])
-        if p.equal[0] == "a"
-    ]
+    at = run_of().p, effects.PLAIN
+    pairs = [pair for pair in connectivities.pairs(families, []) if pair.equal == "accuracy"]
+    compared = [differences.pair_comparison(pair, *at) for pair in pairs]
     points = list({str(p): p for comparison in compared for p in comparison.points}.values())
     results = made_up(
         points, lambda p: range(10), lambda p: 0.95 - bool(p.get("program_error")) * lost[p["checkpoint"]]
@@ -151,14 +160,14 @@ def test_controls_bound_what_equal_accuracy_says(monkeypatch):
     chips = Chips(results)
     assert differences.margins(compared, chips) == {effects.PLAIN: pytest.approx(6)}
     found = {
-        c.text.split("accuracy: ")[1].split()[0]: (c.verdict, c.effect) for c in differences.claims(compared, chips)
+        c.text.split("accuracy: ")[1].split()[0]: (c.verdict, c.effect) for c in differences.decide(compared, chips)
     }
     assert found == {
         "above": ("confirmed", pytest.approx(9)),
         "within": ("undecided", pytest.approx(4)),
         "below": ("refuted", pytest.approx(-8)),
     }
-    assert {c.verdict for c in differences.claims(compared[1:], chips)} == {"confirmed", "refuted"}  # without controls
+    assert {c.verdict for c in differences.decide(compared[1:], chips)} == {"confirmed", "refuted"}  # without controls
 
 
 @pytest.mark.parametrize("groups", [1, 4])
@@ -185,7 +194,8 @@ def test_noise_gains_are_those_of_chips(groups):
 
 def test_tables_and_figures():
     """Made-up ladders: losses and tolerances by hand, a panel for each quantity, an interval at every marker."""
-    labelled = ladders.points(FAMILIES, 1000, [0.01, 0.03])
+    run = made_up_run(**PARAMETERS | {"images": 1000})
+    labelled = ladders.points(run.p)
     networks = dict.fromkeys(name for names in FAMILIES.values() for name in names)
     slopes = dict(zip(networks, np.linspace(4, 6, len(networks)), strict=True))
     results = made_up(
@@ -193,16 +203,17 @@ def test_tables_and_figures():
         seeds_of(3),
         lambda p: 0.9 - slopes[p["checkpoint"]] * p.get("program_error", 0),
     )
-    frame, tolerances = ladders.tidy(results, labelled), ladders.tolerances(results, labelled)
+    run.sweep = {"ladders": results}.get
+    frame, tolerances = ladders.losses(run), ladders.tolerances(run)
     assert len(frame) == 2 * 3 * sum(map(len, FAMILIES.values()))
     assert np.allclose(frame["loss"], frame["checkpoint"].map(slopes) * frame["severity"], atol=1e-3)
     assert tolerances["tolerance"].between(0.001, 0.003).all()
-    explained = explanation.explanations(frame, 0.03)
-    assert list(explanation.correlations(explained)["explanation"]) == 2 * ["parameters", "layers", "noise"]
+    explained = explanation.explanations(run)
+    assert list(explanation.correlations(run)["explanation"]) == 2 * ["parameters", "layers", "noise"]
     noise = explained.pivot_table(index="checkpoint", columns="recalibration", values="noise")
     assert (noise["batch_norm"] < noise["none"]).all()
-    pairs = connectivities.pairs(FAMILIES, FINETUNED)
-    assert len(ladders.matches(pairs)) == sum(not pair.family.endswith(HRS) for pair in pairs)
+    pairs = connectivities.pairs_of(run.p)
+    assert len(ladders.matches(run)) == sum(not pair.family.endswith(HRS) for pair in pairs)
 
 
 def test_trained_again(monkeypatch):
@@ -227,12 +238,10 @@ def test_trained_again(monkeypatch):
 
     for module in (differences, layouts, trained):
         monkeypatch.setattr(module, "loss_of", made)
-    kinds = ["ordinary-1-data", "ordinary-2-data"], ["grouped-1-data", "grouped-2-data"], [], [], []
-    families = connectivities.families_of(*kinds)
-    at = [0, 1, 2], 5000, 0.03, [effects.PLAIN]
-    compared = trained.comparisons(families, *at)
+    run = run_of(ordinary=["ordinary-1-data", "ordinary-2-data"], grouped=["grouped-1-data", "grouped-2-data"])
+    compared = trained.comparisons(run.p)
     points = list({str(p): p for comparison in compared for p in comparison.points}.values())
-    assert len(points) == 2 * len(trained.checkpoints(families, at[0])) == 2 * 2 * 2 * 3
+    assert len(points) == 2 * len(trained.checkpoints(run.p)) == 2 * 2 * 2 * 3
     results = made_up(points, lambda p: range(10 if p.get("program_error") else 1), accuracy)
     one, two, mean = (c.claim(Chips(results)) for c in compared)
     assert one.text.endswith("3 trainings each: grouped-1-data loses more than ordinary-1-data")
@@ -242,21 +251,10 @@ def test_trained_again(monkeypatch):
     assert one.high - one.low == pytest.approx(2 * 3.22 * math.sqrt((1 + 0.25) / 3), rel=0.05)
     assert mean.high - mean.low < 0.6 * (one.high - one.low)
     assert [c.verdict for c in (one, two, mean)] == ["undecided", "undecided", "confirmed"]
-    losses, averages = trained.tables(results, families, *at)
-    assert losses["loss"].round(6).tolist() == [
-        0.1,
-        0.11,
-        0.09,
-        0.05,
-        0.06,
-        0.04,
-        0.12,
-        0.115,
-        0.125,
-        0.07,
-        0.065,
-        0.075,
-    ]
+    run.sweep = {"trainings": results}.get
+    losses, averages = trained.tables(run)
+    lost = [0.1, 0.11, 0.09, 0.05, 0.06, 0.04, 0.12, 0.115, 0.125, 0.07, 0.065, 0.075]
+    assert losses["loss"].round(6).tolist() == lost
     assert averages["loss"].round(6).tolist() == [0.1, 0.05, 0.12, 0.07]
     assert averages["sd_trainings"].round(6).tolist() == [0.01, 0.01, 0.005, 0.005]
     unlucky = made_up(
@@ -265,16 +263,17 @@ def test_trained_again(monkeypatch):
     )  # fmt: skip
     one, two, _ = (c.claim(Chips(unlucky)) for c in compared)
     assert (one.at_chance, two.at_chance) == (True, False)
-    losses, averages = trained.tables(unlucky, families, *at)
+    run.sweep = {"trainings": unlucky}.get
+    losses, averages = trained.tables(run)
     assert losses["at chance"].tolist() == [False, True, *[False] * 10]
+    run.p.training_seeds = [1]
     with pytest.raises(ValueError, match=r"training_seeds=\[1\]: must be at least two seeds, all different"):
-        trained.comparisons(families, [1], *at[1:])
+        trained.comparisons(run.p)
 
 
 @pytest.mark.parametrize("preset", ["smoke", "paper"])
 def test_all_trainings_are_there(preset):
     parameters, more = STUDIES["07_capacity"].preset(preset), STUDIES["03_networks"].preset(preset)
-    families = connectivities.families_of(*(parameters[f"{name}_checkpoints"] for name in KINDS))
-    names = trained.checkpoints(families, parameters["training_seeds"])
+    names = trained.checkpoints(made_up_run(**parameters).p)
     names += [name for n in more["claim_checkpoints"] for name in trainings(n, more["training_seeds"])]
     assert set(names) <= set(read_manifest())

@@ -6,7 +6,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import made_up
+from made_up import made_up, made_up_run
 
 from memlib.evidence.claims import Claim
 from memlib.exploration.loss_formula import Formula
@@ -21,7 +21,13 @@ NETWORK = "resnet20-0.5-digits"
 PARAMETERS = STUDIES["09_design_space"].preset("smoke")
 #: Of the made-up networks: ln half of dense and 4x4, their bits, slope, growth, rest, ln wires.
 TRUTH = np.array([np.log(0.05), np.log(0.1), 3.5, 3.0, 3.0, 0.2, 0.0, np.log(0.1)])
-WIRES = {"designs": 12, "rows": [32, 64, 128], "ohms": [0.5, 2.0]}
+WIRED = {"wired_designs": 12, "wired_rows": [32, 64, 128], "wired_ohms": [0.5, 2.0]}
+GRID = {"severities": [0.01, 0.03, 0.1], "tile_rows": [32, 128, 512], "adc_bits": [3, 5, 7], "images": 500}
+
+
+def run_with(known=None, **changes):
+    """A run at smoke size, with some changes."""
+    return made_up_run(known, **PARAMETERS | {"claim_images": 5000} | changes)
 
 
 def found_formula() -> Formula:
@@ -47,9 +53,7 @@ def _perfect_float_network(monkeypatch):
 
 
 def formula_results(n: int = 40) -> pd.DataFrame:
-    points = formula_fits.formula_points(
-        [NETWORK], ["dense", "4x4"], n, [0.01, 0.03, 0.1], [32, 128, 512], [3, 5, 7], 500, WIRES
-    )
+    points = formula_fits.formula_points(run_with(formula_designs=n, **GRID, **WIRED).p)
     truth = found_formula()
 
     def accuracy(point):
@@ -83,38 +87,45 @@ def test_predictions_are_relied_on_as_far_as_designs_keep_to_the_target():
 
 
 def test_designs_of_the_formula_are_drawn_without_replacement():
-    arguments = [[NETWORK], ["dense", "sparse", "4x4"], 24, [0.01, 0.03], [32, 128, 512], [3, 4, 5, 6, 7], 100, WIRES]
-    points = formula_fits.formula_points(*arguments)
-    full = [FROZEN | p for p in points]
+    grid = GRID | {"severities": [0.01, 0.03], "adc_bits": [3, 4, 5, 6, 7]}
+    p = run_with(formula_layouts=["dense", "sparse", "4x4"], formula_designs=24, **grid, **WIRED).p
+    points = formula_fits.formula_points(p)
+    full = [FROZEN | point for point in points]
     wired = [p for p in full if p["r_row"]]
-    kinds = {(p["layout"], p["rows"] in WIRES["rows"], p["r_row"] in WIRES["ohms"]) for p in wired}
+    kinds = {(p["layout"], p["rows"] in WIRED["wired_rows"], p["r_row"] in WIRED["wired_ohms"]) for p in wired}
     assert kinds == {("dense", True, True)}
     assert len(wired) == 12
     counts = pd.Series([p["layout"] for p in full if not p["r_row"]]).value_counts()
     assert counts.to_dict() == {"dense": 24, "4x4": 8, "sparse": 6}
     assert len({str(p) for p in points}) == len(points)
-    assert points == formula_fits.formula_points(*arguments)
+    assert points == formula_fits.formula_points(p)
 
 
 def test_a_formula_that_holds_is_found_and_confirmed():
-    designs = formula_fits.losses(formula_results())
-    fitted = formula_fits.fits(designs)
+    run = run_with()
+    run.sweep = {"formula": formula_results()}.get
+    predicted, fitted = formula_fits.predictions(run), formula_fits.fits(run)
     np.testing.assert_allclose(fitted[NETWORK].fitted, TRUTH, rtol=0.05, atol=0.05)
-    assert set(formula_fits.coefficients(fitted)["coefficient"]) == set(fitted[NETWORK].names)
-    predicted = formula_fits.held_out(designs)
-    (claim,) = formula_fits.error_claims(predicted)
+    assert set(formula_fits.coefficients(run)["coefficient"]) == set(fitted[NETWORK].names)
+
+    def run_of(table):
+        return made_up_run({formula_fits.predictions: table})
+
+    (claim,) = formula_fits.error_claims(run_of(predicted))
     assert (claim.verdict, claim.effect < 1) == ("confirmed", True)
-    (claim,) = formula_fits.error_claims(predicted.assign(formula=predicted["loss"] + 0.05))
+    (claim,) = formula_fits.error_claims(run_of(predicted.assign(formula=predicted["loss"] + 0.05)))
     assert (claim.verdict, round(claim.effect, 6)) == ("refuted", 5)
-    errors = formula_fits.errors(predicted).set_index(["designs", "model"])["rms"]
+    errors = formula_fits.errors(run_of(predicted)).set_index(["designs", "model"])["rms"]
     assert errors["all", "formula"] < errors["all", "linear"]
-    shifted = formula_fits.errors(predicted.assign(loss=predicted["formula"] + 0.01)).set_index(["designs", "model"])
+    shifted = run_of(predicted.assign(loss=predicted["formula"] + 0.01))
+    shifted = formula_fits.errors(shifted).set_index(["designs", "model"])
     assert shifted.loc[("formula below 0.05", "formula"), ["rms", "mean"]].tolist() == pytest.approx([0.01, 0.01])
 
 
 def test_rules_give_the_largest_tile_and_its_smallest_adc():
-    choices = ["ihp_hfo2", "neurram, 1 day"], [0.05, 0.01], [0.0, 0.5], [32, 128], [3, 4, 5, 6]
-    table = designer_table.rules({NETWORK: found_formula()}, relied_on(0.01, 0.05), *choices)
+    known_rules = {formula_fits.fits: {NETWORK: found_formula()}, formula_fits.predictions: relied_on(0.01, 0.05)}
+    choices = {"targets": [0.05, 0.01], "r_wire": [0.0, 0.5], "tile_rows": [32, 128]}
+    table = designer_table.rules(run_with(known_rules, devices=["ihp_hfo2", "neurram, 1 day"], **choices))
     assert set(table["threshold"]) == {
         designer_table.threshold(relied_on(0.01, 0.05), target) for target in (0.05, 0.01)
     }
@@ -136,8 +147,9 @@ def test_rules_give_the_largest_tile_and_its_smallest_adc():
 
 
 def test_rules_are_checked_by_their_own_chips():
-    choices = ["ihp_hfo2", "cmo_hfox, 1 day"], [0.05], [0.0, 0.5], [32, 128], [3, 4, 5, 6]
-    table = designer_table.rules({NETWORK: found_formula()}, relied_on(0.05), *choices)
+    known_rules = {formula_fits.fits: {NETWORK: found_formula()}, formula_fits.predictions: relied_on(0.05)}
+    choices = {"targets": [0.05], "r_wire": [0.0, 0.5], "tile_rows": [32, 128]}
+    table = designer_table.rules(run_with(known_rules, devices=["ihp_hfo2", "cmo_hfox, 1 day"], **choices))
     for layout, targets in (("dense", {0.01, 0.05}), ("4x4", {0.05}), ("sparse", set())):
         both = pd.concat([table.assign(layout=layout, target=t, rows=32) for t in (0.01, 0.05)])
         chosen = designer_table.claimed(both, [NETWORK], 0.5)
@@ -152,29 +164,28 @@ def test_rules_are_checked_by_their_own_chips():
     checked = designer_table.checked(table, results)
     assert checked["measured"].round(6).tolist() == [0.03, *[0.1] * (len(points) - 2), 0.03]
     assert checked["within"].tolist() == [1.0, *[0.0] * (len(points) - 2), 1.0]
-    verdicts = [claim.verdict for claim in designer_table.rule_claims(checked)]
-    assert verdicts == ["confirmed", *["refuted"] * (len(points) - 2), "confirmed"]
-    assert not any(claim.exploratory for claim in designer_table.rule_claims(checked))
+    claims = designer_table.rule_claims(made_up_run({designer_table.checked_rules: checked}))
+    assert [c.verdict for c in claims] == ["confirmed", *["refuted"] * (len(points) - 2), "confirmed"]
+    assert not any(claim.exploratory for claim in claims)
 
 
 def test_sensitivities_of_made_up_accuracies():
     """Only ADC bits and the chip matter: 3 to 8 bits by 0.02 each, ten chips by 0.01."""
-    chosen = [NETWORK], ["dense"], 128, 1000
-    parts = variance.sensitivity_parts(*chosen)
-    assert sum(len(points) for points, _ in parts) == 128 * 16
-    results = pd.concat(
-        [
-            made_up(points, lambda _, c=c: c, lambda p, c=c: 0.7 + 0.02 * (FROZEN | p)["adc_bits"] + 0.01 * c[0])
-            for points, c in parts
-        ]
-    )
-    found = variance.sensitivities(results, *chosen).set_index(["kind", "factor", "other"])["index"]
+    run = run_with(sensitivity_n=128, sensitivity_images=1000)
+    sweeps = variance.sweeps(run.p)
+    assert sum(len(points) for points, _ in sweeps.values()) == 128 * 16
+    run.sweep = {
+        name: made_up(points, lambda _, c=c: c, lambda p, c=c: 0.7 + 0.02 * (FROZEN | p)["adc_bits"] + 0.01 * c[0])
+        for name, (points, c) in sweeps.items()
+    }.get
+    table = variance.sensitivities(run)
+    found = table.set_index(["kind", "factor", "other"])["index"]
     variances = 0.02**2 * 35 / 12, 0.01**2 * 99 / 12
     for kind in ("first", "total"):
         assert found[kind, "adc_bits", ""] == pytest.approx(variances[0] / sum(variances), abs=0.08)
         assert found[kind, "chip", ""] == pytest.approx(variances[1] / sum(variances), abs=0.08)
         assert abs(found[kind, "rows", ""]) < 0.08
-    figure = variance.plot_sensitivity(variance.sensitivities(results, *chosen))
+    figure = variance.plot_sensitivity(table)
     assert len(figure.axes) == 1
 
 
@@ -236,7 +247,8 @@ def test_the_answer_is_the_cheapest_sure_design_of_each_layout():
     assert np.isnan(found.loc[0.05, "4x4"]["energy"])
     assert found.loc[0.05, "dense"]["cheapest"] > 0.95
     assert found.loc[0.2, "4x4"][["adc_bits", "energy", "cheapest"]].tolist() == [3, 0.5, 1.0]
-    both = recommendations.answers({64: [designs], 256: [designs[:1]]}, [0.05, 0.2])
+    studied = {recommendations.studied: {64: [designs], 256: [designs[:1]]}}
+    both = recommendations.answers(made_up_run(studied, answer_targets=[0.05, 0.2]))
     assert both["technology"].value_counts().to_dict() == {"isaac": 6, "li2022": 6}
     none = recommendations.answer(designs[:1], [0.01], "isaac")
     assert none[["rows", "cheapest", "energy"]].isna().to_numpy().tolist() == [[False, False, True]]
@@ -296,9 +308,9 @@ def test_the_best_network_is_the_cheapest_that_surely_reaches_an_accuracy(monkey
 
 
 def test_a_network_without_convolutions_has_one_layout():
-    choices = 64, "ihp_hfo2", ["dense", "sparse"], [4, 8], [6]
-    assert len(recommendations.candidates(NETWORK, *choices)) == 4
-    assert [d["dac_bits"] for d in recommendations.candidates("mlp-digits", *choices)] == [4, 8]
+    p = run_with(answer_layouts=["dense", "sparse"], answer_dac_bits=[4, 8], answer_adc_bits=[6]).p
+    assert len(recommendations.candidates(NETWORK, 64, p)) == 4
+    assert [d["dac_bits"] for d in recommendations.candidates("mlp-digits", 64, p)] == [4, 8]
 
 
 def test_answers_are_confirmed_on_fresh_chips():
@@ -331,11 +343,11 @@ def test_searches_are_compared_by_what_they_dominate():
         for n in range(1, 11)
     ]
     curves = pd.DataFrame(rows)
-    (claim,) = searches.search_claims(curves)
+    (claim,) = searches.search_claims(made_up_run({searches.curves: curves}))
     assert isinstance(claim, Claim)
     assert (claim.verdict, round(claim.effect, 9), claim.n) == ("confirmed", 10, 10)
     swapped = curves.assign(sampler=curves["sampler"].map({"tpe": "random", "random": "tpe"}))
-    assert searches.search_claims(swapped)[0].verdict == "refuted"
+    assert searches.search_claims(made_up_run({searches.curves: swapped}))[0].verdict == "refuted"
 
 
 def test_figure_of_the_front():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from made_up import made_up_run
 from torch import nn
 
 from memlib.studies import s03_networks as study
@@ -22,8 +23,9 @@ def test_connections_by_hand():
 def test_table_and_weights():
     """Accuracies are those of torch, and densities add up to 1."""
     names = ["vgg8-digits", "mlp-digits"]
-    hits = study.hits_of(names, 200)
-    table = study.zoo(names, hits)
+    run = made_up_run(checkpoints=names, weight_checkpoints=names, claim_checkpoints=[], training_seeds=[], images=200)
+    hits = study.hits_of(run)
+    table = study.zoo(run)
     images = data_sets.load_images("digits", "test")
     few = data_sets.Images(images.pixels[:200], images.labels[:200], "")
     expected = [trainer.digital_accuracy(load_checkpoint(name), few) for name in names]
@@ -33,8 +35,8 @@ def test_table_and_weights():
     all_of_them = [manifest_entry(name)["parameters"] for name in names]
     assert table["parameters"].tolist() == pytest.approx(all_of_them, abs=2)  # a weight may have become 0
     assert study.connections(load_checkpoint("vgg8-digits")) == 1
-    histograms = study.weight_histograms(names, bins=50)
-    assert np.allclose(histograms.groupby("checkpoint")["density"].sum() * 2 / 50, 1)
+    histograms = study.weight_histograms(run)
+    assert np.allclose(histograms.groupby("checkpoint")["density"].sum() * 2 / 80, 1)
 
 
 def test_claims(monkeypatch):
@@ -43,7 +45,8 @@ def test_claims(monkeypatch):
     right = [np.arange(500) < count for count in (390, 405, 405)]
     hits = {again("vgg8-digits", seed): np.ones((1, 500)) for seed in range(3)}
     hits |= {again("mlp-digits", seed): right[seed][None].astype(float) for seed in range(3)}
-    claims = study.claims(hits, ["vgg8-digits", "mlp-digits"], range(3))
+    compared = {"claim_checkpoints": ["vgg8-digits", "mlp-digits"], "training_seeds": range(3)}
+    claims = study.claims(made_up_run({study.hits_of: hits}, **compared))
     assert [(claim.verdict, claim.unit, claim.exploratory) for claim in claims] == [
         ("confirmed", "%", False),
         ("refuted", "%", False),
@@ -55,5 +58,6 @@ def test_claims(monkeypatch):
     of_trainings = np.std([0.78, 0.81, 0.81], ddof=1) / np.sqrt(3)
     normal = 2 * 196 * np.hypot(of_images, of_trainings)  # with few degrees of freedom a little more
     assert normal < claims[2].high - claims[2].low < 1.5 * normal
+    twice = made_up_run({study.hits_of: hits}, claim_checkpoints=["vgg8-digits"], training_seeds=[0, 0])
     with pytest.raises(ValueError, match=r"training_seeds=\[0, 0\]: must be at least two seeds, all different"):
-        study.claims(hits, ["vgg8-digits"], [0, 0])
+        study.claims(twice)

@@ -1,4 +1,4 @@
-"""What does a cell do with the conductance that it was asked for?
+"""How near is a cell to the conductance that it was asked for?
 
 Distributions after programming, currents, ageing, switching, and the error that write-verify leaves.
 """

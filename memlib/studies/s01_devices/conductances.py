@@ -1,4 +1,4 @@
-"""What each non-ideality does to the conductances of programmed cells."""
+"""Conductances of programmed cells under each non-ideality."""
 
 import math
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ CASES: dict[str, Case] = {
     "ihp_hfo2": Case(Device.preset("ihp_hfo2"), THIRDS, (30, 245)),
 }
 BINS = 100
-#: Of the legend.
+#: Texts of the legend.
 NTHS = ("lowest target (dotted)", "second", "third", "highest")
 
 
@@ -147,8 +147,8 @@ def plot_programmed(frame: pd.DataFrame) -> Figure:
     figure, axes = plt.subplots(2, 4, figsize=(11.5, 5), layout="constrained")
     _staircase(axes[0, 0])
     for axis, (name, case) in zip(axes.flat[1:], CASES.items(), strict=True):
-        part = frame[frame["case"] == name]
-        for color, (target, line) in zip(severity_colors(5), part.groupby("target"), strict=False):
+        group = frame[frame["case"] == name]
+        for color, (target, line) in zip(severity_colors(5), group.groupby("target"), strict=False):
             edges = [*line["left"], line["right"].iloc[-1]]
             axis.stairs(100 * line["share"], edges, fill=True, color=color, alpha=0.55)
             axis.stairs(100 * line["expected"], edges, baseline=None, **THEORY)

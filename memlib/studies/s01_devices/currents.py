@@ -105,12 +105,12 @@ def plot_reads(curves: pd.DataFrame, noise: pd.DataFrame) -> Figure:
     """Draw the I-V of the LRS, current over the ohmic one by state, and the distribution of a column's current."""
     figure, axes = plt.subplots(1, 3, figsize=(11.5, 3.4), layout="constrained")
     colors = dict(zip(LAWS, severity_colors(5), strict=False))
-    for (law, state), part in curves.groupby(["law", "state"], sort=False):
+    for (law, state), group in curves.groupby(["law", "state"], sort=False):
         if state == "LRS":
             style = "--" if "v0_off" in LAWS[law] else "-"
-            axes[0].plot(part["voltage"], part["current"] / MICRO, style, color=colors[law], label=law)
+            axes[0].plot(group["voltage"], group["current"] / MICRO, style, color=colors[law], label=law)
         if "v0_off" in LAWS[law] or (state == "LRS"):
-            positive = part[part["voltage"] > 0.001]
+            positive = group[group["voltage"] > 0.001]
             style = {"HRS": "-.", "middle": ":", "LRS": "--"}[state] if "v0_off" in LAWS[law] else "-"
             name = f"{law}: {state}" if "v0_off" in LAWS[law] else law
             ratio = positive["current"] / positive["ohmic"]
@@ -121,10 +121,10 @@ def plot_reads(curves: pd.DataFrame, noise: pd.DataFrame) -> Figure:
     axes[1].set(
         title="beyond Ohm's law", xlabel="voltage (V)", ylabel="current / (g v)", xlim=(0, 0.6), ylim=(0.95, 1.8)
     )
-    for color, (name, part) in zip(severity_colors(5)[::2], noise.groupby("device", sort=False), strict=False):
-        edges = [*part["left"], part["right"].iloc[-1]]
-        axes[2].stairs(100 * part["share"], edges, color=color, linewidth=1.5, label=name)
-    axes[2].stairs(100 * part["expected"], edges, baseline=None, linestyle=":", **THEORY, label="one normal per read")
+    for color, (name, group) in zip(severity_colors(5)[::2], noise.groupby("device", sort=False), strict=False):
+        edges = [*group["left"], group["right"].iloc[-1]]
+        axes[2].stairs(100 * group["share"], edges, color=color, linewidth=1.5, label=name)
+    axes[2].stairs(100 * group["expected"], edges, baseline=None, linestyle=":", **THEORY, label="one normal per read")
     text = f"noise of a column's current, {ROWS} cells"
     axes[2].set(title=text, xlabel="deviation from the mean (sigma)", ylabel="reads in a bin (%)")
     for axis in axes:

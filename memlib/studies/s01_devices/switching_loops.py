@@ -36,27 +36,16 @@ DRIVES: dict[str, Drive] = {
 }
 
 
-def loops(cycles: int = 2) -> pd.DataFrame:
-    """I-V loops of the four models: voltage (V), current (A), time (s)."""
-    rows = []
-    for name, d in DRIVES.items():
-        loop = sweep_iv(preset(name), d.peaks, d.period, cycles, d.state0, samples=50)
-        rows.append(pd.DataFrame({"model": name, "time": loop.time, "voltage": loop.voltage, "current": loop.current}))
-    return pd.concat(rows, ignore_index=True)
-
-
-def pulses(count: int = 50) -> pd.DataFrame:
-    """Conductance (S) after each of `count` setting and as many resetting pulses, twice."""
-    trains = {name: [(volts, count) for volts in d.pulses * 2] for name, d in DRIVES.items()}
-    tables = [
-        pulse_trains(preset(name), train, DRIVES[name].width).assign(model=name) for name, train in trains.items()
-    ]
-    return pd.concat(tables, ignore_index=True)[["model", "pulse", "voltage", "conductance"]]
-
-
 def switching_table(_: Run) -> pd.DataFrame:
-    """All that the figure of switching shows, one part below another."""
-    return pd.concat([loops().assign(part="loop"), pulses().assign(part="pulses")], ignore_index=True)
+    """I-V loops (two each: s, V, A), and below conductances (S) after 50 setting and 50 resetting pulses, twice."""
+    loops, trains = [], []
+    for name, d in DRIVES.items():
+        loop = sweep_iv(preset(name), d.peaks, d.period, 2, d.state0, samples=50)
+        columns = {"model": name, "time": loop.time, "voltage": loop.voltage, "current": loop.current, "part": "loop"}
+        loops.append(pd.DataFrame(columns))
+        train = pulse_trains(preset(name), [(volts, 50) for volts in d.pulses * 2], d.width)
+        trains.append(train.assign(model=name, part="pulses")[["model", "pulse", "voltage", "conductance", "part"]])
+    return pd.concat([*loops, *trains], ignore_index=True)
 
 
 def plot_switching(frame: pd.DataFrame) -> Figure:

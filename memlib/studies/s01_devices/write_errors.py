@@ -131,13 +131,13 @@ def plot_writing(table: pd.DataFrame, errors: pd.DataFrame, claim_tolerance: flo
     noises = list(table["read_noise"].unique())
     colors = dict(zip(noises, severity_colors(len(noises) + 1), strict=False))
     _write_errors(axes[0], errors, colors, claim_tolerance)
-    for noise, part in table.groupby("read_noise"):
+    for noise, group in table.groupby("read_noise"):
         look: dict[str, Any] = {"color": colors[noise], "marker": "o", "markersize": 3}
-        x = 100 * part["tolerance"]
-        axes[1].errorbar(x, 100 * part["rms"], _bars(part, "rms"), **look)
-        axes[2].fill_between(x, part["pulses_p5"], part["pulses_p95"], color=colors[noise], alpha=0.2, linewidth=0)
-        axes[2].plot(x, part["pulses"], **look)
-        axes[3].errorbar(x, 100 * part["failed"], _bars(part, "failed"), capsize=2, **look)
+        x = 100 * group["tolerance"]
+        axes[1].errorbar(x, 100 * group["rms"], _bars(group, "rms"), **look)
+        axes[2].fill_between(x, group["pulses_p5"], group["pulses_p95"], color=colors[noise], alpha=0.2, linewidth=0)
+        axes[2].plot(x, group["pulses"], **look)
+        axes[3].errorbar(x, 100 * group["failed"], _bars(group, "failed"), capsize=2, **look)
     _published_errors(axes[1], x)
     axes[1].set(title="error left", ylabel="rms error (% of the range)", yscale="log")
     axes[2].set(title="pulses: mean, 5-95 %", ylabel="pulses per cell", ylim=0)
@@ -151,15 +151,15 @@ def plot_writing(table: pd.DataFrame, errors: pd.DataFrame, claim_tolerance: flo
     return fix_layout(figure)
 
 
-def _bars(part: pd.DataFrame, name: str) -> pd.DataFrame:
+def _bars(group: pd.DataFrame, name: str) -> pd.DataFrame:
     """(2, rows) lengths of error bars, %."""
-    return 100 * np.abs(part[[f"{name}_low", f"{name}_high"]].T - part[name])
+    return 100 * np.abs(group[[f"{name}_low", f"{name}_high"]].T - group[name])
 
 
 def _write_errors(axis: Axes, errors: pd.DataFrame, colors: dict[float, Any], tolerance: float) -> None:
-    for noise, part in errors.groupby("read_noise"):
-        edges = [*part["left"], part["right"].iloc[-1]]
-        axis.stairs(100 * part["share"], edges, color=colors[noise], linewidth=1.3, label=f"{100 * noise:g} %")
+    for noise, group in errors.groupby("read_noise"):
+        edges = [*group["left"], group["right"].iloc[-1]]
+        axis.stairs(100 * group["share"], edges, color=colors[noise], linewidth=1.3, label=f"{100 * noise:g} %")
     axis.plot([-1, -1, 1, 1], [0, 5, 5, 0], ":", **THEORY, label="uniform")
     title = f"errors, tolerance {100 * tolerance:g} %"
     axis.set(title=title, xlabel="error / tolerance", ylabel="cells in a bin (%)")

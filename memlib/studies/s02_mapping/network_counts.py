@@ -109,10 +109,10 @@ def plot_counts(frame: pd.DataFrame) -> Figure:
         sharex="col", sharey="col", squeeze=False, layout=ConstrainedLayoutEngine(w_pad=0.08),
     )  # fmt: skip
     for checkpoint, row in zip(checkpoints, axes, strict=True):
-        part = frame[frame["checkpoint"] == checkpoint]
+        group = frame[frame["checkpoint"] == checkpoint]
         for column, axis in zip(("tiles", "utilisation", "tile_reads"), row, strict=False):
-            _lines(axis, part, column)
-        _passes(row[3], part[part["tile_size"] == sizes[0]])
+            _lines(axis, group, column)
+        _passes(row[3], group[group["tile_size"] == sizes[0]])
         row[0].set_ylabel(f"{label(checkpoint)}\n\ntiles")
         row[1].set_ylabel("cells that hold a weight (%)")
         row[2].set_ylabel("tile reads per inference")
@@ -130,9 +130,9 @@ def plot_counts(frame: pd.DataFrame) -> Figure:
     return fix_layout(figure)
 
 
-def _lines(axis: Axes, part: pd.DataFrame, column: str) -> None:
+def _lines(axis: Axes, group: pd.DataFrame, column: str) -> None:
     colors = severity_colors(5)  # its lightest is too light for a line
-    for layout, line in part.groupby("layout", sort=False):
+    for layout, line in group.groupby("layout", sort=False):
         shade, marker, style = _STYLES[layout]
         values = 100 * line[column] if column == "utilisation" else line[column]
         axis.plot(line["tile_size"], values, style, marker=marker, color=colors[shade], markersize=4, label=layout)
@@ -140,9 +140,9 @@ def _lines(axis: Axes, part: pd.DataFrame, column: str) -> None:
         axis.set_yscale("log")
 
 
-def _passes(axis: Axes, part: pd.DataFrame) -> None:
+def _passes(axis: Axes, group: pd.DataFrame) -> None:
     colors = severity_colors(5)
-    for i, (layout, passes) in enumerate(zip(part["layout"], part["passes"], strict=True)):
+    for i, (layout, passes) in enumerate(zip(group["layout"], group["passes"], strict=True)):
         shade, marker, _ = _STYLES[layout]
         axis.plot(passes, i, marker, color=colors[shade], markersize=5)
         axis.annotate(f"{passes:,}", (passes, i), (6, 0), textcoords="offset points", va="center", fontsize="small")
@@ -150,8 +150,8 @@ def _passes(axis: Axes, part: pd.DataFrame) -> None:
     axis.set_xlim(3, 3e5)
     axis.set_xticks([10, 100, 1e3, 1e4, 1e5])
     axis.minorticks_off()
-    axis.set_yticks(range(len(part)), part["layout"])
-    axis.set_ylim(len(part) - 0.5, -0.5)
+    axis.set_yticks(range(len(group)), group["layout"])
+    axis.set_ylim(len(group) - 0.5, -0.5)
 
 
 #: The claims about each network by id: text, column of the totals, a layout and its rivals, bounds, and subject. The

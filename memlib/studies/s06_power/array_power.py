@@ -29,13 +29,13 @@ BEST = "best windows"
 def windows_of(checkpoint: str, rows: int) -> str:
     """The best window of every convolution on tiles of rows x rows cells, as "conv1=2x2 conv2=4x4"."""
     hardware = Hardware(tile=Tile(rows, rows), mapping=Mapping(order="hwc"))
-    found = best_windows(model_of(checkpoint), INPUT_SHAPE, hardware)
-    return " ".join(f"{name}={h}x{w}" for name, (h, w) in zip(found["layer"], found["window"], strict=True))
+    best = best_windows(model_of(checkpoint), INPUT_SHAPE, hardware)
+    return " ".join(f"{name}={h}x{w}" for name, (h, w) in zip(best["layer"], best["window"], strict=True))
 
 
 @named("array power")
 def evaluate(point: Point, seed: int) -> dict[str, Any]:
-    """What the arrays of one chip draw: the sum of v^2 g over all cells and passes, W, mean over images.
+    """Power of one chip's arrays: the sum of v^2 g over all cells and passes, W, mean over images.
 
     Returns:
         "W <layer>": of each layer; "blocks": of the network, in `BLOCKS` parts of the images, as a JSON list.

@@ -46,8 +46,8 @@ def plot_components(frame: pd.DataFrame) -> Figure:
     )
     for (quantity, text), line in zip(quantities, axes, strict=True):
         for (checkpoint, technology), axis in zip(columns, line, strict=True):
-            chosen = frame[(frame["checkpoint"] == checkpoint) & (frame["technology"] == technology)]
-            values = chosen.pivot(index="layout", columns="component", values=quantity).loc[layouts, list(COMPONENTS)]
+            group = frame[(frame["checkpoint"] == checkpoint) & (frame["technology"] == technology)]
+            values = group.pivot(index="layout", columns="component", values=quantity).loc[layouts, list(COMPONENTS)]
             _bars(axis, 1e6 * values.fillna(0.0), shares=quantity != "energy")
         line[0].set_ylabel(text)
     for (checkpoint, technology), top in zip(columns, axes[0], strict=True):

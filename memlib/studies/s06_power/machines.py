@@ -45,7 +45,7 @@ class Machine:
 
     @property
     def layer_powers(self) -> dict[str, float]:
-        """What the array of each layer draws, W, mean over chips."""
+        """Power of each layer's array, W, mean over chips."""
         powers = self.chips[[name for name in self.chips if name.startswith("W ")]].dropna(axis=1)
         return powers.rename(columns=lambda name: name.removeprefix("W ")).mean().to_dict()
 

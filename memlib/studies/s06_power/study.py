@@ -13,7 +13,7 @@ from memlib.studies.s06_power.trade_offs import curves, plot_trade_offs
 from memlib.studies.study import Study, Sweep, Values, networks, same
 from memlib.studies.trained_networks import inputs, label, network_of, seeds_of
 
-#: What claims are decided on.
+#: Layouts that claims compare.
 CLAIM_LAYOUTS = ("dense", BEST, "sparse", "sparse, unformed")
 SPARSE = "the sparse layout, packed for the fewest tiles,"
 #: Claims that the first layout needs less energy than the second, by id. Powers at equal speed have the same ratio, as
@@ -31,7 +31,7 @@ ENERGY_CLAIMS = {
 
 
 def claims(results: pd.DataFrame) -> list[Claim]:
-    """What the study claims of sparse, windows and dense, decided on `CLAIM_LAYOUTS`."""
+    """The claims about sparse, windows and dense, decided on `CLAIM_LAYOUTS`."""
     decided = []
     for checkpoint in dict.fromkeys(results["checkpoint"]):
         layouts = {layout: Machine.of(results, checkpoint, layout) for layout in CLAIM_LAYOUTS}
@@ -43,7 +43,7 @@ def claims(results: pd.DataFrame) -> list[Claim]:
 
 
 def _circuit_claims(dense: Machine, sparse: Machine) -> list[Claim]:
-    """How often circuits are used, which is counted, and what the arrays draw."""
+    """The claims about how often circuits are used, which is counted, and about the arrays' power."""
     network, name = network_of(dense.checkpoint), label(dense.checkpoint)
     uses = sparse.footprint() / dense.footprint()
     decided = []

@@ -100,10 +100,10 @@ def plot_trade_offs(machines: pd.DataFrame, lines: pd.DataFrame) -> Figure:
 def _trade(axis: Axes, built: pd.DataFrame, color: Any) -> None:
     """Energy over latency of one network, with serial and with parallel converters."""
     for converters, fill in (("serial", color), ("parallel", "white")):
-        part = built[built["converters"] == converters]
-        family = part[part["layout"] != BEST].sort_values("latency")
+        group = built[built["converters"] == converters]
+        family = group[group["layout"] != BEST].sort_values("latency")
         axis.plot(1e6 * family["latency"], 1e6 * family["energy"], color=color, linewidth=0.8, zorder=1)
-        _points(axis, part["layout"], 1e6 * part["latency"], 1e6 * part["energy"], color, fill)
+        _points(axis, group["layout"], 1e6 * group["latency"], 1e6 * group["energy"], color, fill)
 
 
 def _copies(axis: Axes, built: pd.DataFrame, line: pd.DataFrame, color: Any) -> None:

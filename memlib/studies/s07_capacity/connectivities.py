@@ -1,9 +1,10 @@
-"""ResNet-20 of several connectivities: what networks there are, which are equal in what, and how they are drawn."""
+"""ResNet-20 of several connectivities: the networks, which are equal in parameters or accuracy, and their looks."""
 
 import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import seaborn as sns
@@ -34,19 +35,14 @@ Families = dict[str, Sequence[str]]
 
 
 def parameters(checkpoint: str) -> int:
-    """How many parameters a network has, less those that are pruned."""
+    """The number of a network's parameters that are not pruned."""
     return manifest_entry(checkpoint)["nonzero"]
 
 
-def families_of(
-    ordinary: Sequence[str],
-    grouped: Sequence[str],
-    separable: Sequence[str],
-    weights: Sequence[str],
-    channels: Sequence[str],
-) -> Families:
+def families_of(p: SimpleNamespace) -> Families:
     """The checkpoints of each of `FAMILIES`."""
-    listed = ordinary, grouped, grouped, separable, separable, weights, channels
+    kinds = "ordinary", "grouped", "grouped", "separable", "separable", "weights", "channels"
+    listed = (getattr(p, f"{kind}_checkpoints") for kind in kinds)
     return dict(zip(FAMILIES, listed, strict=True))
 
 
@@ -56,7 +52,7 @@ def slug(family: str) -> str:
 
 
 def unused_of(family: str) -> dict[str, Any]:
-    """What a point says of a family's unused cells."""
+    """The field of points for a family's unused cells."""
     return {"unused": "hrs"} if family.endswith(HRS) else {}
 
 
@@ -87,8 +83,13 @@ class Pair:
         return (1.0, loss(self.checkpoint, **unused_of(self.family))), *theirs
 
 
+def pairs_of(p: SimpleNamespace) -> list[Pair]:
+    """The `pairs` of a study."""
+    return pairs(families_of(p), p.finetuned_checkpoints)
+
+
 def pairs(families: Families, finetuned: Sequence[str]) -> list[Pair]:
-    """What is compared at equal parameters and at equal accuracy; networks without an equal are left out.
+    """The networks that are compared at equal parameters and at equal accuracy, without those that have no equal.
 
     At equal accuracy, ordinary networks and fine-tuned ones stand in for others, too: they are controls, and whatever
     they seem to lose more than their neighbours is an error of the comparison.
@@ -96,17 +97,17 @@ def pairs(families: Families, finetuned: Sequence[str]) -> list[Pair]:
     Args:
         finetuned: ordinary networks that were trained on as pruned ones were, which are compared with these.
     """
-    found = []
+    compared = []
     for family in [name for name in families if name != "ordinary"]:
         twins = finetuned if family.endswith("pruned") else families["ordinary"]
         matches = [(checkpoint, twin(checkpoint, twins)) for checkpoint in families[family]]
-        found += [Pair("parameters", family, checkpoint, ((1.0, other),)) for checkpoint, other in matches if other]
-    chosen = [(family, checkpoint) for family in families for checkpoint in families[family]]
-    for family, checkpoint in [*chosen, *(("ordinary", name) for name in finetuned)]:
+        compared += [Pair("parameters", family, checkpoint, ((1.0, other),)) for checkpoint, other in matches if other]
+    members = [(family, checkpoint) for family in families for checkpoint in families[family]]
+    for family, checkpoint in [*members, *(("ordinary", name) for name in finetuned)]:
         ladder = between(families["ordinary"], checkpoint)
         if ladder:
-            found.append(Pair("accuracy", family, checkpoint, ladder))
-    return found
+            compared.append(Pair("accuracy", family, checkpoint, ladder))
+    return compared
 
 
 def twin(checkpoint: str, others: Sequence[str]) -> str | None:

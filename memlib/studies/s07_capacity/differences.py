@@ -1,7 +1,8 @@
-"""How much more a network loses than ordinary ones of as many parameters, or of its accuracy."""
+"""Extra loss of networks over ordinary ones with as many parameters, or with the same accuracy."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,18 +15,19 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from memlib.evidence.claims import Claim, Statement, beyond
 from memlib.evidence.comparisons import Chips, Comparison, Loss
-from memlib.studies.effects import PLAIN, RECALIBRATIONS, Setting, add_note, loss_of
+from memlib.studies.effects import PLAIN, RECALIBRATIONS, Setting, add_note, loss_of, settings
+from memlib.studies.run import Run
 from memlib.studies.s07_capacity.connectivities import (
     EFFECT,
     FAMILIES,
     HRS,
-    Families,
     Pair,
-    pairs,
+    families_of,
+    pairs_of,
     parameters,
     slug,
     unused_of,
-)
+)  # fmt: skip
 from memlib.studies.s07_capacity.layouts import layout_comparisons
 from memlib.studies.trained_networks import label
 
@@ -53,41 +55,33 @@ class PairComparison(Comparison):
         return self.pair.equal == "accuracy" and self.pair.family == "ordinary"
 
 
-def comparisons(
-    families: Families,
-    finetuned: Sequence[str],
-    layout_checkpoints: Sequence[str],
-    images: int,
-    severity: float,
-    chosen: Sequence[Setting],
-) -> list[Comparison]:
+def comparisons(p: SimpleNamespace) -> list[Comparison]:
     """The claims, in every setting, and controls.
 
     In the first one, connectivities of equal parameters are also compared with conductances scaled to the largest
     weight of each column rather than of the layer.
     """
     compared: list[Comparison] = []
-    for setting in chosen:
-        at = images, severity, setting
-        compared += layout_comparisons(layout_checkpoints, *at)
-        for pair in pairs(families, finetuned):
-            compared.append(pair_comparison(pair, *at))
+    for setting in settings(p.claim_recalibrations, p.claim_ranges):
+        compared += layout_comparisons(p, setting)
+        for pair in pairs_of(p):
+            compared.append(pair_comparison(pair, p, setting))
             if setting == PLAIN and pair.equal == "parameters" and not pair.family.endswith("pruned"):
-                compared.append(pair_comparison(pair, *at, w_max="column"))
-        compared += _width_claims(families, *at)
+                compared.append(pair_comparison(pair, p, setting, w_max="column"))
+        compared += _width_claims(p, setting)
     return sorted(compared, key=lambda comparison: comparison.statement.text)
 
 
-def pair_comparison(pair: Pair, images: int, severity: float, setting: Setting, **more: Any) -> PairComparison:
+def pair_comparison(pair: Pair, p: SimpleNamespace, setting: Setting, **more: Any) -> PairComparison:
     """The claim that a pair's network loses more."""
 
     def loss(checkpoint: str, **choices: Any) -> Loss:
-        """What one of its networks loses."""
-        return loss_of(checkpoint, images, EFFECT, severity, setting, **choices, **more)
+        """The loss of one of its networks."""
+        return loss_of(checkpoint, p.claim_images, EFFECT, p.claim_severity, setting, **choices, **more)
 
     scaled = ", scaled by column" if more else ""
     key = f"{pair.id}{'/by_column' if more else ''}{setting.id}"
-    text = f"programming error {severity:g}, dense, {pair.text}{scaled}{setting}"
+    text = f"programming error {p.claim_severity:g}, dense, {pair.text}{scaled}{setting}"
     subject = "noise, pruning" if pair.family.endswith("pruned") else "noise, connectivity"
     return PairComparison(Statement(key, text, subject, IN_README.get(key, "")), pair.terms(loss), pair, setting)
 
@@ -98,12 +92,12 @@ def margins(compared: Sequence[Comparison], chips: Chips) -> dict[Setting, float
     A loss is no straight line over accuracy, as the comparison takes it for, and each network was trained once. Both
     show in the controls: the margin of a setting is their largest difference, up or down.
     """
-    found: dict[Setting, float] = {}
+    largest: dict[Setting, float] = {}
     for comparison in compared:
         if isinstance(comparison, PairComparison) and comparison.control:
             effect = abs(comparison.claim(chips).effect)
-            found[comparison.setting] = max(effect, found.get(comparison.setting, 0.0))
-    return found
+            largest[comparison.setting] = max(effect, largest.get(comparison.setting, 0.0))
+    return largest
 
 
 def decided(comparison: Comparison, chips: Chips, margin: dict[Setting, float]) -> Claim:
@@ -114,45 +108,51 @@ def decided(comparison: Comparison, chips: Chips, margin: dict[Setting, float]) 
     return beyond(claim, margin.get(comparison.setting, 0.0))
 
 
-def claims(compared: Sequence[Comparison], chips: Chips) -> list[Claim]:
-    """All but the controls, decided."""
+def claims(run: Run) -> list[Claim]:
+    """All comparisons except the controls, decided."""
+    return decide(comparisons(run.p), Chips(run.sweep("claims")))
+
+
+def decide(compared: Sequence[Comparison], chips: Chips) -> list[Claim]:
+    """Comparisons except the controls, decided; the controls say how far to trust the others."""
     margin = margins(compared, chips)
-    chosen = [c for c in compared if not (isinstance(c, PairComparison) and c.control)]
-    return [decided(comparison, chips, margin) for comparison in chosen]
+    shown = [c for c in compared if not (isinstance(c, PairComparison) and c.control)]
+    return [decided(comparison, chips, margin) for comparison in shown]
 
 
-def _width_claims(families: Families, images: int, severity: float, setting: Setting) -> list[Comparison]:
+def _width_claims(p: SimpleNamespace, setting: Setting) -> list[Comparison]:
     """The narrowest of each family against the widest."""
-    compared = []
+    compared, families, at = [], families_of(p), (p.claim_images, EFFECT, p.claim_severity, setting)
     for family in [name for name in families if not name.endswith("pruned") and len(families[name]) > 1]:
         ends = (f(families[family], key=parameters) for f in (min, max))
-        narrow, wide = (loss_of(c, images, EFFECT, severity, setting, **unused_of(family)) for c in ends)
+        narrow, wide = (loss_of(c, *at, **unused_of(family)) for c in ends)
         key = f"width/{slug(family)}{setting.id}"
         text = f"dense, width: {family}: the narrowest network loses more than the widest{setting}"
-        about = Statement(key, f"programming error {severity:g}, {text}", "noise, capacity", IN_README.get(key, ""))
+        about = Statement(
+            key, f"programming error {p.claim_severity:g}, {text}", "noise, capacity", IN_README.get(key, "")
+        )
         compared.append(Comparison(about, ((1.0, narrow), (-1.0, wide))))
     return compared
 
 
-def differences(
-    results: pd.DataFrame, compared: Sequence[Pair], images: int, severity: float, chosen: Sequence[Setting]
-) -> pd.DataFrame:
+def differences(run: Run) -> pd.DataFrame:
     """A row per pair and setting: how much more its network loses, and whether that is no more than a bound."""
-    chips, rows = Chips(results), []
-    all_of = [pair_comparison(pair, images, severity, setting) for setting in chosen for pair in compared]
-    margin = margins(all_of, chips)
-    for comparison in all_of:
+    p, chips, rows = run.p, Chips(run.sweep("claims")), []
+    at = settings(p.claim_recalibrations, p.claim_ranges)
+    compared = [pair_comparison(pair, p, setting) for setting in at for pair in pairs_of(p)]
+    margin = margins(compared, chips)
+    for comparison in compared:
         claim, pair = decided(comparison, chips, margin), comparison.pair
         labels: dict[str, Any] = {"equal": pair.equal, "family": pair.family, "checkpoint": pair.checkpoint}
         labels |= {**asdict(comparison.setting), "control": comparison.control}
-        found = {name: getattr(claim, name) for name in ("effect", "low", "high", "verdict", "n", "images")}
-        rows.append(labels | found | {"at chance": claim.at_chance})
+        verdict = {name: getattr(claim, name) for name in ("effect", "low", "high", "verdict", "n", "images")}
+        rows.append(labels | verdict | {"at chance": claim.at_chance})
     return pd.DataFrame(rows)
 
 
 def plot_differences(frame: pd.DataFrame, claim_severity: float, origin: str) -> Figure:
     """Left at equal parameters, right at equal accuracy: how many more points each network loses, in every setting."""
-    chosen = frame[["recalibration", "adc_calibration"]].drop_duplicates().to_dict("records")
+    at = frame[["recalibration", "adc_calibration"]].drop_duplicates().to_dict("records")
     kinds = [kind for kind in ("parameters", "accuracy") if kind in set(frame["equal"])]
     drawn, families = dict.fromkeys(zip(frame["family"], frame["checkpoint"], strict=True)), list(FAMILIES)
     names = sorted(drawn, key=lambda name: families.index(name[0]))
@@ -160,12 +160,12 @@ def plot_differences(frame: pd.DataFrame, claim_severity: float, origin: str) ->
     figure, axes = plt.subplots(1, len(kinds), figsize=size, sharex=True, sharey=True, squeeze=False)
     for kind, axis in zip(kinds, axes[0], strict=True):
         axis.set_xscale("symlog", linthresh=1)  # most are about a point, some half of all
-        part = frame[frame["equal"] == kind]
-        for number, setting in enumerate(chosen):
-            here = part[(part[list(setting)] == pd.Series(setting)).all(axis=1)]
-            _forest(axis, here, names, 0.18 * (number - (len(chosen) - 1) / 2), setting)
+        group = frame[frame["equal"] == kind]
+        for number, setting in enumerate(at):
+            here = group[(group[list(setting)] == pd.Series(setting)).all(axis=1)]
+            _forest(axis, here, names, 0.18 * (number - (len(at) - 1) / 2), setting)
         axis.axvline(0, color="0.4", linewidth=0.8)
-        _margins(axis, part[part["control"]])
+        _margins(axis, group[group["control"]])
         axis.set_xlabel(f"points lost at a programming error of {claim_severity:g},\nmore than ordinary networks")
         axis.set_title(f"equal {kind}")
     axes[0, 0].set_yticks(range(len(names)), [_network(*name) for name in names], fontsize="small")
@@ -184,10 +184,10 @@ def plot_differences(frame: pd.DataFrame, claim_severity: float, origin: str) ->
 
 def _margins(axis: Axes, controls: pd.DataFrame) -> None:
     """Dotted lines at the largest difference of controls, for each setting."""
-    for (recalibration, _), part in controls.groupby(["recalibration", "adc_calibration"]):
+    for (recalibration, _), group in controls.groupby(["recalibration", "adc_calibration"]):
         color = sns.color_palette("colorblind")[list(RECALIBRATIONS).index(str(recalibration))]
         for x in (-1, 1):
-            axis.axvline(x * part["effect"].abs().max(), color=color, linewidth=0.9, linestyle=":")
+            axis.axvline(x * group["effect"].abs().max(), color=color, linewidth=0.9, linestyle=":")
 
 
 def _network(family: str, checkpoint: str) -> str:
@@ -195,17 +195,17 @@ def _network(family: str, checkpoint: str) -> str:
 
 
 def _forest(
-    axis: Axes, part: pd.DataFrame, names: list[tuple[str, str]], dodge: float, setting: dict[str, str]
+    axis: Axes, group: pd.DataFrame, names: list[tuple[str, str]], dodge: float, setting: dict[str, str]
 ) -> None:
     """One setting's differences, a row per network, a little above or below the others'."""
     color = sns.color_palette("colorblind")[list(RECALIBRATIONS).index(setting["recalibration"])]
     look: dict[str, Any] = {"color": color, "linestyle": "", "capsize": 1.5, "elinewidth": 0.8, "markersize": 4}
     look["markerfacecolor"] = color if setting["adc_calibration"] == "design" else "white"
-    rows = [names.index(name) for name in zip(part["family"], part["checkpoint"], strict=True)]
+    rows = [names.index(name) for name in zip(group["family"], group["checkpoint"], strict=True)]
     places = np.array(rows) + dodge
     for floored, marker in ((False, "o"), (True, "x")):
-        here = (part["at chance"] == floored).to_numpy()
-        shown = part[here]
+        here = (group["at chance"] == floored).to_numpy()
+        shown = group[here]
         bars = (shown["effect"] - shown["low"], shown["high"] - shown["effect"])
         text = f"{RECALIBRATIONS[setting['recalibration']]}, {setting['adc_calibration']} ranges"
         axis.errorbar(shown["effect"], places[here], xerr=bars, marker=marker, **look, label=None if floored else text)

@@ -1,7 +1,8 @@
-"""What may explain a loss: how much noise each layer lets through, and what noise in it alone costs."""
+"""Explanations of a loss: how much noise each layer lets through, and the loss by noise in it alone."""
 
 import math
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,26 +18,28 @@ from memlib.layers.geometry import Geometry
 from memlib.layers.mappable import matrix_layers
 from memlib.studies.drawing import errorbars
 from memlib.studies.effects import RECALIBRATIONS, add_note, make_point
-from memlib.studies.s07_capacity.connectivities import (
-    EFFECT,
-    HRS,
-    looks,
-)
-from memlib.studies.s07_capacity.ladders import ROWS, ladder
+from memlib.studies.run import Run
+from memlib.studies.s07_capacity.connectivities import EFFECT, HRS, looks
+from memlib.studies.s07_capacity.ladders import ROWS, ladder, losses
 from memlib.studies.trained_networks import label, prepared, shared_fields, split
 from memlib.training.pruning import following_norms
 from memlib.zoo.checkpoints import load_checkpoint
 
 
-def layer_points(checkpoints: Sequence[str], images: int, severity: float) -> list[tuple[dict[str, Any], Loss]]:
-    """What noise in one layer alone costs."""
-    found = []
-    for checkpoint in checkpoints:
-        baseline = make_point(checkpoint, images)
+def layer_points(p: SimpleNamespace) -> list[tuple[dict[str, Any], Loss]]:
+    """The loss by noise in one layer alone, for every layer."""
+    labelled = []
+    for checkpoint in p.layer_checkpoints:
+        baseline = make_point(checkpoint, p.images)
         for depth, layer in enumerate(matrix_layers(load_checkpoint(checkpoint))):
-            point = make_point(checkpoint, images, EFFECT, severity, layer=layer)
-            found.append(({"checkpoint": checkpoint, "layer": layer, "depth": depth}, Loss(point, baseline)))
-    return found
+            point = make_point(checkpoint, p.images, EFFECT, p.layer_severity, layer=layer)
+            labelled.append(({"checkpoint": checkpoint, "layer": layer, "depth": depth}, Loss(point, baseline)))
+    return labelled
+
+
+def gains(run: Run) -> pd.DataFrame:
+    """The `noise_gains` of the networks whose layers are tried one by one."""
+    return noise_gains(run.p.layer_checkpoints)
 
 
 def noise_gains(checkpoints: Sequence[str]) -> pd.DataFrame:
@@ -57,11 +60,11 @@ def noise_gains(checkpoints: Sequence[str]) -> pd.DataFrame:
     """
     rows = []
     for checkpoint in checkpoints:
-        found = prepared(*split(shared_fields(checkpoint, 1))[0])
-        norms = following_norms(found.model)
-        for depth, (name, layer) in enumerate(matrix_layers(found.model).items()):
+        known = prepared(*split(shared_fields(checkpoint, 1))[0])
+        norms = following_norms(known.model)
+        for depth, (name, layer) in enumerate(matrix_layers(known.model).items()):
             weight = layer.weight.detach()
-            constant, varying = _noise_gain(weight, Geometry.of(layer).groups, found.record[name].passes)
+            constant, varying = _noise_gain(weight, Geometry.of(layer).groups, known.record[name].passes)
             labels = {"checkpoint": checkpoint, "layer": name, "depth": depth, "inputs": weight[0].numel()}
             rows.append(labels | {"normalised": name in norms, "constant": constant, "varying": varying})
     return pd.DataFrame(rows)
@@ -76,31 +79,30 @@ def _noise_gain(weight: Tensor, groups: int, passes: Tensor) -> tuple[float, flo
     alive = w.abs().amax(2) > 0
 
     def median(variance: Tensor) -> float:
-        """Of the gains, from (groups,) what the inputs of an output add up to."""
+        """The median gain, from (groups,) the sums over the inputs of an output."""
         return float((error * variance.sqrt()[:, None] / spread)[alive].median())
 
     return median(x.mean(1).square().sum(1)), median(x.var(1).sum(1))
 
 
-def layer_losses(results: pd.DataFrame, labelled: Sequence[tuple[dict[str, Any], Loss]]) -> pd.DataFrame:
-    """A row per layer: what noise in it alone costs."""
-    chips, rows = Chips(results), []
-    for labels, loss in labelled:
-        rows.append(labels | chips.lost(loss).columns("loss"))
-    return pd.DataFrame(rows)
+def layer_losses(run: Run) -> pd.DataFrame:
+    """A row per layer: the loss by noise in it alone."""
+    chips = Chips(run.sweep("layers"))
+    return pd.DataFrame([labels | chips.lost(loss).columns("loss") for labels, loss in layer_points(run.p)])
 
 
-def explanations(frame: pd.DataFrame, severity: float) -> pd.DataFrame:
-    """A row per network and recalibration: what the severity costs without unused cells, and what may explain it.
+def explanations(run: Run) -> pd.DataFrame:
+    """A row per network and recalibration: the loss without unused cells at the claims' severity, and what explains it.
 
     Returns:
         noise: the root of the sum over layers of (severity times noise gain)^2, of both gains, or of the varying one
         where batch norm is recalibrated, which takes constant errors away; layers; parameters; loss.
     """
-    chosen = frame[(frame["severity"] == severity) & ~frame["family"].str.endswith(HRS)]
-    gains = noise_gains(list(dict.fromkeys(chosen["checkpoint"])))
+    frame, severity = run.once(losses), run.p.claim_severity
+    frame = frame[(frame["severity"] == severity) & ~frame["family"].str.endswith(HRS)]
+    gains = noise_gains(list(dict.fromkeys(frame["checkpoint"])))
     names = ["family", "checkpoint", "recalibration", "parameters", "loss", "loss_low", "loss_high", "n", "images"]
-    table = chosen[names].reset_index(drop=True)
+    table = frame[names].reset_index(drop=True)
     left = {"none": gains["constant"], "batch_norm": gains["constant"].where(~gains["normalised"], 0.0)}
     for recalibration, constant in left.items():
         squares = (gains["varying"] ** 2 + constant**2).groupby(gains["checkpoint"]).sum()
@@ -110,14 +112,14 @@ def explanations(frame: pd.DataFrame, severity: float) -> pd.DataFrame:
     return table
 
 
-def correlations(table: pd.DataFrame) -> pd.DataFrame:
+def correlations(run: Run) -> pd.DataFrame:
     """Spearman's rank correlation of the loss with each explanation, over networks: a description, no test."""
     rows = []
-    for recalibration, part in table.groupby("recalibration", sort=False):
+    for recalibration, group in run.once(explanations).groupby("recalibration", sort=False):
         for name in ("parameters", "layers", "noise"):
-            found = stats.spearmanr(part[name], part["loss"]).statistic
             labels = {"recalibration": recalibration, "explanation": name}
-            rows.append(labels | {"spearman": found, "networks": len(part)})
+            rank = stats.spearmanr(group[name], group["loss"]).statistic
+            rows.append(labels | {"spearman": rank, "networks": len(group)})
     return pd.DataFrame(rows)
 
 
@@ -129,21 +131,21 @@ def plot_explained(
     layer_severity: float,
     origin: str,
 ) -> Figure:
-    """Over depth, noise gains, and what noise in a layer alone costs; over the sum of gains, what networks lose."""
+    """Over depth, noise gains and the loss by noise in a layer alone; over the sum of gains, losses of networks."""
     figure, axes = plt.subplots(1, 4, figsize=(13.5, 3.9))
     networks = list(losses["checkpoint"].unique())
     for checkpoint, color, marker in zip(networks, sns.color_palette("colorblind"), "osD^v", strict=False):
         look: dict[str, Any] = {"color": color, "marker": marker, "markersize": 3.5, "linewidth": 1}
-        part = gains[gains["checkpoint"] == checkpoint]
-        axes[0].plot(part["depth"], part["varying"], **look, label=label(checkpoint))
-        axes[0].plot(part["depth"], part["constant"], **look, linestyle=":", markerfacecolor="w")
-        part = losses[losses["checkpoint"] == checkpoint]
-        errorbars(axes[1], part["depth"], part, "loss", **look)
+        group = gains[gains["checkpoint"] == checkpoint]
+        axes[0].plot(group["depth"], group["varying"], **look, label=label(checkpoint))
+        axes[0].plot(group["depth"], group["constant"], **look, linestyle=":", markerfacecolor="w")
+        group = losses[losses["checkpoint"] == checkpoint]
+        errorbars(axes[1], group["depth"], group, "loss", **look)
     for axis, recalibration in zip(axes[2:], ROWS, strict=True):
         for family in table["family"].unique():
-            part = table[(table["family"] == family) & (table["recalibration"] == recalibration)]
-            bars = [100 * part[name] for name in ("loss", "loss_low", "loss_high")]
-            ladder(axis, part["noise"], *bars, **looks()[family] | {"linestyle": ""})
+            group = table[(table["family"] == family) & (table["recalibration"] == recalibration)]
+            bars = [100 * group[name] for name in ("loss", "loss_low", "loss_high")]
+            ladder(axis, group["noise"], *bars, **looks()[family] | {"linestyle": ""})
         which = "both gains" if recalibration == "none" else "varying gains"
         axis.set(title=RECALIBRATIONS[recalibration], ylabel=f"points lost at {claim_severity:g}")
         axis.set_xlabel(f"root sum of squares of {claim_severity:g} x {which}")

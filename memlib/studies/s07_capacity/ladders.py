@@ -1,7 +1,7 @@
 """Each kind of network from narrow to wide: how much of a programming error it tolerates, and what it loses."""
 
 import itertools
-from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,37 +15,37 @@ from memlib.evidence.comparisons import Chips, Labelled, Loss
 from memlib.evidence.intervals import crossed_interval
 from memlib.evidence.tolerances import tolerance
 from memlib.studies.effects import RECALIBRATIONS, add_note, make_point
+from memlib.studies.run import Run
 from memlib.studies.s07_capacity.connectivities import (
     EFFECT,
     HRS,
-    Families,
-    Pair,
     count_axis,
+    families_of,
     float_accuracy,
     looks,
+    pairs_of,
     parameters,
     unused_of,
-)
+)  # fmt: skip
 
 #: Recalibrations of the ladders.
 ROWS = ("none", "batch_norm")
 
 
-def points(families: Families, images: int, severities: Sequence[float]) -> Labelled:
+def points(p: SimpleNamespace) -> Labelled:
     """The ladders with their labels: each network over severities, 0 first, with and without recalibration."""
-    found = []
-    for family, checkpoints in families.items():
-        for checkpoint, recalibration, severity in itertools.product(checkpoints, ROWS, (0, *severities)):
-            labels = {"family": family, "checkpoint": checkpoint, "recalibration": recalibration, "severity": severity}
-            how = recalibration
-            point = make_point(checkpoint, images, EFFECT, severity, recalibration=how, **unused_of(family))
-            found.append((labels, point))
-    return found
+    labelled = []
+    for family, checkpoints in families_of(p).items():
+        for checkpoint, how, severity in itertools.product(checkpoints, ROWS, (0, *p.severities)):
+            labels = {"family": family, "checkpoint": checkpoint, "recalibration": how, "severity": severity}
+            point = make_point(checkpoint, p.images, EFFECT, severity, recalibration=how, **unused_of(family))
+            labelled.append((labels, point))
+    return labelled
 
 
-def tidy(results: pd.DataFrame, labelled: Labelled) -> pd.DataFrame:
-    """A row per labelled point: parameters, mean accuracy over chips, and what the severity costs, with intervals."""
-    chips, rows = Chips(results), []
+def losses(run: Run) -> pd.DataFrame:
+    """A row per labelled point: parameters, mean accuracy over chips, and the loss by the severity, with intervals."""
+    chips, labelled, rows = Chips(run.sweep("ladders")), points(run.p), []
     names = "family", "checkpoint", "recalibration"
     baselines = {tuple(x[name] for name in names): point for x, point in labelled if not x["severity"]}
     for labels, point in labelled:
@@ -56,11 +56,11 @@ def tidy(results: pd.DataFrame, labelled: Labelled) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def tolerances(results: pd.DataFrame, labelled: Labelled) -> pd.DataFrame:
+def tolerances(run: Run) -> pd.DataFrame:
     """For each network, with and without recalibration, the largest severity that costs at most 1 point."""
-    chips = Chips(results)
+    chips = Chips(run.sweep("ladders"))
     curves: dict[tuple[str, ...], dict[float, Any]] = {}
-    for labels, point in labelled:
+    for labels, point in points(run.p):
         key = tuple(labels[name] for name in ("family", "checkpoint", "recalibration"))
         curves.setdefault(key, {})[labels["severity"]] = chips.hits(point)
     rows = []
@@ -72,10 +72,10 @@ def tolerances(results: pd.DataFrame, labelled: Labelled) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def matches(compared: Sequence[Pair]) -> pd.DataFrame:
-    """A row per pair: what each network is compared with, unused cells or not."""
+def matches(run: Run) -> pd.DataFrame:
+    """A row per pair of a network and those that it is compared with."""
     rows = []
-    for pair in [pair for pair in compared if not pair.family.endswith(HRS)]:
+    for pair in [pair for pair in pairs_of(run.p) if not pair.family.endswith(HRS)]:
         row: dict[str, Any] = {"equal": pair.equal, "family": pair.family, "checkpoint": pair.checkpoint}
         row |= {"parameters": parameters(pair.checkpoint), "float accuracy": float_accuracy(pair.checkpoint)}
         names = [name if share == 1 else f"{share:.3f} {name}" for share, name in pair.others]
@@ -83,7 +83,7 @@ def matches(compared: Sequence[Pair]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def plot(frame: pd.DataFrame, tolerances: pd.DataFrame, claim_severity: float, origin: str) -> Figure:
+def plot_ladders(frame: pd.DataFrame, tolerances: pd.DataFrame, claim_severity: float, origin: str) -> Figure:
     """Rows: without and with recalibration. Columns: tolerance and loss over parameters, loss over accuracy."""
     one_of("claim_severity", claim_severity, frame["severity"].unique())
     figure, axes = plt.subplots(len(ROWS), 3, figsize=(10.5, 6.4), squeeze=False, sharex="col")
@@ -92,12 +92,12 @@ def plot(frame: pd.DataFrame, tolerances: pd.DataFrame, claim_severity: float, o
         lost = frame[(frame["recalibration"] == recalibration) & (frame["severity"] == claim_severity)]
         lost = lost.merge(tolerances[["family", "checkpoint", "recalibration", "float_accuracy"]])
         for family, look in looks().items():
-            part = tolerated[tolerated["family"] == family].sort_values("parameters")
-            _tolerances(row[0], part, frame["severity"].max(), look)
-            part = lost[lost["family"] == family].sort_values("parameters")
-            bars = [100 * part[name] for name in ("loss", "loss_low", "loss_high")]
-            ladder(row[1], part["parameters"], *bars, **look)
-            ladder(row[2], 100 * part["float_accuracy"], *bars, **look)
+            group = tolerated[tolerated["family"] == family].sort_values("parameters")
+            _tolerances(row[0], group, frame["severity"].max(), look)
+            group = lost[lost["family"] == family].sort_values("parameters")
+            bars = [100 * group[name] for name in ("loss", "loss_low", "loss_high")]
+            ladder(row[1], group["parameters"], *bars, **look)
+            ladder(row[2], 100 * group["float_accuracy"], *bars, **look)
         row[0].set_ylabel(f"{RECALIBRATIONS[recalibration]}\n\ntolerance: sigma by range for 1 point")
         row[1].set_ylabel(f"points lost at {claim_severity:g}")
         row[2].set_ylabel(f"points lost at {claim_severity:g}")
@@ -117,10 +117,10 @@ def ladder(axis: Axes, x: pd.Series, y: pd.Series, low: pd.Series, high: pd.Seri
     axis.errorbar(x, y, (y - low, high - y), markersize=4, linewidth=1, capsize=2, elinewidth=0.8, **look)
 
 
-def _tolerances(axis: Axes, part: pd.DataFrame, most: float, look: dict[str, Any]) -> None:
+def _tolerances(axis: Axes, group: pd.DataFrame, most: float, look: dict[str, Any]) -> None:
     """Tolerances and intervals; arrows point to those beyond the largest severity tried."""
-    y, low, high = (part[name].clip(upper=most) for name in ("tolerance", "low", "high"))
+    y, low, high = (group[name].clip(upper=most) for name in ("tolerance", "low", "high"))
     bars = np.maximum([y - low, high - y], 0)
-    axis.errorbar(part["parameters"], y, bars, markersize=4, linewidth=1, capsize=2, elinewidth=0.8, **look)
-    beyond = part["parameters"][np.isinf(part["high"])]
+    axis.errorbar(group["parameters"], y, bars, markersize=4, linewidth=1, capsize=2, elinewidth=0.8, **look)
+    beyond = group["parameters"][np.isinf(group["high"])]
     axis.plot(beyond, [1.03 * most] * len(beyond), linestyle="", marker="$\\uparrow$", color=look["color"])

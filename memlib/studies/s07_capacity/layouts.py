@@ -1,8 +1,8 @@
 """The same network in the dense and the sparse layout, with unused cells and without."""
 
 import itertools
-from collections.abc import Sequence
 from dataclasses import asdict
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,15 +16,13 @@ from memlib.evidence.comparisons import Chips, Comparison, Loss
 from memlib.layers.geometry import Geometry
 from memlib.layers.mappable import matrix_layers
 from memlib.studies.drawing import errorbars
-from memlib.studies.effects import RECALIBRATIONS, Setting, add_note, loss_of
-from memlib.studies.s07_capacity.connectivities import (
-    EFFECT,
-    HRS,
-)
+from memlib.studies.effects import RECALIBRATIONS, Setting, add_note, loss_of, settings
+from memlib.studies.run import Run
+from memlib.studies.s07_capacity.connectivities import EFFECT, HRS
 from memlib.studies.trained_networks import label, network_of
 from memlib.zoo.checkpoints import load_checkpoint
 
-#: How layouts are drawn, and what they choose.
+#: Layouts with their looks and their fields.
 LAYOUTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "dense": ({"color": "0.2", "marker": "s"}, {}),
     "sparse": ({"color": sns.color_palette("colorblind")[0], "marker": "o"}, {"layout": "sparse"}),
@@ -36,16 +34,14 @@ LAYOUTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
-def layout_comparisons(checkpoints: Sequence[str], images: int, severity: float, setting: Setting) -> list[Comparison]:
+def layout_comparisons(p: SimpleNamespace, setting: Setting) -> list[Comparison]:
     """The same network in both layouts, without unused cells and with them."""
     compared = []
-    for checkpoint, cells in itertools.product(checkpoints, ("", HRS)):
-        dense, sparse = (
-            _layout_loss(checkpoint, images, severity, setting, f"{x}{cells}") for x in ("dense", "sparse")
-        )
+    for checkpoint, cells in itertools.product(p.layout_checkpoints, ("", HRS)):
+        dense, sparse = (_layout_loss(checkpoint, p, setting, f"{x}{cells}") for x in ("dense", "sparse"))
         key = f"layout/{'formed' if cells else 'unformed'}/{network_of(checkpoint)}{setting.id}"
         text = f"equal network{cells}: {label(checkpoint)} loses more in the sparse than in the dense layout{setting}"
-        about = Statement(key, f"programming error {severity:g}, {text}", "noise, layout")
+        about = Statement(key, f"programming error {p.claim_severity:g}, {text}", "noise, layout")
         compared.append(Comparison(about, ((1.0, sparse), (-1.0, dense))))
     return compared
 
@@ -55,40 +51,39 @@ def has_unused(checkpoint: str) -> bool:
     return any(Geometry.of(layer).groups > 1 for layer in matrix_layers(load_checkpoint(checkpoint)).values())
 
 
-def _layout_loss(checkpoint: str, images: int, severity: float, setting: Setting, layout: str) -> Loss:
-    """What the severity costs in one of `LAYOUTS`."""
+def _layout_loss(checkpoint: str, p: SimpleNamespace, setting: Setting, layout: str) -> Loss:
+    """The loss by the claims' severity in one of `LAYOUTS`."""
     if layout == f"dense{HRS}" and not has_unused(checkpoint):
         layout = "dense"
-    return loss_of(checkpoint, images, EFFECT, severity, setting, **LAYOUTS[layout][1])
+    return loss_of(checkpoint, p.claim_images, EFFECT, p.claim_severity, setting, **LAYOUTS[layout][1])
 
 
-def layout_losses(
-    results: pd.DataFrame, checkpoints: Sequence[str], images: int, severity: float, chosen: Sequence[Setting]
-) -> pd.DataFrame:
-    """A row per network, layout and setting: what the severity costs, from the points of the claims."""
-    chips, rows = Chips(results), []
-    for checkpoint, layout, setting in itertools.product(checkpoints, LAYOUTS, chosen):
+def layout_losses(run: Run) -> pd.DataFrame:
+    """A row per network, layout and setting: the loss by the claims' severity."""
+    p, chips, rows = run.p, Chips(run.sweep("claims")), []
+    at = settings(p.claim_recalibrations, p.claim_ranges)
+    for checkpoint, layout, setting in itertools.product(p.layout_checkpoints, LAYOUTS, at):
         if layout == f"dense{HRS}" and not has_unused(checkpoint):
             continue
-        lost = chips.lost(_layout_loss(checkpoint, images, severity, setting, layout))
+        lost = chips.lost(_layout_loss(checkpoint, p, setting, layout))
         labels = {"checkpoint": checkpoint, "layout": layout, **asdict(setting)}
         rows.append(labels | lost.columns("loss"))
     return pd.DataFrame(rows)
 
 
 def plot_layouts(frame: pd.DataFrame, claim_severity: float, origin: str) -> Figure:
-    """A panel per network: what the severity costs in each setting, in the dense and the sparse layout."""
+    """A panel per network: the loss by the severity in each setting, in the dense and the sparse layout."""
     networks = list(frame["checkpoint"].unique())
     figure, axes = plt.subplots(1, len(networks), figsize=(3.1 * len(networks) + 1, 3.3), sharey=True, squeeze=False)
     for checkpoint, axis in zip(networks, axes[0], strict=True):
         part = frame[frame["checkpoint"] == checkpoint]
         for number, (layout, (look, _)) in enumerate(LAYOUTS.items()):
-            chosen = part[part["layout"] == layout]
-            places = np.arange(len(chosen)) + 0.15 * (number - 1.5)
+            group = part[part["layout"] == layout]
+            places = np.arange(len(group)) + 0.15 * (number - 1.5)
             look = look | {"label": layout.replace(", ", ",\n"), "linestyle": "", "capsize": 2, "markersize": 4.5}
-            errorbars(axis, places, chosen, "loss", **look)
-        found = part[["recalibration", "adc_calibration"]].drop_duplicates()
-        names = [f"{RECALIBRATIONS[r]},\n{a} ranges" for r, a in found.itertuples(index=False)]
+            errorbars(axis, places, group, "loss", **look)
+        shown = part[["recalibration", "adc_calibration"]].drop_duplicates()
+        names = [f"{RECALIBRATIONS[r]},\n{a} ranges" for r, a in shown.itertuples(index=False)]
         axis.set_xticks(range(len(names)), names, rotation=30, ha="right", fontsize="x-small")
         axis.set_title(label(checkpoint))
     axes[0, 0].set_ylabel(f"points lost at {claim_severity:g}")

@@ -2,13 +2,9 @@
 
 from types import SimpleNamespace
 
-import pandas as pd
-
 from memlib.base.checks import one_of
-from memlib.evidence.claims import Claim
-from memlib.evidence.comparisons import Chips, Comparison, Labelled
 from memlib.studies.drawing import Drawing
-from memlib.studies.effects import Setting, evaluate, seeds_of, settings
+from memlib.studies.effects import evaluate, seeds_of
 from memlib.studies.network_lists import (
     EQUALS,
     FINETUNED,
@@ -17,101 +13,28 @@ from memlib.studies.network_lists import (
     PRUNED_CHANNELS,
     PRUNED_WEIGHTS,
     SEPARABLE,
-)
-from memlib.studies.run import Run
+)  # fmt: skip
 from memlib.studies.s07_capacity import differences, explanation, ladders, layouts, trainings
-from memlib.studies.s07_capacity.connectivities import Families, Pair, families_of, pairs
+from memlib.studies.s07_capacity.connectivities import families_of
 from memlib.studies.study import Study, Sweep, Values, networks, same
 from memlib.studies.trained_networks import inputs
 
 
-def _families(p: SimpleNamespace) -> Families:
-    names = "ordinary", "grouped", "separable", "weights", "channels"
-    return families_of(*(getattr(p, f"{name}_checkpoints") for name in names))
-
-
-def _pairs(p: SimpleNamespace) -> list[Pair]:
-    return pairs(_families(p), p.finetuned_checkpoints)
-
-
-def _ladders(p: SimpleNamespace) -> Labelled:
-    return ladders.points(_families(p), p.images, p.severities)
-
-
-def _claimed_at(p: SimpleNamespace) -> tuple[int, float, list[Setting]]:
-    """Images, severity and settings of the claims."""
-    return p.claim_images, p.claim_severity, settings(p.claim_recalibrations, p.claim_ranges)
-
-
-def _compared(p: SimpleNamespace) -> list[Comparison]:
-    return differences.comparisons(_families(p), p.finetuned_checkpoints, p.layout_checkpoints, *_claimed_at(p))
-
-
-def _trained_at(p: SimpleNamespace) -> tuple[list[int], int, float, list[Setting]]:
-    """Seeds of trainings, images, severity and settings of the claims about trainings."""
-    return p.training_seeds, p.claim_images, p.claim_severity, settings(p.claim_recalibrations, p.claim_ranges[:1])
-
-
-def _trained(p: SimpleNamespace) -> list[Comparison]:
-    return trainings.comparisons(_families(p), *_trained_at(p))
-
-
 def _sweeps(p: SimpleNamespace) -> dict[str, Sweep]:
     one_of("claim_severity", p.claim_severity, p.severities)
-    layers = explanation.layer_points(p.layer_checkpoints, p.images, p.layer_severity)
-    alone = [point for _, loss in layers for point in (loss.baseline, loss.point)]
-    claims, again = ([point for c in compared for point in c.points] for compared in (_compared(p), _trained(p)))
+    alone = [point for _, loss in explanation.layer_points(p) for point in (loss.baseline, loss.point)]
+    claims, again = ([x for c in module.comparisons(p) for x in c.points] for module in (differences, trainings))
     return {
-        "ladders": Sweep([point for _, point in _ladders(p)], seeds_of(p.device_seeds)),
+        "ladders": Sweep([point for _, point in ladders.points(p)], seeds_of(p.device_seeds)),
         "layers": Sweep(alone, seeds_of(p.layer_seeds)),
         "claims": Sweep(claims, seeds_of(p.claim_seeds)),
         "trainings": Sweep(again, seeds_of(p.claim_seeds)),
     }
 
 
-def _ladder_table(run: Run) -> pd.DataFrame:
-    return ladders.tidy(run.sweep("ladders"), _ladders(run.p))
-
-
-def _gains(run: Run) -> pd.DataFrame:
-    return explanation.noise_gains(run.p.layer_checkpoints)
-
-
-def _alone(run: Run) -> pd.DataFrame:
-    p = run.p
-    labelled = explanation.layer_points(p.layer_checkpoints, p.images, p.layer_severity)
-    return explanation.layer_losses(run.sweep("layers"), labelled)
-
-
-def _explained(run: Run) -> pd.DataFrame:
-    return explanation.explanations(run.once(_ladder_table), run.p.claim_severity)
-
-
-def _trainings(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
-    return trainings.tables(run.sweep("trainings"), _families(run.p), *_trained_at(run.p))
-
-
-def _claims(run: Run) -> list[Claim]:
-    return differences.claims(_compared(run.p), Chips(run.sweep("claims")))
-
-
-def _claims_of_trainings(run: Run) -> list[Claim]:
-    chips = Chips(run.sweep("trainings"))
-    return [comparison.claim(chips) for comparison in _trained(run.p)]
-
-
-def _differences(run: Run) -> pd.DataFrame:
-    return differences.differences(run.sweep("claims"), _pairs(run.p), *_claimed_at(run.p))
-
-
-def _layouts(run: Run) -> pd.DataFrame:
-    return layouts.layout_losses(run.sweep("claims"), run.p.layout_checkpoints, *_claimed_at(run.p))
-
-
 def _all_networks(p: SimpleNamespace) -> list[str]:
-    families = _families(p)
-    again = trainings.checkpoints(families, p.training_seeds)
-    return sorted({*p.finetuned_checkpoints, *p.layout_checkpoints, *again}.union(*families.values()))
+    again = trainings.checkpoints(p)
+    return sorted({*p.finetuned_checkpoints, *p.layout_checkpoints, *again}.union(*families_of(p).values()))
 
 
 _AT = ("claim_severity", "origin")
@@ -141,20 +64,20 @@ STUDY = Study(
     evaluate=evaluate,
     sweeps=_sweeps,
     tables={
-        "07_capacity_matches": lambda run: ladders.matches(_pairs(run.p)),
-        "07_capacity": lambda run: run.once(_ladder_table),
-        "07_capacity_tolerance": lambda run: ladders.tolerances(run.sweep("ladders"), _ladders(run.p)),
-        "07_capacity_explained_gains": _gains,
-        "07_capacity_explained": _alone,
-        "07_capacity_explained_networks": lambda run: run.once(_explained),
-        "07_capacity_explained_correlations": lambda run: explanation.correlations(run.once(_explained)),
-        "07_capacity_differences": _differences,
-        "07_capacity_trainings": lambda run: run.once(_trainings)[0],
-        "07_capacity_trainings_means": lambda run: run.once(_trainings)[1],
-        "07_capacity_layouts": _layouts,
+        "07_capacity_matches": ladders.matches,
+        "07_capacity": ladders.losses,
+        "07_capacity_tolerance": ladders.tolerances,
+        "07_capacity_explained_gains": explanation.gains,
+        "07_capacity_explained": explanation.layer_losses,
+        "07_capacity_explained_networks": explanation.explanations,
+        "07_capacity_explained_correlations": explanation.correlations,
+        "07_capacity_differences": differences.differences,
+        "07_capacity_trainings": trainings.each_training,
+        "07_capacity_trainings_means": trainings.means,
+        "07_capacity_layouts": layouts.layout_losses,
     },
     drawings={
-        "07_capacity": Drawing(ladders.plot, ("07_capacity", "07_capacity_tolerance"), _AT),
+        "07_capacity": Drawing(ladders.plot_ladders, ("07_capacity", "07_capacity_tolerance"), _AT),
         "07_capacity_explained": Drawing(
             explanation.plot_explained,
             ("07_capacity_explained_gains", "07_capacity_explained", "07_capacity_explained_networks"),
@@ -162,8 +85,10 @@ STUDY = Study(
         ),
         "07_capacity_differences": Drawing(differences.plot_differences, ("07_capacity_differences",), _AT),
         "07_capacity_layouts": Drawing(layouts.plot_layouts, ("07_capacity_layouts",), _AT),
-        "07_capacity_trainings": Drawing(trainings.plot, ("07_capacity_trainings", "07_capacity_trainings_means"), _AT),
+        "07_capacity_trainings": Drawing(
+            trainings.plot_trainings, ("07_capacity_trainings", "07_capacity_trainings_means"), _AT
+        ),
     },
-    claims={"07_capacity": _claims, "07_capacity_trainings": _claims_of_trainings},
+    claims={"07_capacity": differences.claims, "07_capacity_trainings": trainings.claims},
     inputs=lambda p: inputs(_all_networks(p)),
 )

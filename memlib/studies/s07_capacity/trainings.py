@@ -1,8 +1,9 @@
-"""The study 07_capacity, with networks trained again: how much of what a connectivity costs is a training's chance?"""
+"""Networks trained again: how much of the loss by a connectivity is a training's chance?"""
 
 import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,22 +11,23 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from memlib.evidence.claims import Statement
+from memlib.evidence.claims import Claim, Statement
 from memlib.evidence.comparisons import Chips, Comparison, Loss
 from memlib.evidence.intervals import Interval, trainings_interval
 from memlib.studies.drawing import errorbars
-from memlib.studies.effects import PLAIN, RECALIBRATIONS, Setting, add_note, loss_of
+from memlib.studies.effects import PLAIN, RECALIBRATIONS, Setting, add_note, loss_of, settings
+from memlib.studies.run import Run
 from memlib.studies.s07_capacity.connectivities import (
     EFFECT,
     FAMILIES,
     HRS,
-    Families,
     count_axis,
+    families_of,
     float_accuracy,
     looks,
     pairs,
     parameters,
-)
+)  # fmt: skip
 from memlib.studies.trained_networks import label, network_of
 from memlib.training.recipes import trainings
 
@@ -37,9 +39,10 @@ class TrainedAgain:
     family: str
     checkpoint: str  #: of seed 0
 
-    def losses(self, seeds: Sequence[int], images: int, severity: float, setting: Setting) -> list[Loss]:
-        """What the severity costs each training of it."""
-        return [loss_of(name, images, EFFECT, severity, setting) for name in trainings(self.checkpoint, seeds)]
+    def losses(self, p: SimpleNamespace, setting: Setting) -> list[Loss]:
+        """The loss of each training of it by the claims' severity."""
+        names, at = trainings(self.checkpoint, p.training_seeds), (p.claim_images, EFFECT, p.claim_severity, setting)
+        return [loss_of(name, *at) for name in names]
 
 
 @dataclass(frozen=True)
@@ -49,101 +52,93 @@ class TrainingsComparison(Comparison):
     trainings: int
 
     def interval(self, chips: Chips) -> Interval:
-        """Of the sum, over trainings, device seeds and images."""
+        """The sum with its interval over trainings, device seeds and images."""
         losses = np.stack([weight * self.trainings * chips.loss(loss) for weight, loss in self.terms])
         return trainings_interval(losses.reshape(-1, self.trainings, *losses.shape[1:]))
 
 
-def networks(families: Families) -> list[TrainedAgain]:
+def networks(p: SimpleNamespace) -> list[TrainedAgain]:
     """Grouped and separable networks with an ordinary equal in parameters, and these; unused cells are unformed."""
-    chosen = dict.fromkeys(member for pair in _compared(families) for member in pair)
+    members = dict.fromkeys(member for pair in _compared(p) for member in pair)
     order = list(FAMILIES)
-    return sorted(chosen, key=lambda network: (order.index(network.family), parameters(network.checkpoint)))
+    return sorted(members, key=lambda network: (order.index(network.family), parameters(network.checkpoint)))
 
 
-def checkpoints(families: Families, seeds: Sequence[int]) -> list[str]:
-    """All trainings of all of them."""
-    return [name for network in networks(families) for name in trainings(network.checkpoint, seeds)]
+def checkpoints(p: SimpleNamespace) -> list[str]:
+    """All trainings of all `networks`."""
+    return [name for network in networks(p) for name in trainings(network.checkpoint, p.training_seeds)]
 
 
-def _compared(families: Families) -> list[tuple[TrainedAgain, TrainedAgain]]:
+def _compared(p: SimpleNamespace) -> list[tuple[TrainedAgain, TrainedAgain]]:
     """Each network with the ordinary one of equal parameters."""
-    found = [pair for pair in pairs(families, []) if pair.equal == "parameters"]
     return [
         (TrainedAgain(pair.family, pair.checkpoint), TrainedAgain("ordinary", pair.others[0][1]))
-        for pair in found
-        if not pair.family.endswith((HRS, "pruned"))
+        for pair in pairs(families_of(p), [])
+        if pair.equal == "parameters" and not pair.family.endswith((HRS, "pruned"))
     ]
 
 
-def comparisons(
-    families: Families, seeds: Sequence[int], images: int, severity: float, chosen: Sequence[Setting]
-) -> list[Comparison]:
+def _settings(p: SimpleNamespace) -> list[Setting]:
+    return settings(p.claim_recalibrations, p.claim_ranges[:1])
+
+
+def comparisons(p: SimpleNamespace) -> list[Comparison]:
     """In every setting, each network against its ordinary equal, and each family against theirs.
 
     Raises:
         ValueError: if there are fewer than two seeds, or one twice.
     """
     compared: list[Comparison] = []
-    for setting in chosen:
-        at = seeds, images, severity, setting
+    for setting in _settings(p):
         by_family: dict[str, list[tuple[TrainedAgain, TrainedAgain]]] = {}
-        for pair in _compared(families):
+        for pair in _compared(p):
             by_family.setdefault(pair[0].family, []).append(pair)
             network, other = (label(member.checkpoint) for member in pair)
             key = network_of(pair[0].checkpoint)
-            compared.append(_comparison(key, f"{network} loses more than {other}", [pair], *at))
+            compared.append(_comparison(key, f"{network} loses more than {other}", [pair], p, setting))
         for family, members in by_family.items():
             if len(members) > 1:
                 text = f"{family} networks lose more than ordinary ones, mean of {len(members)} sizes"
-                compared.append(_comparison(family, text, members, *at))
+                compared.append(_comparison(family, text, members, p, setting))
     return compared
 
 
+def claims(run: Run) -> list[Claim]:
+    """The comparisons, decided."""
+    chips = Chips(run.sweep("trainings"))
+    return [comparison.claim(chips) for comparison in comparisons(run.p)]
+
+
 def _comparison(
-    key: str,
-    sentence: str,
-    compared: Sequence[tuple[TrainedAgain, TrainedAgain]],
-    seeds: Sequence[int],
-    images: int,
-    severity: float,
-    setting: Setting,
+    key: str, sentence: str, compared: Sequence[tuple[TrainedAgain, TrainedAgain]], p: SimpleNamespace, setting: Setting
 ) -> TrainingsComparison:
-    """That networks lose more than their equals, in the mean over pairs and trainings."""
+    """The claim that networks lose more than their equals, in the mean over pairs and trainings."""
     terms = [
-        (sign / len(compared) / len(seeds), loss)
+        (sign / len(compared) / len(p.training_seeds), loss)
         for pair in compared
         for sign, network in zip((1, -1), pair, strict=True)
-        for loss in network.losses(seeds, images, severity, setting)
+        for loss in network.losses(p, setting)
     ]
-    text = f"programming error {severity:g}, dense, equal parameters, {len(seeds)} trainings each: {sentence}{setting}"
+    text = f"dense, equal parameters, {len(p.training_seeds)} trainings each: {sentence}{setting}"
     headline = "07_capacity_trainings" if key in FAMILIES and setting == PLAIN else ""
-    about = Statement(f"trainings/{key}{setting.id}", text, "noise, trainings", headline)
-    return TrainingsComparison(about, tuple(terms), len(seeds))
+    about = Statement(
+        f"trainings/{key}{setting.id}", f"programming error {p.claim_severity:g}, {text}", "noise, trainings", headline
+    )
+    return TrainingsComparison(about, tuple(terms), len(p.training_seeds))
 
 
-# Tables
-
-
-def tables(
-    results: pd.DataFrame,
-    families: Families,
-    seeds: Sequence[int],
-    images: int,
-    severity: float,
-    chosen: Sequence[Setting],
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What the severity costs each training, and each network in the mean of its trainings, in every setting.
+def tables(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Losses of each training, and of each network in the mean of its trainings, in every setting.
 
     Returns:
         A row per training: loss with its interval over chips and images. A row per network: loss with its interval over
         trainings, chips and images; sd_trainings, the standard deviation between them, with what chips and images add.
     """
-    chips, single, averages = Chips(results), [], []
-    for setting, network in itertools.product(chosen, networks(families)):
+    p, chips, single, averages = run.p, Chips(run.sweep("trainings")), [], []
+    for setting, network in itertools.product(_settings(p), networks(p)):
         labels: dict[str, Any] = {**asdict(network), **asdict(setting)}
-        losses = network.losses(seeds, images, severity, setting)
-        for seed, name, loss in zip(seeds, trainings(network.checkpoint, seeds), losses, strict=True):
+        losses, names = network.losses(p, setting), trainings(network.checkpoint, p.training_seeds)
+        for seed, name, loss in zip(p.training_seeds, names, losses, strict=True):
             row = labels | {"seed": seed, "parameters": parameters(name), "float_accuracy": float_accuracy(name)}
             row |= {"at chance": bool(chips.hits(loss.point).mean() < chips.floor)}  # it may have lost any more
             single.append(row | chips.lost(loss).columns("loss"))
@@ -154,10 +149,17 @@ def tables(
     return pd.DataFrame(single), pd.DataFrame(averages)
 
 
-# Figures
+def each_training(run: Run) -> pd.DataFrame:
+    """The first of `tables`."""
+    return run.once(tables)[0]
 
 
-def plot(frame: pd.DataFrame, averages: pd.DataFrame, claim_severity: float, origin: str) -> Figure:
+def means(run: Run) -> pd.DataFrame:
+    """The second of `tables`."""
+    return run.once(tables)[1]
+
+
+def plot_trainings(frame: pd.DataFrame, averages: pd.DataFrame, claim_severity: float, origin: str) -> Figure:
     """A panel per recalibration: losses of all trainings over parameters, and the mean of each network's."""
     names = list(averages["recalibration"].unique())
     figure, axes = plt.subplots(1, len(names), figsize=(4.2 * len(names) + 0.8, 3.9), squeeze=False)

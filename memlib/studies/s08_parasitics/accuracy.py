@@ -31,9 +31,9 @@ from memlib.wires.resistances import Wires
 from memlib.wires.solver import solve
 from memlib.zoo.checkpoints import load_checkpoint
 
-#: Of DACs and ADCs.
+#: Bits of DACs and ADCs.
 BITS = 8
-#: Of ideal devices, relative to g_on - g_off, so that chips differ: about what ihp_hfo2 has.
+#: Programming error of ideal devices, relative to g_on - g_off, about that of ihp_hfo2, so that chips differ.
 PROGRAM_ERROR = 0.02
 #: The fields that name a point in tables.
 KEYS = ["checkpoint", "recalibration", "device", "sparse_layers", "tile_size", "r_wire"]
@@ -51,8 +51,8 @@ def make_point(
     """A network on tiles of tile_size x tile_size cells with wires of `r_wire` ohm per segment.
 
     Args:
-        sparse_layers: so many convolutions, the last ones, are in the sparse layout, the others are dense.
-        recalibration: see `memlib.recalibrate`; every chip is so on training images of its own. "none" leaves no trace.
+        sparse_layers: number of the last convolutions that are in the sparse layout. The others are dense.
+        recalibration: see `memlib.recalibrate`. Every chip uses training images of its own. "none" leaves no trace.
 
     Raises:
         ValueError: if no such hardware can be.
@@ -170,9 +170,9 @@ def plot_accuracy(frame: pd.DataFrame, origin: str) -> Figure:
     for (checkpoint, recalibration), row in zip(kinds, axes, strict=True):
         rows = frame[(frame["checkpoint"] == checkpoint) & (frame["recalibration"] == recalibration)]
         for device, axis in zip(devices, row, strict=True):
-            part = rows[rows["device"] == device]
-            _accuracy_lines(axis, part, "tile_size", "r_wire", lambda ohm: f"{ohm:g} Ω")
-            free = part[part["r_wire"] == 0]
+            group = rows[rows["device"] == device]
+            _accuracy_lines(axis, group, "tile_size", "r_wire", lambda ohm: f"{ohm:g} Ω")
+            free = group[group["r_wire"] == 0]
             axis.plot(free["tile_size"], 100 * free["accuracy"] - 1, ":", color="0.3", linewidth=0.9)
             axis.set_xscale("log", base=2)
             tick_sizes(axis, frame["tile_size"])
@@ -193,9 +193,9 @@ def _accuracy_lines(axis: Axes, frame: pd.DataFrame, x: str, line: str, name: An
     """Accuracy, %, with its intervals, over column `x`, a line for each value of column `line`."""
     values = list(dict.fromkeys(frame[line]))
     for i, (value, color, marker) in enumerate(zip(values, severity_colors(len(values)), MARKERS, strict=False)):
-        part = frame[frame[line] == value]
+        group = frame[frame[line] == value]
         look = {"color": color, "marker": marker, "markersize": 3 if i else 4.5}
-        errorbars(axis, part[x], part, label=name(value), **look)
+        errorbars(axis, group[x], group, label=name(value), **look)
 
 
 def _layout_text(sparse: int, of: int) -> str:
@@ -211,8 +211,8 @@ def plot_layouts(frame: pd.DataFrame) -> Figure:
     figure, axes = plt.subplots(1, len(sizes), figsize=(2.6 * len(sizes) + 2.4, 2.5), sharey=True, squeeze=False)
     of = len(convolutions(checkpoint))
     for size, axis in zip(sizes, axes[0], strict=True):
-        part = frame[frame["tile_size"] == size]
-        _accuracy_lines(axis, part, "r_wire", "sparse_layers", lambda n: _layout_text(n, of))
+        group = frame[frame["tile_size"] == size]
+        _accuracy_lines(axis, group, "r_wire", "sparse_layers", lambda n: _layout_text(n, of))
         axis.set(title=f"{size}x{size} tiles", xlabel="wire resistance per segment (Ω)")
     axes[0, 0].set(ylabel=f"{network_on_data(checkpoint)}\naccuracy (%)", ylim=(0, 102))
     axes[0, -1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)

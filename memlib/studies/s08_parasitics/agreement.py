@@ -87,10 +87,10 @@ def plot_agreement(table: pd.DataFrame) -> Figure:
     figure, axis = plt.subplots(figsize=(5.6, 3.0))
     kinds = [("parasitics", "linear"), ("ngspice", "linear"), ("ngspice", "sinh")]
     for (name, cells), color, marker in zip(kinds, sns.color_palette("colorblind"), MARKERS, strict=False):
-        part = table[(table["cells"] == cells) & table[name].notna()]
-        if part.empty:
+        group = table[(table["cells"] == cells) & table[name].notna()]
+        if group.empty:
             continue
-        shown = part.assign(difference=part[name].clip(lower=2**-53))
+        shown = group.assign(difference=group[name].clip(lower=2**-53))
         largest = shown.groupby("size")["difference"].max()
         axis.plot(shown["size"], shown["difference"], marker, color=color, markersize=3.5, markerfacecolor="none")
         axis.plot(largest.index, largest, color=color, marker=marker, markersize=3.5, label=f"{name}, {cells} cells")

@@ -58,11 +58,11 @@ def output_errors(devices: Sequence[str], tile_sizes: Sequence[int], arrays: int
     rows = []
     for device, size, ohm in itertools.product(devices, sorted(tile_sizes), ARRAY_WIRES):
         g, v = uniform_conductances(Device.preset(device), size, arrays), uniform_voltages(size, arrays, VECTORS)
-        wanted, found = v @ g, v @ effective_conductance(g, ohm, ohm)
-        factor = (found * wanted).sum((1, 2), keepdim=True) / found.square().sum((1, 2), keepdim=True)
-        i = seed_interval(_relative(found, wanted))
+        ideal, wired = v @ g, v @ effective_conductance(g, ohm, ohm)
+        factor = (wired * ideal).sum((1, 2), keepdim=True) / wired.square().sum((1, 2), keepdim=True)
+        i = seed_interval(_relative(wired, ideal))
         labels = {"device": device, "tile_size": size, "r_wire": ohm, "error": i.mean, "low": i.low, "high": i.high}
-        rows.append(labels | {"residual": _relative(factor * found, wanted).mean(), "arrays": arrays})
+        rows.append(labels | {"residual": _relative(factor * wired, ideal).mean(), "arrays": arrays})
     return pd.DataFrame(rows)
 
 
@@ -106,8 +106,8 @@ def noise_ratios(device: str, arrays: int) -> pd.DataFrame:
     rows = []
     for ohm in NOISE_WIRES:
         taken = NOISE * (v.square() @ effective_conductance(g, ohm, ohm).square()).sqrt()
-        found = (v @ effective_conductance(noisy, ohm, ohm)).std(0)
-        for column, ratio in enumerate((found / taken)[0].tolist()):
+        sigma = (v @ effective_conductance(noisy, ohm, ohm)).std(0)
+        for column, ratio in enumerate((sigma / taken)[0].tolist()):
             labels = {"r_wire": ohm, "column": column, "ratio": ratio, "low": ratio * low, "high": ratio * high}
             rows.append(labels | {"draws": draws})
     return pd.DataFrame(rows)
@@ -138,19 +138,19 @@ def _error_lines(axis: Axes, frame: pd.DataFrame, line: str, name: Any) -> None:
     """Error, %, over resistance, with its interval and dashed `residual`, a line for each value of a column."""
     values = list(dict.fromkeys(frame[line]))
     for value, color, marker in zip(values, severity_colors(len(values)), MARKERS, strict=False):
-        part = frame[frame[line] == value]
-        errorbars(axis, part["r_wire"], part, "error", label=name(value), color=color, marker=marker, markersize=3)
-        axis.plot(part["r_wire"], 100 * part["residual"], "--", color=color, linewidth=1)
+        group = frame[frame[line] == value]
+        errorbars(axis, group["r_wire"], group, "error", label=name(value), color=color, marker=marker, markersize=3)
+        axis.plot(group["r_wire"], 100 * group["residual"], "--", color=color, linewidth=1)
     axis.set(xscale="log", yscale="log", xlabel="ohm per segment")
 
 
 def _noise_lines(axis: Axes, noise: pd.DataFrame) -> None:
     values = list(dict.fromkeys(noise["r_wire"]))
     for ohm, color, marker in zip(values, sns.color_palette("colorblind"), MARKERS, strict=False):
-        part = noise[noise["r_wire"] == ohm]
-        text = f"{ohm:g} Ω (mean {part['ratio'].mean():.3f})"
-        axis.plot(part["column"], part["ratio"], marker, color=color, markersize=2.5, label=text)
-        axis.fill_between(part["column"], part["low"], part["high"], color=color, alpha=0.2, linewidth=0)
+        group = noise[noise["r_wire"] == ohm]
+        text = f"{ohm:g} Ω (mean {group['ratio'].mean():.3f})"
+        axis.plot(group["column"], group["ratio"], marker, color=color, markersize=2.5, label=text)
+        axis.fill_between(group["column"], group["low"], group["high"], color=color, alpha=0.2, linewidth=0)
     axis.set(
         title=f"read noise, {SIZE}x{SIZE}",
         xlabel="column",

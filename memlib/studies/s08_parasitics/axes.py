@@ -1,4 +1,4 @@
-"""What the study's figures share: marks, titles, ticks and legends."""
+"""Marks, titles, ticks and legends of the study's figures."""
 
 import pandas as pd
 from matplotlib.axes import Axes

@@ -19,7 +19,7 @@ IN_README = (("10k_100k", "none", 64), ("10k_100k", "none", 128), ("10k_100k", "
 
 
 def claims(results: pd.DataFrame) -> list[Claim]:
-    """What wires cost on each tile size, on shared device seeds and images."""
+    """The claims about wires on each tile size, on shared device seeds and images."""
     decided = []
     names = "checkpoint", "recalibration", "device", "tile_size", "r_wire"
     for key in distinct(results[results["r_wire"] > 0], *names):
@@ -38,7 +38,7 @@ def claims(results: pd.DataFrame) -> list[Claim]:
 
 
 def layout_claims(results: pd.DataFrame) -> list[Claim]:
-    """What wires cost the sparse layout and the dense one, on the largest tiles."""
+    """The claims about wires in the sparse layout and the dense one, on the largest tiles."""
     decided = []
     size, sparse = results["tile_size"].max(), results["sparse_layers"].max()
     largest = results[(results["tile_size"] == size) & (results["r_wire"] > 0)]

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,16 +13,21 @@ from memlib.evidence.claims import Claim, Statement, below
 from memlib.evidence.intervals import Interval, difference_interval
 from memlib.exploration import loss_formula
 from memlib.studies.designs import costs, device_of, make_point
-from memlib.studies.s09_design_space.formula_fits import cell_error, float_hits, share
-from memlib.studies.trained_networks import (
-    hits_of,
-    label,
-    network_of,
-)
+from memlib.studies.run import Run
+from memlib.studies.s09_design_space.formula_fits import cell_error, fits, float_hits, predictions, share
+from memlib.studies.study import Sweep
+from memlib.studies.trained_networks import hits_of, label, network_of
 from memlib.sweeps.points import Point
 
 #: So many of so many held-out designs with neighbouring predictions must have kept to a target.
 KEPT, NEIGHBOURS = 9, 10
+#: Bits of the ADCs that rules may give.
+ADC_BITS = range(3, 9)
+#: Fields that a rule gives, and all that make a design.
+RULE = ("rows", "adc_bits")
+DESIGN = ("checkpoint", "device", "r_wire", "layout", *RULE)
+#: The first of the chips that check designs, which are others than those that they were found on.
+FRESH_CHIPS = 100
 
 
 def threshold(predicted: pd.DataFrame, target: float) -> float:
@@ -43,21 +49,10 @@ def threshold(predicted: pd.DataFrame, target: float) -> float:
     return min(float(ordered["formula"].iloc[last]), target) if last >= NEIGHBOURS - 1 else -np.inf
 
 
-def rules(
-    fitted: dict[str, loss_formula.Formula],
-    predicted: pd.DataFrame,
-    devices: Sequence[str],
-    targets: Sequence[float],
-    r_wire: Sequence[float],
-    tile_rows: Sequence[int],
-    adc_bits: Sequence[int],
-) -> pd.DataFrame:
-    """For each network, device, wire, layout and loss: the largest tile, its smallest ADC, and what they cost.
+def rules(run: Run) -> pd.DataFrame:
+    """For each network, device, wire, layout and loss: the largest tile, its smallest ADC, and their cost.
 
-    Args:
-        predicted: held-out designs, which say how far predictions are to be relied on; see `threshold`.
-        targets: losses, fractions, of the mean over chips.
-        r_wire: ohm, of a segment.
+    Held-out designs say how far predictions are to be relied on; see `threshold`. Losses are means over chips.
 
     Returns:
         A row each: checkpoint, device, severity, r_wire, layout, target, threshold; rows and adc_bits (none if no
@@ -65,44 +60,35 @@ def rules(
         the coefficients alone), and energy (J, without what the arrays draw), latency (s) and area (m2) of each
         technology.
     """
-    found, limits = [], dict(tuple(predicted.groupby("checkpoint")))
-    for (checkpoint, f), device in itertools.product(fitted.items(), devices):
+    p, rows, limits = run.p, [], dict(tuple(run.once(predictions).groupby("checkpoint")))
+    for (checkpoint, f), device in itertools.product(run.once(fits).items(), p.devices):
         common = {"checkpoint": checkpoint, "device": device, "severity": cell_error(checkpoint, device_of(device))}
-        for ohms, layout, target in itertools.product(r_wire, f.layouts, targets):
+        for ohms, layout, target in itertools.product(p.r_wire, f.layouts, p.targets):
             row = common | {"r_wire": ohms, "layout": layout, "target": target}
             row |= {"threshold": threshold(limits[checkpoint], target)}
-            found.append(row | _largest_tile(f, row, tile_rows, adc_bits))
-    return pd.DataFrame(found)
+            rows.append(row | _largest_tile(f, row, p.tile_rows))
+    return pd.DataFrame(rows)
 
 
-def _largest_tile(
-    f: loss_formula.Formula, row: dict[str, Any], tile_rows: Sequence[int], adc_bits: Sequence[int]
-) -> dict[str, Any]:
-    for rows, bits in itertools.product(sorted(tile_rows, reverse=True), sorted(adc_bits)):
+def _largest_tile(f: loss_formula.Formula, row: dict[str, Any], tile_rows: Sequence[int]) -> dict[str, Any]:
+    for rows, bits in itertools.product(sorted(tile_rows, reverse=True), ADC_BITS):
         lost = share(row["checkpoint"], row["layout"], device_of(row["device"]), rows, row["r_wire"])
         design = pd.DataFrame([{**row, "rows": rows, "adc_bits": bits, "wire_share": lost}])
         loss = float(f.loss(design)[0])
         if loss <= row["threshold"]:
             low, high = np.percentile(f.losses(design)[:, 0], [2.5, 97.5])
-            found = {"rows": rows, "adc_bits": bits, "wire_share": lost, "loss": loss, "low": low, "high": high}
-            point = _point({name: (row | found)[name] for name in DESIGN}, 1)
+            rule = {"rows": rows, "adc_bits": bits, "wire_share": lost, "loss": loss, "low": low, "high": high}
+            point = _point({name: (row | rule)[name] for name in DESIGN}, 1)
             for technology in TECHNOLOGIES:
-                found |= {f"{technology}_{name}": value for name, value in costs(point, technology).items()}
-            return found
+                rule |= {f"{technology}_{name}": value for name, value in costs(point, technology).items()}
+            return rule
     return {}
-
-
-#: What a rule says of a design, and all that makes it one.
-RULE = ("rows", "adc_bits")
-
-
-DESIGN = ("checkpoint", "device", "r_wire", "layout", *RULE)
 
 
 def _designs(table: pd.DataFrame) -> pd.DataFrame:
     """The different designs that rules give."""
-    found = table.dropna(subset=["rows"])[list(DESIGN)].drop_duplicates()
-    return found.astype(dict.fromkeys(RULE, int))
+    designs = table.dropna(subset=["rows"])[list(DESIGN)].drop_duplicates()
+    return designs.astype(dict.fromkeys(RULE, int))
 
 
 def claimed(table: pd.DataFrame, checkpoints: Sequence[str], r_wire: float) -> pd.DataFrame:
@@ -114,8 +100,8 @@ def claimed(table: pd.DataFrame, checkpoints: Sequence[str], r_wire: float) -> p
     dense, largest = table["layout"] == "dense", table["target"] == table["target"].max()
     wired, window = table["r_wire"] == r_wire, table["layout"] != "sparse"
     others = largest & (~wired | (window & (table["checkpoint"] == checkpoints[0])))
-    chosen = table["checkpoint"].isin(checkpoints) & (wired | (table["r_wire"] == 0)) & (dense | others)
-    return table[chosen].dropna(subset=["rows"])
+    checked_wires = wired | (table["r_wire"] == 0)
+    return table[table["checkpoint"].isin(checkpoints) & checked_wires & (dense | others)].dropna(subset=["rows"])
 
 
 def rule_points(table: pd.DataFrame, images: int) -> list[Point]:
@@ -126,6 +112,18 @@ def rule_points(table: pd.DataFrame, images: int) -> list[Point]:
 def _point(design: dict[str, Any], images: int) -> Point:
     wires = {"r_wire": design["r_wire"]} if design["r_wire"] else {}
     return make_point({name: design[name] for name in DESIGN if name != "r_wire"} | wires, images)
+
+
+def fresh_chips(p: SimpleNamespace) -> range:
+    """Seeds of the chips that check designs."""
+    return range(FRESH_CHIPS, FRESH_CHIPS + p.claim_seeds)
+
+
+def checked_rules(run: Run) -> pd.DataFrame:
+    """The rules that are `claimed`, `checked` on fresh chips."""
+    rules_to_check = claimed(run.once(rules), run.p.claim_checkpoints, run.p.claim_r_wire)
+    points = rule_points(rules_to_check, run.p.claim_images)
+    return checked(rules_to_check, run.evaluate(Sweep(points, fresh_chips(run.p))))
 
 
 def checked(table: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
@@ -146,12 +144,12 @@ def checked(table: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*table.columns, *MEASURED])
 
 
-#: What `checked` adds.
+#: Columns that `checked` adds.
 MEASURED = ("measured", "measured_low", "measured_high", "within", "n", "images")
 
 
 def by_design(designs: Sequence[dict], results: pd.DataFrame) -> list[np.ndarray]:
-    """Of each design, (seeds, images) right and wrong.
+    """(seeds, images) right or wrong, for each design.
 
     Args:
         results: of the designs' points, as `sweep` returns them.
@@ -161,30 +159,30 @@ def by_design(designs: Sequence[dict], results: pd.DataFrame) -> list[np.ndarray
 
 
 def fresh_losses(designs: Sequence[dict], results: pd.DataFrame) -> list[tuple[Interval, np.ndarray]]:
-    """Of each design its mean loss on the chips that check it, and (chips,) that of each of them.
+    """The mean loss of each design on the chips that check it, and (chips,) the loss of each chip.
 
     Args:
         results: of the designs' points, as `sweep` returns them.
     """
-    found = []
+    losses = []
     for design, hits in zip(designs, by_design(designs, results), strict=True):
         exact = float_hits(design["checkpoint"], hits.shape[1])
-        found.append((difference_interval(exact, hits), exact.mean() - hits.mean(1)))
-    return found
+        losses.append((difference_interval(exact, hits), exact.mean() - hits.mean(1)))
+    return losses
 
 
 #: The claims that the README shows, and the figures that it links beside them.
 IN_README = {"rule/resnet20-0.5/cmo_hfox_1_day/dense/wires_1/5_points": "09_design_space_formula"}
 
 
-def rule_claims(found: pd.DataFrame) -> list[Claim]:
-    """That designs by the rules lose no more than they say, from `checked`: one for each rule."""
+def rule_claims(run: Run) -> list[Claim]:
+    """The claims that designs by the rules lose no more than they say, one for each rule."""
     claims = []
-    for rule in found.to_dict("records"):
+    for rule in run.once(checked_rules).to_dict("records"):
         i = Interval(rule["measured"], rule["measured_low"], rule["measured_high"], rule["n"], rule["images"])
         wires = f", wires of {rule['r_wire']:g} ohm" if rule["r_wire"] else ""
-        what = f"{rule['layout']}, {rule['rows']} rows, {rule['adc_bits']} ADC bits"
-        text = f"the formula's design for under {points_text(rule['target'])} ({what}) loses no more"
+        design = f"{rule['layout']}, {rule['rows']} rows, {rule['adc_bits']} ADC bits"
+        text = f"the formula's design for under {points_text(rule['target'])} ({design}) loses no more"
         where = f"{label(rule['checkpoint'])}, {rule['device']}{wires}"
         kind = f"{network_of(rule['checkpoint'])}/{rule['device']}/{rule['layout']}".replace(", ", "_").replace(
             " ", "_"

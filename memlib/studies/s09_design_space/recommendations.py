@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,35 +15,35 @@ from matplotlib.ticker import NullFormatter
 
 from memlib.evidence.claims import Claim, Statement, above, below, below_times
 from memlib.evidence.intervals import Interval, crossed_interval, difference_interval
-from memlib.exploration.multi_objective import Fidelity, Known, climb
+from memlib.exploration.multi_objective import Known, climb
 from memlib.exploration.pareto import mean_draws
 from memlib.studies.designs import QUANTITIES, output_sizes
-from memlib.studies.s09_design_space.designer_table import by_design, fresh_losses, points_text
+from memlib.studies.run import Run
+from memlib.studies.s09_design_space.designer_table import by_design, fresh_chips, fresh_losses, points_text
 from memlib.studies.s09_design_space.formula_fits import COLORS, MARKERS, float_hits
-from memlib.studies.s09_design_space.searches import evaluator
+from memlib.studies.s09_design_space.searches import evaluator, fidelities, searched_point
+from memlib.studies.study import Sweep
 from memlib.studies.trained_networks import float_accuracy, label, network_of
 
-#: What the answer knows of a design beside its accuracy.
+#: All that the answer knows of a design beside its accuracy.
 COSTS = ("isaac_energy", "isaac_latency", "isaac_area", "li2022_energy", "li2022_latency", "li2022_area")
-#: What the answer says of a design beside its network, layout and tile.
+#: Fields of a design that the answer gives beside its network, layout and tile.
 BITS = ("dac_bits", "adc_bits")
-#: What tells the answer's designs from each other.
+#: Fields in which the answer's designs differ.
 NAMED = ("checkpoint", "layout", "rows", *BITS)
-#: What figures call the technologies.
+#: Names of the technologies in figures.
 TITLES = {"isaac": "ISAAC", "li2022": "Li et al."}
 #: A design is recommended if its mean over chips keeps to its target with this probability.
 SURE = 0.9
-#: The chips that confirm the answer are others than those that chose it.
-FRESH_CHIPS = 100
+#: By rows of the tiles, the candidates of each network as far as they are known.
+Studied = dict[int, list[list[Known]]]
 
 
-def candidates(
-    checkpoint: str, rows: int, device: str, layouts: Sequence[str], dac_bits: Sequence[int], adc_bits: Sequence[int]
-) -> list[dict]:
+def candidates(checkpoint: str, rows: int, p: SimpleNamespace) -> list[dict]:
     """The designs that the answer is chosen from: all combinations; one layout if there are no convolutions."""
-    layouts = layouts if output_sizes(checkpoint) else ["dense"]
-    axes = {"layout": layouts, "dac_bits": dac_bits, "adc_bits": adc_bits}
-    common = {"checkpoint": checkpoint, "device": device, "rows": rows}
+    layouts = p.answer_layouts if output_sizes(checkpoint) else ["dense"]
+    axes = {"layout": layouts, "dac_bits": p.answer_dac_bits, "adc_bits": p.answer_adc_bits}
+    common = {"checkpoint": checkpoint, "device": p.answer_device, "rows": rows}
     return [common | dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
 
 
@@ -64,8 +64,8 @@ def cheapest_probability(known: Sequence[Known], keeps: np.ndarray, cost: str) -
         keeps: (draws, designs) whether they are.
     """
     priced = np.where(keeps, [k.values[cost] for k in known], np.inf)
-    found = np.bincount(priced.argmin(1)[np.isfinite(priced).any(1)], minlength=len(known))
-    return found / len(priced)
+    wins = np.bincount(priced.argmin(1)[np.isfinite(priced).any(1)], minlength=len(known))
+    return wins / len(priced)
 
 
 def recommended(known: Sequence[Known], keeps: np.ndarray, cost: str) -> int | None:
@@ -74,50 +74,49 @@ def recommended(known: Sequence[Known], keeps: np.ndarray, cost: str) -> int | N
     return min(sure, key=lambda i: known[i].values[cost], default=None)
 
 
-def study_candidates(
-    designs: Sequence[dict],
-    store: Path,
-    targets: Sequence[float],
-    accuracies: Sequence[float],
-    fidelities: Sequence[Fidelity],
-) -> list[Known]:
-    """What is known of one network's candidates; those that may be the answer are known best.
+def studied(run: Run) -> Studied:
+    """All candidates as far as they are known: those that may be the answer are known best."""
+    return {
+        rows: [_study(candidates(checkpoint, rows, run.p), run) for checkpoint in run.p.answer_checkpoints]
+        for rows in run.p.answer_rows
+    }
+
+
+def _study(designs: Sequence[dict], run: Run) -> list[Known]:
+    """The candidates of one network on tiles of one size.
 
     A design is looked at more closely if it may take the least energy of its layout for some target, or accuracy, with
     a probability of 5 %, or would be recommended by what is known of it.
     """
-    evaluate_here = evaluator(store, ("accuracy", *COSTS))
-    known = [k for k in evaluate_here(designs, fidelities[0]) if k]
-    spare = [float_accuracy(designs[0]["checkpoint"]) - least for least in accuracies]
-    targets = [*targets, *(loss for loss in spare if loss > 0)]
-    return climb(known, evaluate_here, fidelities, lambda current: _wanted(current, targets))
+    evaluate_here, looks = evaluator(run.store, ("accuracy", *COSTS)), fidelities(run.p)
+    known = [k for k in evaluate_here(designs, looks[0]) if k]
+    spare = [float_accuracy(designs[0]["checkpoint"]) - least for least in run.p.answer_accuracies]
+    targets = [*run.p.answer_targets, *(loss for loss in spare if loss > 0)]
+    return climb(known, evaluate_here, looks, lambda current: _wanted(current, targets))
 
 
-#: By rows of the tiles, what is known of each network's candidates.
-Studied = dict[int, list[list[Known]]]
-
-
-def answers(studied: Studied, targets: Sequence[float]) -> pd.DataFrame:
+def answers(run: Run) -> pd.DataFrame:
     """`answer` for all tiles, networks and both technologies, one below another."""
-    parts = [known for networks in studied.values() for known in networks]
-    return pd.concat([answer(known, targets, t) for known in parts for t in TITLES], ignore_index=True)
+    networks, targets = itertools.chain(*run.once(studied).values()), run.p.answer_targets
+    return pd.concat([answer(known, targets, t) for known in networks for t in TITLES], ignore_index=True)
 
 
-def all_best_networks(studied: Studied, accuracies: Sequence[float]) -> pd.DataFrame:
+def all_best_networks(run: Run) -> pd.DataFrame:
     """`best_networks` for all tiles and both technologies, one below another."""
-    sizes = [[k for known in networks for k in known] for networks in studied.values()]
-    return pd.concat([best_networks(known, accuracies, t) for known in sizes for t in TITLES], ignore_index=True)
+    sizes = [list(itertools.chain(*networks)) for networks in run.once(studied).values()]
+    at = run.p.answer_accuracies
+    return pd.concat([best_networks(known, at, t) for known in sizes for t in TITLES], ignore_index=True)
 
 
 def _wanted(known: Sequence[Known], targets: Sequence[float]) -> np.ndarray:
     """How much each design matters for the answer, from 0 to 1."""
     probability, draws = np.zeros(len(known)), loss_draws(known)
-    for chosen, target, technology in itertools.product(_by_layout(known).values(), targets, TITLES):
-        part, keeps, cost = [known[i] for i in chosen], draws[:, chosen] <= target, f"{technology}_energy"
-        probability[chosen] = np.maximum(probability[chosen], cheapest_probability(part, keeps, cost))
-        best = recommended(part, keeps, cost)
+    for layout, target, technology in itertools.product(_by_layout(known).values(), targets, TITLES):
+        rivals, keeps, cost = [known[i] for i in layout], draws[:, layout] <= target, f"{technology}_energy"
+        probability[layout] = np.maximum(probability[layout], cheapest_probability(rivals, keeps, cost))
+        best = recommended(rivals, keeps, cost)
         if best is not None:
-            probability[chosen[best]] = 1.0
+            probability[layout[best]] = 1.0
     return probability
 
 
@@ -162,17 +161,17 @@ ANSWER += ["keeps", *QUANTITIES, "n", "images"]
 
 
 def _energy_ratios(known: Sequence[Known], keeps: np.ndarray, cost: str) -> dict[str, tuple[float, float, float]]:
-    """Of each layout, the least energy of what keeps to the target by that of the dense one: median, low and high."""
+    """The least energy of each layout that keeps to the target, by that of the dense one: median, low and high."""
     energies = np.where(keeps, [k.values[cost] for k in known], np.inf)
     least = {layout: energies[:, chosen].min(1) for layout, chosen in _by_layout(known).items()}
-    found = {}
+    ratios = {}
     for layout, energy in least.items():
         both = np.isfinite(energy) & np.isfinite(least.get("dense", np.full(len(energy), np.inf)))
         if both.mean() < 0.5:
-            found[layout] = (np.nan,) * 3
+            ratios[layout] = (np.nan,) * 3
         else:
-            found[layout] = tuple(np.percentile(energy[both] / least["dense"][both], [50, 2.5, 97.5]))
-    return found
+            ratios[layout] = tuple(np.percentile(energy[both] / least["dense"][both], [50, 2.5, 97.5]))
+    return ratios
 
 
 def _loss(known: Known) -> Interval:
@@ -180,9 +179,9 @@ def _loss(known: Known) -> Interval:
 
 
 def _details(known: Known, technology: str) -> dict[str, Any]:
-    found = {name: known.design[name] for name in BITS}
-    found |= {name: known.values[f"{technology}_{name}"] for name in QUANTITIES}
-    return found | dict(zip(("n", "images"), known.hits.shape, strict=True))
+    details = {name: known.design[name] for name in BITS}
+    details |= {name: known.values[f"{technology}_{name}"] for name in QUANTITIES}
+    return details | dict(zip(("n", "images"), known.hits.shape, strict=True))
 
 
 def best_networks(known: Sequence[Known], accuracies: Sequence[float], technology: str) -> pd.DataFrame:
@@ -199,14 +198,14 @@ def best_networks(known: Sequence[Known], accuracies: Sequence[float], technolog
         keeps = draws >= least
         best = recommended(known, keeps, cost)
         if best is not None:
-            chosen = known[best]
-            kind = {name: chosen.design[name] for name in ("checkpoint", "layout")}
+            winner = known[best]
+            kind = {name: winner.design[name] for name in ("checkpoint", "layout")}
             same = [all(k.design[name] == value for name, value in kind.items()) for k in known]
-            row = {"technology": technology, "rows": chosen.design["rows"], "at_least": least, **kind}
+            row = {"technology": technology, "rows": winner.design["rows"], "at_least": least, **kind}
             row |= {"cheapest": cheapest_probability(known, keeps, cost)[same].sum()}
-            loss, whole = _loss(chosen), networks[best]
+            loss, whole = _loss(winner), networks[best]
             row |= {"accuracy": whole - loss.mean, "low": whole - loss.high, "high": whole - loss.low}
-            rows.append(row | {"keeps": keeps[:, best].mean()} | _details(chosen, technology))
+            rows.append(row | {"keeps": keeps[:, best].mean()} | _details(winner, technology))
     return pd.DataFrame(rows, columns=NETWORKS)
 
 
@@ -218,12 +217,32 @@ NETWORKS += [*BITS, *QUANTITIES, "n", "images"]
 def confirmed_designs(table: pd.DataFrame, checkpoints: Sequence[str], target: float, device: str) -> list[dict]:
     """The answer's designs that fresh chips confirm, by the energy of ISAAC's circuits."""
     chosen = table["checkpoint"].isin(checkpoints) & (table["target"] == target) & (table["technology"] == "isaac")
-    found = table[chosen].dropna(subset=["adc_bits"])[list(NAMED)]
-    return [{**design, "device": device} for design in found.astype(dict.fromkeys(BITS, int)).to_dict("records")]
+    designs = table[chosen].dropna(subset=["adc_bits"])[list(NAMED)]
+    return [{**design, "device": device} for design in designs.astype(dict.fromkeys(BITS, int)).to_dict("records")]
+
+
+def on_fresh_chips(run: Run, designs: Sequence[dict]) -> pd.DataFrame:
+    """Results of designs on chips that did not choose them."""
+    points = [searched_point(design, run.p.claim_images) for design in designs]
+    return run.evaluate(Sweep(points, fresh_chips(run.p)))
+
+
+def claims(run: Run) -> list[Claim]:
+    """All claims about the answer."""
+    p, table = run.p, run.once(answers)
+    smallest = table[table["rows"] == min(p.answer_rows)]
+    confirmed = confirmed_designs(smallest, p.claim_checkpoints, p.claim_target, p.answer_device)
+    best = run.once(all_best_networks)
+    reached = best[best["at_least"] == p.claim_accuracy]
+    designs = network_designs(reached, p.answer_device)
+    return [
+        *answer_claims(confirmed, on_fresh_chips(run, confirmed), table, p.claim_target),
+        *network_claims(reached, designs, on_fresh_chips(run, designs)),
+    ]
 
 
 def answer_claims(designs: Sequence[dict], results: pd.DataFrame, table: pd.DataFrame, target: float) -> list[Claim]:
-    """That the recommended designs keep to the target on fresh chips, and layouts' energies beside the dense one's.
+    """The claims that recommended designs keep to the target on fresh chips, and about layouts' energies.
 
     Args:
         results: of the designs' points, as `sweep` returns them.
@@ -249,12 +268,12 @@ def answer_claims(designs: Sequence[dict], results: pd.DataFrame, table: pd.Data
 
 def network_designs(table: pd.DataFrame, device: str) -> list[dict]:
     """The different designs of `best_networks`."""
-    found = table[list(NAMED)].drop_duplicates()
-    return [{**design, "device": device} for design in found.to_dict("records")]
+    designs = table[list(NAMED)].drop_duplicates()
+    return [{**design, "device": device} for design in designs.to_dict("records")]
 
 
 def network_claims(table: pd.DataFrame, designs: Sequence[dict], results: pd.DataFrame) -> list[Claim]:
-    """That the networks' recommended designs reach their accuracy on fresh chips: one for each row.
+    """The claims that the networks' recommended designs reach their accuracy on fresh chips, one for each row.
 
     Args:
         table: from `best_networks`.
@@ -283,9 +302,9 @@ def plot_answer(table: pd.DataFrame, origin: str) -> Figure:
     size = (2.5 * len(columns) + 1.8, (0.5 * len(checkpoints) + 1.0) * len(technologies) + 0.8)
     figure, axes = plt.subplots(len(technologies), len(columns), figsize=size, sharex="row", sharey=True, squeeze=False)
     for (technology, (rows, target)), axis in zip(itertools.product(technologies, columns), axes.flat, strict=True):
-        part = table[(table["technology"] == technology) & (table["rows"] == rows) & (table["target"] == target)]
+        group = table[(table["technology"] == technology) & (table["rows"] == rows) & (table["target"] == target)]
         for i, checkpoint in enumerate(checkpoints):
-            _answers(axis, part[part["checkpoint"] == checkpoint], i)
+            _answers(axis, group[group["checkpoint"] == checkpoint], i)
         energy = 1e6 * table[table["technology"] == technology]["energy"].dropna()
         if len(energy):  # a power of ten at least, so that there are marks on the axis
             axis.set_xlim(min(energy.min() / 1.6, energy.max() / 12), 4 * energy.max())
@@ -310,11 +329,11 @@ def plot_answer(table: pd.DataFrame, origin: str) -> Figure:
     return figure
 
 
-def _answers(axis: Axes, part: pd.DataFrame, place: int) -> None:
+def _answers(axis: Axes, group: pd.DataFrame, place: int) -> None:
     """One network's designs, one below another, with the probability that the cheapest is of their layout."""
     axis.axhline(place + 0.5, color="0.85", linewidth=0.6)
-    for k, row in enumerate(part.itertuples()):
-        y = place + (k - (len(part) - 1) / 2) * 0.22
+    for k, row in enumerate(group.itertuples()):
+        y = place + (k - (len(group) - 1) / 2) * 0.22
         known = not np.isnan(row.energy)
         share = f"{100 * row.cheapest:.0f} %" if row.cheapest >= 0.005 else ""
         where = axis.transData if known else axis.get_yaxis_transform()  # at the left, if there is no energy
@@ -324,6 +343,6 @@ def _answers(axis: Axes, part: pd.DataFrame, place: int) -> None:
             axis.plot(x, y, MARKERS[row.layout], transform=where, **look)
             offset: dict[str, Any] = {"xycoords": where, "textcoords": "offset points"}
             axis.annotate(share, (x, y), (5, 0), va="center", fontsize=6.5, **offset)
-    if part["energy"].isna().all():
+    if group["energy"].isna().all():
         grey: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": "small", "color": "0.4"}
         axis.annotate("none surely", (0.5, place), xycoords=("axes fraction", "data"), **grey)

@@ -113,9 +113,9 @@ def plot_agreement(cases: pd.DataFrame, outputs: pd.DataFrame, wired_hidden: int
 
 def _accuracies(axis: Axes, cases: pd.DataFrame, names: Sequence[str]) -> None:
     for shift, (method, (marker, label)) in zip((-0.1, 0.1), LOOKS.items(), strict=True):
-        part = cases[cases["method"] == method].set_index("case").loc[names]
+        group = cases[cases["method"] == method].set_index("case").loc[names]
         look = {"marker": marker, "linestyle": "", "color": COLORS[shift > 0], "label": label}
-        errorbars(axis, np.arange(len(names)) + shift, part, **look)
+        errorbars(axis, np.arange(len(names)) + shift, group, **look)
     axis.set(ylabel="accuracy (%)", ylim=(0, 102), title="bars: 95 % intervals")
     axis.legend(frameon=False, loc="lower left")
 

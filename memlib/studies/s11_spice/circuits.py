@@ -93,8 +93,8 @@ def circuit_of(point: Point) -> Circuit:
 
 @lru_cache
 def _network(hidden: int, weights: str, pixels: str) -> nn.Sequential:
-    found = digits_8x8.manifest()[digits_8x8.name_of(hidden)]["sha256"], digits_8x8.identity()
-    if found != (weights, pixels):
+    current = digits_8x8.manifest()[digits_8x8.name_of(hidden)]["sha256"], digits_8x8.identity()
+    if current != (weights, pixels):
         fail("hidden", hidden, "a network that, with its images, did not change since the sweep began; start it again")
     return digits_8x8.load(hidden)
 
@@ -110,7 +110,7 @@ def chip_of(point: Point, seed: int) -> tuple[AnalogChip, Tensor, Tensor]:
 
 @named("circuit")
 def evaluate(point: Point, seed: int) -> dict[str, Any]:
-    """What one chip does.
+    """The results of one chip.
 
     Args:
         point: as `make_point` makes it.
@@ -128,13 +128,13 @@ def evaluate(point: Point, seed: int) -> dict[str, Any]:
     if point["method"] == "step":
         step = circuit_netlist.step_response(chip, volts[0], DURATION)
         return {"settled": step.settled(), "decided": step.decided()}
-    model = found = AnalogModel(chip).operating_points(volts)
+    model = solved = AnalogModel(chip).operating_points(volts)
     if point["method"] == "circuit":
-        found = circuit_netlist.operating_points(chip, volts)
-    right = found.decisions == labels
+        solved = circuit_netlist.operating_points(chip, volts)
+    right = solved.decisions == labels
     result = {"accuracy": right.double().mean().item(), "correct": pack(right.numpy())}
-    result |= {f"power_{name}": watts.mean().item() for name, watts in found.power.items()}
-    return result | ({"difference": difference(found, model)} if point["method"] == "circuit" else {})
+    result |= {f"power_{name}": watts.mean().item() for name, watts in solved.power.items()}
+    return result | ({"difference": difference(solved, model)} if point["method"] == "circuit" else {})
 
 
 def difference(found: OperatingPoints, model: OperatingPoints) -> float:

@@ -1,4 +1,4 @@
-"""What the parts of the circuit must be like: accuracy over each of their properties."""
+"""Requirements on the parts of the circuit: accuracy over each of their properties."""
 
 import itertools
 from types import SimpleNamespace
@@ -86,8 +86,8 @@ def _design_panel(axis: Axes, summary: pd.DataFrame, chips: pd.DataFrame) -> Non
     line = summary[summary["method"] == "model"]
     errorbars(axis, line["value"].map(values.index), line, color=COLORS[0], label="model, mean")
     for method, style in CHIP_LOOKS.items():
-        part = chips[chips["method"] == method]
-        axis.plot(part["value"].map(values.index), 100 * part["accuracy"], linestyle="", **style)
+        group = chips[chips["method"] == method]
+        axis.plot(group["value"].map(values.index), 100 * group["accuracy"], linestyle="", **style)
     if NOMINAL[effect] in values:
         axis.axvline(values.index(NOMINAL[effect]), color="0.6", linewidth=0.8, linestyle=":")
     names = ["exact" if effect == "input_bits" and not value else f"{value * factor:g}" for value in values]

@@ -66,10 +66,10 @@ def plot_settling(waveform: pd.DataFrame, settling: pd.DataFrame, power: pd.Data
 
 def _waves(axis: Axes, waveform: pd.DataFrame) -> None:
     winner = waveform.groupby("digit")["output"].last().idxmax()
-    for digit, part in waveform.groupby("digit"):
+    for digit, group in waveform.groupby("digit"):
         best = digit == winner
         look = {"color": COLORS[3] if best else "0.6", "linewidth": 1.4 if best else 0.8, "zorder": 2 + best}
-        axis.plot(part["time"] * 1e9, part["output"] * 1e3, label=f"digit {digit}" if best else None, **look)
+        axis.plot(group["time"] * 1e9, group["output"] * 1e3, label=f"digit {digit}" if best else None, **look)
     axis.plot([], [], color="0.6", linewidth=0.8, label="others")
     axis.set(xlabel="time after the inputs' step (ns)", ylabel="output (mV)", title="one image, nominal chip")
     axis.set_ylim(top=1.55 * 1e3 * waveform["output"].max())
