@@ -52,27 +52,26 @@ class Results:
         """The values of a column in all rows that have the values `where`."""
         return [row[column] for row in self.table(name, **where)]
 
-    def claims(self, figure: str = "", start: str = "", words: str = "") -> list[dict[str, Any]]:
-        """Claims, each with its `figure`: those of one figure, whose statements start so and contain `words`."""
+    def claims(self, figure: str = "", start: str = "") -> list[dict[str, Any]]:
+        """Claims, each with its `figure` and that notebook's `number`: of one figure or all, with ids that start so."""
         return [
             claim | {"figure": path.stem, "number": path.stem[:2]}
             for path in sorted(self.folder.glob("*.json"))
             for claim in json.loads(path.read_text()).get("claims", [])
-            if figure in ("", path.stem) and claim["statement"].startswith(start) and words in claim["statement"]
+            if figure in ("", path.stem) and claim["id"].startswith(start)
         ]
 
-    def claim(self, figure: str, start: str, verdict: str = "") -> dict[str, Any]:
-        """The one claim of a figure whose statement is `start`, or else starts so.
+    def claim(self, figure: str, name: str, verdict: str = "") -> dict[str, Any]:
+        """The claim of a figure with this id.
 
-        Raises ValueError if the figure makes no such claim, or several, or if its verdict is not the one that the
-        sentence around it relies on.
+        Raises ValueError if the figure makes no such claim, or if its verdict is not the one that the sentence
+        around it relies on.
         """
-        starting = self.claims(figure, start)
-        matching = [claim for claim in starting if claim["statement"] == start] or starting
-        if len(matching) != 1:
-            raise ValueError(f"figure={figure!r}: {len(matching)} claims {start!r}, where one was expected")
+        matching = [claim for claim in self.claims(figure, name) if claim["id"] == name]
+        if not matching:
+            raise ValueError(f"figure={figure!r}: makes no claim {name!r}")
         if verdict not in ("", matching[0]["verdict"]):
-            raise ValueError(f"figure={figure!r}: {start!r} is {matching[0]['verdict']}, not {verdict}: write again")
+            raise ValueError(f"figure={figure!r}: {name!r} is {matching[0]['verdict']}, not {verdict}: write again")
         return matching[0]
 
     def counts(self, number: str = "") -> Counter[str]:

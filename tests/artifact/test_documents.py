@@ -75,9 +75,9 @@ def test_every_notebook_has_its_costs():
 
 @pytest.fixture
 def results(tmp_path):
-    """Two rows, and two claims that begin alike."""
+    """Two rows, and two claims."""
     (tmp_path / "05_rows.csv").write_text("rows,accuracy,note\n32,0.905,\n64,0.9,True\n")
-    claims = [{"statement": text, "verdict": "confirmed", "exploratory": text == "a b"} for text in ("a", "a b")]
+    claims = [{"id": name, "verdict": "confirmed", "exploratory": name == "a/b"} for name in ("a", "a/b")]
     (tmp_path / "05_rows.json").write_text(json.dumps({"claims": claims}))
     return readme_tables.Results(tmp_path)
 
@@ -85,7 +85,8 @@ def results(tmp_path):
 def test_cells_and_claims_are_found_by_what_they_are(results):
     assert results.cell("05_rows", "accuracy", rows=32) == 0.905
     assert results.column("05_rows", "note") == [None, True]
-    assert results.claim("05_rows", "a b")["number"] == "05"
+    assert results.claim("05_rows", "a/b", "confirmed")["number"] == "05"
+    assert [claim["id"] for claim in results.claims("05_rows", "a/")] == ["a/b"]
     assert results.counts("05") == {"confirmed": 2, "all": 2, "exploratory": 1}
 
 
@@ -94,7 +95,7 @@ def test_cells_and_claims_are_found_by_what_they_are(results):
     [
         (lambda r: r.cell("05_rows", "accuracy", rows=128), r"05_rows.csv has no row with {'rows': 128}"),
         (lambda r: r.cell("05_rows", "accuracy"), "05_rows.csv has 2 rows"),
-        (lambda r: r.claim("05_rows", "b"), "figure='05_rows': 0 claims 'b'"),
+        (lambda r: r.claim("05_rows", "b"), "figure='05_rows': makes no claim 'b'"),
         (lambda r: r.claim("05_rows", "a", "refuted"), "'a' is confirmed, not refuted: write again"),
     ],
 )
