@@ -13,6 +13,16 @@ def claims(folder: Path) -> list[tuple[str, Claim]]:
     return [(name, claim_of(claim)) for name, content in contents for claim in content.get("claims", [])]
 
 
+def origins(folder: Path) -> dict[str, set[str]]:
+    """Where the images of figures are from, by the number of their notebook."""
+    found: dict[str, set[str]] = {}
+    for path in sorted(folder.glob("*.json")):
+        parameters = json.loads(path.read_text()).get("parameters", {})
+        there = {value for key, value in parameters.items() if key in ("origin", "sparse_origin")}
+        found[path.stem[:2]] = found.get(path.stem[:2], set()) | there
+    return {number: there for number, there in found.items() if there}
+
+
 def write_report(preset: str) -> Path:
     """Write REPORT.md: every claim of the preset's figures with its verdict, effect and interval."""
     folder = project_root() / "figures" / preset
@@ -23,8 +33,7 @@ def write_report(preset: str) -> Path:
         "its verdict. Each interval stands for itself, uncorrected for their number.",
         "",
     ]
-    figures = {path.stem: json.loads(path.read_text()).get("parameters", {}) for path in sorted(folder.glob("*.json"))}
-    lines += [f"Images of {name}: {p['origin']}." for name, p in figures.items() if "origin" in p] + [""]
+    lines += [f"Images of {number}: {'; '.join(sorted(there))}." for number, there in origins(folder).items()] + [""]
     lines += ["| figure | claim | verdict | effect | n | images |", "|---|---|---|---|---|---|"]
     for name, claim in claims(folder):
         cells = (name, claim.text, claim.marked_verdict, effect_text(claim), claim.n, claim.images)

@@ -9,6 +9,7 @@ import unicodedata
 import pytest
 
 from memlib.artifact import readme_tables
+from memlib.artifact.report import origins
 from memlib.base.files import project_root
 
 ROOT = project_root()
@@ -121,3 +122,11 @@ def test_the_map_names_every_module():
     modules = [path.relative_to(ROOT / "memlib") for path in (ROOT / "memlib").rglob("*.py")]
     named = [path for path in modules if path.stem[0] != "_" and path.parts[1:] and path.parts[0] != "studies"]
     assert [str(path) for path in named if f"]({path})" not in text] == []
+
+
+def test_the_report_names_the_images_of_every_network(tmp_path):
+    """Also those of a figure that shows another network than its notebook's first."""
+    written = {"origin": "CIFAR-10", "sparse_origin": "digits"}
+    (tmp_path / "08_parasitics.json").write_text(json.dumps({"parameters": written}))
+    (tmp_path / "02_mapping.json").write_text(json.dumps({"parameters": {}}))
+    assert origins(tmp_path) == {"08": {"CIFAR-10", "digits"}}
