@@ -69,8 +69,9 @@ def cost(
     Args:
         images: (n, *input shape); the array energy is measured on them. All else, and the table, is as in `cost_of`.
     """
+    measured = measure(analog, images)  # refuses what is no chip
     layers = {name: (layer.placement, layer.hardware) for name, layer in analog.layers.items()}
-    return _table(layers, measure(analog, images), technology, converters, copies, fetch)
+    return _table(layers, measured, technology, converters, copies, fetch)
 
 
 def cost_of(
