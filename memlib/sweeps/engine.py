@@ -1,9 +1,9 @@
 """Sweeps: points that are evaluated once, in parallel, and kept."""
 
 import contextlib
-import functools
 import multiprocessing
 from collections.abc import Callable, Iterable, Mapping as MappingType
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +67,9 @@ def sweep(
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise SweepError("a worker process runs this script again: put the sweep under if __name__ == '__main__':")
     one_of("errors", errors, ("raise", "keep"))
-    jobs = jobs_asked_for(jobs)
     points = grid(axes) if isinstance(axes, MappingType) else list(axes)
     with Store(store) as kept:
-        finish = functools.partial(_finish, retry=retry, store=kept, scheduler=scheduler, jobs=jobs)
+        finish = partial(_finish, retry=retry, store=kept, scheduler=scheduler, jobs=jobs_asked_for(jobs))
         if isinstance(seeds, AdaptiveSeeds):
             wanted = _grown(points, evaluate, seeds, kept, finish)
         else:
