@@ -247,7 +247,8 @@ def test_plain_papermill_runs_a_notebook_from_any_folder(tmp_path, monkeypatch):
     (path,) = notebooks("02")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MEMLIB_ROOT", raising=False)
-    command = [sys.executable, "-m", "papermill", str(path), "out.ipynb", "-p", "preset", "mine", "--log-level=ERROR"]
+    few = "{preset: mine, tile_sizes: [128], checkpoints: [vgg8-digits]}"
+    command = [sys.executable, "-m", "papermill", str(path), "out.ipynb", "-y", few, "--log-level=ERROR"]
     done = subprocess.run([*command, "-k", "python3", "--no-progress-bar"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     assert (tmp_path / "figures/mine/02_mapping_footprint.json").exists()
