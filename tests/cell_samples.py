@@ -15,7 +15,6 @@ UNIFORM = ("stuck_on", "stuck_off", "unformed", "recombination_tail")
 
 
 def draw(effect: str, n: int = CELLS) -> Tensor:
-    """One effect's random numbers for n cells."""
     return (uniforms if effect in UNIFORM else normals)((n,), 0, "layer", effect)
 
 

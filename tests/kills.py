@@ -60,7 +60,6 @@ class Stage:
                 driver.kill()  # nothing if it has ended
 
     def finished(self):
-        """How many points the store holds."""
         if not self.store.exists():
             return 0
         with Store(self.store) as store:
@@ -89,7 +88,6 @@ def seeds(_point):
 
 
 def inherited(changes):
-    """This process's environment with changes."""
     return os.environ | changes
 
 

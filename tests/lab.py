@@ -123,12 +123,10 @@ class Explorer:
 
     @property
     def pictures(self) -> list[str]:
-        """Addresses of the pictures, which change with their content."""
         return self.root.evaluate(f"root => ({PICTURES})(root)")
 
     @property
     def numbers(self) -> str:
-        """The text of all numbers."""
         return self.root.locator(".memlib-numbers").inner_text()
 
     def control(self, name: str) -> Locator:
@@ -137,11 +135,9 @@ class Explorer:
         return self.root.locator(".widget-inline-hbox", has=label).first
 
     def press(self, name: str, key: str) -> None:
-        """Focus a slider's handle and press a key."""
         self.control(name).get_by_role("slider").press(key)
 
     def drag(self, name: str, pixels: int) -> None:
-        """Move a slider's handle by mouse."""
         handle = self.control(name).get_by_role("slider")
         handle.scroll_into_view_if_needed()
         box = handle.bounding_box()
@@ -166,7 +162,6 @@ class Explorer:
 
 
 def main() -> None:
-    """Save a picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("target", type=Path)
     parser.add_argument("--width", type=int, default=1400)

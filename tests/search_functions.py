@@ -54,12 +54,10 @@ def chip_error(seed: int) -> float:
 
 
 def exact(point: dict[str, Any], seed: int) -> dict[str, Any]:
-    """The truth alone."""
     return truth(point)
 
 
 def make_point(design: dict[str, Any], images: int) -> dict[str, Any]:
-    """The point that a design is."""
     return {**design, "images": images}
 
 

@@ -16,7 +16,6 @@ def seeded(create, seed: int = 0):
 
 
 def images(*shape: int, seed: int = 1, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Normally distributed inputs."""
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 

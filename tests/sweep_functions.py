@@ -67,7 +67,6 @@ def there(point, seed):
 
 
 def wrong(point, seed):
-    """What is not a result."""
     return {"list": [1], "clash": {"a": 1}, "object": {"x": object()}}[point["kind"]] if point["kind"] else None
 
 

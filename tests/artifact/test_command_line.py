@@ -115,7 +115,6 @@ def test_a_notebooks_points_are_run_without_it(folder, monkeypatch):
     ],
 )
 def test_wrong_files_are_refused(folder, capsys, text, message):
-    """One line that names the file, the field and what is allowed."""
     (folder / "bad.toml").write_text(text)
     assert main(["run", "bad.toml"]) == 1
     error = capsys.readouterr().err
@@ -162,7 +161,6 @@ a = 5
 
 
 def test_help_teaches():
-    """Every command explains itself with an example."""
     for command, words in ((), ("memlib list", "memlib status", "--scheduler")), (("run",), ("[axes]", "--retry")):
         text = subprocess.run(
             [sys.executable, "-m", "memlib", *command, "--help"], capture_output=True, text=True

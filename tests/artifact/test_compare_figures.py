@@ -14,7 +14,6 @@ FIT = TABLE | {"loss": [0.1, 0.2], "error": [0.0, 0.0], "formula": [0.1, 0.2], "
 
 
 def write(folder, name: str, table: dict) -> None:
-    """One table."""
     folder.mkdir(exist_ok=True)
     pd.DataFrame(table).to_csv(folder / f"{name}.csv", index=False)
 

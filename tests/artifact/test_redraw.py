@@ -39,7 +39,6 @@ def test_a_figure_drawn_again_is_the_committed_one(name, folder, monkeypatch):
 
 
 def test_the_table_decides_what_is_drawn(folder):
-    """Another value in the table gives another picture."""
     table = folder / "05_tile_size.csv"
     frame = pd.read_csv(table)
     frame.loc[0, ["accuracy", "low", "high"]] = 0.5, 0.4, 0.6

@@ -177,7 +177,6 @@ def test_a_notebook_whose_program_is_missing_is_left_out(project, capsys, monkey
 
 
 def test_parameters_cell_must_hold_typed_literals_only(project, capsys):
-    """A parameters cell that computes something is refused."""
     _, write = project
     write(parameters="sizes: list = list(range(3))")
     assert runner.main([]) == 1
@@ -201,7 +200,6 @@ def test_notebook_cells_are_short():
 
 
 def test_help_teaches():
-    """--help names the presets and the options."""
     text = subprocess.run(
         [sys.executable, "-m", "memlib.artifact.runner", "--help"], capture_output=True, text=True
     ).stdout

@@ -143,7 +143,6 @@ def test_ageing_has_streams_of_its_own(effect):
 
 
 def test_uniform_streams_are_left_alone():
-    """Ageing changes no draw of a fault."""
     device = BASE.replace(stuck_off=0.3, retention_time=1e3, retention_spread=0.01)
     hit = uniforms((CELLS,), 0, "layer", "stuck_off").numpy() < np.float32(0.3)
     np.testing.assert_array_equal(programmed(device) == device.g_off, hit)

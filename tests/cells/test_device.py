@@ -226,7 +226,6 @@ def test_severities_are_nested(effect):
     ("10k_100k", (10e3, 100e3)), ("14k_300k", (14e3, 300e3)), ("14k_50M", (14e3, 50e6)),
 ])  # fmt: skip
 def test_presets(name, resistances):
-    """Presets are ideal devices at their operating points."""
     device = Device.preset(name)
     assert (device.r_on, device.r_off) == resistances
     assert device.replace(**STATIC, states=4, read_noise=1.0).ideal() == device
@@ -304,7 +303,6 @@ def test_read_noise_advances_and_reset_rewinds():
 
 
 def test_static_devices_do_not_change_between_reads():
-    """Without read noise all reads are the same."""
     network = map_network(ones(20, 8), Hardware(BASE.replace(**STATIC), Tile()), torch.ones(1, 20).double())
     x = torch.ones(2, 20, dtype=torch.float64)
     first = network(x)
@@ -355,7 +353,6 @@ def test_reference_columns_of_tiles_are_independent():
 
 
 def test_polarities_are_independent():
-    """The cells of a pair vary independently: with both at g_on, their difference varies by sqrt(2)."""
     device = BASE.replace(stuck_on=1.0, d2d_on=0.05)
     seen = seen_weights(device)["a"] * device.g_range
     own_on = 1 / (10e3 * np.exp(np.sqrt(np.log(1 + 0.05**2)) * np.random.default_rng(0).standard_normal(100_000)))
@@ -373,7 +370,6 @@ def test_same_devices_whatever_the_order():
 
 
 def test_other_layers_hardware_changes_no_devices():
-    """A layer's devices depend on its own hardware alone."""
     noisy, calibration = Hardware(BASE.replace(**STATIC, read_noise=0.1)), torch.ones(1, 20).double()
     other = Hardware(Device(d2d_on=0.3), Tile(rows=7, adc_bits=5), Mapping(scheme="offset"))
     network = ones(20, 20, ("a", "b"))

@@ -28,7 +28,6 @@ SCHEME = PulseScheme(set_volts=(1.0, 0.02, 1.6), reset_volts=(-1.06, -0.02, -1.5
 
 
 def middle(model) -> float:
-    """The state half-way between the limits."""
     return sum(model.limits) / 2
 
 
@@ -87,7 +86,6 @@ def test_pulse_flow(name, peak):
 
 
 def test_cells_do_not_interact():
-    """Many cells at once are what each is alone."""
     model = preset("stanford_pku")
     states = np.array([[0.2, 0.9], [1.3, 1.7]]) * 1e-9
     together = sweep_iv(model, 1.45, 1e-6, state0=states, samples=20)
@@ -307,7 +305,6 @@ def test_tantalum_saturates():
 
 
 def window(model) -> tuple[float, float]:
-    """Smallest and largest conductance, S."""
     return float(model.conductance(model.hrs)), float(model.conductance(model.lrs))
 
 

@@ -209,7 +209,6 @@ def test_a_saved_chip_is_the_same_chip(tmp_path, drawn, tile, mapping, device, n
 
 
 def drawn_cells(effect: str, count: int) -> Tensor:
-    """One effect's random numbers."""
     return (uniforms if effect in UNIFORM else normals)((count,), 0, "layer", effect)
 
 
@@ -342,7 +341,6 @@ points = st.dictionaries(names, plain | st.lists(plain, max_size=3), max_size=5)
 
 
 def as_numpy(value):
-    """Numbers as NumPy's scalars."""
     kinds: dict[type, Callable] = {int: np.int64, float: np.float64, bool: np.bool_}
     return kinds[type(value)](value) if type(value) in kinds else value
 

@@ -236,7 +236,6 @@ def test_accuracy_recalibrates_every_chip(method):
 
 
 def test_errors():
-    """Each names the field, the value and what is allowed, and leaves the chip as it was."""
     model, x = network(), images(30, 3, 5, 5)
     plain = seeded(lambda: nn.Sequential(nn.Flatten(), nn.Linear(75, 6))).double()
     labels = torch.zeros(len(x))

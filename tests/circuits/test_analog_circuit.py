@@ -36,19 +36,16 @@ def network(*sizes, seed=0):
 
 
 def images(n, inputs, seed=1):
-    """Uniform in [0, 1)."""
     return torch.rand(n, inputs, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def chip_of(circuit, *sizes, seed=0):
-    """A chip of a random network, its images, and their voltages."""
     x = images(12, sizes[0])
     chip = build_chip(network(*sizes), circuit, images(40, sizes[0], 2), seed)
     return chip, x, circuit.input_voltages(x)
 
 
 def model_of(*sizes):
-    """The behavioural model of a chip of a random network."""
     return AnalogModel(chip_of(Circuit(), *sizes)[0])
 
 

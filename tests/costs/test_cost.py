@@ -251,7 +251,6 @@ def test_layouts_of_an_ideal_device_draw_the_same():
     ],
 )
 def test_errors(call, message):
-    """Each names the field, the value and what is allowed."""
     with pytest.raises(ValueError, match=message.replace("(", r"\(")):
         call()
 

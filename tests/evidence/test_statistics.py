@@ -364,7 +364,6 @@ def test_seeds_follow_the_named_number():
     "wrong", [{"width": 0}, {"width": math.nan}, {"of": 3}, {"first": 1}, {"first": 2.5}, {"first": 9, "most": 8}]
 )
 def test_adaptive_seeds_that_cannot_be_are_refused(wrong):
-    """The error names the field."""
     with pytest.raises(ValueError, match=f"^{list(wrong)[-1]}="):
         AdaptiveSeeds(**{"width": 1.0} | wrong)
 

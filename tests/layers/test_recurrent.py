@@ -62,14 +62,12 @@ class Reader(nn.Module):
         self.layer, self.fc = layer, nn.Linear(features, 4)
 
     def forward(self, x):
-        """(n, time, 3) -> (n, 4), as many models do it, with a state of its own and torch's housekeeping."""
         self.layer.flatten_parameters()
         h = x.new_zeros(self.layer.num_layers * (1 + self.layer.bidirectional), len(x), self.layer.hidden_size)
         return self.fc(self.layer(x, h)[0][:, -1])
 
 
 def reader(kind=nn.GRU, **more) -> nn.Module:
-    """A small one."""
     return seeded(lambda: Reader(kind(3, 5, batch_first=True, **more), 5 * (1 + more.get("bidirectional", 0)))).eval()
 
 
@@ -141,7 +139,6 @@ class Stepper(nn.Module):
         self.cell = cell
 
     def forward(self, x):
-        """(n, 2) -> (n, 1)."""
         return self.cell(x[:, :1], x[:, 1:])
 
 
@@ -243,14 +240,11 @@ def test_all_that_networks_can(tmp_path, recalibration):
 
 
 class Plain(nn.Module):
-    """The same for any recurrent layer."""
-
     def __init__(self, layer: nn.Module, fc: nn.Module) -> None:
         super().__init__()
         self.layer, self.fc = layer, fc
 
     def forward(self, x):
-        """(n, time, 3) -> (n, 4)."""
         return self.fc(self.layer(x)[0][:, -1])
 
 
@@ -296,7 +290,6 @@ def test_hardware_by_the_names_of_modules():
 
 
 def pruned(layer):
-    """With masks that a hook applies."""
     return nn.utils.prune.l1_unstructured(layer, next(iter(dict(layer.named_parameters()))), 0.5)
 
 
@@ -342,15 +335,12 @@ def test_what_changes_layers_in_place():
 
 
 class Convolved(nn.Module):
-    """Two convolutions with batch norm, a GRU and a linear layer."""
-
     def __init__(self) -> None:
         super().__init__()
         self.first, self.second = nn.Conv1d(3, 4, 3, padding=1), nn.Conv1d(4, 4, 3, padding=1)
         self.norm, self.layer, self.fc = nn.BatchNorm1d(4), nn.GRU(4, 5, batch_first=True), nn.Linear(5, 2)
 
     def forward(self, x):
-        """(n, 3, time) -> (n, 2)."""
         return self.fc(self.layer(self.norm(self.second(self.first(x))).transpose(1, 2))[0][:, -1])
 
 

@@ -18,7 +18,6 @@ COUNTS = ["cells_used", "cells_allocated", "tiles", "row_cuts", "passes", "conve
 
 
 def hardware(rows: int, cols: int, scheme: str = "differential", converter: str = "pair", **mapping) -> Hardware:
-    """Tiles of one shape, with one scheme and layout."""
     return Hardware(tile=Tile(rows=rows, cols=cols, converter=converter), mapping=Mapping(scheme=scheme, **mapping))
 
 
@@ -64,7 +63,6 @@ def test_linear_with_leading_dimensions():
     ],
 )
 def test_passes(layer, shape, passes):
-    """One pass per output position."""
     assert footprint(layer, shape, Hardware())["passes"].tolist() == [passes]
 
 
@@ -134,8 +132,6 @@ def test_resnet20(h, by_layer):
 
 
 class Twice(nn.Module):
-    """One layer called twice."""
-
     def __init__(self) -> None:
         super().__init__()
         self.layer = nn.Conv1d(3, 3, 3, padding=1)

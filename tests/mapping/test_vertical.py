@@ -53,7 +53,6 @@ def test_half_selected_cells_leak():
 
 
 def test_wrong_values():
-    """Named, with what is allowed."""
     for fields in ({"planes": 0}, {"pillars": 1.5}, {"r_select": -1.0}):
         with pytest.raises(ValueError, match=f"{next(iter(fields))}="):
             Stack(**fields)

@@ -58,7 +58,6 @@ def test_table_has_the_points_fields_before_the_seed_and_the_results_after(tmp_p
 
 
 def test_a_missing_file_is_an_empty_store_and_is_not_made_by_reading(tmp_path):
-    """Looking leaves no trace."""
     with Store(tmp_path / "none" / "s.sqlite") as store:
         assert store.get(["k"]) == ({}, {})
         assert store.table().empty
@@ -221,7 +220,6 @@ def read_only(folder):
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
-    """The error names the path."""
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"file/s\.sqlite: cannot be written"):
         sweep(AXES, add, tmp_path / "file" / "s.sqlite", seeds=[0], jobs=1)

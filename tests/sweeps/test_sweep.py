@@ -167,7 +167,6 @@ def test_a_named_function_may_move(tmp_path):
     ],
 )
 def test_wrong_arguments_are_refused_before_anything_is_written(tmp_path, monkeypatch, arguments, message):
-    """The error names the field, the value and what is allowed."""
     monkeypatch.setattr("memlib.sweeps.cluster.CONNECT_SECONDS", 1)
     options = {"axes": [{"a": 1, "sleep": 0}], "evaluate": digest, "store": tmp_path / "s.sqlite", "seeds": [0]}
     with pytest.raises((ValueError, SweepError), match=message):

@@ -25,7 +25,6 @@ def linear(weights: Tensor) -> nn.Linear:
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
-    """Uniform in [-1, 1)."""
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * 2 - 1
 
 

@@ -26,7 +26,6 @@ def linear(weights: np.ndarray) -> nn.Linear:
 
 
 def random(*shape: int, seed: int = 0) -> np.ndarray:
-    """Standard normals."""
     return np.random.default_rng(seed).standard_normal(shape)
 
 

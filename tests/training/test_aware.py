@@ -16,7 +16,6 @@ PLAIN = Device()
 
 
 def images(n: int, seed: int = 0) -> torch.Tensor:
-    """Small ones."""
     return torch.randn(n, 4, 6, 5, generator=torch.Generator().manual_seed(seed))
 
 
@@ -159,7 +158,6 @@ def test_nothing_remains():
 
 
 def test_off_is_plain():
-    """Cells without effects and no DAC change nothing at all."""
     model = network()
     with on_hardware(model):
         assert not any(hasattr(module, "parametrizations") or module._forward_pre_hooks for module in model.modules())

@@ -19,7 +19,6 @@ def pruned_layers(model: nn.Module) -> dict[str, nn.Module]:
 
 
 def tune(model: nn.Module, steps: int = 4) -> None:
-    """A few steps with momentum and weight decay."""
     optimizer = torch.optim.SGD(model.train().parameters(), 0.1, 0.9, weight_decay=0.01, nesterov=True)
     for _ in range(steps):
         optimizer.zero_grad()

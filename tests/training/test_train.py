@@ -92,17 +92,14 @@ def started(whole, tmp_path):
 
 
 def run(folder, name: str = "tiny", device: str = "cpu") -> dict:
-    """Train, and return the manifest's entry."""
     return trainer.train(name, folder / "checkpoints", folder / f"states-{device}", device)
 
 
 def loaded(folder, *names: str) -> list[nn.Module]:
-    """The networks of checkpoints."""
     return [load_checkpoint(name, folder / "checkpoints") for name in names]
 
 
 def weights(folder, name: str = "tiny") -> bytes:
-    """The checkpoint's bytes."""
     return (folder / "checkpoints" / f"{name}.safetensors").read_bytes()
 
 
@@ -233,7 +230,6 @@ def test_digest_of_a_state(tmp_path):
 
 
 def test_starts_from_a_checkpoint(whole):
-    """Its weights are those of the first step."""
     for start, end in zip(*(model.parameters() for model in loaded(whole, "tiny", "still")), strict=True):
         torch.testing.assert_close(end, start, rtol=1e-7, atol=1e-7)
 
@@ -424,7 +420,6 @@ def test_published_checkpoints(name):
     ],
 )
 def test_wrong_recipes(changes, message):
-    """Each names the field, the value, and what is allowed."""
     with pytest.raises((TypeError, ValueError), match=re.escape(message)):
         TINY.replace(**changes)
 

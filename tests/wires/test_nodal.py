@@ -82,7 +82,6 @@ def test_kirchhoff(wires, v0):
 @pytest.mark.parametrize("v0", [3.0, 0.3, 0.03, 0.01])
 @pytest.mark.parametrize("volt", [0.3, -0.3, 0.0])
 def test_one_cell(volt, v0):
-    """A cell in series with every resistance."""
     total = sum(WIRES)
     g = 1e-4
     root = brentq(lambda x: x + total * g * v0 * np.sinh(x / v0) - volt, -0.3, 0.3, xtol=1e-16, rtol=1e-15)
@@ -107,7 +106,6 @@ def test_limits():
 
 
 def test_no_current():
-    """Without a volt or a cell, nothing flows."""
     for g, volt in ((np.zeros((2, 3)), 0.3), (np.ones((2, 3)), 0.0)):
         found = solve_array(g, [volt, volt], WIRES, v0=0.1)
         assert not found.output_currents.any()
@@ -135,6 +133,5 @@ def test_not_converged(monkeypatch):
     ],
 )
 def test_errors(changes, message):
-    """Every error names the argument, the value and what is allowed."""
     with pytest.raises(ValueError, match=message):
         solve_array(**{"g": [[1.0], [2.0]], "volts": [1.0, 2.0], "wires": Wires()} | changes)

@@ -44,7 +44,6 @@ def resistances(rows: int, cols: int, seed: int) -> Wires:
 
 
 def random(*shape: int) -> torch.Tensor:
-    """From 0 to 10."""
     return torch.rand(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 10
 
 
@@ -231,7 +230,6 @@ def test_gradients_at_zero(monkeypatch, ends, rows_first):
 
 
 def test_inference_mode():
-    """Nothing is kept, nothing is in the way."""
     with torch.inference_mode():
         assert solve(torch.rand(3, 4), Wires(row=torch.ones(4), col=1.0)).g_eff.shape == (3, 4)
 
@@ -257,7 +255,6 @@ def test_inference_mode():
     ],
 )
 def test_errors(changes, message):
-    """Every error names the argument, the value and what is allowed."""
     with pytest.raises(ValueError, match=message):
         solve(changes.pop("g", torch.ones(2, 2)), Wires(**changes))
 

@@ -33,7 +33,6 @@ def resistances(rows: int, cols: int, seed: int) -> Wires:
 
 
 def expected(g: np.ndarray, volts: np.ndarray, wires: Wires) -> np.ndarray:
-    """Column currents from effective conductances."""
     return volts @ effective_conductance(torch.from_numpy(g), *wires).numpy()
 
 

@@ -144,7 +144,6 @@ def test_changed_files_are_decoded_anew(tiny, form):
 
 
 def test_lossless_originals(tiny):
-    """The npz with originals of the first images."""
     tiny.mkdir()
     np.savez(tiny / "test_lossless.npz", images=pixels(), labels=np.array(LABELS, dtype=np.uint8))
     assert_images(data_sets.load_images("cifar10", "lossless"), pixels())
@@ -228,7 +227,6 @@ def test_a_damaged_archive_leaves_nothing_behind(tiny, official, tmp_path):
 
 @pytest.mark.parametrize("name", ["data_batch_1", "test_batch"])
 def test_official_files_are_checked(tiny, official, name):
-    """A file that does not match its checksum is refused."""
     shutil.copytree(official, tiny / official.name)
     content = bytearray((official / name).read_bytes())
     content[len(content) // 2] ^= 1

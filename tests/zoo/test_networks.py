@@ -17,7 +17,6 @@ OFF, DENSE, IDEAL = Tile(dac_bits=None, adc_bits=None), Mapping(), Device()
 
 
 def images(n: int, size: int) -> Tensor:
-    """Normally distributed pixels."""
     return torch.randn(n, 3, size, size, generator=torch.Generator().manual_seed(0))
 
 
@@ -90,7 +89,6 @@ def test_published_counts():
 
 
 def test_other_counts():
-    """VGG-8 and the MLP by hand."""
     channels = [3, 32, 32, 64, 64, 128, 128]
     weights = [9 * a * b for a, b in pairwise(channels)]
     norms = 2 * (sum(channels[1:]) + 256)
