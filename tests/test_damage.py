@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
-from PIL import Image
+from tiny_cifar10 import shrink, write_images, write_zip
 from torch import nn
 
 from memlib import Device, Hardware, Mapping, Tile, load_network, map_network, save_network
@@ -269,17 +269,7 @@ class Trap:
 @pytest.fixture(autouse=True)
 def four_images(monkeypatch, tmp_path):
     """CIFAR-10 shrunk to four images, in a folder of its own, without a cache of another example."""
-    monkeypatch.setattr(data_sets, "SIZES", {"train": 4, "test": 4})
-    monkeypatch.setenv("MEMLIB_DATA", str(tmp_path / "files"))
-    monkeypatch.setenv("MEMLIB_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "files").mkdir()
-
-
-def write_images(root: Path, kind: str) -> None:
-    """Class folders."""
-    for i, pixels in enumerate(PIXELS):
-        (root / data_sets.CLASSES[i]).mkdir(parents=True)
-        Image.fromarray(pixels).save(root / data_sets.CLASSES[i] / f"{i}.{kind}")
+    shrink(monkeypatch, tmp_path, 4).mkdir()
 
 
 def loaded(tmp_path: Path, split: str = "test") -> str:
@@ -302,14 +292,12 @@ def test_damaged_images(tmp_path, form, damage):
     elif form == "zip":
         path = files / "test.zip"
         if not path.exists():
-            write_images(tmp_path / "test", "png")
-            with zipfile.ZipFile(path, "w") as archive:
-                for file in sorted(tmp_path.glob("test/*/*")):
-                    archive.write(file, file.relative_to(tmp_path))
+            write_images(tmp_path / "test", PIXELS, range(4))
+            write_zip(path, tmp_path / "test")
     else:
         path = files / "test" / "bird" / "2.png"
         if not path.exists():
-            write_images(files / "test", "png")
+            write_images(files / "test", PIXELS, range(4))
     refused_or_same(path, damage, lambda: loaded(tmp_path, split), data_sets.DataError)
 
 
@@ -352,7 +340,7 @@ def test_wrong_arrays(tmp_path):
 
 def test_index_that_is_no_number(tmp_path):
     """A digit that int() does not know."""
-    write_images(tmp_path / "files" / "test", "png")
+    write_images(tmp_path / "files" / "test", PIXELS, range(4))
     (tmp_path / "files" / "test" / "bird" / "2.png").rename(tmp_path / "files" / "test" / "bird" / "².png")
     with pytest.raises(data_sets.DataError, match="its index in the official order"):
         loaded(tmp_path)

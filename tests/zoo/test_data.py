@@ -5,13 +5,11 @@ import os
 import pickle
 import shutil
 import tarfile
-import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from tiny_cifar10 import shrink, write_images, write_zip
 
 from memlib.zoo import data_sets
 from memlib.zoo.torchvision_import import make_importable
@@ -21,32 +19,12 @@ LABELS = [6, 9, 9, 4, 1, 1, 2, 7, 8, 3, 4, 7]  # of 12 images, in official order
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch, tmp_path):
-    """CIFAR-10 shrunk to 12 images a split, in a folder of its own, with a cache of its own."""
-    monkeypatch.setattr(data_sets, "SIZES", {"train": 12, "test": 12})
-    monkeypatch.setenv("MEMLIB_DATA", str(tmp_path / "files"))
-    monkeypatch.setenv("MEMLIB_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "files"
+    return shrink(monkeypatch, tmp_path, 12)
 
 
 def pixels(seed: int = 0) -> np.ndarray:
     """12 random images (n, 32, 32, 3)."""
     return np.random.default_rng(seed).integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
-
-
-def write_class_folders(root: Path, images: np.ndarray) -> None:
-    """<class>/<index>.png, losslessly."""
-    for i, (image, label) in enumerate(zip(images, LABELS, strict=True)):
-        folder = root / data_sets.CLASSES[label]
-        folder.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(folder / f"{i:05d}.png")
-
-
-def write_zip(path: Path, folder: Path) -> None:
-    """A folder with all its files, last ones first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w") as archive:
-        for file in sorted(folder.rglob("*"), reverse=True):
-            archive.write(file, file.relative_to(folder.parent))
 
 
 def assert_images(images: data_sets.Images, expected: np.ndarray) -> None:
@@ -104,7 +82,7 @@ def test_network_inputs():
 @pytest.mark.parametrize("form", ["folder", "zip", "zip in a cifar10 folder"])
 def test_class_folders(tiny, form, tmp_path):
     """Folders and zip archives give the same images in the order of their index."""
-    write_class_folders(tmp_path / "plain" / "test", pixels())
+    write_images(tmp_path / "plain" / "test", pixels(), LABELS)
     if form == "folder":
         shutil.copytree(tmp_path / "plain", tiny)
     else:
@@ -114,8 +92,8 @@ def test_class_folders(tiny, form, tmp_path):
 
 def test_train_and_test_are_apart(tiny):
     """Each split is its own folder and its own cache."""
-    write_class_folders(tiny / "train", pixels(1))
-    write_class_folders(tiny / "test", pixels(2))
+    write_images(tiny / "train", pixels(1), LABELS)
+    write_images(tiny / "test", pixels(2), LABELS)
     for _ in range(2):
         assert_images(data_sets.load_images("cifar10", "train"), pixels(1))
         assert_images(data_sets.load_images("cifar10", "test"), pixels(2))
@@ -123,7 +101,7 @@ def test_train_and_test_are_apart(tiny):
 
 def test_second_load_reads_the_cache(tiny, monkeypatch, tmp_path):
     """Nothing is decoded twice, and no half-written file stays."""
-    write_class_folders(tiny / "test", pixels())
+    write_images(tiny / "test", pixels(), LABELS)
     data_sets.load_images("cifar10", "test")
     monkeypatch.setattr(data_sets, "_decode", lambda *_: pytest.fail("decoded again"))
     assert_images(data_sets.load_images("cifar10", "test"), pixels())
@@ -134,7 +112,7 @@ def test_second_load_reads_the_cache(tiny, monkeypatch, tmp_path):
 def test_changed_files_are_decoded_anew(tiny, form):
     """The cache belongs to the content of the files."""
     for seed in (1, 2):
-        write_class_folders(tiny / "test", pixels(seed))
+        write_images(tiny / "test", pixels(seed), LABELS)
         for path in tiny.glob("test/*/*"):
             os.utime(path, (10**9 + seed,) * 2)
         if form == "zip":
