@@ -173,10 +173,14 @@ def test_sensitivities_of_made_up_accuracies():
     """Only ADC bits and the chip matter: 3 to 8 bits by 0.02 each, ten chips by 0.01."""
     run = run_with(sensitivity_n=128, sensitivity_images=1000)
     sweeps = variance.sweeps(run.p)
-    assert sum(len(points) for points, _ in sweeps.values()) == 128 * 16
+    assert sum(len(sweep.points) for sweep in sweeps.values()) == 128 * 16
+
+    def accuracy(point, chip):
+        return 0.7 + 0.02 * (FROZEN | point)["adc_bits"] + 0.01 * chip
+
     run.sweep = {
-        name: made_up(points, lambda _, c=c: c, lambda p, c=c: 0.7 + 0.02 * (FROZEN | p)["adc_bits"] + 0.01 * c[0])
-        for name, (points, c) in sweeps.items()
+        name: made_up(s.points, lambda _, s=s: s.seeds, lambda p, s=s: accuracy(p, s.seeds[0]))
+        for name, s in sweeps.items()
     }.get
     table = variance.sensitivities(run)
     found = table.set_index(["kind", "factor", "other"])["index"]

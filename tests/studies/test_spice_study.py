@@ -22,10 +22,10 @@ P = STUDY.namespace(STUDY.preset("smoke"))
 
 def made_up(accuracy):
     """Results as a sweep returns them; `accuracy(point)` decides how many images of each block are right."""
-    points, seeds = STUDY.sweeps(P)["circuits"]
+    sweep = STUDY.sweeps(P)["circuits"]
     rows = []
-    for point in points:
-        for seed in seeds(point):
+    for point in sweep.points:
+        for seed in sweep.seeds(point):
             row = {**point, "seed": seed}
             if point["method"] == "step":
                 rows.append(row | {"settled": 1e-9 * point["hidden"], "decided": 2e-9})
@@ -83,7 +83,8 @@ def test_wrong_points_raise(arguments, message):
 
 def test_points_and_blocks():
     """Equal circuits once, with the most seeds that are asked of them; images in decks, put together again in order."""
-    points, seeds = STUDY.sweeps(P)["circuits"]
+    sweep = STUDY.sweeps(P)["circuits"]
+    points, seeds = sweep.points, sweep.seeds
     assert len({str(point) for point in points}) == len(points)
     nominal = make_point("circuit", 250, 250), make_point("circuit", 0, 100)
     assert [len(seeds(point)) for point in nominal] == [P.claim_seeds, P.spice_seeds]

@@ -21,6 +21,7 @@ from memlib.mapping.scheme import Mapping, target_conductances
 from memlib.mapping.tile import Tile
 from memlib.tiles.converters import input_volts, row_inputs
 from memlib.tiles.input_record import record_inputs
+from memlib.tiles.reads import SummedReads
 
 DEVICE = Device.preset("10k_100k")
 OFF = Tile(rows=16, cols=16, dac_bits=None, adc_bits=None)
@@ -112,8 +113,9 @@ def _currents(scheme: str) -> float:
     noisy = DEVICE.replace(read_noise=1e-30)  # too little to matter, but so tiles are read one by one
     chip = map_network(layer, Hardware(noisy, OFF, Mapping(scheme=scheme)), calibration=x)
     reads = chip.layers[""].reads
-    assert reads is not None  # as there is read noise
-    return deviation(reads(x) * OFF.v_read * DEVICE.g_range, naive_scale(x, OFF.v_read) @ g.T)
+    assert isinstance(reads, SummedReads)  # as there is read noise
+    (codes,) = (tiles(x) for tiles in reads.slices)  # a weight is in one cell, or two
+    return deviation(codes * OFF.v_read * DEVICE.g_range, naive_scale(x, OFF.v_read) @ g.T)
 
 
 def _converter() -> float:
