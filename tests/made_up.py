@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from memlib.evidence.answers import pack
+from memlib.evidence.comparisons import Chips
 
 
 def made_up(points, seeds, accuracy):
@@ -26,5 +27,6 @@ def made_up_run(known=None, sweeps=None, tables=None, **parameters):
         known: what functions of the run give, by function; the others are called.
     """
     run = SimpleNamespace(p=SimpleNamespace(**parameters), sweep=(sweeps or {}).get, table=(tables or {}).get)
+    run.chips = lambda name: Chips(run.sweep(name))
     run.once = lambda function: known[function] if function in (known or {}) else function(run)
     return run

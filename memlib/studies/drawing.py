@@ -30,9 +30,9 @@ def severity_colors(n: int) -> list[Any]:
     return sns.color_palette("viridis", n)
 
 
-def errorbars(axis: Axes, x: Any, frame: pd.DataFrame, name: str = "accuracy", **look: Any) -> None:
-    """Draw a column of shares, in %, with its intervals from the columns `low` and `high`."""
-    y, low, high = (100 * frame[column] for column in (name, "low", "high"))
+def errorbars(axis: Axes, x: Any, frame: pd.DataFrame, name: str = "accuracy", prefix: str = "", **look: Any) -> None:
+    """Draw a column of shares, in %, with its intervals from the columns `low` and `high` after a prefix."""
+    y, low, high = (100 * frame[column] for column in (name, f"{prefix}low", f"{prefix}high"))
     style = {"markersize": 3.5, "linewidth": 1, "capsize": 1.5, "elinewidth": 0.8}
     axis.errorbar(x, y, (y - low, high - y), **style | look)
 

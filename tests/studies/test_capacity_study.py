@@ -36,6 +36,12 @@ def run_of(**checkpoints):
     return made_up_run(**PARAMETERS | lists | {"claim_images": 5000})
 
 
+def made_loss(checkpoint, images, effect, severity, setting, **choices):
+    """The loss of a network that is not there."""
+    point = dict(checkpoint=checkpoint, images=images) | choices
+    return Loss(point | {"program_error": severity}, point)
+
+
 def test_pairs(monkeypatch):
     """By hand: the nearest in the logarithm of parameters, and the two other ordinary networks around an accuracy."""
     sizes = {"a": 10, "b": 100, "c": 1000, "tuned": 95, "few": 40, "many": 90, "pruned": 92}
@@ -91,16 +97,11 @@ def test_verdicts_follow_the_measurements(monkeypatch):
     monkeypatch.setattr(connectivities, "float_accuracy", lambda name: {"1": 0.8, "2": 0.9}[name[-1]])
     monkeypatch.setattr(layouts, "has_unused", lambda name: not name.startswith("ordinary"))
 
-    def made(checkpoint, images, effect, severity, setting, **choices):
-        point = dict(checkpoint=checkpoint, images=images, unused="unformed") | choices
-        return Loss(point | {"program_error": severity}, point)
-
     def accuracy(point):
-        more = 0.05 * (point["unused"] == "hrs") - 0.1 * (point.get("layout") == "sparse")
+        more = 0.05 * (point.get("unused") == "hrs") - 0.1 * (point.get("layout") == "sparse")
         return 0.9 - bool(point.get("program_error")) * (LOST[point["checkpoint"]] + more)
 
-    for module in (differences, layouts, trained):
-        monkeypatch.setattr(module, "loss_of", made)
+    monkeypatch.setattr(connectivities, "loss_of", made_loss)
     kinds = {"ordinary": ["ordinary-1", "ordinary-2"], "grouped": ["grouped-1", "grouped-2"]}
     run = run_of(**kinds, separable=["separable-1"], layout=["grouped-1", "separable-1"])
     compared = differences.comparisons(run.p)
@@ -142,12 +143,7 @@ def test_controls_bound_what_equal_accuracy_says(monkeypatch):
     monkeypatch.setattr(connectivities, "parameters", lambda name: ord(name[0]) ** 3)
     monkeypatch.setattr(connectivities, "float_accuracy", lambda name: {"a": 0.7, "b": 0.8, "c": 0.9}.get(name, 0.85))
 
-    def made(checkpoint, images, effect, severity, setting, **choices):
-        point = dict(checkpoint=checkpoint, images=images) | choices
-        return Loss(point | {"program_error": severity}, point)
-
-    for module in (differences, layouts, trained):
-        monkeypatch.setattr(module, "loss_of", made)
+    monkeypatch.setattr(connectivities, "loss_of", made_loss)
     lost = {"a": 0.20, "b": 0.16, "c": 0.0, "above": 0.17, "within": 0.12, "below": 0.0}  # at equal accuracy: 0.08
     families = {"ordinary": ["a", "b", "c"], "grouped": ["above", "within", "below"]}
     at = run_of().p, effects.PLAIN
@@ -203,7 +199,7 @@ def test_tables_and_figures():
         seeds_of(3),
         lambda p: 0.9 - slopes[p["checkpoint"]] * p.get("program_error", 0),
     )
-    run.sweep = {"ladders": results}.get
+    run.sweep, run.labelled = {"ladders": results}.get, {"ladders": labelled}.get
     frame, tolerances = ladders.losses(run), ladders.tolerances(run)
     assert len(frame) == 2 * 3 * sum(map(len, FAMILIES.values()))
     assert np.allclose(frame["loss"], frame["checkpoint"].map(slopes) * frame["severity"], atol=1e-3)
@@ -226,18 +222,13 @@ def test_trained_again(monkeypatch):
         monkeypatch.setattr(module, "parameters", lambda name: 10 ** int(name.split("-")[1]))
         monkeypatch.setattr(module, "float_accuracy", lambda name: 0.9)
 
-    def made(checkpoint, images, effect, severity, setting, **choices):
-        point = dict(checkpoint=checkpoint, images=images) | choices
-        return Loss(point | {"program_error": severity}, point)
-
     def accuracy(point):
         kind, size, *again = point["checkpoint"].removesuffix("-data").split("-")
         training = {"": 0.0, "seed1": 0.01, "seed2": -0.01}["".join(again)]
         lost = {"1": 0.1, "2": 0.05}[size] + (training if kind == "ordinary" else 0.02 - training / 2)
         return 0.9 - bool(point.get("program_error")) * lost
 
-    for module in (differences, layouts, trained):
-        monkeypatch.setattr(module, "loss_of", made)
+    monkeypatch.setattr(connectivities, "loss_of", made_loss)
     run = run_of(ordinary=["ordinary-1-data", "ordinary-2-data"], grouped=["grouped-1-data", "grouped-2-data"])
     compared = trained.comparisons(run.p)
     points = list({str(p): p for comparison in compared for p in comparison.points}.values())

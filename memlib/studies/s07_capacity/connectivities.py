@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from memlib.evidence.comparisons import Loss
+from memlib.studies.effects import Setting, loss_of
 from memlib.studies.trained_networks import float_accuracy, label, network_of
 from memlib.zoo.checkpoints import manifest_entry
 
@@ -42,8 +43,12 @@ def parameters(checkpoint: str) -> int:
 def families_of(p: SimpleNamespace) -> Families:
     """The checkpoints of each of `FAMILIES`."""
     kinds = "ordinary", "grouped", "grouped", "separable", "separable", "weights", "channels"
-    listed = (getattr(p, f"{kind}_checkpoints") for kind in kinds)
-    return dict(zip(FAMILIES, listed, strict=True))
+    return {family: getattr(p, f"{kind}_checkpoints") for family, kind in zip(FAMILIES, kinds, strict=True)}
+
+
+def lost(p: SimpleNamespace, checkpoint: str, setting: Setting, **choices: Any) -> Loss:
+    """The loss by the claims' severity; see `effects.make_point`."""
+    return loss_of(checkpoint, p.claim_images, EFFECT, p.claim_severity, setting, **choices)
 
 
 def slug(family: str) -> str:
@@ -76,11 +81,6 @@ class Pair:
         unused = HRS if self.family.endswith(HRS) else ""
         others = label(self.others[0][1]) if self.equal == "parameters" else "ordinary networks"
         return f"equal {self.equal}: {label(self.checkpoint)}{unused} loses more than {others}"
-
-    def terms(self, loss: Callable[..., Loss]) -> tuple[tuple[float, Loss], ...]:
-        """Its loss less theirs."""
-        theirs = ((-share, loss(other)) for share, other in self.others)
-        return (1.0, loss(self.checkpoint, **unused_of(self.family))), *theirs
 
 
 def pairs_of(p: SimpleNamespace) -> list[Pair]:
@@ -127,8 +127,7 @@ def between(ladder: Sequence[str], checkpoint: str) -> tuple[tuple[float, str], 
     return ()
 
 
-def looks() -> dict[str, dict[str, Any]]:
-    """Color, marker, line and name of each family."""
+def _looks() -> dict[str, dict[str, Any]]:
     kinds = [family for family in FAMILIES if not family.endswith(HRS)]
     colors = dict(zip(kinds, sns.color_palette("colorblind", len(kinds)), strict=True))
     looks = {}
@@ -138,6 +137,10 @@ def looks() -> dict[str, dict[str, Any]]:
         if family.endswith(HRS):
             looks[family] |= {"markerfacecolor": "white", "linestyle": ":"}
     return looks
+
+
+#: Color, marker, line and name of each family.
+LOOKS = _looks()
 
 
 def count_axis(axis: Axes) -> None:

@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from memlib.evidence.claims import Claim, Statement, beyond
-from memlib.evidence.comparisons import Chips, Comparison, Loss
-from memlib.studies.effects import PLAIN, RECALIBRATIONS, Setting, add_note, loss_of, settings
+from memlib.evidence.comparisons import Chips, Comparison
+from memlib.studies.drawing import dodges, panels, shared_legend, where
+from memlib.studies.effects import PLAIN, RECALIBRATIONS, Setting, add_note, settings
 from memlib.studies.run import Run
 from memlib.studies.s07_capacity.connectivities import (
-    EFFECT,
     FAMILIES,
     HRS,
     Pair,
     families_of,
+    lost,
     pairs_of,
     parameters,
     slug,
@@ -74,16 +74,13 @@ def comparisons(p: SimpleNamespace) -> list[Comparison]:
 
 def pair_comparison(pair: Pair, p: SimpleNamespace, setting: Setting, **more: Any) -> PairComparison:
     """The claim that a pair's network loses more."""
-
-    def loss(checkpoint: str, **choices: Any) -> Loss:
-        """The loss of one of its networks."""
-        return loss_of(checkpoint, p.claim_images, EFFECT, p.claim_severity, setting, **choices, **more)
-
+    theirs = ((-share, lost(p, other, setting, **more)) for share, other in pair.others)
+    terms = (1.0, lost(p, pair.checkpoint, setting, **unused_of(pair.family), **more)), *theirs
     scaled = ", scaled by column" if more else ""
     key = f"{pair.id}{'/by_column' if more else ''}{setting.id}"
     text = f"programming error {p.claim_severity:g}, dense, {pair.text}{scaled}{setting}"
     subject = "noise, pruning" if pair.family.endswith("pruned") else "noise, connectivity"
-    return PairComparison(Statement(key, text, subject, IN_README.get(key, "")), pair.terms(loss), pair, setting)
+    return PairComparison(Statement(key, text, subject, IN_README.get(key, "")), terms, pair, setting)
 
 
 def margins(compared: Sequence[Comparison], chips: Chips) -> dict[Setting, float]:
@@ -110,34 +107,33 @@ def decided(comparison: Comparison, chips: Chips, margin: dict[Setting, float]) 
 
 def claims(run: Run) -> list[Claim]:
     """All comparisons except the controls, decided."""
-    return decide(comparisons(run.p), Chips(run.sweep("claims")))
+    return decide(comparisons(run.p), run.chips("claims"))
 
 
 def decide(compared: Sequence[Comparison], chips: Chips) -> list[Claim]:
     """Comparisons except the controls, decided; the controls say how far to trust the others."""
     margin = margins(compared, chips)
-    shown = [c for c in compared if not (isinstance(c, PairComparison) and c.control)]
-    return [decided(comparison, chips, margin) for comparison in shown]
+    return [decided(c, chips, margin) for c in compared if not (isinstance(c, PairComparison) and c.control)]
 
 
 def _width_claims(p: SimpleNamespace, setting: Setting) -> list[Comparison]:
     """The narrowest of each family against the widest."""
-    compared, families, at = [], families_of(p), (p.claim_images, EFFECT, p.claim_severity, setting)
-    for family in [name for name in families if not name.endswith("pruned") and len(families[name]) > 1]:
-        ends = (f(families[family], key=parameters) for f in (min, max))
-        narrow, wide = (loss_of(c, *at, **unused_of(family)) for c in ends)
+    compared, error = [], f"programming error {p.claim_severity:g}"
+    for family, checkpoints in families_of(p).items():
+        if family.endswith("pruned") or len(checkpoints) < 2:
+            continue
+        ends = (end(checkpoints, key=parameters) for end in (min, max))
+        narrow, wide = (lost(p, checkpoint, setting, **unused_of(family)) for checkpoint in ends)
         key = f"width/{slug(family)}{setting.id}"
-        text = f"dense, width: {family}: the narrowest network loses more than the widest{setting}"
-        about = Statement(
-            key, f"programming error {p.claim_severity:g}, {text}", "noise, capacity", IN_README.get(key, "")
-        )
+        text = f"{error}, dense, width: {family}: the narrowest network loses more than the widest{setting}"
+        about = Statement(key, text, "noise, capacity", IN_README.get(key, ""))
         compared.append(Comparison(about, ((1.0, narrow), (-1.0, wide))))
     return compared
 
 
 def differences(run: Run) -> pd.DataFrame:
     """A row per pair and setting: how much more its network loses, and whether that is no more than a bound."""
-    p, chips, rows = run.p, Chips(run.sweep("claims")), []
+    p, chips, rows = run.p, run.chips("claims"), []
     at = settings(p.claim_recalibrations, p.claim_ranges)
     compared = [pair_comparison(pair, p, setting) for setting in at for pair in pairs_of(p)]
     margin = margins(compared, chips)
@@ -153,33 +149,30 @@ def differences(run: Run) -> pd.DataFrame:
 def plot_differences(frame: pd.DataFrame, claim_severity: float, origin: str) -> Figure:
     """Left at equal parameters, right at equal accuracy: how many more points each network loses, in every setting."""
     at = frame[["recalibration", "adc_calibration"]].drop_duplicates().to_dict("records")
-    kinds = [kind for kind in ("parameters", "accuracy") if kind in set(frame["equal"])]
+    kinds = {kind: f"equal {kind}" for kind in ("parameters", "accuracy") if kind in set(frame["equal"])}
     drawn, families = dict.fromkeys(zip(frame["family"], frame["checkpoint"], strict=True)), list(FAMILIES)
     names = sorted(drawn, key=lambda name: families.index(name[0]))
-    size = (4.2 * len(kinds) + 2.4, 0.3 * len(names) + 1.6)
-    figure, axes = plt.subplots(1, len(kinds), figsize=size, sharex=True, sharey=True, squeeze=False)
-    for kind, axis in zip(kinds, axes[0], strict=True):
+    x = f"points lost at a programming error of {claim_severity:g},\nmore than ordinary networks"
+    grid = panels({"": ""}, kinds, (4.2, 0.3 * len(names)), (2.4, 1.6), x)
+    for _, kind, axis in grid:
         axis.set_xscale("symlog", linthresh=1)  # most are about a point, some half of all
-        group = frame[frame["equal"] == kind]
-        for number, setting in enumerate(at):
-            here = group[(group[list(setting)] == pd.Series(setting)).all(axis=1)]
-            _forest(axis, here, names, 0.18 * (number - (len(at) - 1) / 2), setting)
+        group = where(frame, equal=kind)
+        for setting, dodge in zip(at, dodges(len(at), 0.18), strict=True):
+            _forest(axis, where(group, **setting), names, dodge, setting)
         axis.axvline(0, color="0.4", linewidth=0.8)
         _margins(axis, group[group["control"]])
-        axis.set_xlabel(f"points lost at a programming error of {claim_severity:g},\nmore than ordinary networks")
-        axis.set_title(f"equal {kind}")
-    axes[0, 0].set_yticks(range(len(names)), [_network(*name) for name in names], fontsize="small")
-    axes[0, 0].set_ylim(len(names) - 0.5, -0.5)
-    axes[0, 0].xaxis.set_major_locator(FixedLocator([-100, -30, -10, -3, -1, 0, 1, 3, 10, 30, 100]))
-    axes[0, 0].xaxis.set_major_formatter("{x:g}")
-    axes[0, 0].xaxis.set_minor_locator(NullLocator())
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="upper center", ncols=len(labels), frameon=False)
+    first = grid.axes[0, 0]
+    first.set_yticks(range(len(names)), [_network(*name) for name in names], fontsize="small")
+    first.set_ylim(len(names) - 0.5, -0.5)
+    first.xaxis.set_major_locator(FixedLocator([-100, -30, -10, -3, -1, 0, 1, 3, 10, 30, 100]))
+    first.xaxis.set_major_formatter("{x:g}")
+    first.xaxis.set_minor_locator(NullLocator())
+    shared_legend(first)
     dotted = "; dotted: the largest of ordinary networks" if frame["control"].any() else ""
     note = f"\nbars: 95 % intervals; crosses: bounds (at chance); linear from -1 to 1{dotted}"
-    add_note(figure, frame, origin, note)
-    figure.tight_layout(rect=(0, 0.4 / size[1], 1, 0.95))
-    return figure
+    add_note(grid.figure, frame, origin, note)
+    grid.figure.tight_layout(rect=(0, 0.4 / grid.figure.get_size_inches()[1], 1, 0.95))
+    return grid.figure
 
 
 def _margins(axis: Axes, controls: pd.DataFrame) -> None:

@@ -13,14 +13,14 @@ from matplotlib.figure import Figure
 from scipy import stats
 from torch import Tensor
 
-from memlib.evidence.comparisons import Chips, Loss
+from memlib.evidence.comparisons import Loss
 from memlib.layers.geometry import Geometry
 from memlib.layers.mappable import matrix_layers
-from memlib.studies.drawing import errorbars
+from memlib.studies.drawing import MARKERS, errorbars, shared_legend, where
 from memlib.studies.effects import RECALIBRATIONS, add_note, make_point
 from memlib.studies.run import Run
-from memlib.studies.s07_capacity.connectivities import EFFECT, HRS, looks
-from memlib.studies.s07_capacity.ladders import ROWS, ladder, losses
+from memlib.studies.s07_capacity.connectivities import EFFECT, HRS, LOOKS
+from memlib.studies.s07_capacity.ladders import LADDER, ROWS, losses
 from memlib.studies.trained_networks import label, prepared, shared_fields, split
 from memlib.training.pruning import following_norms
 from memlib.zoo.checkpoints import load_checkpoint
@@ -87,8 +87,8 @@ def _noise_gain(weight: Tensor, groups: int, passes: Tensor) -> tuple[float, flo
 
 def layer_losses(run: Run) -> pd.DataFrame:
     """A row per layer: the loss by noise in it alone."""
-    chips = Chips(run.sweep("layers"))
-    return pd.DataFrame([labels | chips.lost(loss).columns("loss") for labels, loss in layer_points(run.p)])
+    lost = run.chips("layers").lost
+    return pd.DataFrame([labels | lost(loss).columns("loss") for labels, loss in layer_points(run.p)])
 
 
 def explanations(run: Run) -> pd.DataFrame:
@@ -134,27 +134,24 @@ def plot_explained(
     """Over depth, noise gains and the loss by noise in a layer alone; over the sum of gains, losses of networks."""
     figure, axes = plt.subplots(1, 4, figsize=(13.5, 3.9))
     networks = list(losses["checkpoint"].unique())
-    for checkpoint, color, marker in zip(networks, sns.color_palette("colorblind"), "osD^v", strict=False):
+    for checkpoint, color, marker in zip(networks, sns.color_palette("colorblind"), MARKERS, strict=False):
         look: dict[str, Any] = {"color": color, "marker": marker, "markersize": 3.5, "linewidth": 1}
-        group = gains[gains["checkpoint"] == checkpoint]
+        group = where(gains, checkpoint=checkpoint)
         axes[0].plot(group["depth"], group["varying"], **look, label=label(checkpoint))
         axes[0].plot(group["depth"], group["constant"], **look, linestyle=":", markerfacecolor="w")
-        group = losses[losses["checkpoint"] == checkpoint]
+        group = where(losses, checkpoint=checkpoint)
         errorbars(axes[1], group["depth"], group, "loss", **look)
     for axis, recalibration in zip(axes[2:], ROWS, strict=True):
         for family in table["family"].unique():
-            group = table[(table["family"] == family) & (table["recalibration"] == recalibration)]
-            bars = [100 * group[name] for name in ("loss", "loss_low", "loss_high")]
-            ladder(axis, group["noise"], *bars, **looks()[family] | {"linestyle": ""})
+            group = where(table, family=family, recalibration=recalibration)
+            errorbars(axis, group["noise"], group, "loss", "loss_", **LADDER | LOOKS[family] | {"linestyle": ""})
         which = "both gains" if recalibration == "none" else "varying gains"
         axis.set(title=RECALIBRATIONS[recalibration], ylabel=f"points lost at {claim_severity:g}")
         axis.set_xlabel(f"root sum of squares of {claim_severity:g} x {which}")
     axes[0].set(xlabel="layer, from the input", ylabel="noise gain (dotted: constant)", yscale="log")
     axes[1].set(xlabel="layer, from the input", ylabel=f"points lost, {layer_severity:g} in this layer alone")
     for axis, x in ((axes[0], 0.03), (axes[2], 0.53)):
-        handles, names = axis.get_legend_handles_labels()
-        place = {"bbox_to_anchor": (x, 1.0), "ncols": 3}
-        figure.legend(handles, names, loc="upper left", **place, frameon=False, fontsize="small")
+        shared_legend(axis, "upper left", bbox_to_anchor=(x, 1.0), ncols=3, fontsize="small")
     add_note(figure, losses, origin, f"right: {table['n'].max()} chips; bars: 95 % intervals")
     figure.tight_layout(rect=(0, 0.04, 1, 0.87))
     return figure

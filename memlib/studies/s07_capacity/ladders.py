@@ -11,18 +11,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from memlib.base.checks import one_of
-from memlib.evidence.comparisons import Chips, Labelled, Loss
+from memlib.evidence.comparisons import Labelled, Loss
 from memlib.evidence.intervals import crossed_interval
-from memlib.evidence.tolerances import tolerance
+from memlib.evidence.tolerances import tolerance_table
+from memlib.studies.drawing import errorbars, shared_legend, where
 from memlib.studies.effects import RECALIBRATIONS, add_note, make_point
 from memlib.studies.run import Run
 from memlib.studies.s07_capacity.connectivities import (
     EFFECT,
     HRS,
+    LOOKS,
     count_axis,
     families_of,
     float_accuracy,
-    looks,
     pairs_of,
     parameters,
     unused_of,
@@ -30,6 +31,8 @@ from memlib.studies.s07_capacity.connectivities import (
 
 #: Recalibrations of the ladders.
 ROWS = ("none", "batch_norm")
+#: The look of ladders, beside `LOOKS`.
+LADDER = {"markersize": 4, "capsize": 2}
 
 
 def points(p: SimpleNamespace) -> Labelled:
@@ -38,38 +41,28 @@ def points(p: SimpleNamespace) -> Labelled:
     for family, checkpoints in families_of(p).items():
         for checkpoint, how, severity in itertools.product(checkpoints, ROWS, (0, *p.severities)):
             labels = {"family": family, "checkpoint": checkpoint, "recalibration": how, "severity": severity}
+            labels |= {"parameters": parameters(checkpoint)}
             point = make_point(checkpoint, p.images, EFFECT, severity, recalibration=how, **unused_of(family))
             labelled.append((labels, point))
     return labelled
 
 
 def losses(run: Run) -> pd.DataFrame:
-    """A row per labelled point: parameters, mean accuracy over chips, and the loss by the severity, with intervals."""
-    chips, labelled, rows = Chips(run.sweep("ladders")), points(run.p), []
-    names = "family", "checkpoint", "recalibration"
-    baselines = {tuple(x[name] for name in names): point for x, point in labelled if not x["severity"]}
-    for labels, point in labelled:
-        loss = Loss(point, baselines[tuple(labels[name] for name in names)])
-        i, lost = crossed_interval(chips.hits(point)), chips.lost(loss)
-        row = {**labels, "parameters": parameters(labels["checkpoint"]), **i.columns()}
-        rows.append(row | {"loss": lost.mean, "loss_low": lost.low, "loss_high": lost.high})
+    """A row per labelled point: mean accuracy over chips, and the loss by the severity, with intervals."""
+    chips, rows = run.chips("ladders"), []
+    for labels, point in run.labelled("ladders"):
+        if not labels["severity"]:  # it comes first
+            baseline = point
+        accuracy, loss = crossed_interval(chips.hits(point)), chips.lost(Loss(point, baseline))
+        rows.append(labels | accuracy.columns() | loss.named("loss"))
     return pd.DataFrame(rows)
 
 
 def tolerances(run: Run) -> pd.DataFrame:
     """For each network, with and without recalibration, the largest severity that costs at most 1 point."""
-    chips = Chips(run.sweep("ladders"))
-    curves: dict[tuple[str, ...], dict[float, Any]] = {}
-    for labels, point in points(run.p):
-        key = tuple(labels[name] for name in ("family", "checkpoint", "recalibration"))
-        curves.setdefault(key, {})[labels["severity"]] = chips.hits(point)
-    rows = []
-    for (family, checkpoint, recalibration), hits in curves.items():
-        t = tolerance(list(hits), list(hits.values()))
-        labels = {"family": family, "checkpoint": checkpoint, "recalibration": recalibration}
-        labels |= {"parameters": parameters(checkpoint), "float_accuracy": float_accuracy(checkpoint)}
-        rows.append(labels | {"tolerance": t.severity, "low": t.low, "high": t.high, "n": t.n, "images": t.images})
-    return pd.DataFrame(rows)
+    table = tolerance_table(run.sweep("ladders"), run.labelled("ladders"))
+    table.insert(4, "float_accuracy", table["checkpoint"].map(float_accuracy))
+    return table
 
 
 def matches(run: Run) -> pd.DataFrame:
@@ -88,39 +81,32 @@ def plot_ladders(frame: pd.DataFrame, tolerances: pd.DataFrame, claim_severity: 
     one_of("claim_severity", claim_severity, frame["severity"].unique())
     figure, axes = plt.subplots(len(ROWS), 3, figsize=(10.5, 6.4), squeeze=False, sharex="col")
     for recalibration, row in zip(ROWS, axes, strict=True):
-        tolerated = tolerances[tolerances["recalibration"] == recalibration]
-        lost = frame[(frame["recalibration"] == recalibration) & (frame["severity"] == claim_severity)]
+        tolerated = where(tolerances, recalibration=recalibration)
+        lost = where(frame, recalibration=recalibration, severity=claim_severity)
         lost = lost.merge(tolerances[["family", "checkpoint", "recalibration", "float_accuracy"]])
-        for family, look in looks().items():
-            group = tolerated[tolerated["family"] == family].sort_values("parameters")
+        for family, look in LOOKS.items():
+            group = where(tolerated, family=family).sort_values("parameters")
             _tolerances(row[0], group, frame["severity"].max(), look)
-            group = lost[lost["family"] == family].sort_values("parameters")
-            bars = [100 * group[name] for name in ("loss", "loss_low", "loss_high")]
-            ladder(row[1], group["parameters"], *bars, **look)
-            ladder(row[2], 100 * group["float_accuracy"], *bars, **look)
+            group = where(lost, family=family).sort_values("parameters")
+            for axis, x in ((row[1], group["parameters"]), (row[2], 100 * group["float_accuracy"])):
+                errorbars(axis, x, group, "loss", "loss_", **LADDER | look)
         row[0].set_ylabel(f"{RECALIBRATIONS[recalibration]}\n\ntolerance: sigma by range for 1 point")
-        row[1].set_ylabel(f"points lost at {claim_severity:g}")
-        row[2].set_ylabel(f"points lost at {claim_severity:g}")
+        for axis in row[1:]:
+            axis.set_ylabel(f"points lost at {claim_severity:g}")
     for axis in axes[:, :2].flat:
         count_axis(axis)
     for axis, name in zip(axes[-1], ("parameters that are not pruned",) * 2 + ("float accuracy (%)",), strict=True):
         axis.set_xlabel(name)
-    handles, names = axes[0, 1].get_legend_handles_labels()
-    figure.legend(handles, names, loc="upper center", ncols=len(names), frameon=False)
+    shared_legend(axes[0, 1])
     add_note(figure, frame, origin, "dense layout; bars: 95 % intervals, for tolerances between severities tried")
     figure.tight_layout(rect=(0, 0.025, 1, 0.955))
     return figure
-
-
-def ladder(axis: Axes, x: pd.Series, y: pd.Series, low: pd.Series, high: pd.Series, **look: Any) -> None:
-    """A ladder with its intervals."""
-    axis.errorbar(x, y, (y - low, high - y), markersize=4, linewidth=1, capsize=2, elinewidth=0.8, **look)
 
 
 def _tolerances(axis: Axes, group: pd.DataFrame, most: float, look: dict[str, Any]) -> None:
     """Tolerances and intervals; arrows point to those beyond the largest severity tried."""
     y, low, high = (group[name].clip(upper=most) for name in ("tolerance", "low", "high"))
     bars = np.maximum([y - low, high - y], 0)
-    axis.errorbar(group["parameters"], y, bars, markersize=4, linewidth=1, capsize=2, elinewidth=0.8, **look)
+    axis.errorbar(group["parameters"], y, bars, linewidth=1, elinewidth=0.8, **LADDER | look)
     beyond = group["parameters"][np.isinf(group["high"])]
     axis.plot(beyond, [1.03 * most] * len(beyond), linestyle="", marker="$\\uparrow$", color=look["color"])

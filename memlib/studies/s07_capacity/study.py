@@ -23,12 +23,11 @@ from memlib.studies.trained_networks import inputs
 def _sweeps(p: SimpleNamespace) -> dict[str, Sweep]:
     one_of("claim_severity", p.claim_severity, p.severities)
     alone = [point for _, loss in explanation.layer_points(p) for point in (loss.baseline, loss.point)]
-    claims, again = ([x for c in module.comparisons(p) for x in c.points] for module in (differences, trainings))
     return {
-        "ladders": Sweep([point for _, point in ladders.points(p)], seeds_of(p.device_seeds)),
+        "ladders": Sweep.labelled(ladders.points(p), seeds_of(p.device_seeds)),
         "layers": Sweep(alone, seeds_of(p.layer_seeds)),
-        "claims": Sweep(claims, seeds_of(p.claim_seeds)),
-        "trainings": Sweep(again, seeds_of(p.claim_seeds)),
+        "claims": Sweep.compared(differences.comparisons(p), seeds_of(p.claim_seeds)),
+        "trainings": Sweep.compared(trainings.comparisons(p), seeds_of(p.claim_seeds)),
     }
 
 

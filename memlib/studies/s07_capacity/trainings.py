@@ -8,23 +8,22 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from memlib.evidence.claims import Claim, Statement
 from memlib.evidence.comparisons import Chips, Comparison, Loss
 from memlib.evidence.intervals import Interval, trainings_interval
-from memlib.studies.drawing import errorbars
-from memlib.studies.effects import PLAIN, RECALIBRATIONS, Setting, add_note, loss_of, settings
+from memlib.studies.drawing import dodges, errorbars, panels, shared_legend, where
+from memlib.studies.effects import PLAIN, RECALIBRATIONS, Setting, add_note, settings
 from memlib.studies.run import Run
 from memlib.studies.s07_capacity.connectivities import (
-    EFFECT,
     FAMILIES,
     HRS,
+    LOOKS,
     count_axis,
     families_of,
     float_accuracy,
-    looks,
+    lost,
     pairs,
     parameters,
 )  # fmt: skip
@@ -41,8 +40,7 @@ class TrainedAgain:
 
     def losses(self, p: SimpleNamespace, setting: Setting) -> list[Loss]:
         """The loss of each training of it by the claims' severity."""
-        names, at = trainings(self.checkpoint, p.training_seeds), (p.claim_images, EFFECT, p.claim_severity, setting)
-        return [loss_of(name, *at) for name in names]
+        return [lost(p, name, setting) for name in trainings(self.checkpoint, p.training_seeds)]
 
 
 @dataclass(frozen=True)
@@ -105,8 +103,7 @@ def comparisons(p: SimpleNamespace) -> list[Comparison]:
 
 def claims(run: Run) -> list[Claim]:
     """The comparisons, decided."""
-    chips = Chips(run.sweep("trainings"))
-    return [comparison.claim(chips) for comparison in comparisons(run.p)]
+    return run.decided("trainings")
 
 
 def _comparison(
@@ -134,7 +131,7 @@ def tables(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
         A row per training: loss with its interval over chips and images. A row per network: loss with its interval over
         trainings, chips and images; sd_trainings, the standard deviation between them, with what chips and images add.
     """
-    p, chips, single, averages = run.p, Chips(run.sweep("trainings")), [], []
+    p, chips, single, averages = run.p, run.chips("trainings"), [], []
     for setting, network in itertools.product(_settings(p), networks(p)):
         labels: dict[str, Any] = {**asdict(network), **asdict(setting)}
         losses, names = network.losses(p, setting), trainings(network.checkpoint, p.training_seeds)
@@ -142,10 +139,10 @@ def tables(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
             row = labels | {"seed": seed, "parameters": parameters(name), "float_accuracy": float_accuracy(name)}
             row |= {"at chance": bool(chips.hits(loss.point).mean() < chips.floor)}  # it may have lost any more
             single.append(row | chips.lost(loss).columns("loss"))
-        lost = np.stack([chips.loss(loss) for loss in losses])
+        each = np.stack([chips.loss(loss) for loss in losses])
         row = labels | {"parameters": parameters(network.checkpoint)}
-        row |= trainings_interval(lost[None]).columns("loss")
-        averages.append(row | {"sd_trainings": float(lost.mean((1, 2)).std(ddof=1))})
+        row |= trainings_interval(each[None]).columns("loss")
+        averages.append(row | {"sd_trainings": float(each.mean((1, 2)).std(ddof=1))})
     return pd.DataFrame(single), pd.DataFrame(averages)
 
 
@@ -161,28 +158,26 @@ def means(run: Run) -> pd.DataFrame:
 
 def plot_trainings(frame: pd.DataFrame, averages: pd.DataFrame, claim_severity: float, origin: str) -> Figure:
     """A panel per recalibration: losses of all trainings over parameters, and the mean of each network's."""
-    names = list(averages["recalibration"].unique())
-    figure, axes = plt.subplots(1, len(names), figsize=(4.2 * len(names) + 0.8, 3.9), squeeze=False)
-    families = list(averages["family"].unique())
+    names = {name: RECALIBRATIONS[name] for name in averages["recalibration"].unique()}
+    grid = panels({"": ""}, names, (4.2, 3.9), (0.8, 0), "parameters", sharex=False, sharey=False)
+    families = averages["family"].unique()
     step = np.exp(0.022 * np.ptp(np.log(averages["parameters"])))  # this share of the axis, so that bars do not overlap
-    for name, axis in zip(names, axes[0], strict=True):
-        for number, family in enumerate(families):
-            dodge = step ** (number - (len(families) - 1) / 2)
-            look = looks()[family]
-            mean, single = (t[(t["family"] == family) & (t["recalibration"] == name)] for t in (averages, frame))
+    for _, name, axis in grid:
+        for family, steps in zip(families, dodges(len(families), 1), strict=True):
+            dodge, look = step**steps, LOOKS[family]
+            mean, single = (where(table, family=family, recalibration=name) for table in (averages, frame))
             errorbars(axis, dodge * mean["parameters"], mean, "loss", markersize=5, capsize=2.5, **look)
             for floored, marker in ((False, "."), (True, "x")):
                 part = single[single["at chance"] == floored]
-                beside, lost = step**0.4 * dodge * part["parameters"], 100 * part["loss"]
-                axis.plot(beside, lost, linestyle="", marker=marker, markersize=5, color=look["color"])
+                beside, points = step**0.4 * dodge * part["parameters"], 100 * part["loss"]
+                axis.plot(beside, points, linestyle="", marker=marker, markersize=5, color=look["color"])
         axis.axhline(0, color="0.6", linewidth=0.7)
-        axis.set(title=RECALIBRATIONS[name], xlabel="parameters", ylabel=f"points lost at {claim_severity:g}")
+        axis.set_ylabel(f"points lost at {claim_severity:g}")
         count_axis(axis)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="upper center", ncols=len(labels), frameon=False)
+    shared_legend(grid.axes[0, 0])
     bars = "95 % intervals of their means over trainings, chips and images"
     chance = "; crosses: at chance" if frame["at chance"].any() else ""
     note = f"\ndots: {frame['seed'].nunique()} trainings of each{chance}; families are moved apart;\nbars: {bars}"
-    add_note(figure, frame, origin, note)
-    figure.tight_layout(rect=(0, 0.12, 1, 0.93))
-    return figure
+    add_note(grid.figure, frame, origin, note)
+    grid.figure.tight_layout(rect=(0, 0.12, 1, 0.93))
+    return grid.figure
