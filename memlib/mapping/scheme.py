@@ -49,8 +49,8 @@ class Mapping(Config):
     def __post_init__(self) -> None:
         object.__setattr__(self, "layout", _checked_layout(self.layout))
         for name, allowed in CHOICES.items():
-            one_of(name, getattr(self, name), allowed)
-        whole("slices", self.slices, 1)
+            self.check(one_of, name, allowed=allowed)
+        self.check(whole, "slices", low=1)
         if self.scheme == "offset" and self.unused == "unformed":
             fail("unused", self.unused, "'hrs' with the offset scheme, whose zero state conducts")
 

@@ -33,10 +33,8 @@ class Stack(Config):
     r_select: float = 5e3  #: of the transistor at a pillar's foot, ohm
 
     def __post_init__(self) -> None:
-        whole("planes", self.planes, 1)
-        whole("pillars", self.pillars, 1)
-        for name in ("r_plane", "r_pillar", "r_select"):
-            in_range(name, getattr(self, name), 0, math.inf, "a resistance in ohm")
+        self.check(whole, "planes", "pillars", low=1)
+        self.check(in_range, "r_plane", "r_pillar", "r_select", low=0, high=math.inf, what="a resistance in ohm")
 
     def tile(self, **converters: Any) -> Tile:
         """The tile that computes like this stack, with further fields of `Tile`."""
