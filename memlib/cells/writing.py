@@ -201,8 +201,7 @@ def _write(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The loop of `write_verify`: states, pulses, energies (J) and whether each cell converged.
 
-    Args:
-        durations: for which the model takes each pulse of `width`, s, longer for a faster cell.
+    `durations` are those for which the model takes each pulse of `width`, s, longer for a faster cell.
     """
     pulses, level, last = (np.zeros(goal.size, int) for _ in range(3))
     converged, energy = np.zeros(goal.size, bool), np.zeros(goal.size)

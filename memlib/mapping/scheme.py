@@ -58,12 +58,8 @@ class Mapping(Config):
     def parse(cls, text: str) -> "Mapping":
         """The mapping that a text names: a layout, then values of other fields, as in "sparse, unformed, offset".
 
-        Args:
-            text: begins with "dense" (or "1x1"), "sparse", or the outputs of a pass such as "2x4" (height x width),
-                which are in the order "hwc" unless another is named.
-
-        Raises:
-            ValueError: for another layout or word.
+        A layout is "dense" (or "1x1"), "sparse", or the outputs of a pass such as "2x4" (height x width), which are in
+        the order "hwc" unless another is named. Raises ValueError for another layout or word.
         """
         if not isinstance(text, str):
             fail("layout", text, TEXTS)
