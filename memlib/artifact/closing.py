@@ -57,9 +57,7 @@ def _those_of(notebooks: tuple[str, ...], files: dict[str, bytes]) -> dict[str, 
 def closing(rows: Sequence[Row], folder: Path, before: Reference) -> str:
     """A line for each notebook, then what differs from the reference, then where the rest stands.
 
-    Args:
-        folder: of the preset's figures.
-        before: what `reference` returned before the run.
+    `folder` holds the preset's figures, `before` is what `reference` returned before the run.
     """
     lines = [
         f"{'notebook':<18} {'state':<10} {'seconds':>7} {'CPU':>7} {'memory':>7}"

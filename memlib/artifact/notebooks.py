@@ -26,8 +26,7 @@ class RunError(RuntimeError):
 def notebooks(only: str | None) -> list[Path]:
     """The notebooks to run: all numbered ones, or those whose name starts with one of the comma-separated `only`.
 
-    Raises:
-        RunError: if nothing matches.
+    Raises RunError if nothing matches.
     """
     known = sorted((project_root() / "notebooks").glob("[0-9][0-9]_*.ipynb"))
     if not known:
@@ -41,11 +40,7 @@ def notebooks(only: str | None) -> list[Path]:
 
 
 def study_of(path: Path) -> Study:
-    """The study of a notebook.
-
-    Raises:
-        RunError: if there is none.
-    """
+    """The study of a notebook. Raises RunError if there is none."""
     if path.stem not in STUDIES:
         raise RunError(f"{path.stem}: has no study; add it to memlib/studies/registry.py")
     return STUDIES[path.stem]
@@ -57,8 +52,7 @@ def study_of(path: Path) -> Study:
 def declared_parameters(path: Path) -> dict[str, Any]:
     """Name -> default of the notebook's cell tagged `parameters`.
 
-    Raises:
-        RunError: if there is no such cell, or it holds anything but typed assignments of literals.
+    Raises RunError if there is no such cell, or it holds anything but typed assignments of literals.
     """
     try:
         cells = json.loads(path.read_text())["cells"]
@@ -85,9 +79,8 @@ def _is_parameters(cell: MappingType[str, Any]) -> bool:
 def checked_parameters(path: Path, preset: str, given: MappingType[str, Any]) -> dict[str, Any]:
     """All parameters of a notebook: those of a preset, with `given` ones in place; an int may stand for a float.
 
-    Raises:
-        RunError: for an unknown name, a value of another type than the default's, or one that makes no points. The
-            error names the given parameter that is wrong.
+    Raises RunError for an unknown name, a value of another type than the default's, or one that makes no points. The
+    error names the given parameter that is wrong.
     """
     defaults, study = declared_parameters(path), study_of(path)
     for name, value in given.items():

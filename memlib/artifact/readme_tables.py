@@ -17,10 +17,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from memlib.base.files import project_root, write_whole
+from memlib.evidence.claims import VERDICTS
 
 #: The documents made from templates, relative to the project's folder.
 DOCUMENTS = ("README.md", "figures/README.md")
-VERDICTS = ("confirmed", "refuted", "undecided")
 MARKS = {"confirmed": " ▲", "refuted": " ▼", "undecided": ""}  #: how tables mark a verdict
 
 
@@ -138,16 +138,11 @@ def render(document: str, folder: Path | None = None) -> str:
     """The text of a document, made from its template and the results in `folder` (default: figures/paper)."""
     results = Results(folder or project_root() / "figures" / "paper")
     loader = FileSystemLoader(Path(__file__).parent / "templates")
-    environment = Environment(
-        loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
+    spaces: dict[str, Any] = {"trim_blocks": True, "lstrip_blocks": True, "keep_trailing_newline": True}
+    environment = Environment(loader=loader, undefined=StrictUndefined, **spaces)
     environment.filters |= {f.__name__: f for f in (fixed, significant, percent, points, span, effect)}
-    environment.globals |= {
-        **{f.__name__: f for f in (results.table, results.cell, results.column)},
-        **{f.__name__: f for f in (results.claims, results.claim, results.counts)},
-        "verdicts": VERDICTS,
-        "marks": MARKS,
-    }
+    functions = results.table, results.cell, results.column, results.claims, results.claim, results.counts
+    environment.globals |= {f.__name__: f for f in functions} | {"verdicts": VERDICTS, "marks": MARKS}
     return environment.get_template(f"{document}.jinja").render()
 
 

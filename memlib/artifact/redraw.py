@@ -27,22 +27,18 @@ DRAWING_MEMORY = 0.8e9  #: of a process that draws, B
 def figures(preset: str, only: str = "") -> list[Path]:
     """The json files of a preset's figures whose names start with `only`. Raises ValueError if there are none."""
     folder = project_root() / "figures" / preset
-    found = sorted(folder.glob("[0-9][0-9]_*.json"))
-    chosen = [path for path in found if path.stem.startswith(only)]
+    known = sorted(folder.glob("[0-9][0-9]_*.json"))
+    chosen = [path for path in known if path.stem.startswith(only)]
     if not chosen:
-        there = ", ".join(path.stem for path in found) or "none"
+        there = ", ".join(path.stem for path in known) or "none"
         raise ValueError(f"{folder}: has no figure whose name starts with {only!r}; there are: {there}")
     return chosen
 
 
 def redraw(path: Path) -> None:
-    """Draw one figure again.
+    """Draw the figure of a json file again, from the tables beside it.
 
-    Args:
-        path: its json file; the tables lie beside it.
-
-    Raises:
-        ValueError: for a figure that no study knows, or a table, column or parameter that is missing.
+    Raises ValueError for a figure that no study knows, or a table, column or parameter that is missing.
     """
     how, preset = study_of_figure(path.stem).drawings[path.stem], path.parent.name
     set_style()
@@ -89,8 +85,6 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    from memlib.artifact.redraw import (
-        main as imported,  # under the name by which other processes know what it sends them
-    )
+    from memlib.artifact.redraw import main as imported  # the name by which other processes know what it sends
 
     sys.exit(imported())

@@ -36,16 +36,11 @@ from memlib.studies.registry import MODULES
 from memlib.studies.study import PRESETS
 from memlib.sweeps.cluster import what_fits
 
-#: What a notebook of the smoke preset may need, with the process that runs it, B.
-NOTEBOOK_MEMORY = 2.4e9
+NOTEBOOK_MEMORY = 2.4e9  #: what a notebook of the smoke preset may need, with the process that runs it, B
 
 
 def run_notebook(path: Path, preset: str, given: dict[str, Any], fresh: bool) -> Row:
-    """Execute one notebook unless it is up to date; returns its row of the closing table.
-
-    Raises:
-        RunError: if a cell fails or the kernel dies.
-    """
+    """Execute one notebook unless it is up to date; its row of the closing table. Raises RunError if it fails."""
     parameters = checked_parameters(path, preset, given)
     preset = parameters["preset"]
     folder = project_root() / "results" / preset
@@ -57,13 +52,10 @@ def run_notebook(path: Path, preset: str, given: dict[str, Any], fresh: bool) ->
     stamp.unlink(missing_ok=True)
     with measured() as usage:
         _execute(path, folder / path.name, parameters)
-    outputs = {str(p.relative_to(project_root())): _hash(p) for p in sorted(_outputs(path.stem, preset))}
+    figures = sorted((project_root() / "figures" / preset).glob(f"{path.stem}*"))
+    outputs = {str(file.relative_to(project_root())): _hash(file) for file in figures}
     write_whole(stamp, json.dumps({"inputs": inputs, "outputs": outputs}, indent=1) + "\n")
     return Row(path.stem, "done", usage)
-
-
-def _outputs(name: str, preset: str) -> list[Path]:
-    return list((project_root() / "figures" / preset).glob(f"{name}*"))
 
 
 def _hash(path: Path) -> str:
@@ -121,19 +113,11 @@ def _execute(source: Path, target: Path, parameters: dict[str, Any]) -> None:
     mirror = threading.Thread(target=_mirror, args=(bars, done))
     mirror.start()
     try:
-        papermill.execute_notebook(
-            source,
-            target,
-            parameters,
-            cwd=source.parent,
-            kernel_name="python3",
-            progress_bar=False,
-            extra_arguments=["--log-level=40"],
-        )
+        quiet = {"kernel_name": "python3", "progress_bar": False, "extra_arguments": ["--log-level=40"]}
+        papermill.execute_notebook(source, target, parameters, cwd=source.parent, **quiet)
     except PapermillExecutionError as error:
-        raise RunError(
-            f"{source.stem}: {error.ename}: {_plain(error.evalue)} (cell {error.exec_count}; see {target})"
-        ) from error
+        what = f"{error.ename}: {_plain(error.evalue)} (cell {error.exec_count}; see {target})"
+        raise RunError(f"{source.stem}: {what}") from error
     except DeadKernelError as error:
         raise RunError(f"{source.stem}: the kernel died, out of memory or killed; finished points are kept") from error
     except (NoSuchKernel, OSError) as error:
@@ -176,8 +160,7 @@ def assignment(text: str) -> tuple[str, Any]:
 def target_preset(preset: str, given: dict[str, Any]) -> str:
     """Under which name results are kept: the preset's, or another that -p preset=NAME gives.
 
-    Raises:
-        RunError: for a name that is no folder's, or other parameters than a preset's under its name.
+    Raises RunError for a name that is no folder's, or other parameters than a preset's under its name.
     """
     target = given.get("preset", preset)
     if not isinstance(target, str) or not re.fullmatch(r"[\w-]+", target):
@@ -189,27 +172,16 @@ def target_preset(preset: str, given: dict[str, Any]) -> str:
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="run_all.sh", description="Regenerate figures, tables and claims.")
-    parser.add_argument(
-        "--preset", choices=sorted(PRESETS), default="smoke", help="smoke: offline, small; paper: CIFAR-10"
-    )
-    parser.add_argument("--only", metavar="05", help="only notebooks that start so; several separated by commas")
-    parser.add_argument(
-        "--jobs", type=int, default=0, metavar="N", help="worker processes (default: what cores and memory allow)"
-    )
-    parser.add_argument(
-        "--together", type=int, default=0, metavar="N", help="notebooks at a time (default: 1; smoke: what fits)"
-    )
-    parser.add_argument(
-        "--scheduler", metavar="tcp://...", help="evaluate points on this Dask cluster instead of local processes"
-    )
-    parser.add_argument("--keep-outputs", action="store_true", help="smoke only: keep the outputs in notebooks/ too")
-    parser.add_argument(
-        "--fresh", action="store_true", help="run notebooks again though nothing changed (points are kept)"
-    )
-    parser.add_argument(
-        "-p", "--parameter", type=assignment, action="append", default=[], metavar="NAME=VALUE",
-        help="change a parameter of the notebooks run; the preset's name then must be changed too: -p preset=mine",
-    )  # fmt: skip
+    add, number = parser.add_argument, dict[str, Any](type=int, default=0, metavar="N")
+    add("--preset", choices=sorted(PRESETS), default="smoke", help="smoke: offline, small; paper: CIFAR-10")
+    add("--only", metavar="05", help="only notebooks that start so; several separated by commas")
+    add("--jobs", **number, help="worker processes (default: what cores and memory allow)")
+    add("--together", **number, help="notebooks at a time (default: 1; smoke: what fits)")
+    add("--scheduler", metavar="tcp://...", help="evaluate points on this Dask cluster instead of local processes")
+    add("--keep-outputs", action="store_true", help="smoke only: keep the outputs in notebooks/ too")
+    add("--fresh", action="store_true", help="run notebooks again though nothing changed (points are kept)")
+    more = "change a parameter of the notebooks run; the preset's name then must be changed too: -p preset=mine"
+    add("-p", "--parameter", type=assignment, action="append", default=[], metavar="NAME=VALUE", help=more)
     return parser.parse_args(argv)
 
 
@@ -248,8 +220,7 @@ def main(argv: list[str] | None = None) -> int:
 def _run_all(chosen: list[Path], arguments: argparse.Namespace, given: dict[str, Any]) -> list[Row]:
     """The notebooks' rows of the closing table. Several run at a time, each in a process of its own, without workers.
 
-    Raises:
-        RunError: if one fails; those that run then are finished, and no other is started.
+    Raises RunError if one fails; those that run then are finished, and no other is started.
     """
     run = functools.partial(_run_or_leave_out, arguments=arguments, given=given)
     together = min(_together(arguments), len(chosen))
@@ -292,7 +263,6 @@ def _silence() -> None:
 
 
 def _run_or_leave_out(path: Path, arguments: argparse.Namespace, given: dict[str, Any]) -> Row:
-    """The notebook's row of the closing table."""
     if why := left_out(path):
         print(f"note: {why}", file=sys.stderr, flush=True)
         return Row(path.stem, "left out", why=why)
@@ -311,8 +281,6 @@ def _keep_timings(rows: list[Row], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    from memlib.artifact.runner import (
-        main as imported,  # under the name by which other processes know what it sends them
-    )
+    from memlib.artifact.runner import main as imported  # the name by which other processes know what it sends
 
     sys.exit(imported())

@@ -35,8 +35,10 @@ def one_of(field: str, value: Any, allowed: Iterable[Any]) -> None:
         fail(field, value, "one of " + ", ".join(map(repr, allowed)))
 
 
-def positive(field: str, value: Any) -> None:
-    """Raise unless `value` is a finite number above 0, from `SMALLEST` to `LARGEST`."""
+def positive(field: str, value: Any, none: bool = False) -> None:
+    """Raise unless `value` is a finite number above 0, from `SMALLEST` to `LARGEST`, or None where `none` allows it."""
+    if none and value is None:
+        return
     if not is_number(value) or value <= 0:
         fail(field, value, "a finite number above 0")
     in_range(field, value, SMALLEST, LARGEST)

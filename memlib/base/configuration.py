@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
 T = TypeVar("T", bound="Config")
@@ -29,6 +30,11 @@ class Config:
     """The base of all configurations: changed copies, and a short repr."""
 
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+
+    def check(self, rule: Callable[..., None], *names: str, **limits: Any) -> None:
+        """Check these fields by a rule of `memlib.base.checks`, with its further arguments."""
+        for name in names:
+            rule(name, getattr(self, name), **limits)
 
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed, checked like a new one."""

@@ -21,11 +21,7 @@ def versions() -> dict[str, str]:
 
 @lru_cache
 def source_hash(folder: Path = PACKAGE) -> str:
-    """SHA-256 over all modules of the package.
-
-    Args:
-        folder: of the package.
-    """
+    """SHA-256 over all modules of the package in `folder`."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*.py")):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
@@ -33,11 +29,9 @@ def source_hash(folder: Path = PACKAGE) -> str:
 
 
 def source_hashes(modules: Iterable[str], folder: Path = PACKAGE) -> dict[str, str]:
-    """The files that some modules reach, with the first 12 digits of each one's SHA-256.
+    """The files that modules reach, with the first 12 digits of each one's SHA-256.
 
-    Args:
-        modules: dotted names, such as "memlib.studies.s06_power.study"; those of other packages are passed over.
-        folder: of the package.
+    Modules are dotted names, such as "memlib.studies.s06_power.study". Those of other packages are passed over.
     """
     own = [name for name in modules if name.partition(".")[0] == folder.name]
     files = sorted(set().union(*(reached(name, folder) for name in own)))
@@ -53,12 +47,7 @@ def _short_hash(path: Path) -> str:
 def reached(module: str, folder: Path = PACKAGE) -> frozenset[Path]:
     """The files of the package that a module reaches by its imports, wherever in the file they stand; its own too.
 
-    Args:
-        module: its dotted name.
-        folder: of the package.
-
-    Raises:
-        ValueError: if the package has no such module.
+    Raises ValueError if the package has no module of this dotted name.
     """
     start = _file_of(module, folder)
     if start is None:

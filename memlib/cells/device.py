@@ -74,40 +74,31 @@ class Device(Config):
     endurance_off: float = 0.0
 
     def __post_init__(self) -> None:
-        positive("r_on", self.r_on)
-        positive("r_off", self.r_off)
+        self.check(positive, "r_on", "r_off")
         if self.r_off <= self.r_on:
             fail("r_off", self.r_off, f"above r_on={self.r_on!r} (ohm)")
-        whole("states", self.states, 2, none=True)
-        for name in ("program_error", "d2d_on", "d2d_off", "read_noise"):
-            in_range(name, getattr(self, name), 0, LARGEST_SIGMA, "a relative sigma")
-        for name in ("stuck_on", "stuck_off", "unformed", "recombination_tail"):
-            in_range(name, getattr(self, name), 0, 1, "a probability")
-        one_of("program_error_to", self.program_error_to, ("range", "g"))
-        one_of("read_noise_to", self.read_noise_to, ("g", "range"))
-        one_of("d2d_distribution", self.d2d_distribution, ("lognormal", "normal"))
-        self._check_iv()
-        self._check_ageing()
-
-    def _check_iv(self) -> None:
-        for name in ("v0", "v0_off"):
-            if getattr(self, name) is not None:
-                positive(name, getattr(self, name))
+        self.check(whole, "states", low=2, none=True)
+        sigmas = "program_error", "d2d_on", "d2d_off", "read_noise"
+        self.check(in_range, *sigmas, low=0, high=LARGEST_SIGMA, what="a relative sigma")
+        probabilities = "stuck_on", "stuck_off", "unformed", "recombination_tail"
+        self.check(in_range, *probabilities, low=0, high=1, what="a probability")
+        self.check(one_of, "program_error_to", allowed=("range", "g"))
+        self.check(one_of, "read_noise_to", allowed=("g", "range"))
+        self.check(one_of, "d2d_distribution", allowed=("lognormal", "normal"))
+        self.check(positive, "v0", "v0_off", none=True)
         if self.v0 is None and self.v0_off is not None:
             fail("v0_off", self.v0_off, "None where v0 is None (a linear cell)")
+        self._check_ageing()
+        self._check_recombination()
 
     def _check_ageing(self) -> None:
-        for name in ("retention_nu_sigma", "retention_spread"):
-            in_range(name, getattr(self, name), 0, 3, "a sigma")
-        for name in ("retention_time", "endurance_cycles"):
-            in_range(name, getattr(self, name), 0, math.inf)
-        for name in ("retention_t0", "endurance_onset"):
-            positive(name, getattr(self, name))
-        for name in ("retention_nu", "endurance_on", "endurance_off"):
-            in_range(name, getattr(self, name), -3 if name == "retention_nu" else 0, 3, "an exponent")
-        for name in ("retention_temperature", "retention_reference"):
-            in_range(name, getattr(self, name), 100, 2000, "kelvin")
-        in_range("retention_energy", self.retention_energy, 0, 5, "eV")
+        self.check(in_range, "retention_nu_sigma", "retention_spread", low=0, high=3, what="a sigma")
+        self.check(in_range, "retention_time", "endurance_cycles", low=0, high=math.inf)
+        self.check(positive, "retention_t0", "endurance_onset")
+        self.check(in_range, "retention_nu", low=-3, high=3, what="an exponent")
+        self.check(in_range, "endurance_on", "endurance_off", low=0, high=3, what="an exponent")
+        self.check(in_range, "retention_temperature", "retention_reference", low=100, high=2000, what="kelvin")
+        self.check(in_range, "retention_energy", low=0, high=5, what="eV")
         steepest = max(1, abs(self.retention_nu) + 6 * self.retention_nu_sigma)
         if not math.log10(max(self.age, 1)) * steepest <= LARGEST_DECADES:
             most = f"at most 1e{LARGEST_DECADES / steepest:.0f} t0 at retention_nu={self.retention_nu:g}"
@@ -128,12 +119,11 @@ class Device(Config):
         by_temperature = self.retention_energy or (self.recombination_energy and not drifting)
         if self.retention_temperature != self.retention_reference and not by_temperature:
             fail("retention_temperature", self.retention_temperature, "retention_reference where retention_energy is 0")
-        self._check_recombination()
 
     def _check_recombination(self) -> None:
-        for name in ("energy", "within", "between", "tail_energy"):
-            in_range(f"recombination_{name}", getattr(self, f"recombination_{name}"), 0, 5, "eV")
-        positive("recombination_rate", self.recombination_rate)
+        energies = (f"recombination_{name}" for name in ("energy", "within", "between", "tail_energy"))
+        self.check(in_range, *energies, low=0, high=5, what="eV")
+        self.check(positive, "recombination_rate")
         if bool(self.recombination_tail) != bool(self.recombination_tail_energy):
             wanted = "above 0" if self.recombination_tail else "0 (eV)"
             fail("recombination_tail_energy", self.recombination_tail_energy, f"{wanted} with this recombination_tail")
@@ -142,8 +132,7 @@ class Device(Config):
             fail("recombination_tail_energy", self.recombination_tail_energy, limit)
         if not self.recombination_energy:
             for name in ("within", "between", "tail"):
-                value = getattr(self, f"recombination_{name}")
-                if value:
+                if value := getattr(self, f"recombination_{name}"):
                     fail(f"recombination_{name}", value, "0 where recombination_energy is 0: nothing would change")
 
     @classmethod

@@ -26,22 +26,16 @@ class IVLaw:
     g_off: float  #: of the HRS, S
 
     def response(self, v: Volts) -> Volts:
-        """Current per siemens, V, of a cell whose I-V law does not depend on its state: v0 sinh(v/v0).
-
-        Args:
-            v: voltages, V; a number for a number.
-        """
+        """Current per siemens, V, at voltages v, V, if the law does not depend on a cell's state: v0 sinh(v/v0)."""
         if self.v0 is None:
             return v
         x = v / self.v0
         return self.v0 * (torch.sinh(x) if isinstance(x, Tensor) else math.sinh(x))
 
     def drives(self, v: Tensor, v_read: float) -> list[Tensor]:
-        """Current per siemens, V, at voltages `v`, by the terms whose sum it is; see `ProgrammedTiles.currents`.
+        """Current per siemens, V, at voltages `v`, V, by the terms whose sum it is; see `ProgrammedTiles.currents`.
 
-        Args:
-            v: voltages, V, any shape, which each term has.
-            v_read: the largest of them, V.
+        Each term has the shape of `v`, of which `v_read` is the largest.
         """
         if not self.depends_on_state:
             return [self.response(v)]
@@ -61,10 +55,8 @@ class IVLaw:
     def series_terms(self, v_read: float, squared: bool = False) -> int:
         """Odd powers of v that stand for an I-V law which depends on the state, g sum_k (v/v0)^(2k) v/(2k+1)!.
 
-        As many as leave a relative error of at most `SERIES_ERROR` at v_read, V; 1 if the law does not depend on it.
-
-        Args:
-            squared: for the square of the current, 2 g^2 sum_k (2v/v0)^(2k) v^2/(2k+2)!.
+        Or even ones, for the `squared` current, 2 g^2 sum_k (2v/v0)^(2k) v^2/(2k+2)!. As many as leave a relative error
+        of at most `SERIES_ERROR` at v_read, V; 1 if the law does not depend on the state.
         """
         if not self.depends_on_state:
             return 1

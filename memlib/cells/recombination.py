@@ -24,8 +24,7 @@ TABLE, NODES = 4001, 2001  #: points of the table, and of the integral over Z in
 def demarcation_energy(time: float, temperature: float, rate: float) -> float:
     """kT ln(nu t), eV: vacancies of less energy have recombined, those of more are still there.
 
-    Args:
-        time: s; temperature: K; rate: the attempt frequency nu, 1/s.
+    The time is in s, the temperature in K, and the rate nu, the attempt frequency, in 1/s.
     """
     return BOLTZMANN * temperature * math.log(rate * time)
 

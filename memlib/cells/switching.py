@@ -89,12 +89,11 @@ class LinearIonDrift(SwitchingModel):
     p: int = 1  #: exponent of the window
 
     def __post_init__(self) -> None:
-        for name in ("r_on", "r_off", "thickness", "mobility"):
-            positive(name, getattr(self, name))
+        self.check(positive, "r_on", "r_off", "thickness", "mobility")
         if self.r_off <= self.r_on:
             fail("r_off", self.r_off, f"above r_on={self.r_on!r} (ohm)")
-        one_of("window", self.window, WINDOWS)
-        whole("p", self.p, 1)
+        self.check(one_of, "window", allowed=WINDOWS)
+        self.check(whole, "p", low=1)
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -138,8 +137,7 @@ class VTEAM(SwitchingModel):
     iv: str = "linear"  #: R(w) is "linear", or "exponential": r_on (r_off/r_on)^x, x = (w - w_on)/(w_off - w_on)
 
     def __post_init__(self) -> None:
-        for name in ("r_on", "r_off", "k_off", "alpha_on", "alpha_off"):
-            positive(name, getattr(self, name))
+        self.check(positive, "r_on", "r_off", "k_off", "alpha_on", "alpha_off")
         for name, than in (("r_off", "r_on"), ("w_off", "w_on")):
             if getattr(self, name) <= getattr(self, than):
                 fail(name, getattr(self, name), f"above {than}={getattr(self, than)!r}")
@@ -147,9 +145,8 @@ class VTEAM(SwitchingModel):
             fail("k_on", self.k_on, "below 0: w falls towards w_on")
         if self.v_on * self.v_off >= 0:
             fail("v_on", self.v_on, f"a voltage of the sign opposite to v_off={self.v_off!r}")
-        for name in ("w_c_on", "w_c_off"):
-            in_range(name, getattr(self, name), 0, math.inf)
-        one_of("iv", self.iv, ("linear", "exponential"))
+        self.check(in_range, "w_c_on", "w_c_off", low=0, high=math.inf)
+        self.check(one_of, "iv", allowed=("linear", "exponential"))
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -207,11 +204,9 @@ class StanfordPKU(SwitchingModel):
     gap_max: float = 1.7e-9  #: m
 
     def __post_init__(self) -> None:
-        for name in ("i0", "g0", "v0", "nu0", "e_a", "a0", "t_ox", "gamma0", "f_width", "t_ambient", "gap_max"):
-            positive(name, getattr(self, name))
-        for name in ("beta", "f_min", "r_th"):
-            in_range(name, getattr(self, name), 0, math.inf)
-        in_range("gap_min", self.gap_min, 0, np.nextafter(self.gap_max, 0), "a gap below gap_max")
+        self.check(positive, "i0", "g0", "v0", "nu0", "e_a", "a0", "t_ox", "gamma0", "f_width", "t_ambient", "gap_max")
+        self.check(in_range, "beta", "f_min", "r_th", low=0, high=math.inf)
+        self.check(in_range, "gap_min", low=0, high=np.nextafter(self.gap_max, 0), what="a gap below gap_max")
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -266,11 +261,10 @@ class DataDriven(SwitchingModel):
     eta: int = 1  #: 1 if a positive voltage raises the resistance, -1 if it lowers it
 
     def __post_init__(self) -> None:
-        for name in ("r_min", "r_max", "a_p", "a_n", "b_p", "b_n", "t_p", "t_n", "k_p", "k_n"):
-            positive(name, getattr(self, name))
+        self.check(positive, "r_min", "r_max", "a_p", "a_n", "b_p", "b_n", "t_p", "t_n", "k_p", "k_n")
         if self.r_max <= self.r_min:
             fail("r_max", self.r_max, f"above r_min={self.r_min!r} (ohm)")
-        one_of("eta", self.eta, (1, -1))
+        self.check(one_of, "eta", allowed=(1, -1))
         if self.eta * self.s_p <= 0 or self.eta * self.s_n >= 0:
             fail("s_p, s_n", (self.s_p, self.s_n), f"of the sign of eta={self.eta} and of the opposite one")
 

@@ -81,7 +81,7 @@ class PulseScheme(Config):
                 fail(name, volts, "first voltage, step and last voltage of one sign, the last at least the first")
         if self.set_volts[0] * self.reset_volts[0] > 0:
             fail("reset_volts", self.reset_volts, "of the sign opposite to set_volts")
-        positive("width", self.width)
+        self.check(positive, "width")
 
     def staircase(self, direction: int) -> np.ndarray:
         """All voltages of setting (direction 1) or of resetting (-1), V, (n,)."""
@@ -201,8 +201,7 @@ def _write(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The loop of `write_verify`: states, pulses, energies (J) and whether each cell converged.
 
-    Args:
-        durations: for which the model takes each pulse of `width`, s, longer for a faster cell.
+    `durations` are those for which the model takes each pulse of `width`, s, longer for a faster cell.
     """
     pulses, level, last = (np.zeros(goal.size, int) for _ in range(3))
     converged, energy = np.zeros(goal.size, bool), np.zeros(goal.size)

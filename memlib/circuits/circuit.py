@@ -18,6 +18,7 @@ ordinary op-amp. `circuit_model` computes the operating point of the circuit fas
 it for ngspice.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -50,11 +51,9 @@ class Amplifier(Config):
 
     def __post_init__(self) -> None:
         if self.gain is not None:
-            in_range("gain", self.gain, 1, 1e8, "an open-loop gain, or None for an infinite one,")
-        positive("bandwidth", self.bandwidth)
-        positive("rail", self.rail)
-        for name in ("offset", "r_out", "quiescent"):
-            in_range(name, getattr(self, name), 0, float("inf"))
+            self.check(in_range, "gain", low=1, high=1e8, what="an open-loop gain, or None for an infinite one,")
+        self.check(positive, "bandwidth", "rail")
+        self.check(in_range, "offset", "r_out", "quiescent", low=0, high=math.inf)
 
     def ideal(self) -> "Amplifier":
         """The same supplies with infinite gain, no offset and no output resistance."""
@@ -80,9 +79,8 @@ class Circuit(Config):
         for name, kind in (("device", Device), ("amplifier", Amplifier), ("wires", Wires)):
             if not isinstance(getattr(self, name), kind):
                 raise TypeError(f"{name}={getattr(self, name)!r}: must be a memlib {kind.__name__}")
-        for name in ("v_read", "full_scale", "r_difference"):
-            positive(name, getattr(self, name))
-        whole("input_bits", self.input_bits, 1, 24, none=True)
+        self.check(positive, "v_read", "full_scale", "r_difference")
+        self.check(whole, "input_bits", low=1, high=24, none=True)
         if self.device.read_noise:
             fail("read_noise", self.device.read_noise, "0: an operating point is a moment, and has static effects only")
 

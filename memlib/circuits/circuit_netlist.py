@@ -152,14 +152,9 @@ def _amplifier(
 
 
 def operating_points(chip: AnalogChip, volts: Tensor) -> OperatingPoints:
-    """The circuit's operating points by ngspice.
+    """The circuit's operating points by ngspice, for input voltages (images, n), V; see `Circuit.input_voltages`.
 
-    Args:
-        volts: (images, n) at the inputs, V; see `Circuit.input_voltages`.
-
-    Raises:
-        ValueError: for voltages that do not fit.
-        RuntimeError: without ngspice, or if it fails.
+    Raises ValueError for voltages that do not fit, and RuntimeError without ngspice, or if it fails.
     """
     lines, saved = netlist(chip, volts), _outputs(chip) + _currents(chip)
     last = max(len(volts) - 1, 1)  # a sweep needs two points

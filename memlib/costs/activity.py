@@ -77,10 +77,9 @@ class Measured:
 
 @torch.inference_mode()
 def measure(analog: AnalogNetwork, images: Tensor) -> dict[str, Measured]:
-    """Run images through a mapped network and add up what its cells conduct; its read noise is left as it was.
+    """Run images (n, *input shape) through a mapped network and add up what its cells conduct.
 
-    Args:
-        images: (n, *input shape).
+    Its read noise is left as it was.
     """
     if not isinstance(analog, AnalogNetwork):
         raise TypeError(f"analog={type(analog).__name__}: must be a chip, as map_network returns it")

@@ -64,10 +64,9 @@ def cost(
     copies: int | MappingType[str, int] = 1,
     fetch: str = "pass",
 ) -> pd.DataFrame:
-    """What one inference of a chip takes, on average over `images`.
+    """What one inference of a chip takes, on average over images (n, *input shape).
 
-    Args:
-        images: (n, *input shape); the array energy is measured on them. All else, and the table, is as in `cost_of`.
+    The array energy is measured on them. All other arguments, the table and the errors are those of `cost_of`.
     """
     measured = measure(analog, images)  # refuses what is no chip
     layers = {name: (layer.placement, layer.hardware) for name, layer in analog.layers.items()}

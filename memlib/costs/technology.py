@@ -128,8 +128,7 @@ def _listed(
 ) -> Circuit:
     """A circuit of which a list gives the total area, mm2, and power, mW, and the latency of one, us.
 
-    Args:
-        each: what they are counted for, as in `Circuit.each`, and how many of that there are.
+    `each` says what they are counted for, as in `Circuit.each`, and how many of that there are.
     """
     kind, count = each
     return Circuit(power * 1e-3 / number, latency * 1e-6, area * 1e-6 / number, number / count, kind, use, **more)

@@ -138,14 +138,9 @@ def trainings_interval(values: np.ndarray) -> Interval:
 def difference_interval(first: np.ndarray, second: np.ndarray) -> Interval:
     """Interval of the difference of two accuracies, first minus second, measured on the same device seeds and images.
 
-    Near 0 one image at each bound is enough (Bonett and Price, J. Educational and Behavioral Statistics 37, 2012).
-
-    Args:
-        first: (seeds, images) 0/1 for wrong and right; one row if nothing is random there.
-        second: the same.
-
-    Raises:
-        ValueError: if seeds or images differ in number.
+    Near 0 one image at each bound is enough (Bonett and Price, J. Educational and Behavioral Statistics 37, 2012). Both
+    are (seeds, images) 0/1 for wrong and right, with one row if nothing is random there. Raises ValueError if seeds or
+    images differ in number.
     """
     first, second = (np.atleast_2d(np.asarray(hits, float)) for hits in (first, second))
     if first.shape[1] != second.shape[1] or len({1, len(first), len(second)}) > 2:

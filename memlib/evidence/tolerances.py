@@ -58,15 +58,9 @@ def tolerance_table(results: pd.DataFrame, labelled: Labelled) -> pd.DataFrame:
 
 
 def crossing(severities: Sequence[float], losses: Sequence[Interval], cost: float = 0.01) -> Tolerance:
-    """`tolerance` from losses, each with a baseline of its own.
+    """`tolerance` from the losses (fractions) at ascending severities above 0, each with a baseline of its own.
 
-    Args:
-        severities: ascending, above 0, where nothing is lost.
-        losses: of accuracy, a fraction, for each severity.
-        cost: a fraction of all images.
-
-    Raises:
-        ValueError: if severities do not ascend from above 0, or do not match `losses`.
+    Raises ValueError if severities do not ascend from above 0, or do not match `losses`.
     """
     tried = np.array([0.0, *severities])
     if len(tried) < 2 or (np.diff(tried) <= 0).any() or len(tried) != len(losses) + 1:

@@ -61,13 +61,9 @@ class Formula:
         return pd.DataFrame({"coefficient": self.names, **dict(zip(("value", "low", "high"), columns, strict=True))})
 
     def loss(self, designs: pd.DataFrame) -> np.ndarray:
-        """Loss of accuracy, a fraction, (designs,).
+        """Loss of accuracy, a fraction, (designs,), of designs with columns `INPUTS`.
 
-        Args:
-            designs: with columns `INPUTS`.
-
-        Raises:
-            ValueError: for a layout, or wires, that the formula was not fitted to.
+        Raises ValueError for a layout, or wires, that the formula was not fitted to.
         """
         return _loss(self.fitted, self._inputs(designs), self.most)
 

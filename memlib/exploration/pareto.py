@@ -13,14 +13,11 @@ SENSES = ("min", "max")
 
 
 def nondominated(values: ArrayLike, senses: Sequence[str]) -> np.ndarray:
-    """Which designs no other one is at least as good as in everything and better in something.
+    """Which designs no other one is at least as good as in everything and better in something: (designs,) bool.
 
     Args:
         values: (designs, objectives); equal designs do not dominate each other.
         senses: "min" or "max" of each objective.
-
-    Returns:
-        (designs,) bool.
 
     Raises:
         ValueError: for values that are not finite, or do not match `senses`.
@@ -32,12 +29,8 @@ def hypervolume(values: ArrayLike, senses: Sequence[str], reference: ArrayLike) 
     """The volume that designs dominate, bounded by a reference that is worse than all that counts.
 
     Args:
-        values: (designs, objectives).
-        senses: "min" or "max" of each objective.
+        values, senses: as in `nondominated`, as errors are.
         reference: (objectives,); designs that are worse in an objective add nothing.
-
-    Raises:
-        ValueError: as `nondominated`.
     """
     bound = _minimised(np.asarray(reference, float)[None], senses)[0]
     return float(moocore.hypervolume(_minimised(values, senses), ref=bound))
@@ -98,17 +91,11 @@ def _draws(values: np.ndarray, normals: Sequence[np.ndarray], level: np.ndarray,
 
 
 def front_probability(draws: ArrayLike, senses: Sequence[str]) -> np.ndarray:
-    """The probability of each design to be on the Pareto front.
+    """The probability (designs,) of each design to be on the Pareto front: how often no other one dominates it.
 
     Args:
         draws: (n, designs, objectives), joint draws of all designs' qualities.
-        senses: "min" or "max" of each objective.
-
-    Returns:
-        (designs,), the fraction of draws in which no other design dominates it.
-
-    Raises:
-        ValueError: as `nondominated`.
+        senses: as in `nondominated`, as errors are.
     """
     draws = np.asarray(draws, float)
     if draws.ndim != 3 or not len(draws):

@@ -23,9 +23,6 @@ def cell_error(model: nn.Module, device: Device) -> float:
 
     Of all cells that hold a weight, in differential pairs, each layer with equal weight. Static errors and read noise
     are added in quadrature. What all cells have in common, such as drift, counts like what each has of its own.
-
-    Args:
-        model: any torch model with layers that tiles can hold.
     """
     squares = []
     for name, layer in matrix_layers(model, ()).items():
@@ -40,12 +37,10 @@ def share_per_ohm(model: nn.Module, input_shape: tuple[int, ...], hardware: Hard
     """The share of the current that wires of 1 ohm a segment would cost, to first order: see `first_order.lost_share`.
 
     Times the wires' resistance it is the `wire_share` of the loss formula. The mean over layers, of each over at most
-    `SAMPLED_TILES` of its tiles, with ideal cells.
+    `SAMPLED_TILES` of its tiles, with ideal cells; resistances of the tile are passed over.
 
     Args:
-        model: any torch model with layers that tiles can hold.
         input_shape: of one image, such as (3, 32, 32).
-        hardware: device, tile and mapping; resistances of the tile are passed over.
     """
     shares = []
     for layer in plan_chip(model, hardware.design(), input_shape).values():

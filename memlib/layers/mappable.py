@@ -71,11 +71,8 @@ def _label(name: str, module: nn.Module) -> str:
 def own_layers(model: nn.Module, what: str) -> dict[str, MatrixLayer]:
     """The `matrix_layers` of a model all of whose are its own modules, for what changes them in place.
 
-    Args:
-        what: takes them, for the error.
-
-    Raises:
-        UnsupportedLayerError: as `matrix_layers`, and for a recurrent layer, whose products are no modules.
+    Raises UnsupportedLayerError as `matrix_layers`, and for a recurrent layer, whose products are no modules; `what`
+    takes none.
     """
     for name, module in model.named_modules():
         if recurrent(module):
@@ -86,11 +83,7 @@ def own_layers(model: nn.Module, what: str) -> dict[str, MatrixLayer]:
 def float_copy(model: nn.Module, layers: Collection[str] = ()) -> nn.Module:
     """A copy of a network in eval mode, in which recurrent modules are unrolled as far as they are to be mapped.
 
-    Args:
-        layers: names of those to map; all of them are modules of the copy.
-
-    Raises:
-        ValueError: if it cannot be copied.
+    The layers to map are modules of the copy. Raises ValueError if the network cannot be copied.
     """
     try:
         clone = copy.deepcopy(model).eval()

@@ -49,8 +49,8 @@ class Mapping(Config):
     def __post_init__(self) -> None:
         object.__setattr__(self, "layout", _checked_layout(self.layout))
         for name, allowed in CHOICES.items():
-            one_of(name, getattr(self, name), allowed)
-        whole("slices", self.slices, 1)
+            self.check(one_of, name, allowed=allowed)
+        self.check(whole, "slices", low=1)
         if self.scheme == "offset" and self.unused == "unformed":
             fail("unused", self.unused, "'hrs' with the offset scheme, whose zero state conducts")
 
@@ -58,12 +58,8 @@ class Mapping(Config):
     def parse(cls, text: str) -> "Mapping":
         """The mapping that a text names: a layout, then values of other fields, as in "sparse, unformed, offset".
 
-        Args:
-            text: begins with "dense" (or "1x1"), "sparse", or the outputs of a pass such as "2x4" (height x width),
-                which are in the order "hwc" unless another is named.
-
-        Raises:
-            ValueError: for another layout or word.
+        A layout is "dense" (or "1x1"), "sparse", or the outputs of a pass such as "2x4" (height x width), which are in
+        the order "hwc" unless another is named. Raises ValueError for another layout or word.
         """
         if not isinstance(text, str):
             fail("layout", text, TEXTS)

@@ -45,24 +45,21 @@ class Tile(Config):
     r_transistor: float = 0.0  #: of each cell's transistor, in series: the cell conducts g/(1 + g r_transistor)
 
     def __post_init__(self) -> None:
-        whole("rows", self.rows, 1)
-        whole("cols", self.cols, 1)
-        whole("dac_bits", self.dac_bits, 1, 24, none=True)
-        whole("adc_bits", self.adc_bits, 1, 24, none=True)
-        one_of("adc_range", self.adc_range, ("calibrated", "full"))
-        one_of("adc_calibration", self.adc_calibration, ("design", "chip"))
-        one_of("converter", self.converter, ("pair", "column"))
-        in_range("adc_quantile", self.adc_quantile, 0, 1, "a quantile")
-        positive("v_read", self.v_read)
-        if self.t_read is not None:
-            positive("t_read", self.t_read)
+        self.check(whole, "rows", "cols", low=1)
+        self.check(whole, "dac_bits", "adc_bits", low=1, high=24, none=True)
+        self.check(one_of, "adc_range", allowed=("calibrated", "full"))
+        self.check(one_of, "adc_calibration", allowed=("design", "chip"))
+        self.check(one_of, "converter", allowed=("pair", "column"))
+        self.check(in_range, "adc_quantile", low=0, high=1, what="a quantile")
+        self.check(positive, "v_read")
+        self.check(positive, "t_read", none=True)
+        self.check(in_range, "adc_gain_error", "adc_offset_error", low=0, high=math.inf, what="a relative sigma")
         for name in ("adc_gain_error", "adc_offset_error"):
-            in_range(name, getattr(self, name), 0, math.inf, "a relative sigma")
             if self.adc_bits is None and getattr(self, name):
                 fail(name, getattr(self, name), "0 without an ADC (adc_bits=None)")
-        for name in ("r_driver", "r_row", "r_col", "r_sense", "r_transistor"):
-            in_range(name, getattr(self, name), 0, math.inf, "a resistance in ohm")
-        yes_or_no("bit_serial", self.bit_serial)
+        resistances = "r_driver", "r_row", "r_col", "r_sense", "r_transistor"
+        self.check(in_range, *resistances, low=0, high=math.inf, what="a resistance in ohm")
+        self.check(yes_or_no, "bit_serial")
         if self.bit_serial and self.dac_bits is None:
             fail("bit_serial", True, "False without a DAC (dac_bits=None), whose bits it drives")
         if self.adc_bits == 1 and self.converter == "pair":

@@ -33,10 +33,8 @@ class Stack(Config):
     r_select: float = 5e3  #: of the transistor at a pillar's foot, ohm
 
     def __post_init__(self) -> None:
-        whole("planes", self.planes, 1)
-        whole("pillars", self.pillars, 1)
-        for name in ("r_plane", "r_pillar", "r_select"):
-            in_range(name, getattr(self, name), 0, math.inf, "a resistance in ohm")
+        self.check(whole, "planes", "pillars", low=1)
+        self.check(in_range, "r_plane", "r_pillar", "r_select", low=0, high=math.inf, what="a resistance in ohm")
 
     def tile(self, **converters: Any) -> Tile:
         """The tile that computes like this stack, with further fields of `Tile`."""
@@ -50,14 +48,11 @@ class Stack(Config):
 
 
 def write_leakage(stack: Stack, device: Device, volts: float) -> float:
-    """Current of all half-selected cells, relative to that of the cell that is written, all of them at LRS.
+    """Current of all half-selected cells, relative to that of the cell that is written at `volts`, all of them at LRS.
 
     The selected plane is at V, the selected pillar at 0 V, all others at V/2. In a planar 1T1R tile it is 0: the gates
     of the other cells' transistors are off. Here only a steep I-V law (`Device.v0`), as of self-selecting cells, keeps
     it small: sinh(V/2v0)/sinh(V/v0) = 1/(2 cosh(V/2v0)), which falls as exp(-V/2v0).
-
-    Args:
-        volts: V, across the cell that is written.
     """
     positive("volts", volts)
     a = 0.0 if device.v0 is None else volts / (2 * device.v0)

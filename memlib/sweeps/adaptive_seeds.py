@@ -27,11 +27,11 @@ class AdaptiveSeeds(Config):
     most: int = 50  #: seeds that no point exceeds
 
     def __post_init__(self) -> None:
-        positive("width", self.width)
+        self.check(positive, "width")
         if not callable(self.of) and not isinstance(self.of, str):
             fail("of", self.of, "the name of a number among the results, or a function of a point's rows")
-        whole("first", self.first, 2)
-        whole("most", self.most, self.first)
+        self.check(whole, "first", low=2)
+        self.check(whole, "most", low=self.first)
 
     def count(self, rows: pd.DataFrame) -> int:
         """How many seeds a point should have, after the results in `rows`; their number if more would not help.

@@ -24,14 +24,8 @@ FIELDS = ("evaluate", "physics", "point", "seed", "result")
 def pack(store: str | Path, archive: str | Path) -> int:
     """Write the finished points of a store to an archive, and return their number; failed ones stay behind.
 
-    Args:
-        store: an existing file.
-        archive: such as "points.jsonl.gz"; replaced if it is there, and an archive.
-
-    Raises:
-        FileNotFoundError: if there is no such store.
-        ValueError: if there is another file in the place of the archive.
-        StoreError: if the store is damaged.
+    An archive, such as "points.jsonl.gz", is replaced if it is there. Raises FileNotFoundError if there is no such
+    store, ValueError if another file is in the place of the archive, and StoreError if the store is damaged.
     """
     if not Path(store).exists():
         raise FileNotFoundError(f"{store}: there is no such file")

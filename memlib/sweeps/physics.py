@@ -38,10 +38,6 @@ EFFECTS: dict[str, tuple[int, tuple[str, ...]]] = {
 
 
 def physics_of(point: MappingType[str, Any]) -> dict[str, int]:
-    """The numbers of what acts in a point.
-
-    Args:
-        point: its fields that decide, see `canonical.deciding`.
-    """
+    """The numbers of what acts in a point, by its fields that decide (`canonical.deciding`)."""
     acting = {name: number for name, (number, names) in EFFECTS.items() if any(field in point for field in names)}
     return {"base": BASE, **acting}

@@ -24,10 +24,9 @@ class Plan:
     store: Path
 
     def run(self, **options: Any) -> pd.DataFrame:
-        """Evaluate what is not finished yet; arguments and errors are those of `sweep`.
+        """Evaluate what is not finished yet, and return the results of all parts, one below another.
 
-        Returns:
-            The results of all parts, one below another.
+        Arguments and errors are those of `sweep`.
         """
         for axes, seeds in self.parts:  # all are tried before the errors of any are raised
             sweep(axes, self.evaluate, self.store, seeds, **(options | {"errors": "keep"}))

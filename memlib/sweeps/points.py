@@ -66,11 +66,7 @@ class Task:
 def named(name: str) -> Callable[[Function], Function]:
     """Name a function of a sweep, so that its results are found again wherever it moves.
 
-    Args:
-        name: lower-case letters, digits, spaces and underscores; of this function alone.
-
-    Raises:
-        ValueError: for another name.
+    Raises ValueError for anything but lower-case letters, digits, spaces and underscores, a letter first.
     """
     if not re.fullmatch(NAME, name):
         fail("name", name, "lower-case letters, digits, spaces and underscores, a letter first")

@@ -175,11 +175,7 @@ class Store:
     def table(self, failed: bool = False) -> pd.DataFrame:
         """A row per finished point and seed, sorted: `evaluate`, the point's fields, `seed`, the result's fields.
 
-        Args:
-            failed: the failed ones instead, with `error`, a traceback.
-
-        Raises:
-            StoreError: if the file is damaged.
+        Or the `failed` ones, with `error`, a traceback. Raises StoreError if the file is damaged.
         """
         state = "result IS NULL" if failed else "error IS NULL"
         query = f"SELECT evaluate, seed, point, coalesce(result, error) FROM results WHERE {state}"

@@ -47,29 +47,24 @@ class Recipe(Config):
     binary: bool = False  #: weights are plus or minus one number of their layer (`memlib.training.binary`)
 
     def __post_init__(self) -> None:
-        one_of("data", self.data, ("digits", "cifar10"))
-        one_of("network", self.network, NETWORKS)
-        for name in ("width", "lr"):
-            positive(name, getattr(self, name))
-        for name in ("epochs", "batch"):
-            whole(name, getattr(self, name), 1)
-        for name in ("shift", "seed"):
-            whole(name, getattr(self, name), 0)
-        for name in ("momentum", "weight_decay", "label_smoothing", "sparsity"):
-            in_range(name, getattr(self, name), 0, 1)
-        for name in ("flip", "frozen_statistics", "binary"):
-            yes_or_no(name, getattr(self, name))
+        self.check(one_of, "data", allowed=("digits", "cifar10"))
+        self.check(one_of, "network", allowed=NETWORKS)
+        self.check(positive, "width", "lr")
+        self.check(whole, "epochs", "batch", low=1)
+        self.check(whole, "shift", "seed", low=0)
+        self.check(in_range, "momentum", "weight_decay", "label_smoothing", "sparsity", low=0, high=1)
+        self.check(yes_or_no, "flip", "frozen_statistics", "binary")
         if self.frozen_statistics and not self.start:
             fail("frozen_statistics", True, "False without `start`, which they are from")
         self._check_tuning()
 
     def _check_tuning(self) -> None:
-        one_of("prune", self.prune, ("", "weights", "channels"))
+        self.check(one_of, "prune", allowed=("", "weights", "channels"))
         if bool(self.prune) != (0 < self.sparsity < 1):
             fail("sparsity", self.sparsity, "between 0 and 1 with pruning, and 0 without")
         if self.prune and (self.device or self.dac_bits or self.binary):
             fail("prune", self.prune, "'' in noise-aware, quantisation-aware or binary training")
-        whole("dac_bits", self.dac_bits, 2, 24, none=True)
+        self.check(whole, "dac_bits", low=2, high=24, none=True)
         if self.binary and (self.device or self.dac_bits):
             fail("binary", True, "False in noise-aware or quantisation-aware training")
         if self.dac_bits and not self.start:

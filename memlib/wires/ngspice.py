@@ -85,10 +85,7 @@ def _resistor(name: str, a: str, b: str, ohm: float) -> str:
 
 
 def simulate(deck: str) -> dict[str, np.ndarray]:
-    """Run a deck in ngspice's batch mode.
-
-    Args:
-        deck: with an analysis (.op, .dc, .tran ...) and no control block.
+    """Run a deck with an analysis (.op, .dc, .tran ...) and no control block in ngspice's batch mode.
 
     Returns:
         Each saved vector of the last analysis, by its name in lower case, float64 with a value per point.

@@ -59,13 +59,9 @@ def effective_conductance(
     r_sense: Resistance = 0.0,
     r_transistor: Resistance = 0.0,
 ) -> Tensor:
-    """The matrix (..., rows, cols), S, with which column currents are V @ G_eff; see `Wires` for the resistances, ohm.
+    """The matrix (..., rows, cols), S, with which column currents are V @ G_eff.
 
-    Args:
-        g: (..., rows, cols) conductances of the cells, S, >= 0.
-
-    Raises:
-        ValueError: as `solve`.
+    See `solve` for the cells `g` and the errors, and `Wires` for the resistances, ohm.
     """
     wires = Wires(r_row, r_col, r_driver, r_sense, r_transistor)
     [g_eff] = _solve(g, wires, g_eff=True, admittance=False)
@@ -131,8 +127,7 @@ def _resistance(field: str, value: Resistance, g: Tensor, length: int | None = N
 def _arrays(g: Tensor, resistances: list[Tensor], g_eff: bool, admittance: bool) -> list[Tensor]:
     """As `_solve` of arrays (batch, rows, cols): by columns or rows, what costs less.
 
-    Args:
-        resistances: of rows' and columns' segments, drivers and sense nodes, each (batch, lines).
+    The resistances are those of rows' and columns' segments, drivers and sense nodes, each (batch, lines).
     """
     r_row, r_col, r_driver, r_sense = resistances
     rows, cols = g.shape[1:]

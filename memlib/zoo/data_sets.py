@@ -104,10 +104,9 @@ def _digits(split: str) -> Images:
 
 
 def native_digits(split: str) -> tuple[Tensor, Tensor]:
-    """Handwritten digits (UCI, in scikit-learn) as they are; 500 of the 1,797 are the test set.
+    """Handwritten digits (UCI, in scikit-learn): (n, 8, 8) float64, from 0 to 16, and labels (n,) int64.
 
-    Returns:
-        (n, 8, 8) float64, from 0 to 16; labels, (n,) int64.
+    500 of the 1,797 are the test set.
     """
     from sklearn.datasets import load_digits
 

@@ -112,14 +112,7 @@ def rates(hits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 
 def load(sha256: str | None = None) -> nn.Module:
-    """The committed detector, in eval mode.
-
-    Args:
-        sha256: of its file; None: what its manifest says.
-
-    Raises:
-        ValueError: if its file is not the one that its checksum is of.
-    """
+    """The committed detector, in eval mode. Raises ValueError if its file has another SHA-256; None: the manifest's."""
     sha256 = sha256 or manifest()["sha256"]
     if checksum(CHECKPOINT) != sha256:
         if sha256 == manifest()["sha256"]:
