@@ -388,18 +388,6 @@ def test_one_effect_changes_no_draw_of_another():
     np.testing.assert_allclose(g[healthy], expected[healthy], rtol=1e-9)
 
 
-@pytest.mark.parametrize("scheme", ["differential", "offset"])
-def test_columns_of_tiles_do_not_change_used_devices(scheme):
-    """A weight's cell is the same cell whatever the tile; only an offset reference belongs to its tile."""
-    device = BASE.replace(**STATIC)
-    hardware = [Hardware(device, OFF.replace(cols=cols), Mapping(scheme=scheme)) for cols in (100, 7)]
-    wide, narrow = (map_network(ones(50, 100), h)(torch.eye(50).double()).numpy() for h in hardware)
-    if scheme == "differential":
-        np.testing.assert_allclose(wide, narrow, atol=1e-12)
-    else:  # inside a narrow tile both references are common to all columns
-        np.testing.assert_allclose(np.diff(wide[:, :7]), np.diff(narrow[:, :7]), atol=1e-12)
-
-
 def test_global_random_state_is_untouched():
     """Nothing reads or changes torch's or numpy's global generators."""
     network, x = ones(20, 8), torch.ones(4, 20).double()

@@ -93,17 +93,6 @@ def test_fine_converters_are_close_to_torch(layer):
             assert_close(analog(x), expected, tolerance)
 
 
-@pytest.mark.parametrize(("name", "width"), [("resnet20", 1.0), ("vgg8", 0.25)])
-@pytest.mark.parametrize("mapping", [Mapping(), Mapping(scheme="offset"), Mapping(layout=(2, 4)), Mapping(order="hwc")])
-def test_whole_networks_equal_torch(name, width, mapping):
-    """ResNet-20 and VGG-8 with an ideal device and without converters."""
-    hardware = Hardware(tile=Tile(dac_bits=None, adc_bits=None), mapping=mapping)
-    for dtype, tolerance in ((torch.float64, 1e-10), (torch.float32, 1e-5)):
-        network = build_network(name, width).to(dtype).eval()
-        x = images(2, 3, 32, 32, dtype=dtype)
-        assert_close(map_network(network, hardware, input_shape=(3, 32, 32))(x), network(x).detach(), tolerance)
-
-
 def test_float32_codes_of_a_sparse_network():
     """A sparse network with converters in both precisions: codes that flip by rounding are at most 0.1 %."""
     network = build_network("resnet20", 0.25).eval()
@@ -214,14 +203,8 @@ def test_printed_as_a_table():
     assert lines[1].split()[:2] == ["layer", "kind"]
     rows = {line.split()[0]: line.split()[1:] for line in lines[2:]}
     assert list(rows) == ["0", "3", "5", "1"]
-    assert rows["0"][:6] == [
-        "conv2d",
-        "1x1",
-        "27",
-        "6",
-        "324",
-        "480",
-    ]  # 162 weights in pairs; 3 x 2 tiles of 40 cells, twice
+    # 162 weights in pairs; 3 x 2 tiles of 40 cells, twice
+    assert rows["0"][:6] == ["conv2d", "1x1", "27", "6", "324", "480"]
     assert rows["5"][:4] == ["linear", "1", "16", "5"]
     assert rows["1"] == ["digital", "BatchNorm2d"]
 
@@ -257,28 +240,6 @@ def test_save_and_load(tmp_path, hardware):
     again = load_network(seeded(small_network), tmp_path / "again.safetensors")
     analog.reset()
     assert torch.equal(again(x), analog(x))
-
-
-def damage(kind: str, path) -> None:
-    """Make a saved network unusable."""
-    content = bytearray(path.read_bytes())
-    if kind == "flipped bit":
-        content[-5] ^= 64
-    written = {"empty": b"", "truncated": content[:-40], "header": b"\x00" + content[1:], "text": b"hello" * 50}
-    path.write_bytes(written.get(kind, content))
-    if kind == "foreign":
-        save_file({"0.weight": torch.zeros(3)}, path)
-
-
-@pytest.mark.parametrize("kind", ["empty", "truncated", "header", "text", "foreign", "flipped bit"])
-def test_damaged_file_is_refused(tmp_path, kind):
-    """Loading a damaged or foreign file is a ValueError that names the file."""
-    path = tmp_path / "network.safetensors"
-    save_network(map_network(seeded(small_network), Hardware(tile=OFF)), path)
-    damage(kind, path)
-    with pytest.raises(ValueError, match=r"network\.safetensors") as caught:
-        load_network(seeded(small_network), path)
-    assert "\n" not in str(caught.value)
 
 
 class Named(nn.Module):
@@ -318,8 +279,10 @@ def test_file_of_another_network_is_refused(tmp_path, other):
         load_network(seeded(OTHER_NETWORKS[other]), path)
 
 
-def test_missing_file(tmp_path):
-    """Loading a file that is not there says so."""
+def test_file_that_holds_no_network(tmp_path):
+    save_file({"0.weight": torch.zeros(3)}, tmp_path / "foreign.safetensors")
+    with pytest.raises(ValueError, match=r"foreign\.safetensors"):
+        load_network(seeded(small_network), tmp_path / "foreign.safetensors")
     with pytest.raises(FileNotFoundError, match="absent"):
         load_network(seeded(small_network), tmp_path / "absent")
 

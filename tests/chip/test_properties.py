@@ -7,12 +7,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from cell_samples import draw
 from hypothesis import assume, given, settings, strategies as st
 from scipy import stats
 from torch import Tensor, nn
 
 from memlib import Device, Hardware, Mapping, Tile, footprint, load_network, map_network, save_network, tile_cells
-from memlib.base.random_streams import normals, uniforms
 from memlib.cells.static_effects import program_cells
 from memlib.layers.geometry import Geometry
 from memlib.layers.tracing import call_sizes, map_sizes
@@ -22,7 +22,6 @@ from memlib.tiles.input_record import LayerInputs
 from memlib.tiles.readout import Readout
 
 MODES = ("zeros", "reflect", "replicate", "circular")
-UNIFORM = ("stuck_on", "stuck_off", "unformed", "recombination_tail")
 
 counts, shares = st.integers(1, 3), st.floats(0, 1)
 
@@ -208,14 +207,10 @@ def test_a_saved_chip_is_the_same_chip(tmp_path, drawn, tile, mapping, device, n
 # Devices
 
 
-def drawn_cells(effect: str, count: int) -> Tensor:
-    return (uniforms if effect in UNIFORM else normals)((count,), 0, "layer", effect)
-
-
 def programmed(device: Device, positions: Tensor) -> Tensor:
     """Conductances of cells whose targets are at these places of the window."""
     target = device.g_off + device.g_range * positions.double()
-    return program_cells(device, target, lambda effect: drawn_cells(effect, len(target)), device.states)
+    return program_cells(device, target, lambda effect: draw(effect, len(target)), device.states)
 
 
 @settings(max_examples=200)
@@ -247,7 +242,7 @@ def test_faults_come_at_their_rate(device, fault, rate):
     healthy = device.replace(stuck_on=0, stuck_off=0, unformed=0)
     positions = torch.full((4000,), 0.5)
     before, all_stuck, g = (programmed(healthy.replace(**{fault: p}), positions) for p in (0, 1, rate))
-    stuck = drawn_cells(fault, 4000) < rate
+    stuck = draw(fault, 4000) < rate
     assert torch.equal(g, torch.where(stuck, all_stuck, before))
     assert stats.binomtest(int(stuck.sum()), 4000, rate).pvalue > 1e-4
 
