@@ -108,7 +108,7 @@ class AnalogLayer(nn.Module):
         return self.reads(self._drives(input))
 
     def _drives(self, x: Tensor) -> Drives:
-        """What drives the rows in each read: input codes or their bits, bent by an I-V law that all cells share."""
+        """The drive of the rows in each read: input codes or their bits, bent by an I-V law that all cells share."""
         size = tuple(x.shape[x.dim() - self.geometry.dims :])
         if self.placement.fixed_size and size not in self.sizes:
             sizes = " or ".join(map(str, self.sizes))

@@ -46,7 +46,7 @@ class AnalogNetwork(nn.Module):
 
     @contextlib.contextmanager
     def rewound(self) -> Iterator[None]:
-        """Read noise begins anew inside, and goes on afterwards as if nothing had been read."""
+        """Read noise begins again inside, and goes on afterwards as if nothing had been read."""
         reads = [layer.reads for layer in self.layers.values()]
         kept = [part.rewind() for part in reads]
         try:
@@ -122,7 +122,7 @@ def calibrated(
     calibration: Tensor | Record | None,
     digital: Any = (),
 ) -> Record:
-    """What is known of the layers' inputs: a record as it is given, or that of the float network on images."""
+    """The record of the layers' inputs: the one that is given, or that of the float network on images."""
     if calibration is None or isinstance(calibration, dict):
         return calibration or {}
     maps = any(choice.mapping.layout != "dense" for choice in choices(hardware))
@@ -166,7 +166,7 @@ def program_network(
 
 
 def _inputs_of(layer: LayerPlan, record: Record) -> LayerInputs | None:
-    """What is recorded of a layer's inputs; None only if its converters are off."""
+    """The record of a layer's inputs; None only if its converters are off."""
     tile, inputs = layer.hardware.tile, record.get(layer.name)
     if inputs is None and (tile.dac_bits is not None or tile.adc_bits is not None):
         raise ValueError(

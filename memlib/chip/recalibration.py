@@ -1,4 +1,4 @@
-"""Digital recalibration of a programmed chip: what can be put right behind the converters, with no device touched."""
+"""Digital recalibration of a programmed chip: errors that are corrected behind the converters, no device touched."""
 
 import contextlib
 import copy

@@ -28,7 +28,7 @@ BATCH = 100  #: images that are run at once to measure the array energy
 
 @dataclass(frozen=True)
 class Activity:
-    """What one layer does in one inference: how often what circuits are used for happens."""
+    """The uses of a layer's circuits in one inference."""
 
     passes: int
     row: int  #: rows driven, of all physical tiles
@@ -68,7 +68,7 @@ class Activity:
 
 @dataclass(frozen=True)
 class Measured:
-    """What one layer was seen to do."""
+    """The calls and the power of one layer, measured on images."""
 
     calls: Sequence[Size]  #: see `layers.call_sizes`
     power: float  #: of its arrays, summed over all passes, mean over images, W (see `Load.power`)

@@ -84,11 +84,11 @@ def cost_of(
     fetch: str = "pass",
     digital: Any = (),
 ) -> pd.DataFrame:
-    """What one inference takes, without a chip: all but the array energy follows from the placement.
+    """Energy, time and area of one inference without a chip: all except the array energy follows from the placement.
 
     Args:
-        array_power: of each layer, W, or what `measure` found, which bit-serial inputs need: it knows which are signed.
-            0 leaves its array's energy out.
+        array_power: of each layer, W, or as `measure` gives it. Bit-serial inputs need the latter, which knows whether
+            they are signed. 0 leaves the energy of the array out.
         technology: one of `technology.TECHNOLOGIES`, or one of your own.
         converters: "serial": one ADC for all columns of a tile; "parallel": one for each.
         copies: of all tiles of every layer, or of {layer name: copies}, which share its passes.

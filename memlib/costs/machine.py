@@ -79,7 +79,7 @@ def balanced_copies(table: pd.DataFrame, area: float | None = None, interval: fl
 def inventory(
     technology: str | Technology, tiles: int, rows: int, cols: int, converters: str = "serial"
 ) -> pd.DataFrame:
-    """What a machine of so many tiles consists of, at the bits that the technology is listed for, as papers list it.
+    """List the circuits of a machine of so many tiles as papers do, at the bits that the technology is listed for.
 
     Returns:
         A row per component: number, area (m2), power (W, all in use), latency (s, of one use).

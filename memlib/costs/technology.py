@@ -1,4 +1,4 @@
-"""What circuits cost: one table per technology, each number with its source. A new technology is one new entry here.
+"""The cost of circuits: one table per technology, each number with its source. A new technology is one new entry here.
 
 Every kind of circuit has a power and a time of use, an area, and a number per row, column, converter or tile.
 """
@@ -17,12 +17,12 @@ Growth = Callable[[float], float]  #: how a value grows with bits, relative to t
 
 
 def _doubling(bits: float) -> float:
-    """Of a row's DAC: one unit element for the first bit, twice as many for each further one (as MNSIM 2.0 has it)."""
+    """Growth of a row's DAC: one unit element for the first bit, twice as many for each further one (MNSIM 2.0)."""
     return 2.0 ** (bits - 1)
 
 
 def _adc_energy(bits: float) -> float:
-    """Of a successive-approximation ADC, in pJ: clock, memory and buffer grow linearly, the capacitors exponentially.
+    """Energy of a successive-approximation ADC, pJ: clock, memory and buffer grow linearly, capacitors exponentially.
 
     ISAAC's rule (section VII). The coefficients fit the energies that Accelergy's library gives for it at 4 to 10 bits,
     32 nm and 1.2 GS/s, to 0.002 pJ.
@@ -56,7 +56,7 @@ class Circuit:
         one_of("use", self.use, USES)
 
     def energy(self, bits: int) -> float:
-        """Of serving one of what it is used for, J, with this many bits."""
+        """Energy of one use, J, with this many bits."""
         growth = 1.0 if self.bits is None else self.energy_growth(bits) / self.energy_growth(self.bits)
         return self.power * self.latency / self.per * growth
 
@@ -126,7 +126,7 @@ def _isaac() -> Technology:
 def _listed(
     number: float, area: float, power: float, latency: float, each: tuple[str, int], use: str, **more: Any
 ) -> Circuit:
-    """A circuit of which a list gives the total area, mm2, and power, mW, and the latency of one, us.
+    """A circuit whose total area, mm2, and power, mW, a list gives, and the latency of one, us.
 
     `each` says what they are counted for, as in `Circuit.each`, and how many of that there are.
     """

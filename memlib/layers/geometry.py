@@ -58,7 +58,7 @@ class Geometry:
         return tuple((n + sum(pad) - gap * (k - 1) - 1) // step + 1 for n, pad, k, step, gap in dimensions)
 
     def by_output(self, values: Tensor) -> Tensor:
-        """Values (outputs,), so that they broadcast against outputs (..., outputs, *map)."""
+        """Values (outputs,) in the shape that broadcasts against outputs (..., outputs, *map)."""
         return values.view(-1, *[1] * self.dims)
 
     def channels(self, x: Tensor, first: int, count: int) -> Tensor:

@@ -69,7 +69,7 @@ def _label(name: str, module: nn.Module) -> str:
 
 
 def own_layers(model: nn.Module, what: str) -> dict[str, MatrixLayer]:
-    """The `matrix_layers` of a model all of whose are its own modules, for what changes them in place.
+    """The `matrix_layers` of a model without recurrent layers: all are its own modules and can be changed in place.
 
     Raises UnsupportedLayerError as `matrix_layers`, and for a recurrent layer, whose products are no modules; `what`
     takes none.

@@ -2,12 +2,12 @@
 
 A recurrent module has two products, of its input and of its hidden state, and an LSTM with `proj_size` a third, of its
 new state: `input`, `hidden` and `projection`, each one matrix of all gates side by side. Gates, states and biases are
-digital. The same devices serve all time steps; that of the input is read for all of them in one call, with fresh read
-noise for each, that of the hidden state once a step. A converter's range is that of all steps.
+digital. The same devices serve all time steps. The product of the input is read for all steps in one call, with fresh
+read noise for each, that of the hidden state once a step. A converter's range is that of all steps.
 
-Dimension 0 of what a network takes is its images, so its layers have `batch_first=True`, or it transposes by itself.
-On a chip such a layer is an `Unrolled` and no `nn.LSTM`: a network whose `forward` asks for its layers' class
-(`isinstance(self.rnn, nn.LSTM)`) takes its other branch there, and nothing can tell.
+Dimension 0 of a network's input is its images, so its layers have `batch_first=True`, or it transposes by itself.
+On a chip such a layer is an `Unrolled` and no `nn.LSTM`. A network whose `forward` asks for its layers' class
+(`isinstance(self.rnn, nn.LSTM)`) takes its other branch there, unnoticed.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -191,7 +191,7 @@ def _linear(module: nn.Module, name: str) -> nn.Linear:
 
 
 def _weights(module: nn.Module) -> list[Tensor | None]:
-    """What a recurrent module computes with, whether these are its parameters or computed from them."""
+    """The weights that a recurrent module computes with, be they its parameters or computed from them."""
     if isinstance(module, Cell):
         return [module.weight_ih, module.weight_hh, module.bias_ih, module.bias_hh]
     assert isinstance(module, nn.RNNBase)

@@ -13,7 +13,7 @@ from memlib.layers.mappable import float_copy
 
 
 def calls_of(geometry: Geometry, x: Tensor, images: int) -> list[tuple[int, ...]]:
-    """What one call of a layer with a batch of so many images means for each of them, as in `call_sizes`."""
+    """The sizes of `call_sizes` that one call of a layer with a batch of so many images adds for each image."""
     if not geometry.dims:
         return [(math.prod(x.shape[:-1]) // images,)]
     maps = x.shape[0] // images if x.dim() == geometry.dims + 2 else 1  # a model may fold other dimensions into these
@@ -23,7 +23,7 @@ def calls_of(geometry: Geometry, x: Tensor, images: int) -> list[tuple[int, ...]
 def call_sizes(
     model: nn.Module, layers: MappingType[str, MatrixLayer], input_shape: tuple[int, ...]
 ) -> dict[str, list[tuple[int, ...]]]:
-    """The size of each layer's input at each call, for one input of `input_shape`, found without computing anything.
+    """The size of each layer's input at each call, for one input of `input_shape`; nothing is computed.
 
     Returns:
         layer name -> the size of its input map at each call; of a linear layer, how many vectors it takes there.
@@ -61,5 +61,5 @@ def fitting(message: str) -> Iterator[None]:
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, without the lines that explain it."""
+    """The first line of an error's message, without those that explain it."""
     return str(error).splitlines()[0] if str(error) else type(error).__name__

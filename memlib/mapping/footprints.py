@@ -1,4 +1,4 @@
-"""What a mapping occupies and how often it is used, from the placement that accuracy is computed with."""
+"""Cells, tiles and uses of a mapping, counted on the placement that accuracy is computed with."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping as MappingType, Sequence

@@ -77,7 +77,7 @@ class Hardware(Config):
 
     @property
     def base(self) -> int:
-        """Of the digits that slices hold; 1 for devices without states, which have no slices."""
+        """The base of the digits that slices hold; 1 for devices without states, which have no slices."""
         return usable_states(self.device.states, self.mapping.scheme) or 1
 
     def design(self) -> "Hardware":

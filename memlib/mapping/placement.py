@@ -164,7 +164,7 @@ def place(
     sparse = layout == "sparse" and geometry.dims > 0
     packed = sparse and order == "packed"
     groups = rectangles(window, alive, rows, cols) if packed else _cut_columns(window, order, cols)
-    found = []
+    placed = []
     for group, columns in enumerate(groups):
         inputs, rank = _needed(window, alive, columns, order)
         if packed:
@@ -172,12 +172,12 @@ def place(
         cuts = rank // rows
         edges = [*np.flatnonzero(np.diff(cuts, prepend=-1)), len(inputs)]  # of no inputs: one edge, and no tile
         for start, end in itertools.pairwise(edges):
-            chosen = _selected_columns(window, inputs[start:end], columns)
-            here = rank[start:end] % rows, inputs[start:end], chosen, columns[chosen]
-            found.append((group, cuts[start], *(part.astype(np.int32) for part in here)))
-    if not found:
+            selected = _selected_columns(window, inputs[start:end], columns)
+            here = rank[start:end] % rows, inputs[start:end], selected, columns[selected]
+            placed.append((group, cuts[start], *(part.astype(np.int32) for part in here)))
+    if not placed:
         fail("layer", geometry, "one of which some output reads more than padding")
-    numbers, row_cuts, *lists = zip(*found, strict=True)
+    numbers, row_cuts, *lists = zip(*placed, strict=True)
     row_ends, column_ends = (np.cumsum([len(part) for part in lists[i]], dtype=np.int64) for i in (1, 3))
     positions, inputs, columns, outputs = (np.concatenate(part) for part in lists)
     by_row, by_column = (row_ends, positions, inputs), (column_ends, columns, outputs)

@@ -1,4 +1,4 @@
-"""The plan of a chip: which tiles hold every layer of a network, found once and taken by all that follows.
+"""The plan of a chip: which tiles hold every layer of a network, made once and taken by all that follows.
 
 Memory and time are estimated from it, converters get their ranges for it, footprint and cost are read off it, and
 cells are programmed after it.
@@ -37,7 +37,7 @@ class LayerPlan:
 
     @cached_property
     def window(self) -> Window:
-        """The outputs of a pass, which is quickly found; errors as `window_of`."""
+        """The outputs of a pass, known at once; errors as `window_of`."""
         return window_of(self.geometry, self.hardware.mapping.layout, self.sizes)
 
     @cached_property

@@ -33,7 +33,7 @@ class Tile(Config):
     adc_gain_error: float = 0.0
     adc_offset_error: float = 0.0
     #: Drive the bits of an input code one after another, each with v_read or 0: each is a read, noisy and converted by
-    #: itself. Signed inputs take two phases, the negative one subtracted, so that voltages are never negative.
+    #: itself. Signed inputs take two phases, the negative one subtracted, as voltages are never negative.
     bit_serial: bool = False
     v_read: float = 0.3  #: largest input voltage, V
     t_read: float | None = None  #: how long a read drives the rows, s; None: as the technology of the cost model says

@@ -1,4 +1,4 @@
-"""What the ADCs of a layer are set to: the range of the currents that they convert."""
+"""The range of the currents that the ADCs of a layer convert: full, or calibrated on recorded inputs."""
 
 import functools
 import operator
@@ -19,7 +19,7 @@ from memlib.tiles.row_cut import Cut
 
 #: Calibrated ranges are computed from about this many converted values per layer, all those of randomly chosen passes.
 CALIBRATION_VALUES = 2**20
-#: But from no fewer passes than these, however many conversions a pass has.
+#: From these passes at least, however many conversions a pass has.
 LEAST_PASSES = 64
 
 
@@ -116,9 +116,9 @@ def _currents(chip: Programmer, tile: Tile, inputs: LayerInputs) -> tuple[int, I
         x = window_inputs(window, maps).flatten(1)
         planes = tile.planes(inputs.signed)
         wanted = max(LEAST_PASSES, int(CALIBRATION_VALUES // (per_pass.mean() * planes)))
-        chosen = torch.randperm(x.shape[1], generator=generator("calibration", "passes"))[:wanted]
-        volts.append(_volts(x[:, chosen.to(x.device)], tile, inputs, 1))
-        passes = (chosen % len(per_pass)).repeat(planes)
+        sample = torch.randperm(x.shape[1], generator=generator("calibration", "passes"))[:wanted]
+        volts.append(_volts(x[:, sample.to(x.device)], tile, inputs, 1))
+        passes = (sample % len(per_pass)).repeat(planes)
         converted.append(torch.from_numpy(window.converted(size))[:, passes].to(x.device))
         count += int(per_pass[passes.numpy()].sum())
     on_map = torch.cat(converted, 1)

@@ -1,4 +1,4 @@
-"""What a layer's rows draw from their drivers, which is what its arrays dissipate."""
+"""The power that a layer's rows draw from their drivers, which its arrays dissipate."""
 
 import math
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""What programmed tiles conduct when they are read: cells behind their transistors, I-V laws, and the tile's wires."""
+"""The conductances of programmed tiles at a read: cells behind their transistors, I-V laws, and the tile's wires."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class ProgrammedTiles:
 
     @cached_property
     def behind_transistors(self) -> Tensor:
-        """What each cell conducts by itself, S: g/(1 + g r_transistor), like `cells`."""
+        """The conductance of each cell by itself, S: g/(1 + g r_transistor), like `cells`."""
         return self.cells / (1 + self.cells * self.tile.r_transistor)
 
     @cached_property
@@ -92,11 +92,11 @@ class ProgrammedTiles:
         return torch.cat(parts, -1)
 
     def load(self) -> Tensor:
-        """What rows draw without wires: (tiles, terms * n), S, over all cells and both polarities."""
+        """The load of rows without wires: (tiles, terms * n), S, over all cells and both polarities."""
         return torch.cat([(self.behind_transistors * factor).sum((0, 2)) for factor in self._factors(False)], -1)
 
     def admittance(self) -> Tensor:
-        """What rows draw with wires, at the voltages of all rows: (tiles, n, terms * n), S, over both polarities."""
+        """The load of rows with wires, at the voltages of all rows: (tiles, n, terms * n), S, over both polarities."""
         alone = self.behind_transistors.sum(2)
         parts = []
         for k, factor in enumerate(self._factors(False)):
@@ -115,5 +115,5 @@ class ProgrammedTiles:
             yield x**k * series_coefficient(k, squared)
 
     def _subtracted(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """What conducts, and what is subtracted from it: the negative columns, or the tiles' references."""
+        """Columns, and what is subtracted from them: the negative columns, or the tiles' references."""
         return (values[0, :, :-1], values[0, :, -1:]) if self.offset else (values[0], values[1])

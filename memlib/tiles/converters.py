@@ -54,7 +54,7 @@ def input_volts(tile: Tile, inputs: LayerInputs | None) -> float:
 
 
 def input_top(tile: Tile, inputs: LayerInputs | None) -> float:
-    """What `row_inputs` gives for v_read."""
+    """The value of `row_inputs` that v_read stands for."""
     if tile.bit_serial:
         return 1.0
     if tile.dac_bits is None:

@@ -1,6 +1,6 @@
-"""What the converters are set to: the range of each layer's inputs, and of the currents they cause.
+"""The record that converters are calibrated on: the range of each layer's inputs, and a sample of them.
 
-The float network runs once over calibration images; each layer keeps its largest input and the inputs of some passes.
+The float network runs once over calibration images. Each layer keeps its largest input and the inputs of some passes.
 The record depends on the network and the images alone, so one record serves every hardware and every device seed.
 """
 
@@ -17,18 +17,18 @@ from memlib.layers.geometry import Geometry, MatrixLayer, Size
 from memlib.layers.mappable import float_copy, matrix_layers
 from memlib.layers.tracing import fitting
 
-#: Passes whose inputs a layer keeps, chosen at random over all images and positions; up to twice as many where a batch
-#: reads it several times, as one of a recurrent layer at every time step.
+#: Passes whose inputs a layer keeps, a random sample of all images and positions; up to twice as many where a batch
+#: reads the layer several times, as a recurrent one at every time step.
 PASSES = 4096
-#: Whole input maps that a layer keeps at most, of images chosen at random, and at most so many values of them, but ...
+#: Whole input maps that a layer keeps at most, of a random sample of images, and at most so many values of them.
 MAPS, MAP_VALUES = 64, 2**20
-#: ... no fewer maps than these.
+#: Maps that it keeps at least, however large.
 LEAST_MAPS = 8
 
 
 @dataclass(frozen=True)
 class LayerInputs:
-    """What calibration knows of one layer's input."""
+    """The record of one layer's input."""
 
     x_max: float  #: largest |x|, 1 if that is 0
     signed: bool  #: whether any value is negative
@@ -37,7 +37,7 @@ class LayerInputs:
     maps: tuple[Tensor, ...] = ()  #: for each size, (n, channels, *map) of randomly chosen images, for other layouts
 
     def without_values(self) -> "LayerInputs":
-        """What is left to know when calibration is over."""
+        """The record without its sample, for when calibration is over."""
         return replace(self, passes=self.passes[:0].clone(), maps=())
 
 
@@ -52,7 +52,7 @@ def seen_sizes(record: Record) -> dict[str, tuple[Size, ...]]:
 
 @torch.inference_mode()
 def record_inputs(model: nn.Module, images: Tensor, digital: Any = (), batch: int = 128, maps: bool = True) -> Record:
-    """Run the float network on calibration images and keep what its converters need to know.
+    """Run the float network on calibration images and record the input of every layer.
 
     Args:
         images: (n, *input shape), as the model takes them.
@@ -95,10 +95,10 @@ class _Recorder:
         inner = self.geometry.dims + 1
         shape = patches.shape[: patches.dim() - inner]
         quota = -(-PASSES * len(x) // self.images)
-        chosen = torch.randperm(shape.numel(), generator=self.generator)[:quota]
+        sample = torch.randperm(shape.numel(), generator=self.generator)[:quota]
         if self.share < 1:
-            chosen = chosen[torch.rand(len(chosen), generator=self.generator) < self.share]
-        self.kept.append(patches[torch.unravel_index(chosen.to(x.device), shape)].flatten(1))
+            sample = sample[torch.rand(len(sample), generator=self.generator) < self.share]
+        self.kept.append(patches[torch.unravel_index(sample.to(x.device), shape)].flatten(1))
         if sum(map(len, self.kept)) > 2 * PASSES:
             self._thin()
         if self.geometry.dims:
@@ -113,11 +113,11 @@ class _Recorder:
     def _keep_maps(self, x: Tensor) -> None:
         x = x[None] if x.dim() == self.geometry.dims + 1 else x
         quota = 0 if not self.keep_maps else min(MAPS, max(LEAST_MAPS, MAP_VALUES // x[0].numel()))
-        chosen = torch.randperm(len(x), generator=self.map_generator)[: -(-quota * len(x) // self.images)].to(x.device)
-        self.maps.setdefault(tuple(x.shape[2:]), []).append(x[chosen])
+        sample = torch.randperm(len(x), generator=self.map_generator)[: -(-quota * len(x) // self.images)].to(x.device)
+        self.maps.setdefault(tuple(x.shape[2:]), []).append(x[sample])
 
     def result(self) -> LayerInputs:
-        """What was seen, its passes in random order, so that any first ones are a sample; lets go of them."""
+        """The record, its passes in random order, so any first ones are a sample; lets go of them."""
         passes = torch.cat(self.kept)
         self.kept.clear()  # with those of all layers, half of a small network's memory
         order = torch.randperm(len(passes), generator=self.generator)

@@ -13,7 +13,7 @@ from memlib.tiles.input_record import LayerInputs
 
 @dataclass(frozen=True)
 class Readout:
-    """What is done to the currents of a layer's columns, in units of an ADC code."""
+    """The way from the currents of a layer's columns to codes; all in units of an ADC code."""
 
     hardware: Hardware
     name: tuple[int | str, ...]  #: device seed, layer and slice, which name the read noise and the converters' errors
@@ -44,7 +44,7 @@ class Readout:
 
     @property
     def converter(self) -> str:
-        """What is converted: pairs, which is also how columns add up where nothing is converted."""
+        """The unit that is converted, "pair" or "column"; pairs add up where nothing is converted."""
         by_column = self.hardware.tile.converter == "column" and (self.limits or self.noisy)
         return "column" if by_column else "pair"
 
@@ -94,5 +94,5 @@ class Readout:
         return gain, offset * self.limits[1]
 
     def convert(self, codes: Tensor, errors: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """What the ADCs make of the currents of columns, in place; unchanged without an ADC."""
+        """The ADCs' codes of the currents of columns, in place; unchanged without an ADC."""
         return codes if self.limits is None else convert_currents(codes, self.limits, errors)

@@ -168,7 +168,7 @@ class Columns(nn.Module):
         self.register_buffer("offset", offset)
 
     def convert(self, codes: Tensor, part: slice = slice(None)) -> Tensor:
-        """What the ADCs of these columns, or a part of them, make of their currents, in place."""
+        """The ADCs' codes of the currents of these columns, or of a part of them, in place."""
         if self.gain is None or self.offset is None:
             return self.readout.convert(codes)
         return self.readout.convert(codes, (self.gain[part], self.offset[part]))
