@@ -50,10 +50,6 @@ def _files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for suffix in ("csv", "json") for path in folder.glob(f"*.{suffix}")}
 
 
-def _those_of(notebooks: tuple[str, ...], files: dict[str, bytes]) -> dict[str, bytes]:
-    return {name: content for name, content in files.items() if name.startswith(notebooks)}
-
-
 def closing(rows: Sequence[Row], folder: Path, before: Reference) -> str:
     """A line for each notebook, then what differs from the reference, then where the rest stands.
 
@@ -67,8 +63,9 @@ def closing(rows: Sequence[Row], folder: Path, before: Reference) -> str:
     lines += [f"note: {row.why}" for row in rows if row.why]  # when it was left out, it was said, and scrolled away
     if before.files:
         ran = tuple(row.notebook for row in rows if row.state != "left out")
-        was, now = (_those_of(ran, files) for files in (before.files, _files(folder)))
-        different = [*_other_tables(was, now), *_other_verdicts(was, now)]
+        both = before.files, _files(folder)
+        was, now = ({name: text for name, text in files.items() if name.startswith(ran)} for files in both)
+        different = _differences(was, now)
         lines += ["", f"figures as {before.origin}: {'no' if different else 'yes'}"]
         lines += [f"  {text}" for text in different[:LISTED]]
         lines += [f"  and {len(different) - LISTED} more"] if len(different) > LISTED else []
@@ -88,22 +85,14 @@ def _line(row: Row, folder: Path) -> str:
     return f"{line} {taken} {confirmed:>10} {refuted:>8} {undecided:>10} {exploratory:>12}"
 
 
-def _other_tables(was: dict[str, bytes], now: dict[str, bytes]) -> list[str]:
-    tables = sorted(name for name in was.keys() | now if name.endswith(".csv"))
-    return [f"{name}: {_change(name, was, now)}" for name in tables if was.get(name) != now.get(name)]
-
-
-def _change(name: str, was: dict[str, bytes], now: dict[str, bytes]) -> str:
-    return "other numbers" if name in was and name in now else "missing" if name in was else "new"
-
-
-def _other_verdicts(was: dict[str, bytes], now: dict[str, bytes]) -> list[str]:
+def _differences(was: dict[str, bytes], now: dict[str, bytes]) -> list[str]:
+    """Other tables, and then other verdicts, in words."""
+    words = {(True, True): "other numbers", (True, False): "missing", (False, True): "new"}
+    tables = sorted(name for name in was.keys() | now if name.endswith(".csv") and was.get(name) != now.get(name))
     old, new = _verdicts(was), _verdicts(now)
-    return [
-        f"{name}, {claim}: {new[name, claim]}, was {verdict}"
-        for (name, claim), verdict in old.items()
-        if new.get((name, claim), verdict) != verdict
-    ]
+    turned = {key: verdict for key, verdict in old.items() if new.get(key, verdict) != verdict}
+    verdicts = [f"{name}, {claim}: {new[name, claim]}, was {verdict}" for (name, claim), verdict in turned.items()]
+    return [f"{name}: {words[name in was, name in now]}" for name in tables] + verdicts
 
 
 def _verdicts(files: dict[str, bytes]) -> dict[tuple[str, str], str]:

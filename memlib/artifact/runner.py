@@ -67,18 +67,13 @@ def _inputs_hash(path: Path, parameters: dict[str, Any]) -> str:
     from memlib.zoo.checkpoints import CHECKPOINTS as WEIGHTS
 
     networks = {file.name: _hash(file) for file in sorted(WEIGHTS.iterdir())}
-    data = _data_files() if "cifar10" in str(parameters) else []
+    root = Path(os.environ.get("MEMLIB_DATA") or project_root() / "data" / "cifar-10-batches-py")
+    files = [file for file in sorted(root.rglob("*")) if file.is_file()] if "cifar10" in str(parameters) else []
+    data = [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
     cells = [[cell["source"], cell.get("metadata")] for cell in json.loads(path.read_text())["cells"]]
     sources = source_hashes([MODULES[path.stem]])
     content = [cells, parameters, platform.python_version(), versions(), sources, networks, data]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _data_files() -> list[list[Any]]:
-    """Name, size and time of the files at MEMLIB_DATA, or of those that torchvision downloaded."""
-    root = Path(os.environ.get("MEMLIB_DATA") or project_root() / "data" / "cifar-10-batches-py")
-    files = [file for file in sorted(root.rglob("*")) if file.is_file()]
-    return [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
 
 
 def _up_to_date(stamp: Path, inputs: str) -> bool:
@@ -116,8 +111,8 @@ def _execute(source: Path, target: Path, parameters: dict[str, Any]) -> None:
         quiet = {"kernel_name": "python3", "progress_bar": False, "extra_arguments": ["--log-level=40"]}
         papermill.execute_notebook(source, target, parameters, cwd=source.parent, **quiet)
     except PapermillExecutionError as error:
-        what = f"{error.ename}: {_plain(error.evalue)} (cell {error.exec_count}; see {target})"
-        raise RunError(f"{source.stem}: {what}") from error
+        said = re.sub(r"\x1b\[[0-9;]*m", "", str(error.evalue)).strip().replace("\n", " ")  # without colours
+        raise RunError(f"{source.stem}: {error.ename}: {said} (cell {error.exec_count}; see {target})") from error
     except DeadKernelError as error:
         raise RunError(f"{source.stem}: the kernel died, out of memory or killed; finished points are kept") from error
     except (NoSuchKernel, OSError) as error:
@@ -140,10 +135,6 @@ def _mirror(path: Path, done: threading.Event) -> None:
                 if file.tell():
                     sys.stderr.write("\n")  # a bar ends without one
                 return
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"\x1b\[[0-9;]*m", "", str(text)).strip().replace("\n", " ")
 
 
 def assignment(text: str) -> tuple[str, Any]:

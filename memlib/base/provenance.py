@@ -35,12 +35,7 @@ def source_hashes(modules: Iterable[str], folder: Path = PACKAGE) -> dict[str, s
     """
     own = [name for name in modules if name.partition(".")[0] == folder.name]
     files = sorted(set().union(*(reached(name, folder) for name in own)))
-    return {path.relative_to(folder).as_posix(): _short_hash(path) for path in files}
-
-
-@lru_cache
-def _short_hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()[:12] for path in files}
 
 
 @lru_cache

@@ -133,16 +133,12 @@ def write_verify(
     the pulse, both lognormal of median 1 with log-sigma sqrt(ln(1 + spread^2)).
 
     Args:
-        model: of all cells.
         targets: wanted conductances, S, any shape.
-        scheme: the pulses.
         tolerance: largest accepted |read - target|, relative to g_on - g_off.
         max_pulses: per cell; what is not converged then is given up and reported.
-        g_on: end of the range that tolerance and errors refer to, S; the model's low-resistance limit by default.
-        g_off: the other end, S; the model's high-resistance limit by default.
+        g_on, g_off: ends of the range that tolerance and errors refer to, S; the model's limits by default.
         read_noise: sigma of every read, relative to the conductance.
-        cell_spread: relative sigma of the cells' factors.
-        cycle_spread: relative sigma of the pulses' factors.
+        cell_spread, cycle_spread: relative sigmas of the cells' and of the pulses' factors.
         seed: of everything random.
 
     Raises:
@@ -153,8 +149,14 @@ def write_verify(
     whole("max_pulses", max_pulses, 1)
     for name, value in (("read_noise", read_noise), ("cell_spread", cell_spread), ("cycle_spread", cycle_spread)):
         in_range(name, value, 0, math.inf, "a relative sigma")
-    targets = _conductances("targets", targets)
-    g_on, g_off = _window(model, g_on, g_off)
+    targets = np.asarray(targets, float)
+    wrong = targets[~((targets >= 0) & np.isfinite(targets))]
+    if wrong.size:
+        fail("targets", wrong.flat[0], "conductances in S, at least 0")
+    g_on = float(model.conductance(model.lrs)) if g_on is None else g_on
+    g_off = float(model.conductance(model.hrs)) if g_off is None else g_off
+    if not 0 <= g_off < g_on:
+        fail("g_off", g_off, f"from 0 to below g_on={g_on!r} (S)")
     state = np.full(targets.size, model.hrs)
     reads, speeds, cycles = (np.random.default_rng([seed, stream]) for stream in range(3))
     width = scheme.width * _factors(speeds, cell_spread, targets.size)
@@ -170,23 +172,6 @@ def write_verify(
     found = _write(state, goal, accepted, max_pulses, flows, scheme.width, read, durations)
     states, pulses, energy, converged = (values.reshape(targets.shape) for values in found)
     return WriteResult(targets, model.conductance(states), pulses, energy, converged, g_on, g_off)
-
-
-def _conductances(field: str, values: ArrayLike) -> np.ndarray:
-    found = np.asarray(values, float)
-    wrong = found[~((found >= 0) & np.isfinite(found))]
-    if wrong.size:
-        fail(field, wrong.flat[0], "conductances in S, at least 0")
-    return found
-
-
-def _window(model: SwitchingModel, g_on: float | None, g_off: float | None) -> tuple[float, float]:
-    """The range that errors refer to, S: where None, the model's; raises if it is empty."""
-    g_on = float(model.conductance(model.lrs)) if g_on is None else g_on
-    g_off = float(model.conductance(model.hrs)) if g_off is None else g_off
-    if not 0 <= g_off < g_on:
-        fail("g_off", g_off, f"from 0 to below g_on={g_on!r} (S)")
-    return g_on, g_off
 
 
 def _write(

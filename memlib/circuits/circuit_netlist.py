@@ -17,6 +17,7 @@ and g drives the output through r_out. The corners are sharp: within the supplie
 them by overdrive/K.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,17 +53,11 @@ def netlist(chip: AnalogChip, volts: Tensor, options: str = OPTIONS) -> list[str
     rows_of("volts", volts, chip.stages[0].inputs)
     lines = ["* analog network", options]
     for i, values in enumerate(volts.double().T.tolist()):
-        lines.append(f"b_in{i} x0_{i} 0 v={_piecewise(values)}")
+        images = ",".join(f"{k},{value:.17g}" for k, value in enumerate(values))
+        lines.append(f"b_in{i} x0_{i} 0 v=" + (f"pwl(v(image),{images})" if len(values) > 1 else f"{values[0]:.17g}"))
     for number, stage in enumerate(chip.stages):
         lines += _stage(chip, number, stage)
     return lines
-
-
-def _piecewise(values: Sequence[float]) -> str:
-    """A voltage of the node `image`."""
-    if len(values) == 1:
-        return f"{values[0]:.17g}"
-    return "pwl(v(image)," + ",".join(f"{k},{value:.17g}" for k, value in enumerate(values)) + ")"
 
 
 def _stage(chip: AnalogChip, number: int, stage: Stage) -> list[str]:
@@ -156,20 +151,15 @@ def operating_points(chip: AnalogChip, volts: Tensor) -> OperatingPoints:
 
     Raises ValueError for voltages that do not fit, and RuntimeError without ngspice, or if it fails.
     """
-    lines, saved = netlist(chip, volts), _outputs(chip) + _currents(chip)
+    lines = netlist(chip, volts)
+    nodes = [[f"v(x{k + 1}_{j})" for j in range(stage.outputs)] for k, stage in enumerate(chip.stages)]
+    saved = [*itertools.chain(*nodes), *_currents(chip)]
     last = max(len(volts) - 1, 1)  # a sweep needs two points
     deck = [*lines, "v_image image 0 dc 0", ".save " + " ".join(saved), f".dc v_image 0 {last} 1", ".end", ""]
     vectors = simulate("\n".join(deck))
     values = {name: torch.from_numpy(vectors[name][: len(volts)]) for name in saved}
-    *hidden, outputs = [
-        torch.stack([values[f"v(x{k + 1}_{j})"] for j in range(stage.outputs)], 1)
-        for k, stage in enumerate(chip.stages)
-    ]
+    *hidden, outputs = [torch.stack([values[name] for name in names], 1) for names in nodes]
     return OperatingPoints(outputs, tuple(hidden), _power(chip, volts.double(), values))
-
-
-def _outputs(chip: AnalogChip) -> list[str]:
-    return [f"v(x{k + 1}_{j})" for k, stage in enumerate(chip.stages) for j in range(stage.outputs)]
 
 
 def _currents(chip: AnalogChip) -> list[str]:

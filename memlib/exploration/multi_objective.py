@@ -8,7 +8,7 @@ of a search that was never killed. (Optuna's own database would not do: it does 
 
 import itertools
 import warnings
-from collections.abc import Callable, Iterable, Mapping as MappingType, Sequence
+from collections.abc import Callable, Mapping as MappingType, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -172,7 +172,10 @@ def explore(
             if not any(known.values()):
                 raise SweepError(f"all of the first {len(known)} designs failed; {_see(evaluator)}")
         for trial, key in zip(trials, keys, strict=True):
-            _tell(study, trial, known.get(key), evaluator.objectives)
+            if tried := known.get(key):
+                study.tell(trial, [tried.values[name] for name in evaluator.objectives])
+            else:  # failed, or beyond the budget
+                study.tell(trial, state=optuna.trial.TrialState.FAIL)
     found = [design for design in known.values() if design]
     if len(found) < len(known):
         failed = f"{len(known) - len(found)} of {len(known)} designs failed, and are left out"
@@ -258,10 +261,3 @@ def _study(objectives: MappingType[str, str], seed: int, sampler: str) -> optuna
         return optuna.create_study(sampler=chosen, directions=directions)
     finally:
         optuna.logging.set_verbosity(verbosity)
-
-
-def _tell(study: optuna.Study, trial: optuna.Trial, known: Known | None, objectives: Iterable[str]) -> None:
-    if known is None:  # failed, or beyond the budget
-        study.tell(trial, state=optuna.trial.TrialState.FAIL)
-    else:
-        study.tell(trial, [known.values[name] for name in objectives])

@@ -110,7 +110,9 @@ class Store:
                 stack.enter_context(self._lock())
                 if not self._connection:
                     self._connect("rwc")
-                self._check_pages()
+                damage = self._execute("PRAGMA quick_check(1)").fetchone()[0]
+                if damage != "ok":
+                    raise StoreError(f"{self.path}: damaged ({' '.join(damage.split())}); {ADVICE}")
                 self._create()
             yield
 
@@ -235,11 +237,6 @@ class Store:
         if mark != APPLICATION_ID or version != SCHEMA_VERSION:
             raise StoreError(f"{self.path}: not a memlib store of version {SCHEMA_VERSION}; {ADVICE}")
         return version
-
-    def _check_pages(self) -> None:
-        damage = self._execute("PRAGMA quick_check(1)").fetchone()[0]
-        if damage != "ok":
-            raise StoreError(f"{self.path}: damaged ({' '.join(damage.split())}); {ADVICE}")
 
     def _create(self) -> None:
         """Make the tables of an empty file, in one transaction; the caller holds the lock."""

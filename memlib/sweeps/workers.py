@@ -63,9 +63,8 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-@functools.lru_cache
-def _code_at_import(name: str) -> str:
-    return code_of(name)
+#: The `code_of` a function when it was first asked for here.
+_code_at_import = functools.lru_cache(code_of)
 
 
 def evaluate_chunk(tasks: list[Task], run: str, chunk: str, wanted: str, code: str, folders: dict[str, str]) -> None:

@@ -230,12 +230,8 @@ def _join(lines: _Lines, links: Tensor, transfer: bool, terminals: bool) -> tupl
             continue
         link = links[:, k, None, None]
         before, u = both[..., ports:], both[..., :ports]
-        both = _inverse(eye + link * u) @ both
+        # of a symmetric matrix whose eigenvalues are at least 1
+        both = torch.cholesky_inverse(torch.linalg.cholesky_ex(eye + link * u).L) @ both
         if terminals:
             e[:, : k + 1, : k + 1] -= before.mT @ (link * both[..., ports:])
     return both[..., :ports], both[..., ports:], e
-
-
-def _inverse(matrix: Tensor) -> Tensor:
-    """Inverse of symmetric matrices whose eigenvalues are at least 1."""
-    return torch.cholesky_inverse(torch.linalg.cholesky_ex(matrix).L)

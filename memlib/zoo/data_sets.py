@@ -82,7 +82,11 @@ def load_images(name: str, split: str) -> Images:
     """
     one_of("data", name, ("digits", "cifar10"))
     one_of("split", split, ("train", "test") if name == "digits" else ("train", "test", "lossless"))
-    return _digits(split) if name == "digits" else _cifar10(split)
+    if name == "cifar10":
+        return _cifar10(split)
+    small, labels = native_digits(split)
+    large = torch.nn.functional.interpolate(small[:, None] * (255 / 16), size=(32, 32), mode="bilinear")
+    return _images(large.round().to(torch.uint8).repeat(1, 3, 1, 1), labels, "scikit-learn's digits")
 
 
 def checksum(path: Path) -> str:
@@ -95,12 +99,6 @@ def _images(pixels: Tensor, labels: Tensor, origin: str = "") -> Images:
     digest = hashlib.sha256(pixels.numpy().tobytes())
     digest.update(labels.numpy().tobytes())
     return Images(pixels, labels, digest.hexdigest(), origin)
-
-
-def _digits(split: str) -> Images:
-    small, labels = native_digits(split)
-    large = torch.nn.functional.interpolate(small[:, None] * (255 / 16), size=(32, 32), mode="bilinear")
-    return _images(large.round().to(torch.uint8).repeat(1, 3, 1, 1), labels, "scikit-learn's digits")
 
 
 def native_digits(split: str) -> tuple[Tensor, Tensor]:
