@@ -143,6 +143,7 @@ def read_chip(path: Path) -> Any:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=250)
 @given(damages())
 def test_damaged_chip(chip, damage):
@@ -211,6 +212,7 @@ def test_damaged_store(store, damage):
     refused_or_same(store, damage, read, StoreError)
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(damages())
 def test_damaged_archive(store, damage):

@@ -88,6 +88,7 @@ def test_list_shows_every_notebook_and_preset(folder, capsys):
     assert "02_mapping" not in swept
 
 
+@pytest.mark.slow
 def test_a_notebooks_points_are_run_without_it(folder, monkeypatch):
     """The parameters are the preset's with changes, checked against the notebook's own."""
     monkeypatch.delenv("MEMLIB_ROOT")
@@ -160,6 +161,7 @@ a = 5
     assert plan.store == Path("here.sqlite")
 
 
+@pytest.mark.slow
 def test_help_teaches():
     for command, words in ((), ("memlib list", "memlib status", "--scheduler")), (("run",), ("[axes]", "--retry")):
         text = subprocess.run(

@@ -29,6 +29,7 @@ def folder(tmp_path, monkeypatch):
         yield target
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_figure_drawn_again_is_the_committed_one(name, folder, monkeypatch):
     """All but pixels that another machine's processor rounds otherwise; without a data set, and without the PDF."""
@@ -41,6 +42,7 @@ def test_a_figure_drawn_again_is_the_committed_one(name, folder, monkeypatch):
     assert (np.abs(drawn - committed).max(axis=-1) > 0.1).sum() < 50
 
 
+@pytest.mark.slow
 def test_the_table_decides_what_is_drawn(folder):
     table = folder / "05_tile_size.csv"
     frame = pd.read_csv(table)
@@ -50,6 +52,7 @@ def test_the_table_decides_what_is_drawn(folder):
     assert np.abs(imread(folder / "05_tile_size.png") - imread(SMOKE / "05_tile_size.png")).max() > 0.1
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_named(folder, capsys):
     (folder / "05_tile_size.csv").unlink()
     content = json.loads((folder / "04_non_idealities.json").read_text())

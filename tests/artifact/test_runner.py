@@ -45,6 +45,7 @@ def project(tmp_path, monkeypatch):
     return tmp_path, write
 
 
+@pytest.mark.slow
 def test_runs_once_skips_and_runs_again_when_something_changed(project, capsys):
     """Done, up to date with not a byte changed, then done again after the notebook, or an output, changed."""
     root, write = project
@@ -64,6 +65,7 @@ def test_runs_once_skips_and_runs_again_when_something_changed(project, capsys):
     assert "| 07_example | the scale is below 1 | refuted | 1 times | 0 | 0 |" in report
 
 
+@pytest.mark.slow
 def test_says_what_notebooks_took(project, capsys):
     """Seconds of the clock and of CPUs, of what the kernel started too, and the peak of the largest process."""
     root, write = project
@@ -78,6 +80,7 @@ def test_says_what_notebooks_took(project, capsys):
     assert shown in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_kept_outputs_are_the_same_each_time(project):
     """Text in one piece, however it was cut when it came, and without addresses in memory."""
     root, write = project
@@ -93,6 +96,7 @@ def test_kept_outputs_are_the_same_each_time(project):
     assert kept[0][1]["data"]["text/plain"] == ["<object>"]
 
 
+@pytest.mark.slow
 def test_the_last_words_are_of_what_ran(project, capsys):
     """They count the claims of the notebooks asked for, run now or up to date; the report holds all."""
     root, _ = project
@@ -130,6 +134,7 @@ def test_wrong_arguments_are_refused_before_anything_runs(project, capsys, argum
     assert not (root / "figures").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "message"),
     [
@@ -147,6 +152,7 @@ def test_a_failing_or_dying_kernel_ends_the_run(project, capsys, body, message):
     assert runner.main([]) == 0
 
 
+@pytest.mark.slow
 def test_a_notebook_whose_program_is_missing_is_left_out(project, capsys, monkeypatch):
     """Exit code 0, and a note, before and after, that says how to install it; an unknown program is an error."""
     root, _ = project
@@ -183,6 +189,7 @@ def test_parameters_cell_must_hold_typed_literals_only(project, capsys):
     assert "must hold lines such as 'images: int = 100' only" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_custom_parameters_land_in_a_folder_of_their_own(project):
     """-p changes a parameter without touching the preset's figures."""
     root, _ = project
@@ -199,6 +206,7 @@ def test_notebook_cells_are_short():
                 assert len(cell.source.splitlines()) <= 8
 
 
+@pytest.mark.slow
 def test_help_teaches():
     text = subprocess.run(
         [sys.executable, "-m", "memlib.artifact.runner", "--help"], capture_output=True, text=True
@@ -219,6 +227,7 @@ def _small_notebooks(folder, bodies):
         nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / f"{name}.ipynb")
 
 
+@pytest.mark.slow
 def test_side_by_side_a_failing_notebook_is_the_last_that_starts(tmp_path, monkeypatch, capfd):
     """The one beside it is finished; once it is mended, only what is missing runs."""
     (tmp_path / "run_all.sh").write_text("")
@@ -240,6 +249,7 @@ def test_side_by_side_a_failing_notebook_is_the_last_that_starts(tmp_path, monke
     assert [line[:2] for line in lines] == [["01_devices", "done"], ["02_mapping", "up"], ["03_networks", "done"]]
 
 
+@pytest.mark.slow
 def test_plain_papermill_runs_a_notebook_from_any_folder(tmp_path, monkeypatch):
     """Figures land in the folder where it is called, for that is no project."""
     (path,) = notebooks("02")

@@ -93,6 +93,7 @@ def test_fine_converters_are_close_to_torch(layer):
             assert_close(analog(x), expected, tolerance)
 
 
+@pytest.mark.slow
 def test_float32_codes_of_a_sparse_network():
     """A sparse network with converters in both precisions: codes that flip by rounding are at most 0.1 %."""
     network = build_network("resnet20", 0.25).eval()

@@ -143,6 +143,7 @@ def placed(layer: nn.Module, shape: tuple[int, ...], hardware: Hardware):
         return assume(False)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 @settings(max_examples=120)
 @given(layers(), tiles(), mappings(), st.booleans())

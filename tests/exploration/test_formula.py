@@ -69,6 +69,7 @@ def test_a_loss_by_hand():
     np.testing.assert_allclose(wired.loss(both.assign(wire_share=0.08)), 0.8 * 1.5 / 2.5)
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_truth():
     covered = np.zeros(len(TRUTH))
     for seed in range(20):

@@ -41,6 +41,7 @@ def calls(tmp_path, monkeypatch):
     return lambda: log.read_text().splitlines()
 
 
+@pytest.mark.slow
 def test_a_fixed_seed_repeats_the_search_and_another_does_not(tmp_path):
     first, again, other = (run(tmp_path / name, seed=seed) for name, seed in (("a", 0), ("b", 0), ("c", 1)))
     pd.testing.assert_frame_equal(first, again)
@@ -54,6 +55,7 @@ def test_the_number_of_workers_decides_nothing(tmp_path):
     pd.testing.assert_frame_equal(one, two)
 
 
+@pytest.mark.slow
 def test_a_killed_search_resumes_and_evaluates_nothing_twice(tmp_path, calls, monkeypatch):
     monkeypatch.setenv("SEARCH_CALLS", "37")  # in the middle of a batch
     with pytest.raises(KeyboardInterrupt):
@@ -106,6 +108,7 @@ def test_designs_on_the_true_front_are_likely_and_dominated_ones_are_not(tmp_pat
     assert (found["accuracy"] <= found["high"]).all()
 
 
+@pytest.mark.slow
 def test_search_beats_random_search_at_equal_budget(tmp_path):
     """By the volume that the designs found dominate, in at least 9 of 10 repeats; the space has 1,470 designs."""
     costs = made_up.qualities(made_up.SPACE.grid())

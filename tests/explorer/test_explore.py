@@ -32,6 +32,7 @@ def page():
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "design",
     [SMALL.replace(first_seed=3), Design(images=50, chips=2, layout="4x4", read_noise=0.05, unused="unformed")],

@@ -12,6 +12,7 @@ needs_chromium = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_a_slider_changes_the_page():
     """Keys and mouse move sliders; pictures and numbers follow; an impossible choice is told in words."""

@@ -188,6 +188,7 @@ def test_noise_gains_are_those_of_chips(groups):
     assert measured == pytest.approx([sigma * constant, sigma * varying], rel=0.08)
 
 
+@pytest.mark.slow
 def test_tables_and_figures():
     """Made-up ladders: losses and tolerances by hand, a panel for each quantity, an interval at every marker."""
     run = made_up_run(**PARAMETERS | {"images": 1000})

@@ -101,6 +101,7 @@ def test_designs_of_the_formula_are_drawn_without_replacement():
     assert points == formula_fits.formula_points(p)
 
 
+@pytest.mark.slow
 def test_a_formula_that_holds_is_found_and_confirmed():
     run = run_with()
     run.sweep = {"formula": formula_results()}.get
@@ -169,6 +170,7 @@ def test_rules_are_checked_by_their_own_chips():
     assert not any(claim.exploratory for claim in claims)
 
 
+@pytest.mark.slow
 def test_sensitivities_of_made_up_accuracies():
     """Only ADC bits and the chip matter: 3 to 8 bits by 0.02 each, ten chips by 0.01."""
     run = run_with(sensitivity_n=128, sensitivity_images=1000)

@@ -12,6 +12,7 @@ NETWORK = "resnet20-0.5-digits"
 DESIGN = {"checkpoint": NETWORK, "device": "3 % error", "rows": 128, "adc_bits": 6}
 
 
+@pytest.mark.slow
 def test_a_chip_is_that_of_the_public_interface():
     """Accuracy and costs agree with a chip that is mapped by hand."""
     point = designs.make_point(DESIGN | {"layout": "2x2"}, 60)

@@ -33,6 +33,7 @@ def test_what_is_off_leaves_no_trace():
     assert defaults == {**shared_fields(NETWORK, 10), "unused": "unformed", "device_label": "10k_100k"}
 
 
+@pytest.mark.slow
 def test_a_point_is_a_chip():
     """Layout, effect in one layer, ADC ranges of the chip and recalibration, as by hand with `map_network`."""
     model, (images, labels) = load_checkpoint(NETWORK), data_sets.load_images("digits", "test").head(100)
@@ -46,6 +47,7 @@ def test_a_point_is_a_chip():
     assert evaluate(point, 2) != evaluate({**point, "recalibration": "none"}, 2)
 
 
+@pytest.mark.slow
 def test_chips_recalibrated_on_images_of_their_own():
     """Chips of an ideal device then differ, each the same when it is made again; other choices leave no trace."""
     point = make_point(NETWORK, 200, recalibration="batch_norm", own_images=True, adc_bits=4)

@@ -54,6 +54,7 @@ def test_one_output_has_its_weights_in_one_column(name):
     assert (cells[:, drawn_layer.picked_column(cells)] == drawn_layer.PICKED).sum() == 18
 
 
+@pytest.mark.slow
 def test_counts_and_best_windows_of_a_network():
     """ResNet-20 of width 0.5 on 128x128 by hand: dense and sparse layers; no window is worse than dense or 2x2."""
     layers = network_counts.layer_counts(["resnet20-digits"], [128])

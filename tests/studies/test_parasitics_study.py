@@ -28,6 +28,7 @@ def results_of(points, share):
     return accuracy.named(made_up(points, lambda point: range(10), share))
 
 
+@pytest.mark.slow
 def test_a_point_is_a_chip_with_wires():
     """Rows and columns of a square tile have the wires; the last convolutions may be sparse."""
     point = accuracy.make_point("vgg8-digits", 20, "ihp_hfo2", 32, 3.0)

@@ -65,6 +65,7 @@ def test_a_point_is_what_a_chip_draws():
     assert blocks[2] == pytest.approx(sum(m.power for m in measure(chip, images[2:3]).values()), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_best_windows_are_in_the_point():
     """Each convolution has the window that the search finds, and the linear layers none."""
     (point,) = points([CHECKPOINT], [BEST], 5, "10k_100k", 128, 8)

@@ -6,6 +6,7 @@ import kills
 import pytest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kill", "times"), [(kills.kill_driver, 2), (kills.kill_workers, 2), (kills.kill_scheduler, 1)]
 )

@@ -24,6 +24,7 @@ from memlib.sweeps.points import Task
 from memlib.sweeps.store import Outcome, Store
 
 
+@pytest.mark.slow
 def test_a_deadly_point_fails_and_its_neighbours_do_not(tmp_path):
     """What kills its worker (as the system does when memory is out) is found and named; all others finish."""
     points = axes(tmp_path, deadly="2 10 1")
@@ -32,6 +33,7 @@ def test_a_deadly_point_fails_and_its_neighbours_do_not(tmp_path):
     assert table[table["sum"].isna()][["a", "b", "seed"]].to_numpy().tolist() == [[2, 10, 1]]
 
 
+@pytest.mark.slow
 def test_workers_that_die_after_a_chunk_ended_take_nothing_with_it(tmp_path, monkeypatch):
     """All workers die between the end of a chunk and the driver's look at it; Dask calls its future lost."""
     seen, arrived = [], cluster._Run._arrived
@@ -65,6 +67,7 @@ def test_the_local_cluster_listens_to_this_machine_alone():
     assert listening == {"127.0.0.1"}
 
 
+@pytest.mark.slow
 def test_external_cluster_gives_the_same_numbers_bit_for_bit(tmp_path, monkeypatch):
     """The smoke sweep of the tile-size study on two workers of another scheduler, and in this process."""
     monkeypatch.setenv("MEMLIB_ROOT", str(tmp_path))
@@ -77,6 +80,7 @@ def test_external_cluster_gives_the_same_numbers_bit_for_bit(tmp_path, monkeypat
     assert local["accuracy"].nunique() > 5
 
 
+@pytest.mark.slow
 def test_a_cluster_that_is_not_as_it_must_be_is_refused(tmp_path):
     """Workers of several threads, and workers with other sources, end the sweep with the reason."""
     with kills.cluster(tmp_path, threads=2) as (_, address), pytest.raises(SweepError, match="--nthreads 1"):
@@ -90,6 +94,7 @@ def test_workers_of_another_version_are_refused(tmp_path, monkeypatch):
         sweep(axes(tmp_path), record, tmp_path / "s.sqlite", seeds=[0], jobs=2)
 
 
+@pytest.mark.slow
 def test_a_worker_that_cannot_import_the_function_is_an_error_of_the_cluster(tmp_path, monkeypatch):
     """The points are not to blame: none is kept as failed."""
     monkeypatch.syspath_prepend(tmp_path)
@@ -105,6 +110,7 @@ def test_a_worker_that_cannot_import_the_function_is_an_error_of_the_cluster(tmp
         assert store.status()["state"] == "stopped"
 
 
+@pytest.mark.slow
 def test_a_changed_function_is_evaluated_by_new_workers(tmp_path, monkeypatch):
     """Workers that stay must not answer with the code they once imported; if it is the same, the same ones stay."""
     monkeypatch.syspath_prepend(tmp_path)
@@ -122,6 +128,7 @@ def test_a_changed_function_is_evaluated_by_new_workers(tmp_path, monkeypatch):
     sys.modules.pop("study_that_changes")
 
 
+@pytest.mark.slow
 def test_a_script_without_a_guard_is_told_so(tmp_path):
     """Workers import the script that starts them; the sweep in it must not start again."""
     (tmp_path / "main.py").write_text(SCRIPT.replace('if __name__ == "__main__":', "if True:"))
@@ -139,6 +146,7 @@ def interruptible():
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.slow
 def test_an_interrupted_driver_leaves_no_work_behind(tmp_path, interruptible):
     """Ctrl-C in the middle of a long chunk: workers stop after the point they are at, and the next sweep goes on."""
     long = axes(tmp_path, sleep=0.2) | {"a": [1, 2]}
@@ -172,6 +180,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_workers_of_a_killed_driver_end_too(tmp_path):
     """No process is left behind, and none goes on computing."""
     main = tmp_path / "main.py"

@@ -120,6 +120,7 @@ def run_killed(folder, function: str, calls: int, write: bytes | None = None, *r
             run(folder, *recipe)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tiny", "weights", "channels", "aware", "binary"])
 def test_killed_training_resumes(started, whole, capsys, name):
     """A run that is killed again and again goes on after the last stored epoch; its weights equal an undisturbed run's.

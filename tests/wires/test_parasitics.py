@@ -128,6 +128,7 @@ def test_tiles(shape, ohm):
     assert_close(input_admittance(torch.from_numpy(g), wires), exact.admittance)
 
 
+@pytest.mark.slow
 def test_large_array():
     """256 x 256, some segments longer than others."""
     g, segments = conductances(256, 256), np.random.default_rng(0).choice([0.5, 1.0, 20.0], 256)

@@ -68,6 +68,7 @@ def test_detector():
     assert list(chip.layers) == ["features.0", "features.3", "gru.l0.input", "gru.l0.hidden", "classify"]
 
 
+@pytest.mark.slow
 def test_training_is_reproducible_and_learns():
     """Twice the same from the same seed; torch's random state is left alone, and an untrained one knows nothing."""
     before = torch.get_rng_state()

@@ -6,6 +6,8 @@ import sys
 import venv
 from pathlib import Path
 
+import pytest
+
 from memlib.zoo import torchvision_import
 
 # what torch and torchvision do at the import of torchvision 0.28, without the seconds that they take
@@ -32,6 +34,7 @@ def output(python: str | Path, *arguments: str, **environment: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, env=os.environ | environment, check=True).stdout
 
 
+@pytest.mark.slow
 def test_first_line_of_a_user():
     """The import works in this environment before anything of memlib is imported."""
     code = "from torchvision.models import resnet18; print(sum(p.numel() for p in resnet18().parameters()))"
