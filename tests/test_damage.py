@@ -225,7 +225,7 @@ def test_damaged_archive(store, damage):
         with Store(target) as kept:
             return kept.table().to_csv()
 
-    refused_or_same(archive, damage, read, ValueError)
+    refused_or_same(archive, damage, read, ValueError, "points.jsonl.gz: ")
     with Store(target) as kept:
         assert kept.status()["finished"] in (0, 16)
 

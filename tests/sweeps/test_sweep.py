@@ -95,19 +95,6 @@ def test_seeds_may_be_numpy_an_iterator_or_a_function(tmp_path):
     assert len(evaluations(tmp_path)) == 8
 
 
-def test_keys_follow_content():
-    """A field that is None, or a whole number written as a float, changes no key; all that decides a result does."""
-    key = key_of(record, {"a": 1, "b": [2, 3]}, 0)
-    assert key == key_of(record, {"b": (2.0, 3), "later": None, "a": np.int64(1)}, 0)
-    others = [
-        key_of(record, {"a": 2, "b": [2, 3]}, 0),
-        key_of(record, {"a": 1, "b": [2, 3.5]}, 0),
-        key_of(record, {"a": 1, "b": [2, 3]}, 1),
-        key_of(digest, {"a": 1, "b": [2, 3]}, 0),
-    ]
-    assert len({key, *others}) == 5
-
-
 def test_raised_physics_makes_new_points_where_it_acts(monkeypatch):
     """The base number is in every key; an effect's where one of its fields is in the point, and is not None."""
     points = [{"a": 1}, {"a": 1, "v0": None}, {"a": 1, "v0": 0.5}, {"a": 1, "d2d_off": 0.1}]
