@@ -1,6 +1,6 @@
 """Accuracy of a network on simulated chips."""
 
-from collections.abc import Iterable, Mapping as MappingType
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,14 @@ from memlib.base.progress_bar import progress
 from memlib.chip.network import calibrated, plan_ranges, program_network
 from memlib.chip.recalibration import check_method, recalibrate
 from memlib.layers.classification import correct
-from memlib.mapping.hardware import Hardware
+from memlib.mapping.hardware import Choices
 from memlib.mapping.plan import plan_chip
 from memlib.tiles.input_record import Record, seen_sizes
 
 
 def accuracy(
     model: nn.Module,
-    hardware: Hardware | MappingType[str, Hardware],
+    hardware: Choices,
     images: Tensor,
     labels: Tensor,
     calibration: Tensor | Record | None = None,

@@ -32,24 +32,15 @@ FORMAT = 2
 def save_network(analog: AnalogNetwork, path: str | Path) -> None:
     """Write a mapped network to a safetensors file (no pickle): devices, converters' ranges, and any recalibration.
 
-    Raises:
-        ValueError: if the folder does not exist.
+    Raises ValueError if the folder does not exist.
     """
     if not Path(path).parent.is_dir():
         raise ValueError(f"path={str(path)!r}: must be in a folder that exists")
-    layers = {
-        name: {
-            "device": asdict(layer.hardware.device),
-            "tile": asdict(layer.hardware.tile),
-            "mapping": asdict(layer.hardware.mapping),
-            "inputs": layer.inputs and [layer.inputs.x_max, layer.inputs.signed],
-            "full_scale": layer.full_scale,
-            "sizes": layer.sizes,
-            "geometry": repr(layer.geometry),
-            "gain": layer.gain is not None,
-        }
-        for name, layer in analog.layers.items()
-    }
+    layers = {}
+    for name, layer in analog.layers.items():
+        inputs = layer.inputs and [layer.inputs.x_max, layer.inputs.signed]
+        layers[name] = asdict(layer.hardware) | {"inputs": inputs, "full_scale": layer.full_scale, "sizes": layer.sizes}
+        layers[name] |= {"geometry": repr(layer.geometry), "gain": layer.gain is not None}
     content = {"format": FORMAT, "seed": analog.seed, "layers": layers}
     content |= {"modes": modes(analog.network), "sha256": _checksum(analog)}
     content = json.loads(json.dumps(content, default=lambda number: number.item()))

@@ -98,8 +98,7 @@ class AnalogLayer(nn.Module):
     def forward(self, input: Tensor) -> Tensor:
         """One read per pass, and per bit if inputs are serial; shapes, and the argument's name, as for the float layer.
 
-        Raises:
-            ValueError: for an input map of another size than those the layer is placed for.
+        Raises ValueError for an input map of another size than those the layer is placed for.
         """
         return self.reads(self._drives(input), self.gain, self.bias)
 

@@ -15,10 +15,10 @@ from memlib.chip.resources import check_memory, wire_seconds
 from memlib.layers.geometry import MatrixLayer
 from memlib.layers.mappable import float_copy, put_in_place
 from memlib.mapping.footprints import layer_footprint
-from memlib.mapping.hardware import Hardware, choices
-from memlib.mapping.plan import LayerPlan, Plan, plan_chip
+from memlib.mapping.hardware import Choices, choices
+from memlib.mapping.plan import Plan, plan_chip
 from memlib.tiles.adc_range import adc_full_scale
-from memlib.tiles.input_record import LayerInputs, Record, record_inputs, seen_sizes
+from memlib.tiles.input_record import Record, record_inputs, seen_sizes
 from memlib.tiles.programming import program_slices
 
 
@@ -56,11 +56,7 @@ class AnalogNetwork(nn.Module):
                 part.rewind(state)
 
     def train(self, mode: bool = True) -> "AnalogNetwork":
-        """Stays in eval mode: the devices are programmed.
-
-        Raises:
-            NotImplementedError: for mode True.
-        """
+        """Stays in eval mode: the devices are programmed. Raises NotImplementedError for mode True."""
         if mode:
             raise NotImplementedError("a mapped network is programmed; train the float network and map it again")
         return super().train(False)
@@ -84,7 +80,7 @@ class AnalogNetwork(nn.Module):
 
 def map_network(
     model: nn.Module,
-    hardware: Hardware | MappingType[str, Hardware],
+    hardware: Choices,
     calibration: Tensor | Record | None = None,
     seed: int = 0,
     digital: Any = (),
@@ -116,12 +112,7 @@ def map_network(
     return program_network(model, plan, record, seed, ranges)
 
 
-def calibrated(
-    model: nn.Module,
-    hardware: Hardware | MappingType[str, Hardware],
-    calibration: Tensor | Record | None,
-    digital: Any = (),
-) -> Record:
+def calibrated(model: nn.Module, hardware: Choices, calibration: Tensor | Record | None, digital: Any = ()) -> Record:
     """The record of the layers' inputs: the one that is given, or that of the float network on images."""
     if calibration is None or isinstance(calibration, dict):
         return calibration or {}
@@ -130,13 +121,9 @@ def calibrated(
 
 
 def design_ranges(
-    model: nn.Module, hardware: Hardware | MappingType[str, Hardware], calibration: Tensor | Record, digital: Any = ()
+    model: nn.Module, hardware: Choices, calibration: Tensor | Record, digital: Any = ()
 ) -> dict[str, float]:
-    """Each layer's ADC range, A, on the ideal device: what all chips of a design share, whatever its effects.
-
-    Args:
-        hardware: see `map_network`, as for the other arguments.
-    """
+    """Each layer's ADC range, A, on the ideal device: what all chips of a design share. Arguments as `map_network`."""
     record = calibrated(model, hardware, calibration, digital)
     return plan_ranges(plan_chip(model, hardware, None, digital, seen_sizes(record)), record)
 
@@ -161,24 +148,18 @@ def program_network(
     for name, layer in plan.items():
         module = cast(MatrixLayer, network.get_submodule(name))
         full_scale = (ranges or {}).get(name) if layer.hardware.tile.adc_calibration == "design" else None
-        layers[name] = analog_layer(module, layer, int(seed), _inputs_of(layer, record), full_scale)
+        if name not in record and (layer.hardware.tile.dac_bits, layer.hardware.tile.adc_bits) != (None, None):
+            raise ValueError(
+                f"calibration: nothing known of layer {name!r}, whose converters need a range; pass calibration images "
+                "that reach it, or set dac_bits=None and adc_bits=None"
+            )
+        layers[name] = analog_layer(module, layer, int(seed), record.get(name), full_scale)
     return assemble(network, layers, int(seed))
-
-
-def _inputs_of(layer: LayerPlan, record: Record) -> LayerInputs | None:
-    """The record of a layer's inputs; None only if its converters are off."""
-    tile, inputs = layer.hardware.tile, record.get(layer.name)
-    if inputs is None and (tile.dac_bits is not None or tile.adc_bits is not None):
-        raise ValueError(
-            f"calibration: nothing known of layer {layer.name!r}, whose converters need a range; pass calibration "
-            "images that reach it, or set dac_bits=None and adc_bits=None"
-        )
-    return inputs
 
 
 def tile_cells(
     model: nn.Module,
-    hardware: Hardware | MappingType[str, Hardware],
+    hardware: Choices,
     layer: str,
     tile: int = 0,
     seed: int = 0,
@@ -190,9 +171,7 @@ def tile_cells(
 
     Args:
         hardware, seed, input_shape, digital: see `map_network`; they name the same chip.
-        layer: by name.
         tile: its number, from 0 to those of the layer's `placement` less 1.
-        slice_number: of the weights' slices.
 
     Returns:
         (polarity, rows, cols) S, float64, where they stand in the tile; 0 in lines that are not selected. With the

@@ -21,8 +21,7 @@ from memlib.layers.tracing import fitting
 METHODS = ("none", "gain", "batch_norm")
 #: Images that "gain" runs at once. Read noise is drawn forward by forward, so results depend on it.
 BATCH = 100
-#: Outputs that are compared at once, few enough to stay in the processor's cache.
-PART_VALUES = 2**17
+PART_VALUES = 2**17  #: outputs that are compared at once, few enough to stay in the processor's cache
 
 
 @torch.no_grad()
@@ -92,9 +91,7 @@ def _check_model(analog: AnalogNetwork, model: nn.Module) -> None:
     for name, layer in analog.layers.items():
         module = modules.get(name)
         if not is_matrix_layer(module) or Geometry.of(module) != layer.geometry:
-            fail(
-                "model", type(model).__name__, f"the network that the chip was mapped from, which has a layer {name!r}"
-            )
+            fail("model", type(model).__name__, f"the network that the chip was mapped from, with a layer {name!r}")
 
 
 def _fit_gains(analog: AnalogNetwork, model: nn.Module, images: Tensor) -> None:

@@ -6,17 +6,14 @@ from pathlib import Path
 from memlib.mapping.plan import LayerPlan, Plan
 from memlib.wires.solver import estimated_seconds
 
-#: Bytes that a cell which holds a weight takes while its layer is programmed.
-PROGRAMMING = 8
-#: Bytes that programming takes beside that: some blocks of tiles.
-BLOCKS = 400_000_000
+PROGRAMMING = 8  #: bytes that a cell which holds a weight takes while its layer is programmed
+BLOCKS = 400_000_000  #: bytes that programming takes beside that: some blocks of tiles
 
 
 def check_memory(plan: Plan) -> None:
     """Raise if the tiles of these layers would not fit in the machine's memory; only layouts with copies are checked.
 
-    Raises:
-        ValueError: with the estimate, and what to change.
+    Raises ValueError with the estimate, and what to change.
     """
     limit, kept, largest = memory_limit(), BLOCKS, 0
     for layer in plan.values():

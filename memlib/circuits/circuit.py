@@ -211,6 +211,5 @@ def _programmed(layer: nn.Linear, targets: Tensor, circuit: Circuit, seed: int, 
     placement = hardware.place(Geometry.of(layer), ())
     parts = []
     for part, stream in ((targets[..., :-1], (seed, name)), (targets[..., -1:], (seed, name, "bias"))):
-        chip = Programmer(part.contiguous(), placement, hardware.tile, hardware.device, hardware.mapping, *stream)
-        parts.append(chip.used.view(part[:, 0].shape))
+        parts.append(Programmer(part.contiguous(), placement, hardware, *stream).used.view(part[:, 0].shape))
     return torch.cat(parts, -1).mT.contiguous()

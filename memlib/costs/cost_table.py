@@ -22,7 +22,7 @@ from memlib.base.checks import fail, one_of, whole
 from memlib.chip.network import AnalogNetwork
 from memlib.costs.activity import FETCHES, Activity, Measured, driven_bits, measure
 from memlib.costs.technology import CONVERTERS, Technology, technology_of
-from memlib.mapping.hardware import Hardware
+from memlib.mapping.hardware import Choices, Hardware
 from memlib.mapping.placement import Placement
 from memlib.mapping.plan import plan_chip
 from memlib.mapping.tile import Tile
@@ -76,7 +76,7 @@ def cost(
 def cost_of(
     model: nn.Module,
     input_shape: tuple[int, ...],
-    hardware: Hardware | MappingType[str, Hardware],
+    hardware: Choices,
     array_power: MappingType[str, "float | Measured"],
     technology: str | Technology = "isaac",
     converters: str = "serial",

@@ -7,10 +7,8 @@ from typing import get_args
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-#: Of a map, per dimension.
-Size = tuple[int, ...]
-#: What tiles compute, by exact type.
-MatrixLayer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
+Size = tuple[int, ...]  #: of a map, per dimension
+MatrixLayer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d  #: what tiles compute, by exact type
 MATRIX_LAYERS = get_args(MatrixLayer)
 
 

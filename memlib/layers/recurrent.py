@@ -18,8 +18,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from memlib.base.checks import fail
 
-#: What can be unrolled, by exact type.
-LAYERS = (nn.RNN, nn.LSTM, nn.GRU)
+LAYERS = (nn.RNN, nn.LSTM, nn.GRU)  #: what can be unrolled, by exact type
 CELLS = (nn.RNNCell, nn.LSTMCell, nn.GRUCell)
 Cell = nn.RNNCell | nn.LSTMCell | nn.GRUCell
 #: What models ask their layers for.
@@ -28,8 +27,7 @@ FIELDS = (
     *("proj_size", "nonlinearity"),
 )
 
-#: The hidden state h, and of an LSTM c too, each (batch, features).
-State = tuple[Tensor, ...]
+State = tuple[Tensor, ...]  #: the hidden state h, and of an LSTM c too, each (batch, features)
 #: Products of the input and of the hidden state, each (batch, gates), and the state, to the next state.
 Gates = Callable[[Tensor, Tensor, State], State]
 

@@ -1,7 +1,7 @@
 """Cells, tiles and uses of a mapping, counted on the placement that accuracy is computed with."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping as MappingType, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -10,7 +10,7 @@ from torch import nn
 from memlib.base.checks import one_of, whole
 from memlib.base.progress_bar import progress
 from memlib.layers.geometry import Size
-from memlib.mapping.hardware import Hardware
+from memlib.mapping.hardware import Choices, Hardware
 from memlib.mapping.placement import Placement, place
 from memlib.mapping.plan import LayerPlan, plan_chip
 
@@ -71,7 +71,7 @@ def layer_activity(
 def footprint(
     model: nn.Module,
     input_shape: tuple[int, ...],
-    hardware: Hardware | MappingType[str, Hardware],
+    hardware: Choices,
     digital: Any = (),
     signed: Iterable[str] = (),
 ) -> pd.DataFrame:
@@ -100,7 +100,7 @@ def footprint(
 def best_windows(
     model: nn.Module,
     input_shape: tuple[int, ...],
-    hardware: Hardware | MappingType[str, Hardware],
+    hardware: Choices,
     objective: str | Callable[[dict[str, Any]], float] = "tile_reads",
     largest: int = 64,
     digital: Any = (),

@@ -94,7 +94,10 @@ class Hardware(Config):
         return place(geometry, tile.rows, tile.cols, mapping.layout, mapping.order, sizes)
 
 
-def choices(hardware: Hardware | MappingType[str, Hardware]) -> list[Hardware]:
+Choices = Hardware | MappingType[str, Hardware]  #: one for all layers, or by name, see `per_layer`
+
+
+def choices(hardware: Choices) -> list[Hardware]:
     """All hardware that is named. Raises TypeError if `hardware` is neither a Hardware nor a dict of them."""
     named = list(hardware.values()) if isinstance(hardware, MappingType) else [hardware]
     if not all(isinstance(choice, Hardware) for choice in named):
@@ -110,7 +113,7 @@ def check_field(name: str, value: Any) -> None:
         fail(name, value, f"a field of Device, Tile or Mapping{allowed}")
 
 
-def per_layer(hardware: Hardware | MappingType[str, Hardware], names: Iterable[str]) -> dict[str, Hardware]:
+def per_layer(hardware: Choices, names: Iterable[str]) -> dict[str, Hardware]:
     """The hardware of every layer in `names`; a dict may give one for each name and "*" for the rest.
 
     A name is that of a layer or of a module around some: "lstm" and "lstm.l0" stand for "lstm.l0.input" and its like.

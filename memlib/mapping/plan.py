@@ -15,7 +15,7 @@ from memlib.base.checks import fail
 from memlib.layers.geometry import Geometry, MatrixLayer, Size
 from memlib.layers.mappable import matrix_layers
 from memlib.layers.tracing import call_sizes, map_sizes
-from memlib.mapping.hardware import Hardware, per_layer
+from memlib.mapping.hardware import Choices, Hardware, per_layer
 from memlib.mapping.placement import Placement
 from memlib.mapping.window import Window, window_of
 
@@ -51,13 +51,12 @@ class LayerPlan:
         return len(self.placement) * self.hardware.mapping.cells
 
 
-#: By the layers' names, in the order of the network.
-Plan = dict[str, LayerPlan]
+Plan = dict[str, LayerPlan]  #: by the layers' names, in the order of the network
 
 
 def plan_chip(
     model: nn.Module,
-    hardware: Hardware | MappingType[str, Hardware],
+    hardware: Choices,
     input_shape: tuple[int, ...] | None = None,
     digital: Any = (),
     seen: MappingType[str, tuple[Size, ...]] | None = None,

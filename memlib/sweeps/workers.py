@@ -63,8 +63,7 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-#: The `code_of` a function when it was first asked for here.
-_code_at_import = functools.lru_cache(code_of)
+_code_at_import = functools.lru_cache(code_of)  #: the `code_of` a function when it was first asked for here
 
 
 def evaluate_chunk(tasks: list[Task], run: str, chunk: str, wanted: str, code: str, folders: dict[str, str]) -> None:

@@ -19,16 +19,11 @@ from memlib.tiles.row_cut import Cut
 
 #: Calibrated ranges are computed from about this many converted values per layer, all those of randomly chosen passes.
 CALIBRATION_VALUES = 2**20
-#: From these passes at least, however many conversions a pass has.
-LEAST_PASSES = 64
+LEAST_PASSES = 64  #: from these passes at least, however many conversions a pass has
 
 
 def upper_quantile(parts: Iterable[Tensor], count: int, q: float) -> float:
-    """The q-quantile of `count` values with linear interpolation (as numpy.quantile), fast and small for q near 1.
-
-    Args:
-        parts: the values, in any number of tensors.
-    """
+    """The q-quantile of `count` values in tensors, interpolated as by numpy.quantile, fast and small for q near 1."""
     position = (count - 1) * q
     below = int(position)
     top = torch.zeros(0, dtype=torch.float64)
@@ -106,9 +101,7 @@ def _currents(chip: Programmer, tile: Tile, inputs: LayerInputs) -> tuple[int, I
     """
     placement, window = chip.placement, chip.placement.window
     if not inputs.maps:
-        raise ValueError(
-            "calibration: recorded without maps, which layouts other than 'dense' need; record with maps=True"
-        )
+        raise ValueError("calibration: recorded without maps, which layouts except 'dense' need; record with maps=True")
     volts, converted, count = [], [], 0
     for maps in inputs.maps:
         size = tuple(maps.shape[2:])

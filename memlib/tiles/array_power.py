@@ -25,11 +25,7 @@ class Load(nn.Module):
         self.terms, self.blocks = self.law.series_terms(self.tile.v_read), nn.ModuleList()
 
     def watch(self, blocks: Iterable[ProgrammedTiles], like: Tensor) -> Iterator[ProgrammedTiles]:
-        """The same tiles, which are added to the load on the way.
-
-        Args:
-            like: a tensor of the layer's dtype, on its device.
-        """
+        """The same tiles, added to the load on the way; `like` is a tensor of the layer's dtype, on its device."""
         sums = torch.zeros(self.terms, self.window.inputs + 1, dtype=torch.float64)
         for tiles in blocks:
             if self.tile.wired:
@@ -44,10 +40,8 @@ class Load(nn.Module):
     def power(self, v: Tensor) -> float:
         """Power summed over images and passes, W, of one read.
 
-        Without wires sum v I(v) over the cells in selected lines, with them v^T Y f(v) over the tiles.
-
-        Args:
-            v: (n, channels, *map) volts of the layer's inputs, or (..., channels) if it is linear.
+        Without wires sum v I(v) over the cells in selected lines, with them v^T Y f(v) over the tiles, for volts v
+        (n, channels, *map) of the layer's inputs, or (..., channels) if it is linear.
         """
         return self._of_tiles(v) if self.tile.wired else self._of_inputs(v)
 

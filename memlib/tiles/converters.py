@@ -14,11 +14,7 @@ from memlib.tiles.input_record import LayerInputs
 
 
 def code_limits(bits: int, signed: bool, field: str) -> tuple[int, int]:
-    """Smallest and largest code of a converter.
-
-    Raises:
-        ValueError: for a signed converter of one bit, which has no code but 0.
-    """
+    """Smallest and largest code of a converter. Raises ValueError for a signed one of one bit, with no code but 0."""
     if signed and bits == 1:
         fail(field, bits, "at least 2 where the signal is signed, or None for off")
     largest = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
@@ -83,11 +79,7 @@ def adc_limits(tile: Tile, inputs: LayerInputs | None) -> tuple[int, int] | None
 
 
 def adc_errors(tiles: ProgrammedTiles, hardware: Hardware, name: tuple[int | str, ...]) -> tuple[Tensor, Tensor]:
-    """Static gain, and offset relative to the range, of each ADC: (tiles, conversions) float64.
-
-    Args:
-        name: device seed, layer and slice, which name the streams.
-    """
+    """Static gain, and offset relative to the range, of each ADC: (tiles, conversions) float64; streams by `name`."""
     tile, errors = hardware.tile, []
     shape = hardware.mapping.polarities, tile.cols + 1
     places = list(zip(tiles.numbers.tolist(), tiles.columns, strict=True))

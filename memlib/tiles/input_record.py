@@ -22,8 +22,7 @@ from memlib.layers.tracing import fitting
 PASSES = 4096
 #: Whole input maps that a layer keeps at most, of a random sample of images, and at most so many values of them.
 MAPS, MAP_VALUES = 64, 2**20
-#: Maps that it keeps at least, however large.
-LEAST_MAPS = 8
+LEAST_MAPS = 8  #: maps that it keeps at least, however large
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,7 @@ class LayerInputs:
         return replace(self, passes=self.passes[:0].clone(), maps=())
 
 
-#: By the layers' names.
-Record = dict[str, LayerInputs]
+Record = dict[str, LayerInputs]  #: by the layers' names
 
 
 def seen_sizes(record: Record) -> dict[str, tuple[Size, ...]]:

@@ -8,21 +8,18 @@ from torch import Tensor
 
 from memlib.base.progress_bar import progress
 from memlib.base.random_streams import generator
-from memlib.cells.device import Device
 from memlib.cells.static_effects import draw_effect, program_cells
+from memlib.mapping.hardware import Hardware
 from memlib.mapping.placement import Placement
 from memlib.mapping.plan import LayerPlan
-from memlib.mapping.scheme import Mapping, target_conductances, usable_states, zero_state
-from memlib.mapping.tile import Tile
+from memlib.mapping.scheme import target_conductances, usable_states, zero_state
 from memlib.tiles.conductances import ProgrammedTiles
 from memlib.wires.solver import estimated_seconds
 
 #: Cells programmed at once. A multiple of 16: torch draws normals by 16, and parts of that length add up to the whole.
 CHUNK = 2**20
-#: Cells of one block of tiles.
-BLOCK_CELLS = 2**20
-#: Wires that take longer than this, s, show how long still.
-PATIENCE = 10.0
+BLOCK_CELLS = 2**20  #: cells of one block of tiles
+PATIENCE = 10.0  #: wires that take longer than this, s, show how long still
 
 
 class Programmer:
@@ -33,11 +30,10 @@ class Programmer:
         name: of its streams.
     """
 
-    def __init__(
-        self, targets: Tensor, placement: Placement, tile: Tile, device: Device, mapping: Mapping, *name: int | str
-    ) -> None:
-        self.placement, self.tile, self.device, self.mapping, self.name = placement, tile, device, mapping, name
-        self.states = usable_states(device.states, mapping.scheme)
+    def __init__(self, targets: Tensor, placement: Placement, hardware: Hardware, *name: int | str) -> None:
+        self.placement, self.name = placement, name
+        self.tile, self.device, self.mapping = hardware.tile, hardware.device, hardware.mapping
+        self.states = usable_states(self.device.states, self.mapping.scheme)
         self.used = self._program_used(targets)
 
     def _program_used(self, targets: Tensor) -> Tensor:
@@ -57,7 +53,6 @@ class Programmer:
             target = targets.flatten()[number // (copies * weights) * weights + number % weights]
 
             def draw(effect: str, target: Tensor = target) -> Tensor:
-                """Go on with an effect's stream."""
                 if effect not in generators:
                     generators[effect] = generator(*self.name, effect)
                 return draw_effect(effect, target.shape, generators[effect])
@@ -110,17 +105,13 @@ class Programmer:
     def _other_cells(self, tiles: np.ndarray, rows: Tensor, columns: Tensor, chosen: Tensor) -> Tensor:
         """Conductances (polarity, cells) of the chosen cells, which hold no weight: unused or reference ones.
 
-        Args:
-            rows: (tiles, n) positions; columns: (tiles, m) positions; chosen: (tiles, n, m) which of their crossings.
+        The cells are those where rows (tiles, n) cross columns (tiles, m), given by positions, and `chosen` is true.
         """
         shape = (self.mapping.polarities, self.tile.rows, self.tile.cols + 1)
-        places = [
-            (row[:, None] * (self.tile.cols + 1) + column)[mask]
-            for row, column, mask in zip(rows, columns, chosen, strict=True)
-        ]
+        lines = zip(rows, columns, chosen, strict=True)
+        places = [(row[:, None] * (self.tile.cols + 1) + column)[mask] for row, column, mask in lines]
 
-        def draw(effect: str) -> Tensor:
-            """The numbers of each tile's own streams."""
+        def draw(effect: str) -> Tensor:  # of each tile's own streams
             numbers = [(int(self.placement.groups[t]), int(self.placement.cuts[t])) for t in tiles]
             sources = (generator(*self.name, effect, *at) for at in numbers)
             parts = zip(sources, places, strict=True)
@@ -134,12 +125,11 @@ class Programmer:
 def program_slices(layer: LayerPlan, seed: int = 0) -> list[Programmer]:
     """The cells of a layer on one chip, a `Programmer` for each slice of its weights (one, if they are not sliced).
 
-    Args:
-        layer: whose name, with the device seed, names the streams; those of a later slice have its number too.
+    Device seed and layer name the streams; those of a later slice have its number too.
     """
     h, weight = layer.hardware, layer.module.weight.detach()
     targets, _ = target_conductances(weight.cpu().double(), h.device, h.mapping)
-    common = layer.placement, h.tile, h.device, h.mapping, seed, layer.name
+    common = layer.placement, h, seed, layer.name
     return [Programmer(part, *common, *(("slice", s) if s else ())) for s, part in enumerate(targets)]
 
 

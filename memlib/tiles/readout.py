@@ -25,11 +25,7 @@ class Readout:
     def of(
         cls, hardware: Hardware, name: tuple[int | str, ...], inputs: LayerInputs | None, full_scale: float | None
     ) -> "Readout":
-        """The readout of a slice.
-
-        Args:
-            inputs: what is known of the layer's inputs; full_scale: of its ADCs, A. None only where these are off.
-        """
+        """The readout of a slice; `full_scale` is that of its ADCs, A, and None only where these are off."""
         tile, limits = hardware.tile, adc_limits(hardware.tile, inputs)
         amperes = tile.v_read * hardware.device.g_range
         if limits:

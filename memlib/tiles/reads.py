@@ -28,6 +28,7 @@ BLOCK_VALUES = 2**24
 Drives = Iterable[tuple[int, Tensor]]
 #: The next normals of read noise, of a shape, on a device.
 Normals = Callable[[tuple[int, ...], torch.device], Tensor]
+Rearrange = Callable[[Tensor], Tensor]
 
 
 class FoldedReads(nn.Module):
@@ -54,11 +55,7 @@ class FoldedReads(nn.Module):
 def folded_kernel(
     placement: Placement, readouts: Sequence[Readout], cuts: Sequence[list[ProgrammedTiles]]
 ) -> Tensor | None:
-    """All row cuts of all slices as one kernel of the layer's own shape, float64; None if there is no such kernel.
-
-    Args:
-        readouts: of each slice; cuts: the tiles of each row cut, of each slice.
-    """
+    """All row cuts of all slices as one kernel of the layer's own shape, float64; None if there is no such kernel."""
     window, g, hardware = placement.window, placement.window.geometry, readouts[0].hardware
     if not readouts[0].linear or (hardware.tile.wired and g.groups > 1):
         return None  # behind wires, what unused cells conduct depends on all others
@@ -87,12 +84,9 @@ class SummedReads(nn.Module):
         self.register_buffer("scale", window.geometry.by_output(scale))
 
     def forward(self, drives: Drives, gain: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
-        """The layer's output (..., outputs, *map).
+        """The layer's output (..., outputs, *map), for drives of inputs (..., channels, *map).
 
-        Args:
-            drives: of inputs (..., channels, *map).
-            gain: (outputs, *window) factor of each column's sum.
-            bias: (outputs,).
+        The gain (outputs, *window) is a factor of each column's sum.
         """
         total: Tensor | None = None
         for factor, u in drives:
@@ -152,13 +146,7 @@ class Columns(nn.Module):
     gain: Tensor | None  #: of each ADC; None if these have no errors
     offset: Tensor | None  #: of each ADC, in codes
 
-    def __init__(
-        self,
-        readout: Readout,
-        tiles: ProgrammedTiles,
-        operand: Callable[[Tensor], Tensor],
-        by_line: Callable[[Tensor], Tensor],
-    ) -> None:
+    def __init__(self, readout: Readout, tiles: ProgrammedTiles, operand: Rearrange, by_line: Rearrange) -> None:
         super().__init__()
         self.readout = readout
         gain, offset = map(by_line, readout.errors(tiles)) if readout.erring else (None, None)
@@ -302,11 +290,7 @@ class Block(Columns):
         return (slice(first, first + at_once) for first in range(0, tiles, at_once))
 
     def forward(self, part: slice, patches: Tensor, normals: Normals) -> Tensor:
-        """The digital results of some tiles, (tiles, columns, reads), in ADC codes.
-
-        Args:
-            patches: (inputs + 1, n, *passes), see `window_inputs`.
-        """
+        """The digital results (tiles, columns, reads), in ADC codes, of some tiles; see `window_inputs` for patches."""
         x = patches[self.inputs[part]].flatten(2)
         codes = torch.bmm(self.signal[part], _side_by_side(self.readout.terms(x)))
         if self.variance is not None:

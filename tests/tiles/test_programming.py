@@ -17,9 +17,9 @@ OFF = Tile(rows=16, cols=8, dac_bits=None, adc_bits=None)
 
 def programmer(layer: nn.Module, device: Device, mapping: Mapping, size: tuple[int, ...]) -> Programmer:
     """The cells of one layer."""
-    placement = Hardware(device, OFF, mapping).place(Geometry.of(layer), (size,))
+    hardware = Hardware(device, OFF, mapping)
     (targets,), _ = target_conductances(layer.weight.detach().double(), device, mapping)
-    return Programmer(targets, placement, OFF, device, mapping, 7, "layer")
+    return Programmer(targets, hardware.place(Geometry.of(layer), (size,)), hardware, 7, "layer")
 
 
 @pytest.mark.parametrize("chunk", [16, 32, 48])
