@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import made_up
+from made_up import made_up, made_up_run
 from scipy.optimize import brentq
 
 from memlib import Device, Hardware, Mapping, Tile
 from memlib.evidence.answers import unpack
+from memlib.evidence.comparisons import tidy
 from memlib.evidence.intervals import Interval
 from memlib.evidence.tolerances import crossing
 from memlib.layers.classification import correct
@@ -23,9 +24,17 @@ from memlib.wires import ngspice
 CHECKPOINTS = ["resnet20-digits", "vgg8-digits"]
 
 
-def results_of(points, share):
-    """Results of ten chips as the study reads them."""
-    return accuracy.named(made_up(points, lambda point: range(10), share))
+def run_of(labelled, share, **parameters):
+    """A run that has ten chips of these points, whatever the sweep's name."""
+    run = made_up_run(**parameters)
+    results = made_up([point for _, point in labelled], lambda point: range(10), share)
+    run.sweep, run.labelled = lambda name: results, lambda name: labelled
+    return run
+
+
+def points_of(*axes, **more):
+    """The points without their labels."""
+    return [point for _, point in accuracy.points(*axes, **more)]
 
 
 @pytest.mark.slow
@@ -50,14 +59,13 @@ def test_a_point_is_a_chip_with_wires():
 
 def test_points():
     """All combinations, ascending; only ideal devices get the study's programming error."""
-    points = accuracy.points(CHECKPOINTS, 10, ["10k_100k", "neurram"], [64, 32], [1.0, 0.0])
+    axes = CHECKPOINTS, 10, ["10k_100k", "neurram"], [64, 32], [1.0, 0.0]
+    points = points_of(*axes)
     assert [(p["rows"], p.get("r_row")) for p in points[:4]] == [(32, None), (32, 1), (64, None), (64, 1)]
     assert len(points) == 2 * 2 * 2 * 2
     assert {(p["device_label"], p["program_error"]) for p in points} == {("10k_100k", 0.02), ("neurram", 0.046)}
     assert convolutions("resnet20-digits")[::18] == ("0", "11.conv2")
-    both = accuracy.points(
-        CHECKPOINTS, 10, ["10k_100k", "neurram"], [64, 32], [1.0, 0.0], recalibrations=["none", "gain"]
-    )
+    both = points_of(*axes, recalibrations=["none", "gain"])
     assert [p for p in both if "recalibration" not in p] == points
     rescaled = {"recalibration": "gain", "own_images": True}
     assert [p | rescaled for p in points] == [p for p in both if "recalibration" in p]
@@ -78,30 +86,39 @@ def losing(point):
 def test_claims_and_tolerances():
     """Each size has a baseline of its own."""
     sizes = [128, 32, 64]
-    results = results_of(accuracy.points(CHECKPOINTS[1:], 20000, ["neurram"], sizes, [0.0, 1.0]), losing)
-    decided = claims(results)
+    labelled = accuracy.points(CHECKPOINTS[1:], 20000, ["neurram"], sizes, [0.0, 1.0])
+    run = run_of(labelled, losing)
+    decided = claims(run)
     assert [claim.verdict for claim in decided] == ["refuted", "undecided", "confirmed"]
     assert [claim.effect for claim in decided] == pytest.approx([0, 1, 3])
-    (row,) = accuracy.tolerances(results).to_dict("records")
+    chips = run.chips("claims")
+    (row,) = accuracy.tolerances(chips, labelled).to_dict("records")
     assert (row["low"], row["high"], row["n"], row["images"]) == (32, 128, 10, 20000)
     assert row["tolerance"] == pytest.approx(64)
-    (row,) = accuracy.tolerances(results[results["tile_size"] == 128]).to_dict("records")
+    largest = [(labels, point) for labels, point in labelled if labels["tile_size"] == 128]
+    (row,) = accuracy.tolerances(chips, largest).to_dict("records")
     assert (row["low"], row["high"]) == (0, 128)
     assert np.isnan(row["tolerance"])
-    assert accuracy.tidy(results)["accuracy"].tolist() == pytest.approx([0.8, 0.8, 0.9, 0.89, 0.9, 0.87])
-    points = accuracy.points(CHECKPOINTS[1:], 20000, ["neurram"], sizes, [0, 1.0], recalibrations=["none", "gain"])
-    both = results_of(points, losing)
+    frame = tidy(run.sweep("claims"), labelled)
+    assert frame["accuracy"].tolist() == pytest.approx([0.8, 0.8, 0.9, 0.89, 0.9, 0.87])
+    ways = {"recalibrations": ["none", "gain"]}
+    both = run_of(accuracy.points(CHECKPOINTS[1:], 20000, ["neurram"], sizes, [0, 1.0], **ways), losing)
     assert claims(both)[:3] == decided
     assert [claim.effect for claim in claims(both)[3:]] == pytest.approx([0, 0.2, 0.6])
     assert claims(both)[-1].text == f"{decided[2].text} (columns rescaled)"
-    assert accuracy.tolerances(both)["high"].tolist() == [128, np.inf]
+    assert accuracy.tolerances(both.chips("claims"), both.labelled("claims"))["high"].tolist() == [128, np.inf]
 
 
 def test_layout_claims():
     """How much more the sparse layout loses than the dense one, on the largest tiles."""
-    points = accuracy.points(CHECKPOINTS[:1], 2000, ["neurram"], [16, 32], [0.0, 4.0], [0, 19])
-    results = results_of(points, lambda p: 0.9 - p.get("r_row", 0) * (0.02 if "sparse_layers" in p else 0.01))
-    (claim,) = layout_claims(results)
+    labelled = accuracy.points(CHECKPOINTS[:1], 2000, ["neurram"], [16, 32], [0.0, 4.0], [0, 19])
+    sparse = {"checkpoint": CHECKPOINTS[0], "device": "neurram", "tile_sizes": [16, 32], "layers": 19}
+    run = run_of(
+        labelled,
+        lambda p: 0.9 - p.get("r_row", 0) * (0.02 if "sparse_layers" in p else 0.01),
+        **{f"sparse_{name}": value for name, value in sparse.items()},
+    )
+    (claim,) = layout_claims(run)
     assert (claim.verdict, claim.effect) == ("confirmed", pytest.approx(4))
 
 

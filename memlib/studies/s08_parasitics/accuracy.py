@@ -7,25 +7,33 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from memlib.base.checks import one_of, whole
 from memlib.cells.device import Device
 from memlib.chip.recalibration import METHODS
-from memlib.evidence.intervals import crossed_interval, difference_interval
+from memlib.evidence.comparisons import Chips, Labelled, Loss
+from memlib.evidence.intervals import Interval
 from memlib.evidence.tolerances import crossing
 from memlib.mapping.footprints import footprint
 from memlib.mapping.hardware import Hardware
-from memlib.mapping.point_fields import complete, point_fields
+from memlib.mapping.point_fields import point_fields
 from memlib.mapping.scheme import Mapping
 from memlib.mapping.tile import Tile
-from memlib.studies.drawing import errorbars, severity_colors
+from memlib.studies.drawing import (
+    MARKERS,
+    errorbars,
+    legend_beside,
+    note,
+    panels,
+    severity_colors,
+    tick_values,
+    where,
+)  # fmt: skip
 from memlib.studies.effects import RECALIBRATIONS
-from memlib.studies.s08_parasitics.arrays import uniform_conductances
-from memlib.studies.s08_parasitics.axes import MARKERS, device_title, tick_sizes
-from memlib.studies.trained_networks import INPUT_SHAPE, convolutions, data_of, hits_of, label, shared_fields
+from memlib.studies.s08_parasitics.arrays import device_title, uniform_conductances
+from memlib.studies.trained_networks import INPUT_SHAPE, convolutions, data_of, label, shared_fields
 from memlib.sweeps.points import Point
 from memlib.wires.resistances import Wires
 from memlib.wires.solver import solve
@@ -35,7 +43,7 @@ from memlib.zoo.checkpoints import load_checkpoint
 BITS = 8
 #: Programming error of ideal devices, relative to g_on - g_off, about that of ihp_hfo2, so that chips differ.
 PROGRAM_ERROR = 0.02
-#: The fields that name a point in tables.
+#: The labels of points.
 KEYS = ["checkpoint", "recalibration", "device", "sparse_layers", "tile_size", "r_wire"]
 
 
@@ -78,46 +86,20 @@ def points(
     r_wire: Sequence[float],
     sparse_layers: Sequence[int] = (0,),
     recalibrations: Sequence[str] = ("none",),
-) -> list[Point]:
-    """All combinations, tile sizes and resistances ascending."""
+) -> Labelled:
+    """All combinations with their labels, tile sizes and resistances ascending."""
     axes = itertools.product(checkpoints, recalibrations, devices, sparse_layers, sorted(tile_sizes), sorted(r_wire))
-    return [make_point(checkpoint, images, device, size, ohm, n, how) for checkpoint, how, device, n, size, ohm in axes]
+    found: list[dict[str, Any]] = [dict(zip(KEYS, values, strict=True)) for values in axes]
+    return [(labels, make_point(images=images, **labels)) for labels in found]
 
 
-def named(results: pd.DataFrame) -> pd.DataFrame:
-    """The results of a sweep with all fields of `KEYS`."""
-    results = complete(results, "rows", "r_row")
-    columns = {"recalibration": "none", "sparse_layers": 0}
-    for name, missing in columns.items():
-        column = results[name] if name in results else pd.Series(missing, results.index)
-        columns[name] = column.where(column.notna(), missing).astype(type(missing))
-    names = {"device": results["device_label"], "tile_size": results["rows"], "r_wire": results["r_row"]}
-    return results.assign(**columns, **names)
+def losses(labelled: Labelled) -> list[tuple[dict[str, Any], Loss]]:
+    """The labels of every point with wires, and its loss by them."""
+    free = {tuple(labels.values())[:-1]: point for labels, point in labelled if not labels["r_wire"]}
+    return [(x, Loss(point, free[tuple(x.values())[:-1]])) for x, point in labelled if x["r_wire"]]
 
 
-def tidy(results: pd.DataFrame) -> pd.DataFrame:
-    """A row per point of `named` results with the mean accuracy over chips and its 95 % interval."""
-    rows = []
-    for key, group in results.groupby(KEYS, sort=False):
-        rows.append(dict(zip(KEYS, key, strict=True)) | crossed_interval(hits_of(group)).columns())
-    return pd.DataFrame(rows)
-
-
-def free_and_wired(results: pd.DataFrame, **fields: Any) -> tuple[np.ndarray, np.ndarray]:
-    """(seeds, images) 1.0 where right, without wires and with the wires of `r_wire`, of the point of these fields."""
-    for name, value in fields.items():
-        if name != "r_wire":
-            results = results[results[name] == value]
-    free, wired = (hits_of(results[results["r_wire"] == ohm]).astype(float) for ohm in (0.0, fields["r_wire"]))
-    return free, wired
-
-
-def distinct(results: pd.DataFrame, *names: str) -> list[tuple[Any, ...]]:
-    """The distinct combinations of fields."""
-    return list(results[list(names)].drop_duplicates().itertuples(index=False, name=None))
-
-
-def tolerances(results: pd.DataFrame) -> pd.DataFrame:
+def tolerances(chips: Chips, labelled: Labelled) -> pd.DataFrame:
     """For each network, recalibration, device and wire resistance, the largest tile whose wires cost at most 1 point.
 
     Returns:
@@ -125,14 +107,13 @@ def tolerances(results: pd.DataFrame) -> pd.DataFrame:
         nan if below the smallest size tried, where nothing is known;
         low, high: the last size tried that surely costs less (0: none), and the first that surely costs more.
     """
-    rows = []
-    names = "checkpoint", "recalibration", "device", "r_wire"
-    for key in distinct(results[results["r_wire"] > 0], *names):
-        fields = dict(zip(names, key, strict=True))
-        sizes = sorted(set(results["tile_size"]))
-        t = crossing(sizes, [difference_interval(*free_and_wired(results, **fields, tile_size=n)) for n in sizes])
-        found = t.severity if t.severity >= sizes[0] else np.nan
-        rows.append(fields | {"tolerance": found, "low": t.low, "high": t.high, "n": t.n, "images": t.images})
+    names, curves, rows = ("checkpoint", "recalibration", "device", "r_wire"), dict[tuple, dict[int, Interval]](), []
+    for labels, loss in losses(labelled):
+        curves.setdefault(tuple(labels[name] for name in names), {})[labels["tile_size"]] = chips.lost(loss)
+    for key, lost in curves.items():
+        t = crossing(list(lost), list(lost.values()))
+        known = t.severity if t.severity >= min(lost) else np.nan
+        rows.append(dict(zip(names, key, strict=True)) | t.columns() | {"tolerance": known})
     return pd.DataFrame(rows)
 
 
@@ -164,57 +145,49 @@ def network_on_data(checkpoint: str) -> str:
 
 def plot_accuracy(frame: pd.DataFrame, origin: str) -> Figure:
     """A row per network and recalibration, a column per device: accuracy over tile size, a line per resistance."""
-    kinds, devices = distinct(frame, "checkpoint", "recalibration"), list(dict.fromkeys(frame["device"]))
-    size = (2.0 * len(devices) + 1.6, 1.9 * len(kinds) + 0.7)
-    figure, axes = plt.subplots(len(kinds), len(devices), figsize=size, sharex=True, sharey=True, squeeze=False)
-    for (checkpoint, recalibration), row in zip(kinds, axes, strict=True):
-        rows = frame[(frame["checkpoint"] == checkpoint) & (frame["recalibration"] == recalibration)]
-        for device, axis in zip(devices, row, strict=True):
-            group = rows[rows["device"] == device]
-            _accuracy_lines(axis, group, "tile_size", "r_wire", lambda ohm: f"{ohm:g} Ω")
-            free = group[group["r_wire"] == 0]
-            axis.plot(free["tile_size"], 100 * free["accuracy"] - 1, ":", color="0.3", linewidth=0.9)
-            axis.set_xscale("log", base=2)
-            tick_sizes(axis, frame["tile_size"])
-        row[0].set_ylabel(f"{label(checkpoint)}\n{RECALIBRATIONS[recalibration]}\n\naccuracy (%)")
-    for device, top, bottom in zip(devices, axes[0], axes[-1], strict=True):
-        top.set_title(device_title(device))
-        bottom.set_xlabel("rows and columns of a tile")
-    axes[0, 0].set_ylim(0, 102)
-    axes[0, -1].legend(title="per segment", loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
-    note = f"{origin}: {frame['images'].max()} test images, {frame['n'].max()} chips"
-    note += "; bars: 95 % intervals; dotted: 1 point below 0 Ω"
-    figure.text(0.01, 0.005, note, fontsize="small", color="0.3")
-    figure.tight_layout(w_pad=0.5, rect=(0, 0.03, 1, 1))
-    return figure
+    kinds = frame[["checkpoint", "recalibration"]].drop_duplicates().itertuples(index=False, name=None)
+    rows = {(name, way): f"{label(name)}\n{RECALIBRATIONS[way]}\n\naccuracy (%)" for name, way in kinds}
+    columns = {device: device_title(device) for device in frame["device"].unique()}
+    grid = panels(rows, columns, (2.0, 1.9), (1.6, 0.7), "rows and columns of a tile")
+    for (checkpoint, recalibration), device, axis in grid:
+        group = where(frame, checkpoint=checkpoint, recalibration=recalibration, device=device)
+        _accuracy_lines(axis, group, "tile_size", "r_wire", lambda ohm: f"{ohm:g} Ω")
+        free = where(group, r_wire=0)
+        axis.plot(free["tile_size"], 100 * free["accuracy"] - 1, ":", color="0.3", linewidth=0.9)
+        tick_values(axis, frame["tile_size"])
+    grid.axes[0, 0].set_ylim(0, 102)
+    grid.axes[0, -1].legend(title="per segment", loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
+    text = f"{origin}: {frame['images'].max()} test images, {frame['n'].max()} chips"
+    note(grid.figure, f"{text}; bars: 95 % intervals; dotted: 1 point below 0 Ω", 0.005)
+    grid.figure.tight_layout(w_pad=0.5, rect=(0, 0.03, 1, 1))
+    return grid.figure
 
 
 def _accuracy_lines(axis: Axes, frame: pd.DataFrame, x: str, line: str, name: Any) -> None:
     """Accuracy, %, with its intervals, over column `x`, a line for each value of column `line`."""
-    values = list(dict.fromkeys(frame[line]))
+    values = frame[line].unique()
     for i, (value, color, marker) in enumerate(zip(values, severity_colors(len(values)), MARKERS, strict=False)):
         group = frame[frame[line] == value]
         look = {"color": color, "marker": marker, "markersize": 3 if i else 4.5}
         errorbars(axis, group[x], group, label=name(value), **look)
 
 
-def _layout_text(sparse: int, of: int) -> str:
-    if not sparse:
-        return "all dense"
-    last = f"all {of}" if sparse == of else "last" if sparse == 1 else f"last {sparse}"
-    return f"{last} convolution{'s' * (sparse > 1)}\nsparse, others dense"
-
-
 def plot_layouts(frame: pd.DataFrame) -> Figure:
     """A panel per tile size: accuracy over wire resistance, a line per layout."""
-    sizes, checkpoint = sorted(set(frame["tile_size"])), frame["checkpoint"].iloc[0]
-    figure, axes = plt.subplots(1, len(sizes), figsize=(2.6 * len(sizes) + 2.4, 2.5), sharey=True, squeeze=False)
-    of = len(convolutions(checkpoint))
-    for size, axis in zip(sizes, axes[0], strict=True):
-        group = frame[frame["tile_size"] == size]
-        _accuracy_lines(axis, group, "r_wire", "sparse_layers", lambda n: _layout_text(n, of))
-        axis.set(title=f"{size}x{size} tiles", xlabel="wire resistance per segment (Ω)")
-    axes[0, 0].set(ylabel=f"{network_on_data(checkpoint)}\naccuracy (%)", ylim=(0, 102))
-    axes[0, -1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
-    figure.tight_layout()
-    return figure
+    checkpoint = frame["checkpoint"].iloc[0]
+    n = len(convolutions(checkpoint))
+
+    def text(sparse: int) -> str:
+        """So many layers in the sparse layout."""
+        last = f"all {n}" if sparse == n else "last" if sparse == 1 else f"last {sparse}"
+        return f"{last} convolution{'s' if sparse > 1 else ''}\nsparse, others dense" if sparse else "all dense"
+
+    rows = {"": f"{network_on_data(checkpoint)}\naccuracy (%)"}
+    columns = {size: f"{size}x{size} tiles" for size in sorted(set(frame["tile_size"]))}
+    grid = panels(rows, columns, (2.6, 2.5), (2.4, 0), "wire resistance per segment (Ω)", sharex=False)
+    for _, size, axis in grid:
+        _accuracy_lines(axis, where(frame, tile_size=size), "r_wire", "sparse_layers", text)
+    grid.axes[0, 0].set_ylim(0, 102)
+    legend_beside(axis)
+    grid.figure.tight_layout()
+    return grid.figure

@@ -10,9 +10,9 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from memlib.cells.device import Device
+from memlib.studies.drawing import MARKERS, legend_beside, tick_values
 from memlib.studies.run import Run
 from memlib.studies.s08_parasitics.arrays import V0, uniform_conductances, uniform_voltages
-from memlib.studies.s08_parasitics.axes import MARKERS, legend_outside, tick_sizes
 from memlib.wires import ngspice
 from memlib.wires.nodal import solve_array
 from memlib.wires.resistances import Wires
@@ -95,11 +95,8 @@ def plot_agreement(table: pd.DataFrame) -> Figure:
         axis.plot(shown["size"], shown["difference"], marker, color=color, markersize=3.5, markerfacecolor="none")
         axis.plot(largest.index, largest, color=color, marker=marker, markersize=3.5, label=f"{name}, {cells} cells")
     axis.axhline(2**-52, color="0.5", linewidth=0.8, linestyle=":")
-    axis.set(
-        xscale="log", yscale="log", xlabel="rows and columns", ylabel="largest relative difference\nto nodal analysis"
-    )
-    axis.set_xscale("log", base=2)
-    tick_sizes(axis, table["size"])
-    legend_outside(axis, "filled: the largest of\n5 sets of resistances;\ndotted: float64's rounding")
+    axis.set(yscale="log", xlabel="rows and columns", ylabel="largest relative difference\nto nodal analysis")
+    tick_values(axis, table["size"])
+    legend_beside(axis, "filled: the largest of\n5 sets of resistances;\ndotted: float64's rounding")
     figure.tight_layout()
     return figure

@@ -17,8 +17,7 @@ from torch import Tensor
 from memlib.cells.device import Device
 from memlib.evidence.intervals import seed_interval
 from memlib.mapping.tile import Tile
-from memlib.studies.drawing import errorbars, severity_colors
-from memlib.studies.s08_parasitics.axes import MARKERS, device_title, legend_outside
+from memlib.studies.drawing import MARKERS, errorbars, legend_beside, severity_colors, where
 from memlib.wires.nodal import solve_array
 from memlib.wires.resistances import Wires
 from memlib.wires.solver import effective_conductance
@@ -35,6 +34,12 @@ V0 = (0.25, 0.4, 1.0)
 SIZE = 32
 #: Relative sigma of read noise, ohm per segment, and how often each cell is drawn per array of the other parts.
 NOISE, NOISE_WIRES, DRAWS = 0.01, (0.0, 1.0, 10.0), 100
+
+
+def device_title(device: str) -> str:
+    """Name and window of a device preset."""
+    d = Device.preset(device)
+    return f"{device}\n{d.r_on / 1e3:.4g} to {d.r_off / 1e3:.4g} kΩ"
 
 
 def uniform_conductances(device: Device, size: int, arrays: int) -> Tensor:
@@ -61,8 +66,8 @@ def output_errors(devices: Sequence[str], tile_sizes: Sequence[int], arrays: int
         ideal, wired = v @ g, v @ effective_conductance(g, ohm, ohm)
         factor = (wired * ideal).sum((1, 2), keepdim=True) / wired.square().sum((1, 2), keepdim=True)
         i = seed_interval(_relative(wired, ideal))
-        labels = {"device": device, "tile_size": size, "r_wire": ohm, "error": i.mean, "low": i.low, "high": i.high}
-        rows.append(labels | {"residual": _relative(factor * wired, ideal).mean(), "arrays": arrays})
+        row = {"device": device, "tile_size": size, "r_wire": ohm, "error": i.mean, "low": i.low, "high": i.high}
+        rows.append(row | {"residual": _relative(factor * wired, ideal).mean(), "arrays": arrays})
     return pd.DataFrame(rows)
 
 
@@ -88,8 +93,8 @@ def sinh_errors(device: str, arrays: int) -> pd.DataFrame:
         exact, bent = torch.from_numpy(np.stack(solved))[:, None], v0 * torch.sinh(v / v0)
         for method, matrix in (("approximation", effective_conductance(g, ohm, ohm)), ("no wires", g)):
             i = seed_interval(_relative(bent @ matrix, exact))
-            labels = {"v0": v0, "r_wire": ohm, "method": method, "error": i.mean, "low": i.low, "high": i.high}
-            rows.append(labels | {"arrays": arrays})
+            row = {"v0": v0, "r_wire": ohm, "method": method, "error": i.mean, "low": i.low, "high": i.high}
+            rows.append(row | {"arrays": arrays})
     return pd.DataFrame(rows)
 
 
@@ -108,8 +113,8 @@ def noise_ratios(device: str, arrays: int) -> pd.DataFrame:
         taken = NOISE * (v.square() @ effective_conductance(g, ohm, ohm).square()).sqrt()
         sigma = (v @ effective_conductance(noisy, ohm, ohm)).std(0)
         for column, ratio in enumerate((sigma / taken)[0].tolist()):
-            labels = {"r_wire": ohm, "column": column, "ratio": ratio, "low": ratio * low, "high": ratio * high}
-            rows.append(labels | {"draws": draws})
+            row = {"r_wire": ohm, "column": column, "ratio": ratio, "low": ratio * low, "high": ratio * high}
+            rows.append(row | {"draws": draws})
     return pd.DataFrame(rows)
 
 
@@ -120,15 +125,15 @@ def plot_errors(errors: pd.DataFrame, sinh: pd.DataFrame, noise: pd.DataFrame) -
     grid = figure.add_gridspec(2, 1)
     axes = grid[0].subgridspec(1, len(devices)).subplots(sharex=True, sharey=True, squeeze=False)[0]
     for device, axis in zip(devices, axes, strict=True):
-        _error_lines(axis, errors[errors["device"] == device], "tile_size", lambda n: f"{n}x{n}")
+        _error_lines(axis, where(errors, device=device), "tile_size", lambda n: f"{n}x{n}")
         axis.set_title(device_title(device))
     axes[0].set_ylabel("error of currents (%)")
-    legend_outside(axes[-1], "tile; dashed: after the\nbest common factor")
+    legend_beside(axes[-1], "tile; dashed: after the\nbest common factor")
     left, right = grid[1].subgridspec(1, 2, wspace=0.8).subplots(squeeze=False)[0]
-    near, ignored = (sinh[sinh["method"] == m].reset_index() for m in ("approximation", "no wires"))
+    near, ignored = (where(sinh, method=name).reset_index() for name in ("approximation", "no wires"))
     _error_lines(left, near.assign(residual=ignored["error"]), "v0", lambda v: f"{v:g} V")
     left.set(title=f"cells v0 sinh(v/v0), {SIZE}x{SIZE}", ylabel="error of currents (%)")
-    legend_outside(left, "v0; dashed:\nwires ignored")
+    legend_beside(left, "v0; dashed:\nwires ignored")
     _noise_lines(right, noise)
     figure.tight_layout(h_pad=1.2)
     return figure
@@ -136,7 +141,7 @@ def plot_errors(errors: pd.DataFrame, sinh: pd.DataFrame, noise: pd.DataFrame) -
 
 def _error_lines(axis: Axes, frame: pd.DataFrame, line: str, name: Any) -> None:
     """Error, %, over resistance, with its interval and dashed `residual`, a line for each value of a column."""
-    values = list(dict.fromkeys(frame[line]))
+    values = frame[line].unique()
     for value, color, marker in zip(values, severity_colors(len(values)), MARKERS, strict=False):
         group = frame[frame[line] == value]
         errorbars(axis, group["r_wire"], group, "error", label=name(value), color=color, marker=marker, markersize=3)
@@ -145,15 +150,11 @@ def _error_lines(axis: Axes, frame: pd.DataFrame, line: str, name: Any) -> None:
 
 
 def _noise_lines(axis: Axes, noise: pd.DataFrame) -> None:
-    values = list(dict.fromkeys(noise["r_wire"]))
-    for ohm, color, marker in zip(values, sns.color_palette("colorblind"), MARKERS, strict=False):
-        group = noise[noise["r_wire"] == ohm]
+    for ohm, color, marker in zip(noise["r_wire"].unique(), sns.color_palette("colorblind"), MARKERS, strict=False):
+        group = where(noise, r_wire=ohm)
         text = f"{ohm:g} Ω (mean {group['ratio'].mean():.3f})"
         axis.plot(group["column"], group["ratio"], marker, color=color, markersize=2.5, label=text)
         axis.fill_between(group["column"], group["low"], group["high"], color=color, alpha=0.2, linewidth=0)
-    axis.set(
-        title=f"read noise, {SIZE}x{SIZE}",
-        xlabel="column",
-        ylabel="$\\sigma$ of redrawn cells /\n$\\sigma$ of map_network",
-    )
-    legend_outside(axis, "per segment")
+    text = "$\\sigma$ of redrawn cells /\n$\\sigma$ of map_network"
+    axis.set(title=f"read noise, {SIZE}x{SIZE}", xlabel="column", ylabel=text)
+    legend_beside(axis, "per segment")

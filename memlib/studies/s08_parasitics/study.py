@@ -5,12 +5,12 @@ from types import SimpleNamespace
 import pandas as pd
 
 from memlib.evidence.claims import Claim, Statement, above
-from memlib.evidence.intervals import crossed_interval, difference_interval
+from memlib.evidence.comparisons import Comparison
 from memlib.studies.drawing import Drawing
 from memlib.studies.effects import Setting, evaluate
 from memlib.studies.run import Run
 from memlib.studies.s08_parasitics import accuracy, agreement, arrays
-from memlib.studies.s08_parasitics.accuracy import distinct, free_and_wired, points
+from memlib.studies.s08_parasitics.accuracy import points
 from memlib.studies.study import Study, Sweep, Values, networks, same
 from memlib.studies.trained_networks import convolutions, inputs, label, network_of, origin, seeds_of
 
@@ -18,63 +18,50 @@ from memlib.studies.trained_networks import convolutions, inputs, label, network
 IN_README = (("10k_100k", "none", 64), ("10k_100k", "none", 128), ("10k_100k", "gain", 128))
 
 
-def claims(results: pd.DataFrame) -> list[Claim]:
+def claims(run: Run) -> list[Claim]:
     """The claims about wires on each tile size, on shared device seeds and images."""
     decided = []
-    names = "checkpoint", "recalibration", "device", "tile_size", "r_wire"
-    for key in distinct(results[results["r_wire"] > 0], *names):
-        checkpoint, recalibration, device, size, ohm = key
+    for x, loss in accuracy.losses(run.labelled("claims")):
+        checkpoint, recalibration, device, size = (x[n] for n in ("checkpoint", "recalibration", "device", "tile_size"))
         setting = Setting(recalibration)
-        text = f"wires of {ohm:g} ohm a segment cost over 1 point of accuracy on {size}x{size} tiles"
-        statement = Statement(
-            f"wires/{network_of(checkpoint)}/{device}/{size}x{size}{setting.id}",
-            f"{label(checkpoint)}, {device}: {text}{setting}",
-            "wires",
-            "08_parasitics" if (device, recalibration, size) in IN_README else "",
-        )
-        loss = difference_interval(*free_and_wired(results, **dict(zip(names, key, strict=True))))
-        decided.append(above(statement, loss, 0.01))
+        key = f"wires/{network_of(checkpoint)}/{device}/{size}x{size}{setting.id}"
+        text = f"wires of {x['r_wire']:g} ohm a segment cost over 1 point of accuracy on {size}x{size} tiles"
+        headline = "08_parasitics" if (device, recalibration, size) in IN_README else ""
+        about = Statement(key, f"{label(checkpoint)}, {device}: {text}{setting}", "wires", headline)
+        decided.append(above(about, run.chips("claims").lost(loss), 0.01))
     return decided
 
 
-def layout_claims(results: pd.DataFrame) -> list[Claim]:
+def layout_claims(run: Run) -> list[Claim]:
     """The claims about wires in the sparse layout and the dense one, on the largest tiles."""
-    decided = []
-    size, sparse = results["tile_size"].max(), results["sparse_layers"].max()
-    largest = results[(results["tile_size"] == size) & (results["r_wire"] > 0)]
-    for checkpoint, device, ohm in distinct(largest, "checkpoint", "device", "r_wire"):
-        fields = {"checkpoint": checkpoint, "device": device, "tile_size": size, "r_wire": ohm}
-        pairs = (free_and_wired(results, **fields, sparse_layers=n) for n in (sparse, 0))
-        more, less = (free - wired for free, wired in pairs)
-        extra = crossed_interval((more - less) / 2, low=-1, extra=1).scaled(2)
-        layers = f"{sparse} of {len(convolutions(checkpoint))} convolutions in the sparse layout"
+    p, decided, size = run.p, [], max(run.p.sparse_tile_sizes)
+    lost = [(x, loss) for x, loss in accuracy.losses(run.labelled("layouts")) if x["tile_size"] == size]
+    dense, sparse = ({x["r_wire"]: loss for x, loss in lost if x["sparse_layers"] == n} for n in (0, p.sparse_layers))
+    layers = f"{p.sparse_layers} of {len(convolutions(p.sparse_checkpoint))} convolutions in the sparse layout"
+    for ohm in dense:
         text = f"wires of {ohm:g} ohm a segment cost more with {layers} than with none ({size}x{size} tiles)"
-        statement = Statement(
-            f"layout/{network_of(checkpoint)}/{device}/{ohm:g}_ohm",
-            f"{accuracy.network_on_data(checkpoint)}, {device}: {text}",
-            "wires, layout",
-        )
-        decided.append(above(statement, extra))
+        key = f"layout/{network_of(p.sparse_checkpoint)}/{p.sparse_device}/{ohm:g}_ohm"
+        name = f"{accuracy.network_on_data(p.sparse_checkpoint)}, {p.sparse_device}"
+        about = Statement(key, f"{name}: {text}", "wires, layout")
+        extra = Comparison(about, ((1.0, sparse[ohm]), (-1.0, dense[ohm])))
+        decided.append(above(about, extra.interval(run.chips("layouts"))))
     return decided
 
 
 def _sweeps(p: SimpleNamespace) -> dict[str, Sweep]:
-    figure = points(p.checkpoints, p.images, p.devices, p.tile_sizes, p.r_wire, recalibrations=p.recalibrations)
-    wires = 0.0, p.claim_r_wire
-    claimed = points(
-        p.claim_checkpoints, p.claim_images, p.devices, p.claim_tile_sizes, wires, recalibrations=p.recalibrations
-    )
-    tiles = [p.sparse_device], p.sparse_tile_sizes, p.sparse_r_wire
-    layouts = points([p.sparse_checkpoint], p.sparse_images, *tiles, (0, p.sparse_layers))
+    ways = {"recalibrations": p.recalibrations}
+    figure = points(p.checkpoints, p.images, p.devices, p.tile_sizes, p.r_wire, **ways)
+    at = p.devices, p.claim_tile_sizes, (0.0, p.claim_r_wire)
+    sparse = [p.sparse_device], p.sparse_tile_sizes, p.sparse_r_wire, (0, p.sparse_layers)
     return {
-        "figure": Sweep(figure, seeds_of(p.device_seeds)),
-        "claims": Sweep(claimed, seeds_of(p.claim_seeds)),
-        "layouts": Sweep(layouts, seeds_of(p.sparse_seeds)),
+        "figure": Sweep.labelled(figure, seeds_of(p.device_seeds)),
+        "claims": Sweep.labelled(points(p.claim_checkpoints, p.claim_images, *at, **ways), seeds_of(p.claim_seeds)),
+        "layouts": Sweep.labelled(points([p.sparse_checkpoint], p.sparse_images, *sparse), seeds_of(p.sparse_seeds)),
     }
 
 
-def _results(run: Run, sweep: str) -> pd.DataFrame:
-    return accuracy.named(run.sweep(sweep))
+def _tolerances(run: Run, sweep: str) -> pd.DataFrame:
+    return accuracy.tolerances(run.chips(sweep), run.labelled(sweep))
 
 
 STUDY = Study(
@@ -104,10 +91,10 @@ STUDY = Study(
     evaluate=evaluate,
     sweeps=_sweeps,
     tables={
-        "08_parasitics": lambda run: accuracy.tidy(_results(run, "figure")),
-        "08_parasitics_tolerance": lambda run: accuracy.tolerances(_results(run, "claims")),
-        "08_parasitics_tolerance_exploratory": lambda run: accuracy.tolerances(_results(run, "figure")),
-        "08_parasitics_layouts": lambda run: accuracy.tidy(_results(run, "layouts")),
+        "08_parasitics": lambda run: run.tidy("figure"),
+        "08_parasitics_tolerance": lambda run: _tolerances(run, "claims"),
+        "08_parasitics_tolerance_exploratory": lambda run: _tolerances(run, "figure"),
+        "08_parasitics_layouts": lambda run: run.tidy("layouts"),
         "08_parasitics_errors": lambda run: arrays.output_errors(run.p.devices, run.p.tile_sizes, run.p.arrays),
         "08_parasitics_sinh": lambda run: arrays.sinh_errors(run.p.devices[0], run.p.arrays),
         "08_parasitics_noise": lambda run: arrays.noise_ratios(run.p.devices[0], run.p.arrays),
@@ -124,10 +111,7 @@ STUDY = Study(
         ),
         "08_parasitics_agreement": Drawing(agreement.plot_agreement, ("08_parasitics_differences",)),
     },
-    claims={
-        "08_parasitics": lambda run: claims(_results(run, "claims")),
-        "08_parasitics_layouts": lambda run: layout_claims(_results(run, "layouts")),
-    },
+    claims={"08_parasitics": claims, "08_parasitics_layouts": layout_claims},
     inputs=lambda p: (
         inputs([*p.checkpoints, *p.claim_checkpoints, p.sparse_checkpoint])
         | {
