@@ -83,11 +83,12 @@ class Store:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._connection: sqlite3.Connection | None = None
-        with self._errors("cannot be used as a store"):
+        with self._errors("cannot be used as a store"), contextlib.ExitStack() as opened:
             if self.path.exists():
+                opened.callback(self.close)
                 self._connect("rw")
-                if not self._version():  # no tables yet: its first writer may just be making them
-                    self.close()
+                if self._version():  # else there are no tables yet: its first writer may just be making them
+                    opened.pop_all()
 
     def __enter__(self) -> Self:
         return self
