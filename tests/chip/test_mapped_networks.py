@@ -1,7 +1,6 @@
 """Mapped layers and networks against torch, and what a mapped network can do besides computing."""
 
 import copy
-import itertools
 
 import pytest
 import torch
@@ -78,19 +77,6 @@ def test_an_ideal_device_equals_torch(layer, layout, order):
             analog = map_network(module, hardware, input_shape=size)
             assert_close(analog(x), module(x).detach(), tolerance)
         assert torch.equal(x, before)
-
-
-@pytest.mark.parametrize("layer", LAYERS)
-def test_fine_converters_are_close_to_torch(layer):
-    """The error of 12-bit converters is small, and that of 20-bit converters about 2^8 times smaller."""
-    create, shape = LAYERS[layer]
-    module, x = seeded(create).double(), images(*shape, dtype=torch.float64)
-    expected = module(x).detach()
-    for scheme, converter in itertools.product(("differential", "offset"), ("pair", "column")):
-        for bits, tolerance in ((12, 0.02), (20, 0.02 / 2**8)):
-            tile = OFF.replace(dac_bits=bits, adc_bits=bits, adc_quantile=1.0, converter=converter)
-            analog = map_network(module, Hardware(Device(), tile, Mapping(scheme=scheme)), calibration=x)
-            assert_close(analog(x), expected, tolerance)
 
 
 def test_float32_codes_of_a_sparse_network():
