@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from cell_samples import BASE, CELLS, matches, programmed
+from cell_samples import BASE, matches, programmed
 from scipy import constants, stats
 
 from memlib import Device, Hardware, Tile, map_network
-from memlib.base.random_streams import normals, uniforms
 
 YEAR = 365.25 * 24 * 3600
 
@@ -83,38 +82,6 @@ def test_faulty_cells_do_not_age():
         np.testing.assert_array_equal(programmed(device.replace(**aged, **worn)), programmed(device))
 
 
-def brute_force(device: Device, position: float) -> np.ndarray:
-    """All effects together with other random numbers, written down once more."""
-    rng, n = np.random.default_rng(1), CELLS
-    z = {name: rng.standard_normal(n) for name in ("program", "on", "off", "nu", "spread")}
-    g = device.g_off + position * device.g_range + device.program_error * device.g_range * z["program"]
-    g = np.maximum(g, 0)
-    r_on = device.r_on * np.exp(np.sqrt(np.log(1 + device.d2d_on**2)) * z["on"])
-    r_off = np.maximum(device.r_off * np.exp(np.sqrt(np.log(1 + device.d2d_off**2)) * z["off"]), r_on)
-    p = (g - device.g_off) / device.g_range
-    g = np.maximum(1 / r_off + p * (1 / r_on - 1 / r_off), 0)
-    decades = np.log10(device.retention_time / device.retention_t0)
-    g = g * 10 ** -(decades * (device.retention_nu + device.retention_nu_sigma * z["nu"]))
-    g = np.maximum(g + device.retention_spread * decades * device.g_range * z["spread"], 0)
-    p = (g - 1 / r_off) / (1 / r_on - 1 / r_off)
-    wear = device.endurance_cycles / device.endurance_onset
-    worn_on = r_on * wear**device.endurance_on
-    worn_off = np.maximum(r_off / wear**device.endurance_off, worn_on)
-    g = np.maximum(1 / worn_off + p * (1 / worn_on - 1 / worn_off), 0)
-    return np.where(rng.random(n) < device.stuck_off, 1 / r_off, g)
-
-
-@pytest.mark.parametrize("position", [0.2, 0.9])
-def test_all_effects_together(position):
-    """The whole chain has the distribution that the same chain has with other numbers."""
-    device = BASE.replace(
-        program_error=0.03, d2d_on=0.1, d2d_off=0.2, retention_time=1e4, retention_nu=0.02, retention_nu_sigma=0.01,
-        retention_spread=0.01, endurance_cycles=1e5, endurance_onset=1e3, endurance_on=0.05, endurance_off=0.03,
-        stuck_off=0.1,
-    )  # fmt: skip
-    assert stats.ks_2samp(programmed(device, position), brute_force(device, position)).pvalue > 1e-3
-
-
 def test_a_chip_ages_in_place():
     """The same seed is the same chip at another time: cells drift on from where they are, each its own way."""
     layer = torch.nn.Linear(40, 30, bias=False).double()
@@ -125,24 +92,3 @@ def test_a_chip_ages_in_place():
     chips = [map_network(layer, Hardware(device.replace(retention_time=t), off), seed=3)(x) for t in (0.0, 1e3, 1e6)]
     early, late = (chip - chips[0] * s for chip, s in zip(chips[1:], (1e3**-0.0018, 1e6**-0.0018), strict=True))
     np.testing.assert_allclose(late, 2 * early, atol=2e-5)  # six decades have twice the spread of three
-
-
-@pytest.mark.parametrize("effect", ["retention_nu", "retention_spread"])
-def test_ageing_has_streams_of_its_own(effect):
-    """Used cells draw one array named by seed, layer and effect."""
-    sigma = {"retention_nu": "retention_nu_sigma", "retention_spread": "retention_spread"}[effect]
-    device = Device(retention_time=1e3, **{sigma: 0.01})
-    layer = torch.nn.Linear(5, 4, bias=False).double()
-    torch.nn.init.ones_(layer.weight)
-    seen = map_network(layer, Hardware(device, Tile(dac_bits=None, adc_bits=None)), seed=8)(torch.eye(5).double())
-    z = normals((2, 1, 4, 5), 8, "", effect).double()[:, 0]
-    nominal = torch.tensor([device.g_on, device.g_off], dtype=torch.float64)[:, None, None]
-    g = nominal * 1e3 ** (-0.01 * z) if effect == "retention_nu" else nominal + 0.03 * device.g_range * z
-    g = g.clamp(min=0)
-    torch.testing.assert_close(seen, ((g[0] - g[1]) / device.g_range).T, rtol=0, atol=1e-12)
-
-
-def test_uniform_streams_are_left_alone():
-    device = BASE.replace(stuck_off=0.3, retention_time=1e3, retention_spread=0.01)
-    hit = uniforms((CELLS,), 0, "layer", "stuck_off").numpy() < np.float32(0.3)
-    np.testing.assert_array_equal(programmed(device) == device.g_off, hit)

@@ -268,20 +268,6 @@ def test_read_noise_equals_redrawing_every_cell(reference, scheme, converter):
     np.testing.assert_allclose(reads.mean(0), x @ weights, atol=5 * brute.std(0).max() / np.sqrt(n))
 
 
-def test_read_noise_of_passes_and_tiles_is_independent():
-    """Each pass of a convolution, each image and each row tile has a draw of its own."""
-    layer = nn.Conv1d(8, 1, 1, bias=False).double()
-    nn.init.ones_(layer.weight)
-    x = torch.ones(2000, 8, 3, dtype=torch.float64)
-    variances = []
-    for rows in (8, 2):
-        y = map_network(layer, Hardware(BASE.replace(read_noise=0.1), OFF.replace(rows=rows)))(x).numpy()[:, 0]
-        assert np.abs(np.corrcoef(y.T) - np.eye(3)).max() < 0.1
-        variances.append(y.var())
-    sigma = 0.1 * np.sqrt(8 * (BASE.g_on**2 + BASE.g_off**2)) / BASE.g_range
-    np.testing.assert_allclose(np.sqrt(variances), sigma, rtol=0.05)
-
-
 def test_cells_that_do_not_conduct_are_silent():
     """Unformed cells have no read noise, relative to the range neither."""
     device = BASE.replace(read_noise=0.1, read_noise_to="range", unformed=1.0)
@@ -327,38 +313,6 @@ def test_streams_are_independent():
     assert_uncorrelated([uniforms((CELLS,), 0, "a", effect).numpy() for effect in FAULTS])
 
 
-@pytest.mark.parametrize("effect", STATIC)
-def test_layers_and_seeds_are_independent(effect):
-    """Equal layers of one chip, and equal layers of two chips, have uncorrelated errors."""
-    device = BASE.replace(**{effect: STATIC[effect]})
-    chips = [seen_weights(device, seed=seed, names=("a", "b"), shape=(100, 100)) for seed in (0, 1)]
-    assert_uncorrelated([weights for chip in chips for weights in chip.values()])
-
-
-def test_read_noise_of_layers_and_seeds_is_independent():
-    """Equal layers of one chip, and of two chips, read with draws of their own."""
-    reads = []
-    for seed in (0, 1):
-        chip = map_network(ones(10, 10, ("a", "b")), Hardware(BASE.replace(read_noise=0.1), OFF), seed=seed)
-        reads += [layer(torch.ones(2000, 10, dtype=torch.float64)).numpy() for layer in chip.layers.values()]
-    assert_uncorrelated(reads)
-
-
-def test_reference_columns_of_tiles_are_independent():
-    """Every tile of the offset scheme, in either direction, has a reference column of its own."""
-    device = BASE.replace(program_error=0.1)
-    seen = seen_weights(device, "offset", shape=(200, 60))["a"]
-    tiles = [seen[top : top + 100, left : left + 30] for top in (0, 100) for left in (0, 30)]
-    assert_uncorrelated([tile.mean(1) for tile in tiles])
-
-
-def test_polarities_are_independent():
-    device = BASE.replace(stuck_on=1.0, d2d_on=0.05)
-    seen = seen_weights(device)["a"] * device.g_range
-    own_on = 1 / (10e3 * np.exp(np.sqrt(np.log(1 + 0.05**2)) * np.random.default_rng(0).standard_normal(100_000)))
-    assert seen.std() == pytest.approx(own_on.std() * np.sqrt(2), rel=0.02)
-
-
 def test_same_devices_whatever_the_order():
     """Order of layers, of mapping and of use, and the global random state, decide nothing."""
     device = BASE.replace(**STATIC)
@@ -378,14 +332,6 @@ def test_other_layers_hardware_changes_no_devices():
     assert layer.state_dict().keys() == expected.state_dict().keys()
     assert all(torch.equal(value, expected.state_dict()[name]) for name, value in layer.state_dict().items())
     assert torch.equal(layer(calibration), expected(calibration))
-
-
-def test_one_effect_changes_no_draw_of_another():
-    """Switching faults on leaves the variation of healthy cells as it is."""
-    quiet = BASE.replace(d2d_on=0.1, program_error=0.05)
-    expected, g = programmed(quiet, 0.5), programmed(quiet.replace(stuck_off=0.2, d2d_off=1e-12), 0.5)
-    healthy = draw("stuck_off").numpy() >= np.float32(0.2)
-    np.testing.assert_allclose(g[healthy], expected[healthy], rtol=1e-9)
 
 
 def test_global_random_state_is_untouched():

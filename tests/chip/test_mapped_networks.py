@@ -1,7 +1,6 @@
 """Mapped layers and networks against torch, and what a mapped network can do besides computing."""
 
 import copy
-import itertools
 
 import pytest
 import torch

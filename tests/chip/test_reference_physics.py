@@ -1,4 +1,4 @@
-"""The reference simulator's wires, serial bits and draws against results by hand.
+"""The reference simulator's I-V laws, wires, converters and draws against results by hand.
 
 What else it does is shown by hand of the fast path, which it equals.
 """
@@ -25,6 +25,21 @@ def layer(
     return ReferenceLayer(
         np.array(weight), None, device or Device(), tile, mapping or Mapping(), name="a", seed=1, signed=signed
     )
+
+
+def test_iv_law():
+    """One v0: the response over that at v_read. With v0_off: full scale is exact, and each cell has its own v0."""
+    sinh = math.sinh
+    y = layer([[1.0, -0.5]], Device(v0=0.2)).forward(np.array([[0.5, 1.0]]))
+    assert y == pytest.approx(sinh(0.75) / sinh(1.5) - 0.5)
+    two = layer([[1.0], [0.5]], Device(v0=0.2, v0_off=0.1))
+    currents = 100e-6 * 0.2 * sinh(1.5) - 10e-6 * 0.1 * sinh(3), 55e-6 * 0.15 * sinh(2) - 10e-6 * 0.1 * sinh(3)
+    assert two.forward(np.ones((1, 1)))[0] == pytest.approx([1.0, currents[1] / currents[0]])
+    drawn = 100e-6 * 0.2 * sinh(1.5) + 55e-6 * 0.15 * sinh(2) + 2 * 10e-6 * 0.1 * sinh(3)
+    assert two.array_energy(np.ones((1, 1)), T_READ) == pytest.approx(0.3 * drawn * T_READ)
+    full = layer([[1.0]], Device(v0=0.2), PLAIN.replace(adc_bits=4, adc_range="full", converter="column"))
+    full.set_range(np.ones((1, 1)))
+    assert full.adc_range == pytest.approx(0.2 * sinh(1.5) * 100e-6)
 
 
 def test_wires_in_series():
@@ -73,6 +88,18 @@ def test_wires_shared():
     noisy = (current[0] - current[1] + z * math.sqrt(variance)) * scale
     assert found.forward(x, generator(7)) == pytest.approx(noisy, rel=1e-9)
     assert found.array_energy(x, T_READ) == pytest.approx(power * T_READ, rel=1e-9)
+
+
+def test_adc_errors():
+    """Each converter's own gain and offset, the reference's too; 255 codes of the full range 0.3 V g_on."""
+    tile = PLAIN.replace(adc_bits=8, adc_range="full", converter="column", adc_gain_error=0.2, adc_offset_error=0.1)
+    found = layer([[1.0], [-0.3]], Device(), tile, OFFSET, signed=False)
+    found.set_range(np.ones((1, 1)))
+    gain, offset = (normals((1, 4), 1, "a", f"adc_{error}", 0, 0).double().numpy()[0] for error in ("gain", "offset"))
+    relative = np.array([1.0, 0.415, np.nan, 0.55])  # at each column position; none at the third, the reference last
+    codes = np.clip(np.round(255 * ((1 + 0.2 * gain) * relative + 0.1 * offset)), 0, 255)
+    y = (codes[:2] - codes[3]) / 255 * 100e-6 / 45e-6
+    assert found.forward(np.ones((1, 1)))[0] == pytest.approx(y)
 
 
 def test_bit_serial():

@@ -3,12 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from nodal_oracle import solve as nodal_solution
 from scipy import stats
 from torch import Tensor, nn
 
 from memlib import Device, Hardware, Mapping, Tile, cost, footprint, load_network, map_network, save_network, tile_cells
-from memlib.chip.accuracies import accuracy
 from memlib.costs.activity import measure
 from memlib.costs.cost_table import cost_of
 from memlib.wires.solver import effective_conductance
@@ -43,34 +41,6 @@ def test_one_law_for_all_cells_bends_the_inputs(layout, serial):
     torch.testing.assert_close(chip(x), layer(bent).detach(), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("layout", ["dense", (1, 2), "sparse"])
-@pytest.mark.parametrize("scheme", ["differential", "offset"])
-def test_a_law_that_depends_on_the_state(layout, scheme):
-    """Sums of v0(g) sinh(v/v0(g)), to the stated error of the powers of v, and their power."""
-    device = Device(v0=0.5, v0_off=0.15)
-    layer, x = nn.Conv1d(2, 3, 1, bias=False).double(), random(4, 2, 5)
-    chip = map_network(layer, Hardware(device, OFF, Mapping(layout, scheme)), calibration=x)
-    scaled = layer.weight.detach().numpy()[:, :, 0] / layer.weight.abs().max().item()
-    if scheme == "differential":
-        parts, weight = [np.maximum(scaled, 0), np.maximum(-scaled, 0)], 1.0
-    else:
-        parts, weight = [0.5 + scaled / 2, np.full_like(scaled, 0.5)], 2.0
-    v = 0.3 * x.numpy()[:, None] / x.abs().max().item()
-
-    def current(position: np.ndarray) -> np.ndarray:
-        v0 = (0.15 + 0.35 * position)[:, :, None]
-        return (device.g_off + position * device.g_range)[:, :, None] * v0 * np.sinh(v / v0)
-
-    at_v_read = (device.g_on * 0.5 * np.sinh(0.3 / 0.5) - device.g_off * 0.15 * np.sinh(0.3 / 0.15)) / device.g_range
-    scale = layer.weight.abs().max().item() * x.abs().max().item() * weight / device.g_range / at_v_read
-    expected = scale * (current(parts[0]) - current(parts[1])).sum(2)
-    np.testing.assert_allclose(chip(x).numpy(), expected, atol=2e-4 * np.abs(expected).max())
-    if layout == "dense":
-        cells = parts if scheme == "differential" else [parts[0], parts[1][:1]]
-        power = sum((v * current(part)).sum() for part in cells)
-        assert measure(chip, x)["0" if "0" in chip.layers else ""].power * len(x) == pytest.approx(power, rel=2e-4)
-
-
 @pytest.mark.parametrize("squared", [False, True])
 @pytest.mark.parametrize("v0", [0.1, 0.25, 1.0])
 def test_series_of_the_law(v0, squared):
@@ -95,31 +65,6 @@ def test_transistor():
     seen = map_network(linear(torch.ones(2, 3)), Hardware(BASE, tile))(torch.eye(3).double())
     behind = [1 / (r + 5e3) for r in (10e3, 100e3)]
     np.testing.assert_allclose(seen.numpy(), (behind[0] - behind[1]) / (1 / 10e3 - 1 / 100e3), rtol=1e-12)
-
-
-@pytest.mark.parametrize("scheme", ["differential", "offset"])
-def test_wires_of_a_layer(scheme):
-    """A layer that fills parts of its tiles sees their wires as a sparse nodal solution of the whole tiles does."""
-    tile = OFF.replace(rows=6, cols=5, r_driver=20.0, r_row=30.0, r_col=40.0, r_sense=10.0, r_transistor=100.0)
-    weights = random(3, 8)
-    seen = map_network(linear(weights), Hardware(BASE, tile, Mapping(scheme=scheme)))(torch.eye(8).double()).numpy()
-    scaled, expected = weights.numpy().T / weights.abs().max().item(), np.zeros((8, 3))
-
-    def effective(position: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        g = np.zeros((6, 6 if scheme == "offset" else 5))
-        g[: len(position), columns] = BASE.g_off + position * BASE.g_range
-        return nodal_solution(g, (30.0, 40.0, 20.0, 10.0, 100.0)).g_eff[: len(position)][:, columns]
-
-    for first, last in ((0, 6), (6, 8)):
-        part = scaled[first:last]
-        if scheme == "differential":
-            g = [effective(np.maximum(sign * part, 0), np.arange(3)) for sign in (1, -1)]
-            expected[first:last] = (g[0] - g[1]) / BASE.g_range
-        else:
-            position = np.hstack([0.5 + part / 2, np.full((len(part), 1), 0.5)])
-            g = effective(position, np.array([0, 1, 2, 5]))
-            expected[first:last] = 2 * (g[:, :3] - g[:, 3:]) / BASE.g_range
-    np.testing.assert_allclose(seen, expected * weights.abs().max().item(), rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("reference", ["g", "range"])
@@ -196,59 +141,6 @@ def test_cells_of_a_tile_can_be_looked_at(scheme):
 
 
 # Converters
-
-
-def transfer(chip: nn.Module, inputs: int, points: int = 41) -> tuple[np.ndarray, np.ndarray]:
-    """Gain and offset of every output of a chip whose rows are all driven alike, by least squares."""
-    u = torch.linspace(-1, 1, points, dtype=torch.float64)
-    y = chip(u[:, None].expand(-1, inputs)).numpy()
-    return np.polyfit(u.numpy(), y, 1)
-
-
-@pytest.mark.parametrize("converter", ["pair", "column"])
-@pytest.mark.parametrize("layout", ["dense", "sparse"])
-def test_errors_of_converters(converter, layout):
-    """Each converter has a gain and an offset of its own, normal, the same at every read and other on other chips."""
-    tile = Tile(rows=8, cols=32, dac_bits=None, adc_bits=16, adc_range="full", converter=converter)
-    tile = tile.replace(adc_gain_error=0.02, adc_offset_error=0.01)
-    layer, x = nn.Conv1d(8, 400, 1, bias=False).double(), torch.linspace(-1, 1, 41).double()
-    nn.init.ones_(layer.weight)
-    x = x[:, None, None].expand(-1, 8, 1)
-    samples = []
-    for seed in (0, 1):
-        chip = map_network(layer, Hardware(BASE, tile, Mapping(layout)), calibration=x, seed=seed)
-        y = chip(x)[:, :, 0].numpy()
-        assert np.array_equal(chip(x)[:, :, 0].numpy(), y)
-        samples.append(np.polyfit(x[:, 0, 0].numpy(), y, 1))
-    gains, offsets = (np.array([sample[i] for sample in samples]) for i in (0, 1))
-    high, low = BASE.g_on, BASE.g_off
-    spread = 0.02 if converter == "pair" else 0.02 * np.hypot(high, low) / (high - low)
-    assert stats.kstest((gains / 8 - 1).ravel() / spread, stats.norm.cdf).pvalue > 1e-3
-    full = 8 if converter == "pair" else 8 * np.sqrt(2) * high / (high - low)
-    assert stats.kstest(offsets.ravel() / (0.01 * full), stats.norm.cdf).pvalue > 1e-3
-    for values in (gains, offsets):
-        assert abs(np.corrcoef(values)[0, 1]) < 0.2
-    assert abs(np.corrcoef(gains[0], offsets[0])[0, 1]) < 0.2
-
-
-@pytest.mark.parametrize("layout", ["dense", (2, 1), "sparse"])
-@pytest.mark.parametrize("signed", [False, True])
-def test_serial_bits_add_up(layout, signed):
-    """Without ADC, reading bit by bit is reading the code; energy is v_read^2 g for every bit that is set."""
-    layer = nn.Conv2d(2, 3, 3, padding=1).double()
-    x = random(3, 2, 4, 4) if signed else random(3, 2, 4, 4).abs()
-    chips = []
-    for serial in (False, True):
-        tile = Tile(dac_bits=5, adc_bits=None, bit_serial=serial)
-        chips.append(map_network(layer, Hardware(BASE.replace(d2d_on=0.1), tile, Mapping(layout)), calibration=x))
-    torch.testing.assert_close(chips[1](x), chips[0](x), rtol=0, atol=1e-12)
-    if layout == "dense":
-        most = 15 if signed else 31
-        codes = (x / x.abs().max() * most).round().abs().long()
-        bits = sum((codes >> b & 1) for b in range(5)).double()
-        driven = nn.functional.unfold(bits, 3, padding=1).sum(2).sum(0)  # of every row, over images and passes
-        cells = chips[1].layers[""].load.conductance[0, :-1]
-        assert measure(chips[1], x)[""].power * 3 == pytest.approx(float(0.3**2 * driven @ cells), rel=1e-9)
 
 
 def test_serial_reads_and_slices_are_counted():
@@ -351,24 +243,3 @@ def test_grouped_layers_behind_wires_are_saved_whatever_the_weights(tmp_path):
     other = nn.Sequential(nn.Conv2d(4, 6, 3, groups=2))
     nn.init.zeros_(other[0].weight)
     assert torch.equal(load_network(other, tmp_path / "chip.safetensors")(x), chip(x))
-
-
-def test_everything_at_once_runs_and_is_repeatable():
-    """All effects of device, tile and mapping together: the same chip twice, another with another seed."""
-    device = Device.preset("cmo_hfox").replace(
-        v0=0.4, v0_off=0.25, stuck_off=0.01, retention_time=3600.0, retention_nu_sigma=0.01, endurance_cycles=10.0,
-        endurance_on=0.01,
-    )  # fmt: skip
-    tile = Tile(
-        rows=16, cols=8, dac_bits=4, adc_bits=6, adc_gain_error=0.01, adc_offset_error=0.01, bit_serial=True, r_row=2.0,
-        r_col=2.0, r_driver=10.0, r_sense=10.0, r_transistor=500.0,
-    )  # fmt: skip
-    network = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3))
-    x, labels = random(20, 2, 6, 6).float(), torch.zeros(20).long()
-    for layout in ("dense", "sparse"):
-        hardware = Hardware(device, tile, Mapping(layout, slices=2))
-        chips = [map_network(network, hardware, calibration=x, seed=seed)(x) for seed in (0, 0, 1)]
-        assert torch.equal(chips[0], chips[1])
-        assert not torch.equal(chips[0], chips[2])
-        assert (chips[0] - network(x)).abs().mean() < 0.5 * network(x).std()
-        assert accuracy(network, hardware, x, labels, calibration=x, seeds=[0]).shape == (1,)

@@ -108,60 +108,6 @@ def test_full_range(scheme, converter, per_row):
     hardware = Hardware(tile=tile.replace(rows=12), mapping=Mapping(scheme=scheme))
     layer = map_network(depthwise, hardware, torch.randn(2, 4, 6, dtype=torch.float64)).layers[""]
     assert layer.full_scale == pytest.approx(0.2 * 6 * per_row)
-    bent = mapped(random(20, 3), tile, random(5, 20), Device(v0=0.1), scheme)
-    assert bent.full_scale == pytest.approx(0.1 * np.sinh(2) * 8 * per_row)
-
-
-def converted(weights, x, rows: int, scheme: str, converter: str, states: bool = False) -> np.ndarray:
-    """|I|, A, of every conversion of x @ weights, with an 8-bit DAC and tiles as wide as the layer."""
-    largest, w_max = np.abs(x).max(), np.abs(weights).max()
-    limit = 127 if (x < 0).any() else 255
-    volts = 0.3 * np.round(x / largest * limit) / limit
-    w = np.sign(weights) * (np.abs(weights) > w_max / 2) if states else weights / w_max
-    if scheme == "differential":
-        g = G_OFF + (G_ON - G_OFF) * np.stack([np.maximum(w, 0), np.maximum(-w, 0)])
-    else:
-        g = (G_ON + G_OFF) / 2 + (G_ON - G_OFF) / 2 * np.stack([w, np.zeros_like(w)])
-        g = np.concatenate([g[0], g[1, :, :1]], 1)[None] if converter == "column" else g
-    if converter == "pair":
-        g = (g[0] - g[1])[None]
-    currents = [volts[:, top : top + rows] @ part[top : top + rows] for part in g for top in range(0, len(w), rows)]
-    return np.abs(np.concatenate([current.ravel() for current in currents]))
-
-
-@pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("converter", CONVERTERS)
-@pytest.mark.parametrize("quantile", [0.9, 0.999, 1.0])
-def test_calibrated_range(scheme, converter, quantile):
-    """The quantile over all converted currents of all passes and row tiles, after the DAC."""
-    weights, x = random(20, 5), random(60, 20, seed=1)
-    tile = Tile(rows=8, adc_quantile=quantile, converter=converter)
-    expected = np.quantile(converted(weights, x, 8, scheme, converter), quantile)
-    assert mapped(weights, tile, x, scheme=scheme).full_scale == pytest.approx(expected, rel=1e-9)
-
-
-@pytest.mark.parametrize(("scheme", "states"), [("differential", 2), ("offset", 3)])
-@pytest.mark.parametrize("converter", CONVERTERS)
-def test_design_and_chip_ranges(scheme, states, converter):
-    """`design` has the ideal device's range, `chip` that of the programmed cells, which have two or three states."""
-    weights, x, device = random(20, 5), np.abs(random(60, 20, seed=1)), Device(states=states, read_noise=0.5)
-    for calibration, quantised in (("design", False), ("chip", True)):
-        tile = Tile(rows=8, adc_calibration=calibration, converter=converter)
-        expected = np.quantile(converted(weights, x, 8, scheme, converter, quantised), 0.999)
-        assert mapped(weights, tile, x, device, scheme).full_scale == pytest.approx(expected, rel=1e-9)
-
-
-def test_chip_ranges_belong_to_the_seed():
-    """Chips have ranges of their own; their design has one."""
-    device, x = Device(d2d_on=0.2), torch.from_numpy(random(60, 20))
-    scales = {}
-    for calibration in ("design", "chip"):
-        hardware = Hardware(device, Tile(adc_calibration=calibration))
-        chips = [map_network(linear(random(20, 5)), hardware, x, seed) for seed in (0, 1)]
-        scales[calibration] = {chip.layers[""].full_scale for chip in chips}
-    assert len(scales["design"]) == 1
-    assert len(scales["chip"]) == 2
-    assert not scales["design"] & scales["chip"]
 
 
 def test_range_without_current_is_full():
@@ -185,20 +131,6 @@ def test_upper_quantile(n, q):
 
 
 # Tile shape
-
-
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_columns_of_a_tile_do_not_matter_but_rows_do(scheme):
-    """256x64 computes what 256x256 does; 64x256 does not."""
-    weights, x, device = random(300, 130), random(10, 300, seed=1), Device()
-    if scheme == "differential":
-        device = device.replace(d2d_on=0.1, stuck_on=0.01, program_error=0.05)
-    wide, narrow, short = (
-        mapped(weights, Tile(rows=rows, cols=cols, adc_bits=6), x, device, scheme)(torch.from_numpy(x)).numpy()
-        for rows, cols in ((256, 256), (256, 64), (64, 256))
-    )
-    np.testing.assert_allclose(narrow, wide, rtol=0, atol=1e-9)
-    assert np.abs(short - wide).max() > 0.01 * np.abs(wide).max()
 
 
 # Calibration
