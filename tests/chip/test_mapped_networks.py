@@ -1,6 +1,7 @@
 """Mapped layers and networks against torch, and what a mapped network can do besides computing."""
 
 import copy
+import itertools
 
 import pytest
 import torch
