@@ -7,7 +7,7 @@ ResNet-20 and VGG-8, the exponent comes out at 2.0 to 2.5; a sum of wires and th
     loss    = most / (1 + error^-slope)
 
 severity is the root mean square error of a cell, relative to g_on - g_off; wire_share the part of the current that
-wires cost, to first order (`wire_loss.lost_share`); most is what can be lost, the float network's accuracy less
+wires cost, to first order (`first_order.lost_share`); most is what can be lost, the float network's accuracy less
 chance. Each layout has its own half, the severity at which perfect converters and wires lose half of that, and bits, at
 which a perfect device does so on tiles of 128 rows. wires is the share that does so by itself. slope says how steeply
 it is lost, growth how many bits more a tile of twice the rows needs, and rest what is left with a perfect device, ADC
@@ -74,11 +74,7 @@ class Formula:
 
     def _inputs(self, designs: pd.DataFrame) -> tuple[np.ndarray, ...]:
         if "wires" not in self.names and (designs["wire_share"] > 0).any():
-            fail(
-                "wire_share",
-                float(designs["wire_share"].max()),
-                "0: the formula was fitted to designs without wires",
-            )
+            fail("wire_share", float(designs["wire_share"].max()), "0: the formula was fitted to designs without wires")
         return _inputs(designs, self.layouts)
 
 

@@ -69,11 +69,7 @@ def layer_activity(
 
 
 def footprint(
-    model: nn.Module,
-    input_shape: tuple[int, ...],
-    hardware: Choices,
-    digital: Any = (),
-    signed: Iterable[str] = (),
+    model: nn.Module, input_shape: tuple[int, ...], hardware: Choices, digital: Any = (), signed: Iterable[str] = ()
 ) -> pd.DataFrame:
     """Cells, tiles and activity of every layer, for one input of `input_shape`, without running the network.
 

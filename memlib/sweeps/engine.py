@@ -93,11 +93,7 @@ def _seeds_of(seeds: Iterable[int] | Callable[[Point], Iterable[int]]) -> Callab
 
 
 def _grown(
-    points: list[Point],
-    evaluate: Evaluate,
-    seeds: AdaptiveSeeds,
-    store: Store,
-    finish: Callable[..., None],
+    points: list[Point], evaluate: Evaluate, seeds: AdaptiveSeeds, store: Store, finish: Callable[..., None]
 ) -> dict[str, Task]:
     """The tasks, finished or failed, of points that get seeds until their intervals are narrow enough."""
     counts = {text_of(point): seeds.first for point in points}
