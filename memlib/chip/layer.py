@@ -75,8 +75,12 @@ class AnalogLayer(nn.Module):
         """The programmed cells, ready to be read in the way that is fastest."""
         reads: list[Reads]
         p = self.placement
-        readouts = [Readout.of(self.hardware, chip.name, self.inputs, self.full_scale) for chip in slices]
-        scale = self._output_scale(weight, readouts[0].amperes)
+        hardware = self.hardware
+        readouts = [Readout.of(hardware, chip.name, self.inputs, self.full_scale) for chip in slices]
+        _, weight_per_siemens = target_conductances(weight.cpu().double(), hardware.device, hardware.mapping)
+        x = input_at_v_read(hardware.tile, self.inputs)
+        response = hardware.device.law.full_response(hardware.tile.v_read)
+        scale = weight_per_siemens * readouts[0].amperes * x / response  # output per sum of codes, (outputs,) float64
         if p.by_convolution:
             cuts = [list(self.load.watch(chip.row_cuts(), weight)) for chip in slices]
             kernel = folded_kernel(p, readouts, cuts)
@@ -87,13 +91,6 @@ class AnalogLayer(nn.Module):
             blocks = [self.load.watch(chip.blocks(), weight) for chip in slices]
             reads = [BlockReads(p, *part, weight) for part in zip(readouts, blocks, strict=True)]
         return SummedReads(reads, self.hardware.base, scale.to(weight), p.window)
-
-    def _output_scale(self, weight: Tensor, amperes: float) -> Tensor:
-        """Output per sum of codes of so many amperes, (outputs,) float64."""
-        h = self.hardware
-        _, weight_per_siemens = target_conductances(weight.cpu().double(), h.device, h.mapping)
-        x = input_at_v_read(h.tile, self.inputs)
-        return weight_per_siemens * amperes * x / h.device.law.full_response(h.tile.v_read)
 
     def forward(self, input: Tensor) -> Tensor:
         """One read per pass, and per bit if inputs are serial; shapes, and the argument's name, as for the float layer.

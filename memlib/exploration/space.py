@@ -61,12 +61,6 @@ class Axis:
         assert self.high is not None
         return self.low, self.high
 
-    @property
-    def ordered(self) -> bool:
-        """Whether it lists numbers in rising order."""
-        values = self.values or ["none"]
-        return all(map(is_number, values)) and list(values) == sorted(values)
-
     def at(self, share: float) -> Any:
         """The value below which so much of the axis lies; `share` is from 0 to 1."""
         if self.values is not None:
@@ -84,7 +78,7 @@ class Axis:
             if self.whole:
                 return trial.suggest_int(name, math.ceil(low), math.floor(high), log=self.log)
             return trial.suggest_float(name, low, high, log=self.log)
-        if self.ordered:
+        if all(map(is_number, self.values)) and list(self.values) == sorted(self.values):
             return self.values[trial.suggest_int(name, 0, len(self.values) - 1)]
         return trial.suggest_categorical(name, self.values)
 

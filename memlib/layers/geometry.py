@@ -36,11 +36,6 @@ class Geometry:
         return cls(module.out_channels, module.in_channels, module.groups, *sizes, padding, module.padding_mode)
 
     @property
-    def weight_shape(self) -> tuple[int, ...]:
-        """(out, in/groups, *kernel)."""
-        return (self.outputs, self.inputs // self.groups, *self.kernel)
-
-    @property
     def dims(self) -> int:
         """Number of spatial dimensions."""
         return len(self.kernel)

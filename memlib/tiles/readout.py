@@ -60,11 +60,6 @@ class Readout:
         return self.noisy and self.offset and self.converter == "pair"
 
     @property
-    def erring(self) -> bool:
-        """Whether converters have gain or offset errors."""
-        return self.hardware.tile.adc_gain_error > 0 or self.hardware.tile.adc_offset_error > 0
-
-    @property
     def linear(self) -> bool:
         """Whether partial sums just add up: nothing is converted, noisy, serial, or bent by the state of a cell."""
         plain = self.limits is None and not self.noisy and not self.hardware.tile.bit_serial

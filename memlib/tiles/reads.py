@@ -70,7 +70,7 @@ def folded_kernel(
     diagonal = blocks.diagonal(dim1=0, dim2=2)  # (columns, rows, groups)
     if g.groups > 1 and diagonal.count_nonzero() < matrix.count_nonzero():
         return None  # unused cells conduct unequally: the groups are no longer independent
-    return diagonal.permute(2, 0, 1).reshape(g.weight_shape)
+    return diagonal.permute(2, 0, 1).reshape(g.outputs, g.inputs // g.groups, *g.kernel)
 
 
 class SummedReads(nn.Module):
@@ -149,7 +149,8 @@ class Columns(nn.Module):
     def __init__(self, readout: Readout, tiles: ProgrammedTiles, operand: Rearrange, by_line: Rearrange) -> None:
         super().__init__()
         self.readout = readout
-        gain, offset = map(by_line, readout.errors(tiles)) if readout.erring else (None, None)
+        erring = readout.hardware.tile.adc_gain_error or readout.hardware.tile.adc_offset_error
+        gain, offset = map(by_line, readout.errors(tiles)) if erring else (None, None)
         self.register_buffer("signal", operand(readout.signal(tiles)))
         self.register_buffer("variance", operand(readout.variance(tiles)) if readout.noisy else None)
         self.register_buffer("gain", gain)

@@ -41,12 +41,6 @@ class Array:
             return self.g * v
         return self.g * self.v0 * np.sinh(np.clip(v / self.v0, -LARGEST_ARGUMENT, LARGEST_ARGUMENT))
 
-    def slope(self, v: np.ndarray) -> np.ndarray:
-        """Derivative (rows, cols) of `current`, S."""
-        if self.v0 is None:
-            return self.g
-        return self.g * np.cosh(np.clip(v / self.v0, -LARGEST_ARGUMENT, LARGEST_ARGUMENT))
-
     def voltage(self, current: np.ndarray) -> np.ndarray:
         """Inverse of `current`, (rows, cols) V; 0 for open cells."""
         v0 = 1.0 if self.v0 is None else self.v0
@@ -173,7 +167,9 @@ def _equations(array: Array) -> tuple[sparse.csc_array, np.ndarray, float]:
 def _step(array: Array, wires: sparse.csc_array, right: np.ndarray, scale: float, v: np.ndarray) -> list[np.ndarray]:
     """The five unknowns, (rows, cols) each, with cells replaced by their tangents at voltages `v`."""
     shape, count = array.g.shape, array.g.size
-    slope = array.slope(v)
+    slope = array.g  # of each cell's current at v
+    if array.v0 is not None:
+        slope = slope * np.cosh(np.clip(v / array.v0, -LARGEST_ARGUMENT, LARGEST_ARGUMENT))
     factors = -slope / scale, slope / scale, 1 + slope * array.r_transistor
     row, column, current = (sparse.diags_array(factor.ravel()) for factor in factors)
     cells = sparse.hstack([row, column, sparse.csc_array((count, 2 * count)), current])
