@@ -110,7 +110,6 @@ def search(
     """Look for the designs of the Pareto front: many at a low fidelity first, then the likely ones more closely.
 
     Args:
-        space: of all designs.
         evaluate: as of `sweep`; returns the objectives, and `correct`, the answers to the first point["images"] test
             images as `answers.pack` has them. Without these the accuracies of chips alone say how sure things are.
         make_point: make_point(design, images=...) is the point of a sweep that a design is.
@@ -146,13 +145,9 @@ def search(
 def explore(
     space: Space, evaluator: Evaluator, budget: int, fidelity: Fidelity, seed: int = 0, sampler: str = "tpe"
 ) -> list[Known]:
-    """The designs that a search tries, at one fidelity, in order; arguments are those of `search`.
+    """The designs that a search tries, at one fidelity, in order; arguments and errors are those of `search`.
 
-    Args:
-        sampler: "tpe" (tree-structured Parzen estimator), or "random" to compare with.
-
-    Raises:
-        SweepError, ValueError: as `search`.
+    The sampler is "tpe" (tree-structured Parzen estimator), or "random" to compare with.
     """
     whole("budget", budget, 1)
     study = _study(evaluator.objectives, seed, sampler)
@@ -203,9 +198,6 @@ def climb(
 
     Returns:
         What is then known of each, in the same order; a design that fails stays as it was.
-
-    Raises:
-        SweepError, ValueError: as `search`.
     """
     known, failed = list(known), set()
     wanted = wanted or (lambda designs: probabilities(designs, evaluator.objectives))

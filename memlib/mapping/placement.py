@@ -154,10 +154,8 @@ def place(
 
     Args:
         layout, order: as in `Mapping`.
-        sizes: distinct sizes of the input maps; may be left out in the dense layout, which then keeps all rows.
-
-    Raises:
-        ValueError: as `window_of`.
+        sizes: distinct sizes of the input maps; may be left out in the dense layout, which then keeps all rows. Errors
+            are those of `window_of`.
     """
     window = window_of(geometry, layout, sizes)
     alive = alive_places(window, sizes)
