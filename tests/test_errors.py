@@ -304,12 +304,12 @@ def test_input_shape():
     raises(ValueError, call, "input_shape=(3, 9, 9)", "does not fit")
 
 
-@pytest.mark.parametrize("labels", [0, 3, 5])
-def test_labels(labels):
+@pytest.mark.parametrize("shape", [(0,), (3,), (5,), (4, 1)])
+def test_labels(shape):
     """One label for each image."""
-    images, labels = torch.zeros(4, 3, 8, 8), torch.zeros(labels, dtype=torch.long)
+    images, labels = torch.zeros(4, 3, 8, 8), torch.zeros(shape, dtype=torch.long)
     call = lambda: accuracy(small_network(), Hardware(), images, labels, calibration=images)  # noqa: E731
-    raises(ValueError, call, f"labels={len(labels)}", "4 images")
+    raises(ValueError, call, f"labels={shape}", "4 images")
 
 
 # Data

@@ -38,8 +38,7 @@ class Config:
 
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed, checked like a new one."""
-        current = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return type(self)(**(current | changes))
+        return dataclasses.replace(self, **changes)
 
     def __repr__(self) -> str:
         """The call that makes it, without the fields at their default."""

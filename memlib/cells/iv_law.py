@@ -48,7 +48,7 @@ class IVLaw:
 
     @property
     def _laws(self) -> tuple[float, float]:
-        assert self.v0 is not None  # as __post_init__ checks
+        assert self.v0 is not None  # as Device checks, where the law depends on the state
         assert self.v0_off is not None
         return self.v0, self.v0_off
 

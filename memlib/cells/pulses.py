@@ -53,20 +53,24 @@ def respond(
     Raises:
         ValueError: if a shape, the order of times, or a state is wrong.
     """
-    times, volts, state0 = (np.asarray(values, float) for values in (times, volts, state0))
+    check_model(model)
+    times, volts, first = (np.asarray(values, float) for values in (times, volts, state0))
     whole("samples", samples, 1)
     if times.ndim != 1 or times.shape != volts.shape or len(times) < 2 or not (np.diff(times) > 0).all():
         fail("times", times, "two or more ascending instants, one for each of volts")
-    state0 = _checked_states(model, state0)
-    states = [state0.ravel()[None]]
+    low, high = model.limits
+    slack = 1e-9 * (high - low)  # for roundings
+    if not ((first >= low - slack) & (first <= high + slack)).all():
+        fail("state0", first, f"within the model's limits, {low:g} to {high:g}")
+    states = [np.clip(first, low, high).ravel()[None]]
     at = np.arange(1, samples + 1) / samples
     for i, duration in enumerate(np.diff(times)):
         states.append(_ramp(model, volts[i], volts[i + 1], duration, states[-1][-1], at))
     fractions = np.arange(samples * (len(times) - 1) + 1) / samples
     corners = np.arange(len(times))
     time, voltage = (np.interp(fractions, corners, values) for values in (times, volts))
-    state = np.concatenate(states).reshape(-1, *state0.shape)
-    v = voltage.reshape(-1, *[1] * state0.ndim)
+    state = np.concatenate(states).reshape(-1, *first.shape)
+    v = voltage.reshape(-1, *[1] * first.ndim)
     return Response(time, voltage, model.current(v, state), state, 1 / model.conductance(state))
 
 
@@ -82,15 +86,6 @@ def _pair(field: str, values: Any, allowed: str) -> tuple[Any, Any]:
     except (TypeError, ValueError):
         fail(field, values, allowed)
     return first, second
-
-
-def _checked_states(model: SwitchingModel, state0: ArrayLike) -> np.ndarray:
-    """First states without roundings beyond the model's limits; raises ValueError for states that are beyond them."""
-    state0, (low, high) = np.asarray(state0, float), model.limits
-    slack = 1e-9 * (high - low)
-    if not ((state0 >= low - slack) & (state0 <= high + slack)).all():
-        fail("state0", state0, f"within the model's limits, {low:g} to {high:g}")
-    return np.clip(state0, low, high)
 
 
 def _ramp(model: SwitchingModel, v0: float, v1: float, time: float, state0: np.ndarray, at: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from memlib.base.checks import fail, in_range, positive, whole
+from memlib.base.checks import fail, in_range, is_number, positive, whole
 from memlib.base.configuration import Config, config
 from memlib.cells.pulses import check_model
 from memlib.cells.switching import SwitchingModel
@@ -76,7 +76,10 @@ class PulseScheme(Config):
 
     def __post_init__(self) -> None:
         for name in ("set_volts", "reset_volts"):
-            first, step, last = volts = getattr(self, name)
+            volts = getattr(self, name)
+            if not isinstance(volts, tuple | list) or len(volts) != 3 or not all(map(is_number, volts)):
+                fail(name, volts, "three voltages: the first, the step, the last")
+            first, step, last = volts
             if not first * step > 0 or abs(last) < abs(first) or first * last < 0:
                 fail(name, volts, "first voltage, step and last voltage of one sign, the last at least the first")
         if self.set_volts[0] * self.reset_volts[0] > 0:
@@ -107,7 +110,7 @@ class WriteResult:
         return (self.conductances - self.targets) / (self.g_on - self.g_off)
 
     def frame(self) -> pd.DataFrame:
-        """One row per cell: target, conductance, error, pulses, converged."""
+        """One row per cell: target, conductance, error, pulses, energy, converged."""
         columns = {"target": self.targets, "conductance": self.conductances, "error": self.errors}
         columns |= {"pulses": self.pulses, "energy": self.energy, "converged": self.converged}
         return pd.DataFrame({name: values.ravel() for name, values in columns.items()})
@@ -147,6 +150,7 @@ def write_verify(
     check_model(model)
     positive("tolerance", tolerance)
     whole("max_pulses", max_pulses, 1)
+    whole("seed", seed, 0)
     for name, value in (("read_noise", read_noise), ("cell_spread", cell_spread), ("cycle_spread", cycle_spread)):
         in_range(name, value, 0, math.inf, "a relative sigma")
     targets = np.asarray(targets, float)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from memlib.base.checks import fail
+from memlib.base.checks import fail, images_of
 from memlib.base.progress_bar import progress
 from memlib.chip.network import calibrated, plan_ranges, program_network
 from memlib.chip.recalibration import check_method, recalibrate
@@ -40,13 +40,12 @@ def accuracy(
     Raises:
         ValueError: as `map_network` and `recalibrate`, and if there is not one label per image.
     """
-    for name, value in (("images", images), ("labels", labels)):
-        if not isinstance(value, Tensor):
-            raise ValueError(f"{name}={type(value).__name__}: must be a torch tensor")
+    images_of("images", images)
+    if not isinstance(labels, Tensor) or labels.shape != images.shape[:1]:
+        found = tuple(labels.shape) if isinstance(labels, Tensor) else type(labels).__name__
+        fail("labels", found, f"a tensor (n,), one label for each of the {len(images)} images")
     if not isinstance(seeds, Iterable):
-        raise ValueError(f"seeds={seeds!r}: must be device seeds, such as range(10)")
-    if len(images) != len(labels) or not len(images):
-        raise ValueError(f"labels={len(labels)}: must be one for each of the {len(images)} images, and at least one")
+        fail("seeds", seeds, "device seeds, such as range(10)")
     check_method("recalibration", recalibration, model)
     if recalibration != "none" and not isinstance(calibration, Tensor):
         what = "a record" if isinstance(calibration, dict) else calibration

@@ -38,7 +38,7 @@ OPTIONS = ".options reltol=1e-6 abstol=1e-15 vntol=1e-10 gmin=1e-18 itl1=1000 it
 #: The same for step responses, whose time steps follow from them.
 STEP_OPTIONS = ".options reltol=1e-4 abstol=1e-15 vntol=1e-7 gmin=1e-18 itl1=1000 itl4=100 method=gear"
 IDEAL_GAIN = 1e10  #: stands for an infinite gain
-CLAMP = 1e8  #: k, 1/ohm
+CLAMP = 1e8  #: K, 1/ohm
 RISE = 1e-9  #: rise time of the inputs' step, s
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from memlib.base.checks import fail, one_of
+from memlib.base.checks import fail, one_of, positive, whole
 from memlib.costs.technology import CONVERTERS, Technology, technology_of
 
 
@@ -73,6 +73,7 @@ def balanced_copies(table: pd.DataFrame, area: float | None = None, interval: fl
         goals = sorted({t / k for t, n in zip(layers["busy"], most, strict=True) for k in range(1, n + 1)})
         first = bisect.bisect_left(goals, True, key=lambda goal: (copies(goal) * layers["area"]).sum() <= area)
         interval = goals[first]
+    positive("interval", interval)
     return {name: int(n) for name, n in copies(interval).items()}
 
 
@@ -86,6 +87,8 @@ def inventory(
     """
     technology = technology_of(technology)
     one_of("converters", converters, CONVERTERS)
+    for name, value in (("tiles", tiles), ("rows", rows), ("cols", cols)):
+        whole(name, value, 1)
     count = {"tile": tiles, "row": tiles * rows, "column": tiles * cols}
     count["converter"], count["pair"] = (
         (tiles * cols, tiles * cols // 2) if converters == "parallel" else (tiles, tiles)

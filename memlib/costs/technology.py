@@ -10,7 +10,7 @@ from typing import Any
 from memlib.base.checks import fail, one_of
 
 CONVERTERS = ("serial", "parallel")  #: one converter for all columns of a tile, or one for each
-#: What circuits stand at, and what they are used for: fields of `cost.Tiles` and `cost.Activity`.
+#: What circuits stand at, and what they are used for: fields of `cost_table.Tiles` and `activity.Activity`.
 PLACES = ("row", "column", "converter", "pair", "tile")
 USES = ("row", "conversion", "result", "input_byte", "row_byte", "result_byte", "output", "nothing")
 Growth = Callable[[float], float]  #: how a value grows with bits, relative to the value at some bits

@@ -80,7 +80,7 @@ def crossed_interval(values: np.ndarray, low: float = 0.0, high: float = 1.0, ex
         ValueError: if there are no values, or values out of bounds.
     """
     values = np.atleast_2d(np.asarray(values, float))
-    if not values.size or values.min() < low or values.max() > high:
+    if not values.size or not low <= values.min() <= values.max() <= high:  # nor is any of them NaN
         raise ValueError(f"values of shape {values.shape}: must be there, and lie from {low:g} to {high:g}")
     padded = np.hstack([values, np.tile([low, high] * extra, (len(values), 1))])
     variance, freedom, by_images = _variance_of_mean(padded)

@@ -25,7 +25,7 @@ def cell_error(model: nn.Module, device: Device) -> float:
     are added in quadrature. What all cells have in common, such as drift, counts like what each has of its own.
     """
     squares = []
-    for name, layer in matrix_layers(model, ()).items():
+    for name, layer in matrix_layers(model).items():
         (target,), _ = target_conductances(layer.weight.detach().double(), device, Mapping())
         states = usable_states(device.states, "differential")
         g = program_cells(device, target, named_draws(target.shape, 0, name), states)

@@ -140,15 +140,10 @@ class Store:
             for o in outcomes
             for t in (o.task,)
         ]
-        with self._errors("results could not be written", "finished points are kept; mend this and run again"):
+        advice = "finished points are kept; mend this and run again"
+        with self._errors("results could not be written", advice), self._database:  # commits, or takes all back
             self._execute("BEGIN IMMEDIATE")
-            try:
-                self._database.executemany(PUT, rows)
-                self._execute("COMMIT")
-            except BaseException:
-                if self._database.in_transaction:
-                    self._execute("ROLLBACK")
-                raise
+            self._database.executemany(PUT, rows)
 
     def get(self, keys: Iterable[str]) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
         """Results and errors, by key, of those `keys` that are there. Raises StoreError if the file is damaged."""
@@ -244,12 +239,8 @@ class Store:
         if self._version():
             return
         marks = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
-        try:
+        with self._database:  # takes everything back after an error
             self._database.executescript(f"BEGIN IMMEDIATE; {SCHEMA} {marks} COMMIT;")
-        except sqlite3.Error:
-            if self._database.in_transaction:
-                self._execute("ROLLBACK")
-            raise
 
     def _file_lock(self) -> FileLock:
         # no fallback to a file whose mere existence is the lock: it would outlive a killed writer

@@ -1,6 +1,6 @@
 """Training that sees the hardware: weights as cells hold them, and inputs as DACs give them.
 
-It covers every static effect of the device (`Device.program`), with fresh cells at every step, and the rounding and
+It covers every static effect of the device (`program_cells`), with fresh cells at every step, and the rounding and
 clipping of inputs, with one pair of cells for each weight (differential scheme, dense layout). It does not cover ADCs,
 read noise, wires, unused cells between the groups of a grouped layer, nor other schemes and layouts.
 
@@ -64,7 +64,7 @@ class Driven:
         self.bounds = low / self.gain, high / self.gain
 
     def __call__(self, module: nn.Module, arguments: tuple[Tensor]) -> Tensor | None:
-        """The codes of `calibration.quantise_input`, as inputs again."""
+        """The codes of `converters.quantise_input`, as inputs again."""
         if not module.training:
             return None
         x = F.hardtanh(arguments[0].float(), *self.bounds)  # a fifth of the time of torch.fake_quantize...

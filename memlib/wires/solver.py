@@ -162,7 +162,8 @@ def _cost(ports: int, lines: int, active: list[bool], transfer: bool, terminals:
 
 def estimated_seconds(rows: int, cols: int) -> float:
     """About how long one array of many takes, s, on two cores (45 ms for 128 x 128)."""
-    by_columns, by_rows = (_cost(m, n, [True] * n, True, n == rows) for m, n in ((rows, cols), (cols, rows)))
+    by_columns = _cost(rows, cols, [True] * cols, transfer=True, terminals=False)
+    by_rows = _cost(cols, rows, [True] * rows, transfer=True, terminals=True)
     return min(by_columns, by_rows) / 3.5e10
 
 

@@ -246,7 +246,9 @@ def test_layouts_of_an_ideal_device_draw_the_same():
         (lambda: table(copies={"1": 2}), "copies: layer='1': must be one of '0'"),
         (lambda: table(fetch="never"), "fetch='never': must be one of 'pass', 'once'"),
         (lambda: balanced_copies(layers(a=1.0), area=0.5), "area=0.5: must be at least"),
+        (lambda: balanced_copies(layers(a=1.0), interval=0), "interval=0: must be a finite number above 0"),
         (lambda: balanced_copies(layers(a=1.0)), "one of them"),
+        (lambda: inventory("isaac", 0, 64, 64), "tiles=0: must be a whole number at least 1"),
         (lambda: inventory("tsmc", 7, 64, 64), "technology='tsmc': must be one of 'isaac', 'li2022', or a memlib"),
     ],
 )

@@ -144,9 +144,9 @@ def test_no_variation_still_has_width_and_stays_in_bounds():
     assert 0 < interval.low < 1
 
 
-@pytest.mark.parametrize("values", [np.empty((3, 0)), np.array([[0.0, 2.0]])])
+@pytest.mark.parametrize("values", [np.empty((3, 0)), np.array([[0.0, 2.0]]), np.array([[0.0, np.nan]])])
 def test_no_values_or_impossible_ones_are_refused(values):
-    """An empty table or accuracies above 1."""
+    """An empty table, accuracies above 1, and none that are numbers."""
     with pytest.raises(ValueError, match="must be there, and lie from 0 to 1"):
         crossed_interval(values)
 

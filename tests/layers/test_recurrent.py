@@ -231,7 +231,7 @@ def test_all_that_networks_can(tmp_path, recalibration):
     assert set(table["layer"]) == set(chip.layers) == set(matrix_layers(model))
     longer = cost(chip, x.repeat(1, 2, 1))
     for name in matrix_layers(model):  # converters work at every step, those of the last layer once
-        energies = [t[(t["layer"] == name) & (t["component"] == "adc")]["energy"].sum() for t in (table, longer)]
+        energies = [t[(t["layer"] == name) & (t["component"] == "ADC")]["energy"].sum() for t in (table, longer)]
         assert energies[1] == pytest.approx((1 if name == "fc" else 2) * energies[0])
     save_network(chip, tmp_path / "chip.safetensors")
     chip.reset()
