@@ -1,11 +1,7 @@
 """A mapped layer as what it stands for: a subclass of its torch layer, with its fields and its target weight."""
 
-import json
-
 import pytest
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from small_networks import OFF, images
 from torch import nn
 
@@ -65,15 +61,3 @@ def test_a_chip_is_not_mapped_again():
     chip = map_network(nn.Sequential(nn.Linear(4, 2)), Hardware(tile=OFF, mapping=Mapping(scheme="offset")))
     with pytest.raises(UnsupportedLayerError, match="AnalogLinear"):
         map_network(chip, Hardware(tile=OFF))
-
-
-def test_files_of_the_first_version_are_refused(tmp_path):
-    """Their settings name no format."""
-    model, path = nn.Sequential(nn.Linear(4, 2)), tmp_path / "chip.safetensors"
-    save_network(map_network(model, Hardware(tile=OFF)), path)
-    with safe_open(path, "pt") as file:
-        content = json.loads(file.metadata()["memlib"])
-    del content["format"]
-    save_file(load_file(path), path, {"memlib": json.dumps(content)})
-    with pytest.raises(ValueError, match=r"saved by memlib 0\.1.*map the network again"):
-        load_network(model, path)

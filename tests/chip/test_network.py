@@ -3,18 +3,16 @@
 import copy
 import itertools
 
+import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
-from small_networks import OFF, assert_close, images, seeded
+from small_networks import HARDWARE, NOISY, OFF, assert_close, images, linear, seeded, small_network
 from torch import Tensor, nn
 
-from memlib import Device, Hardware, Mapping, Tile, load_network, map_network, save_network
+from memlib import Device, Hardware, Mapping, Tile, map_network, tile_cells
 from memlib.costs.activity import measure
 from memlib.layers.geometry import Geometry
 from memlib.zoo.networks import build_network
-
-NOISY = Device(d2d_on=0.1, d2d_off=0.2, program_error=0.05, read_noise=0.1)
 
 LAYERS = {
     "linear": (lambda: nn.Linear(23, 11), (5, 23)),
@@ -39,19 +37,7 @@ LAYERS = {
     "conv3d": (lambda: nn.Conv3d(2, 3, (1, 2, 3), stride=(1, 2, 1), padding=(1, 0, 2)), (2, 2, 3, 4, 5)),
     "conv3d, grouped": (lambda: nn.Conv3d(4, 4, 2, groups=2, padding=1, padding_mode="circular"), (1, 4, 3, 2, 4)),
 }
-
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")  # torch's own
-
-
-def small_network() -> nn.Module:
-    """Two convolutions and a linear layer, with batch norm whose statistics are not the initial ones."""
-    convolutions = nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 4, 3)
-    network = nn.Sequential(*convolutions, nn.Flatten(), nn.Linear(16, 5))
-    network[1].running_mean.uniform_(-1, 1)
-    network[1].running_var.uniform_(0.5, 2)
-    return network
-
-
 LAYOUTS = [
     *(("dense", "packed"), ("dense", "hwc"), ((2, 2), "chw"), ((3, 2), "hwc")),
     *(("sparse", "packed"), ("sparse", "chw"), ("sparse", "hwc")),
@@ -218,31 +204,6 @@ def test_network_without_matrix_layers():
     assert "digital Linear" in str(analog)
 
 
-HARDWARE = {
-    "folded": Hardware(NOISY.replace(read_noise=0), OFF),
-    "pair": Hardware(NOISY, Tile(rows=10, cols=4)),
-    "column, offset": Hardware(NOISY, Tile(rows=10, cols=4, converter="column"), Mapping(scheme="offset")),
-    "window": Hardware(NOISY, Tile(rows=10, cols=4), Mapping(layout=(2, 3), order="hwc")),
-    "sparse, offset": Hardware(NOISY, Tile(rows=10, cols=4), Mapping(layout="sparse", scheme="offset")),
-}
-
-
-@pytest.mark.parametrize("hardware", HARDWARE)
-def test_save_and_load(tmp_path, hardware):
-    """A loaded network repeats the saved one bit by bit, noise included, whatever the weights of the given model."""
-    x = images(8, 3, 6, 6)
-    analog = map_network(seeded(small_network), HARDWARE[hardware], calibration=x, seed=3, digital=["5"])
-    save_network(analog, tmp_path / "network.safetensors")
-    loaded = load_network(seeded(small_network, seed=9), tmp_path / "network.safetensors")
-    for _ in range(2):
-        assert torch.equal(loaded(x), analog(x))
-    assert str(loaded) == str(analog)
-    save_network(loaded, tmp_path / "again.safetensors")
-    again = load_network(seeded(small_network), tmp_path / "again.safetensors")
-    analog.reset()
-    assert torch.equal(again(x), analog(x))
-
-
 class Named(nn.Module):
     """Calls its layer by the name of its argument."""
 
@@ -259,33 +220,6 @@ def test_layer_called_by_keyword():
     model, x = seeded(Named).double(), torch.linspace(-1, 1, 12, dtype=torch.float64).view(2, 6)
     hardware = Hardware(tile=Tile(dac_bits=16, adc_bits=16, adc_quantile=1.0))
     assert torch.allclose(map_network(model, hardware, x)(x), model(x), atol=1e-3)
-
-
-OTHER_NETWORKS = {
-    "fewer layers": lambda: small_network()[:5],
-    "more layers": lambda: small_network().append(nn.Linear(5, 5)),
-    "other shape": lambda: small_network()[:5].append(nn.Linear(16, 7)),
-    "other kernel": lambda: nn.Sequential(nn.Conv2d(3, 6, 5), *small_network()[1:]),
-    "other stride": lambda: nn.Sequential(nn.Conv2d(3, 6, 3, stride=2), *small_network()[1:]),
-    "other type": lambda: nn.Sequential(nn.ReLU(), *small_network()[1:]),
-}
-
-
-@pytest.mark.parametrize("other", OTHER_NETWORKS)
-def test_file_of_another_network_is_refused(tmp_path, other):
-    """Loading into another architecture is a ValueError that names the file."""
-    path = tmp_path / "network.safetensors"
-    save_network(map_network(seeded(small_network), Hardware(tile=OFF)), path)
-    with pytest.raises(ValueError, match=r"network\.safetensors"):
-        load_network(seeded(OTHER_NETWORKS[other]), path)
-
-
-def test_file_that_holds_no_network(tmp_path):
-    save_file({"0.weight": torch.zeros(3)}, tmp_path / "foreign.safetensors")
-    with pytest.raises(ValueError, match=r"foreign\.safetensors"):
-        load_network(seeded(small_network), tmp_path / "foreign.safetensors")
-    with pytest.raises(FileNotFoundError, match="absent"):
-        load_network(seeded(small_network), tmp_path / "absent")
 
 
 def test_deepcopy():
@@ -339,3 +273,22 @@ def test_cuda(hardware):
     assert not torch.equal(noisy(x.cuda()), first)
     noisy.reset()
     assert torch.equal(noisy(x.cuda()), first)
+
+
+@pytest.mark.parametrize("scheme", ["differential", "offset"])
+def test_cells_of_a_tile_can_be_looked_at(scheme):
+    """They are those that the same chip computes with, where the placement says, and nothing in other lines."""
+    device, tile = Device(program_error=0.1), OFF.replace(rows=6, cols=5)
+    hardware, layer = Hardware(device, tile, Mapping(scheme=scheme)), linear(torch.ones(3, 8))
+    seen = map_network(nn.Sequential(layer), hardware, seed=4)(torch.eye(8).double()).numpy()
+    for number, rows in ((0, slice(0, 6)), (1, slice(6, 8))):
+        g = tile_cells(nn.Sequential(layer), hardware, "0", number, seed=4).numpy()
+        used = rows.stop - rows.start
+        assert g.shape == ((2, 6, 5) if scheme == "differential" else (1, 6, 6))
+        assert not g[:, used:].any()
+        assert not g[:, :, 3:5].any()
+        difference = g[0, :used, :3] - (g[1, :used, :3] if scheme == "differential" else g[0, :used, 5:])
+        scale = device.g_range / (1 if scheme == "differential" else 2)
+        np.testing.assert_allclose(seen[rows], difference / scale, rtol=0, atol=1e-12)
+    with pytest.raises(ValueError, match="tile=2: must be a whole number from 0 to 1"):
+        tile_cells(nn.Sequential(layer), hardware, "0", 2)

@@ -1,15 +1,12 @@
-"""Intervals and tolerances against theory, hand-made examples and simulation; seeds that adapt; claims."""
+"""Intervals against theory, hand-made examples and simulation."""
 
 import math
 import statistics
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import stats
 
-from memlib.evidence.answers import pack, unpack
-from memlib.evidence.claims import above, below, within
 from memlib.evidence.intervals import (
     Interval,
     crossed_interval,
@@ -18,8 +15,6 @@ from memlib.evidence.intervals import (
     standard_error,
     trainings_interval,
 )
-from memlib.evidence.tolerances import tolerance
-from memlib.sweeps.adaptive_seeds import AdaptiveSeeds
 
 
 def margins(rng, seeds, images, chips):
@@ -260,159 +255,6 @@ def test_differences_need_the_same_seeds_and_images(first, second):
     """Other numbers of seeds (but for one) or images; the error tells both shapes."""
     with pytest.raises(ValueError, match=r"hits of shapes \(\d, 7\) and \(\d, \d\): must be of the same seeds"):
         difference_interval(np.ones(first), np.ones(second))
-
-
-def losing(*losses, images=128):
-    """Hits of a chip that gets all right, then of chips that get `losses` of the images wrong."""
-    return [np.arange(images) >= loss for loss in (0, *losses)]
-
-
-@pytest.mark.parametrize(
-    ("severities", "losses", "cost", "expected"),
-    [
-        ([0, 1, 2, 4], [4, 8, 16], 6, 1.5),  # a straight line stays one
-        ([0, 1, 2, 3], [0, 32, 32], 5, 1.25),  # a step is smooth: 3 x^2 - 2 x^3
-        ([0, 1, 2, 3], [0, 4, 64], 4, 2),  # exactly at a severity that was tried
-        ([0, 1, 2, 3], [6, 2, 16], 4, 2),  # 6 and 2 are made monotone: 4 and 4
-        ([0, 1, 2], [1, 3], 4, math.inf),
-    ],
-)
-def test_tolerance_by_hand(severities, losses, cost, expected):
-    """One chip without noise, images of 128 lost: where the monotone curve crosses the cost."""
-    found = tolerance(severities, losing(*losses), cost / 128)
-    assert found.severity == pytest.approx(expected)
-    assert (found.n, found.images) == (1, 128)
-
-
-def test_tolerance_is_found_within_its_interval():
-    """Chips and images that lose 1 point at severity 1.2: found within 0.03, and by at least 95 % of intervals."""
-    rng, severities, found = np.random.default_rng(9), [0, 0.5, 1, 1.5, 2], []
-    for _ in range(300):
-        right, u = rng.random(3000) < 0.9, rng.random((10, 3000))
-        fragile = rng.uniform(0.5, 1.5, (10, 1)) * rng.choice([0.5, 1.5], 3000) * 0.01 / 0.9 / 1.2**2
-        found.append(tolerance(severities, [right, *(right & (u > fragile * s**2) for s in severities[1:])]))
-    assert np.mean([t.severity for t in found]) == pytest.approx(1.2, abs=0.03)
-    assert {(t.low, t.high) for t in found} <= {(1, 1.5), (0.5, 1.5), (1, 2), (0.5, 2), (1, math.inf)}
-    assert held(found, 1.2) >= 0.95
-
-
-def test_tolerance_interval_knows_nothing_between_severities():
-    """A loss that begins between 0.1 and 0.2: interpolated too early, but the interval says how little is known."""
-    rng = np.random.default_rng(11)
-    u, right = rng.random((10, 5000)), np.ones(5000, bool)
-    found = tolerance([0, 0.1, 0.2], [right, np.repeat(right[None], 10, 0), u > max(0.2 - 0.15, 0)], 0.01)
-    assert (found.low, found.high) == (0.1, 0.2)
-    assert 0.1 < found.severity < 0.16
-
-
-def test_tolerance_of_what_costs_nothing_is_endless():
-    """No loss at any severity: endless, and on many images surely more than all that were tried; on few, who knows."""
-    sure, unsure = (tolerance([0, 1, 2], [np.ones((5, m))] * 3) for m in (5000, 50))
-    assert (sure.severity, sure.low, sure.high) == (math.inf, 2, math.inf)
-    assert unsure.severity == unsure.high == math.inf
-    assert unsure.low == 0
-
-
-def test_tolerance_below_all_severities_is_near_0():
-    """Half of all images lost at the first severity: next to 0, and surely below that severity."""
-    found = tolerance([0, 1, 2], [np.ones(400), *[np.arange(400) < 200] * 2])
-    assert (found.low, found.high) == (0, 1)
-    assert 0 < found.severity < 0.05
-
-
-@pytest.mark.parametrize("severities", [[0, 2, 1], [0, 1, 1], [1, 2, 3], [0, 1], [0]])
-def test_severities_must_ascend_from_0(severities):
-    """Unsorted, twice the same, without a baseline, or fewer than arrays."""
-    with pytest.raises(ValueError, match=r"severities=.*: must ascend from 0, one for each of 3 arrays"):
-        tolerance(severities, losing(1, 2))
-
-
-def fixed(width, floor=0.0):
-    """A function that ignores the rows: 10 seeds had this interval."""
-    return lambda rows: Interval(0, -width / 2, width / 2, 10, 1, floor)
-
-
-@pytest.mark.parametrize(
-    ("width", "floor", "asked", "expected"),
-    [
-        (1.0, 0.0, 1.0, 10),  # narrow enough
-        (2.0, 1.0, 1.0, 10),  # more seeds would not help
-        (1.0, 0.0, 0.8, 16),  # 10 / 0.64 = 15.6
-        (2.0, 1.0, 1.8, 14),  # only 3 of 4 fall with more seeds: 10 * 3 / 2.24 = 13.4
-        (1.0, 0.0, 0.999, 11),  # one more at least
-        (1.0, 0.0, 0.5, 20),  # 40, but at most twice as many
-    ],
-)
-def test_next_number_of_seeds_by_hand(width, floor, asked, expected):
-    """As many as bring the part of the squared width that seeds cause down to what was asked."""
-    rows = pd.DataFrame({"seed": range(10)})
-    assert AdaptiveSeeds(asked, fixed(width, floor)).count(rows) == expected
-    assert AdaptiveSeeds(asked, fixed(width, floor), most=12).count(rows) == min(12, expected)
-
-
-def test_seeds_follow_the_named_number():
-    """5 values of 0 and 5 of 1 are known to 0.754, which is to become 0.6; the other column does not vary."""
-    rows = pd.DataFrame({"accuracy": [0, 1] * 5, "energy": [3.0] * 10})
-    assert AdaptiveSeeds(0.6).count(rows) == math.ceil(10 * (0.754 / 0.6) ** 2) == 16
-    assert AdaptiveSeeds(0.6, "energy").count(rows) == 10
-    with pytest.raises(ValueError, match="of='loss': must be among the results: accuracy, energy"):
-        AdaptiveSeeds(0.6, "loss").count(rows)
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"width": 0}, {"width": math.nan}, {"of": 3}, {"first": 1}, {"first": 2.5}, {"first": 9, "most": 8}]
-)
-def test_adaptive_seeds_that_cannot_be_are_refused(wrong):
-    with pytest.raises(ValueError, match=f"^{list(wrong)[-1]}="):
-        AdaptiveSeeds(**{"width": 1.0} | wrong)
-
-
-def test_noisy_points_get_more_seeds_until_narrow_enough():
-    """20 points each of standard deviation 0.1 to 10, grown from 5 seeds: to the width asked, or to the most."""
-    seeds, rng, means = AdaptiveSeeds(1.2, first=5), np.random.default_rng(10), []
-    for spread in (0.1, 1, 1.5, 10):
-        numbers = []
-        for _ in range(20):
-            rows = pd.DataFrame({"accuracy": rng.normal(scale=spread, size=seeds.most)})
-            n = seeds.first
-            while (more := seeds.count(rows[:n])) > n:
-                n = more
-            assert n == seeds.most or mean_width([seed_interval(rows["accuracy"][:n])]) <= seeds.width
-            numbers.append(n)
-        means.append(np.mean(numbers))
-    assert means[0] == 5 < 10 < means[1] < 20 < means[2] < means[3] == 50
-
-
-def test_pack_is_undone_by_unpack():
-    """Any number of answers, also not a multiple of 8."""
-    answers = np.random.default_rng(2).random(1003) < 0.7
-    assert (unpack(pack(answers), 1003) == answers).all()
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "greater", "equal"),
-    [
-        (0.02, 0.04, "confirmed", "refuted"),
-        (-0.04, -0.02, "refuted", "refuted"),
-        (0.005, 0.02, "undecided", "undecided"),
-        (-0.005, 0.005, "refuted", "confirmed"),
-    ],
-)
-def test_verdicts(low, high, greater, equal):
-    """The whole interval must be on one side of 1 point, or within +-1 point."""
-    interval = Interval((low + high) / 2, low, high, 10, 5000)
-    assert above("x", interval, 0.01).verdict == greater
-    assert within("x", interval, 0.01).verdict == equal
-    opposite = {"confirmed": "refuted", "refuted": "confirmed", "undecided": "undecided"}
-    assert below("x", interval, 0.01).verdict == opposite[greater]
-    assert above("x", interval).effect == pytest.approx(50 * (low + high))
-
-
-def test_few_seeds_or_images_are_exploratory():
-    """Conclusions need 10 seeds and 5,000 images."""
-    assert not above("x", Interval(0, 0, 0, 10, 5000)).exploratory
-    assert above("x", Interval(0, 0, 0, 9, 5000)).exploratory
-    assert above("x", Interval(0, 0, 0, 10, 4999)).exploratory
 
 
 def test_standard_error_is_that_of_means_over_chips_and_images():

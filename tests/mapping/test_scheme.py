@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from scipy import stats
+from small_networks import linear, random
 from torch import nn
 
 from memlib import Device, Hardware, Mapping, Tile, map_network
@@ -46,3 +48,26 @@ def test_unused_cells():
     np.testing.assert_array_equal(np.diag(mixes["hrs"]), np.diag(mixes["unformed"]))
     assert (mixes["hrs"] != 0).all()
     assert np.count_nonzero(mixes["unformed"]) == 4
+
+
+OFF = Tile(dac_bits=None, adc_bits=None)
+
+
+@pytest.mark.parametrize(("scheme", "states", "most"), [("differential", 4, 15), ("offset", 6, 12), ("offset", 3, 4)])
+@pytest.mark.parametrize("layout", ["dense", (1, 2), "sparse"])
+def test_slices_hold_the_digits_of_weights(scheme, states, most, layout):
+    """Two slices of L levels hold whole numbers up to L^2 - 1, or +-(L^2 - 1)/2 for the offset scheme's odd L."""
+    layer, x = nn.Conv1d(3, 4, 2, bias=False).double(), random(2, 3, 6)
+    hardware = Hardware(Device(states=states), OFF, Mapping(layout, scheme, slices=2))
+    chip = map_network(layer, hardware, input_shape=(3, 6))
+    w_max = layer.weight.abs().max()
+    digital = nn.functional.conv1d(x, ((layer.weight / w_max * most).round() / most * w_max).detach())
+    torch.testing.assert_close(chip(x), digital, rtol=0, atol=1e-12)
+
+
+def test_errors_of_slices_add_up_by_their_weights():
+    """With a programming error of sigma in each cell, a pair with 2 slices of 4 levels errs by sigma sqrt(2 17)/5."""
+    device = Device(states=4, program_error=0.01)
+    chip = map_network(linear(torch.ones(100, 100)), Hardware(device, OFF, Mapping(slices=2)))
+    errors = chip(torch.eye(100).double()).numpy() - 1
+    assert stats.kstest(errors.ravel(), stats.norm(0, 0.01 * np.sqrt(2 * 17) / 5).cdf).pvalue > 1e-3

@@ -1,25 +1,16 @@
 """Sweeps: nothing lost, nothing computed twice, failures kept and named, seeds only where they are needed."""
 
-import sys
-
 import numpy as np
 import pytest
 import sweep_functions
 from sweep_functions import AXES, axes, digest, evaluations, noisy, record, sharing, wrong
 
 from memlib.evidence.intervals import seed_interval
-from memlib.mapping.point_fields import FROZEN
-from memlib.sweeps import physics
 from memlib.sweeps.adaptive_seeds import AdaptiveSeeds
 from memlib.sweeps.cluster import SweepError
 from memlib.sweeps.engine import sweep
-from memlib.sweeps.points import import_function, named, tasks
+from memlib.sweeps.points import named
 from memlib.sweeps.store import Store
-
-
-def key_of(evaluate, point, seed):
-    (key,) = tasks([point], evaluate, lambda _: [seed])
-    return key
 
 
 def test_a_row_per_point_and_seed_in_order_and_nothing_twice(tmp_path):
@@ -95,24 +86,6 @@ def test_seeds_may_be_numpy_an_iterator_or_a_function(tmp_path):
     assert len(evaluations(tmp_path)) == 8
 
 
-def test_raised_physics_makes_new_points_where_it_acts(monkeypatch):
-    """The base number is in every key; an effect's where one of its fields is in the point, and is not None."""
-    points = [{"a": 1}, {"a": 1, "v0": None}, {"a": 1, "v0": 0.5}, {"a": 1, "d2d_off": 0.1}]
-    before = [key_of(record, point, 0) for point in points]
-    monkeypatch.setitem(physics.EFFECTS, "iv", (2, ("v0",)))
-    after = [key_of(record, point, 0) for point in points]
-    assert [one == other for one, other in zip(before, after, strict=True)] == [True, True, False, True]
-    monkeypatch.setattr(physics, "BASE", 2)
-    assert not {key_of(record, point, 0) for point in points} & {*before, *after}
-
-
-def test_effects_are_switched_by_fields_of_hardware_or_of_a_study():
-    """Each field switches one effect, and a misspelled one would switch nothing."""
-    fields = [field for _, names in physics.EFFECTS.values() for field in names]
-    assert len({*fields}) == len(fields)
-    assert {*fields} - {*FROZEN} == {"windows", "sparse_layers", "recalibration", "r_difference"}
-
-
 def test_labels_are_shown_and_decide_nothing(tmp_path):
     """A point under another name is the same point, and has the name that was asked for."""
     point, store = {"a": 1, "b": 2, "log": str(tmp_path / "log")}, tmp_path / "s.sqlite"
@@ -171,15 +144,6 @@ def test_environment_variables_choose_jobs_and_scheduler(tmp_path, monkeypatch):
     monkeypatch.setenv("MEMLIB_SCHEDULER", "nonsense")
     with pytest.raises(ValueError, match="scheduler='nonsense': must be an address such as"):
         sweep([{"a": 1, "sleep": 0}], digest, tmp_path / "s.sqlite")
-
-
-def test_functions_by_name():
-    """As "module:function" or "module.function"."""
-    assert import_function("sweep_functions:digest") is sys.modules["sweep_functions"].digest
-    assert import_function("sweep_functions.digest") is sweep_functions.digest
-    for name in ("sweep_functions:nothing", "no_such_module:f", "alone"):
-        with pytest.raises(ValueError, match=f"evaluate='{name}': must be an importable 'module:function'"):
-            import_function(name)
 
 
 def test_work_that_seeds_share_is_done_once(tmp_path):

@@ -7,7 +7,6 @@ import re
 import shutil
 import sys
 import time
-from dataclasses import asdict
 from itertools import product
 
 import numpy as np
@@ -18,9 +17,9 @@ from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from memlib.layers.mappable import matrix_layers
-from memlib.training import binary, recipes, trainer
+from memlib.training import recipes, trainer
 from memlib.zoo import data_sets, networks
-from memlib.zoo.checkpoints import CHECKPOINTS, CheckpointError, load_checkpoint, manifest_entry, read_manifest
+from memlib.zoo.checkpoints import CheckpointError, load_checkpoint, manifest_entry, read_manifest
 
 TINY = trainer.Recipe("digits", "resnet20", 0.25, epochs=3, batch=16, label_smoothing=0.1)
 TUNED = TINY.replace(epochs=2, start="tiny")
@@ -175,19 +174,6 @@ def test_binary_weights(whole):
         assert values[1] == values[1].half().float()
         flipped += int((layer.weight.sign() != start[name].weight.sign()).sum())
     assert 0 < flipped < sum(layer.weight.numel() for layer in end.values()) / 2
-
-
-def test_straight_through_by_hand():
-    """Signs times the mean magnitude; the gradient is that of the weights used."""
-    layer = nn.Linear(2, 2, bias=False)
-    with torch.no_grad():
-        layer.weight.copy_(torch.tensor([[0.5, -1.5], [0.0, 2.0]]))
-    binary.binarise(layer)
-    assert layer.weight.tolist() == [[1, -1], [1, 1]]
-    (layer.weight * torch.tensor([[1.0, 2.0], [3.0, 4.0]])).sum().backward()
-    assert layer.parametrizations.weight.original.grad.tolist() == [[1, 2], [3, 4]]
-    binary.settle(layer)
-    assert layer.weight.tolist() == [[1, -1], [1, 1]]
 
 
 def test_hardware_takes_part(started, monkeypatch):
@@ -349,80 +335,6 @@ def test_published_at_the_same_time(tmp_path, monkeypatch):
             pool.submit(trainer._publish, name, recipe, networks.build_network("mlp", 0.01), 0.0, tmp_path, "")
     assert read(tmp_path).keys() == set(names)
     assert len(list(tmp_path.iterdir())) == 4  # no lock is left
-
-
-# Recipes
-
-
-def test_recipes():
-    """27 for CIFAR-10, 9 of them with two more seeds, and a twin for the digits of each.
-
-    What they start from is a recipe for the same network and images.
-    """
-    named = recipes.RECIPES
-    cifar10 = {name.removesuffix("-cifar10") for name in named if name.endswith("-cifar10")}
-    assert len(cifar10) == 27 + 2 * 9
-    assert {name.removesuffix("-digits") for name in named if name.endswith("-digits")} == cifar10
-    assert len(named) == 90
-    for name, recipe in named.items():
-        assert recipe.seed == (int(name.rsplit("seed", 1)[1][0]) if "seed" in name else 0)
-    for name, recipe in named.items():
-        assert name.endswith(f"-{recipe.data}")
-        if recipe.start:
-            start = named[recipe.start]
-            assert (recipe.data, recipe.network, recipe.width) == (start.data, start.network, start.width)
-            assert not start.start
-    common = {"batch": 64, "flip": False}
-    assert named["resnet20-digits"] == recipes.Recipe("digits", "resnet20", 0.5, epochs=30, **common)
-    assert named["vgg8-digits"] == recipes.Recipe("digits", "vgg8", 0.125, epochs=30, **common)
-    assert named["vgg8-0.375-digits"].width == 0.188
-    noisy = recipes.Recipe(
-        "digits", "resnet20", 0.25, 24, lr=0.005, start="resnet20-0.5-digits", frozen_statistics=True,
-        device=(("program_error", 0.05),), **common
-    )  # fmt: skip
-    assert named["resnet20-0.5-noise-digits"] == noisy
-
-
-@pytest.mark.parametrize("name", sorted(read_manifest()))
-def test_published_checkpoints(name):
-    """Each is of its recipe in the list, as far as its entry tells, and loads in float32, whatever it is kept in."""
-    entry, model = manifest_entry(name), load_checkpoint(name)
-    listed = json.loads(json.dumps(asdict(recipes.RECIPES[name])))
-    assert entry["recipe"].items() <= listed.items()
-    assert entry["parameters"] == networks.parameter_count(model)
-    assert {p.dtype for p in model.parameters()} == {torch.float32}
-    kept = load_file(CHECKPOINTS / f"{name}.safetensors")
-    assert all(torch.equal(value, kept[key].to(value.dtype)) for key, value in model.state_dict().items())
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"data": "mnist"}, "data='mnist': must be one of 'digits', 'cifar10'"),
-        ({"network": "lenet"}, "network='lenet': must be one of 'resnet20'"),
-        ({"width": 0}, "width=0: must be a finite number above 0"),
-        ({"epochs": 0}, "epochs=0: must be a whole number at least 1"),
-        ({"flip": 1}, "flip=1: must be True or False"),
-        ({"label_smoothing": 2}, "label_smoothing=2: must be a number from 0 to 1"),
-        ({"prune": "rows"}, "prune='rows': must be one of '', 'weights', 'channels'"),
-        ({"prune": "weights"}, "sparsity=0.0: must be between 0 and 1 with pruning"),
-        ({"sparsity": 0.5}, "sparsity=0.5: must be between 0 and 1 with pruning, and 0 without"),
-        ({"prune": "weights", "sparsity": 0.5, "dac_bits": 8}, "prune='weights': must be '' in noise-aware"),
-        ({"frozen_statistics": True}, "frozen_statistics=True: must be False without `start`"),
-        ({"dac_bits": 1, "start": "tiny"}, "dac_bits=1: must be a whole number from 2 to 24, or None for off"),
-        ({"dac_bits": 8}, "dac_bits=8: must be None without `start`"),
-        ({"device": (("noise", 1),)}, "noise=1"),
-        ({"device": (("program_error", -1),)}, "program_error=-1: must be a relative sigma from 0 to 1000"),
-        ({"device": (("read_noise", 0.1),)}, "device=('read_noise', 0.1): must be what keeps a programmed cell"),
-        ({"binary": 1}, "binary=1: must be True or False"),
-        ({"binary": True, "device": (("states", 8),)}, "binary=True: must be False in noise-aware"),
-        ({"binary": True, "prune": "weights", "sparsity": 0.5}, "prune='weights': must be '' in noise-aware"),
-        ({"momentun": 0.5}, "Recipe(momentun=0.5): unknown field; allowed: data"),
-    ],
-)
-def test_wrong_recipes(changes, message):
-    with pytest.raises((TypeError, ValueError), match=re.escape(message)):
-        TINY.replace(**changes)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,5 @@
 """What holds for every layer, mapping, device, converter and point: checked on generated ones."""
 
-import json
-import random
-from collections.abc import Callable
-
-import numpy as np
 import pytest
 import torch
 from cell_samples import draw
@@ -16,13 +11,11 @@ from memlib import Device, Hardware, Mapping, Tile, footprint, load_network, map
 from memlib.cells.static_effects import program_cells
 from memlib.layers.geometry import Geometry
 from memlib.layers.tracing import call_sizes, map_sizes
-from memlib.sweeps.points import Task, text_of
 from memlib.tiles.converters import code_limits, quantise_input
 from memlib.tiles.input_record import LayerInputs
 from memlib.tiles.readout import Readout
 
 MODES = ("zeros", "reflect", "replicate", "circular")
-
 counts, shares = st.integers(1, 3), st.floats(0, 1)
 
 
@@ -326,32 +319,3 @@ def test_an_adc_rounds_and_clips(bits, signed, seed):
     assert torch.equal(codes[~inside], torch.where(currents[~inside] > 0, *map(float, reversed(limits))))
     assert bool((codes.diff() >= 0).all())
     assert torch.equal(readout.convert(codes.clone()), codes)
-
-
-# Points
-
-numbers = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
-plain = st.none() | st.booleans() | numbers | st.text(max_size=5)
-names = st.text(min_size=1, max_size=5).filter(lambda name: name not in ("seed", "error", "evaluate"))
-points = st.dictionaries(names, plain | st.lists(plain, max_size=3), max_size=5)
-
-
-def as_numpy(value):
-    kinds: dict[type, Callable] = {int: np.int64, float: np.float64, bool: np.bool_}
-    return kinds[type(value)](value) if type(value) in kinds else value
-
-
-@given(points, st.randoms(use_true_random=False))
-def test_a_point_is_its_content(point, rng: random.Random):
-    """Its text says it exactly; its key depends neither on the order of fields nor on the type of a number."""
-    text = text_of(point)
-    assert json.loads(text) == point
-    assert text_of(json.loads(text)) == text
-    key = Task("a.b", text, 0).key
-    fields = list(point.items())
-    rng.shuffle(fields)
-    whole = {name: float(v) if type(v) is int else v for name, v in fields}
-    for same in (dict(fields), whole, {name: as_numpy(v) for name, v in fields}, {**point, "left out": None}):
-        assert Task("a.b", text_of(same), 0).key == key
-    changed = point | {"one more": 1}
-    assert len({key, Task("a.b", text_of(changed), 0).key, Task("a.c", text, 0).key, Task("a.b", text, 1).key}) == 4
