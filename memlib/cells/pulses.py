@@ -51,13 +51,15 @@ def respond(
         samples: returned instants per piece; T = 1 + (K - 1) samples.
 
     Raises:
-        ValueError: if a shape, the order of times, or a state is wrong.
+        ValueError: if a shape, the order of times, a voltage or a state is wrong.
     """
     check_model(model)
     times, volts, first = (np.asarray(values, float) for values in (times, volts, state0))
     whole("samples", samples, 1)
     if times.ndim != 1 or times.shape != volts.shape or len(times) < 2 or not (np.diff(times) > 0).all():
         fail("times", times, "two or more ascending instants, one for each of volts")
+    if not np.isfinite(volts).all():
+        fail("volts", volts, "finite")
     low, high = model.limits
     slack = 1e-9 * (high - low)  # for roundings
     if not ((first >= low - slack) & (first <= high + slack)).all():

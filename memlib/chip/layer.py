@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from memlib.base.checks import fail
-from memlib.layers.geometry import MatrixLayer
+from memlib.layers.geometry import MatrixLayer, along_first
 from memlib.mapping.plan import LayerPlan
 from memlib.mapping.scheme import target_conductances
 from memlib.tiles.adc_range import adc_full_scale
@@ -74,8 +74,7 @@ class AnalogLayer(nn.Module):
     def _engine(self, slices: list[Programmer], weight: Tensor) -> FoldedReads | SummedReads:
         """The programmed cells, ready to be read in the way that is fastest."""
         reads: list[Reads]
-        p = self.placement
-        hardware = self.hardware
+        p, hardware = self.placement, self.hardware
         readouts = [Readout.of(hardware, chip.name, self.inputs, self.full_scale) for chip in slices]
         _, weight_per_siemens = target_conductances(weight.cpu().double(), hardware.device, hardware.mapping)
         x = input_at_v_read(hardware.tile, self.inputs)
@@ -85,12 +84,12 @@ class AnalogLayer(nn.Module):
             cuts = [list(self.load.watch(chip.row_cuts(), weight)) for chip in slices]
             kernel = folded_kernel(p, readouts, cuts)
             if kernel is not None:
-                return FoldedReads(self.geometry, as_kernel(kernel * scale.view(-1, *[1] * (kernel.dim() - 1)), weight))
+                return FoldedReads(self.geometry, as_kernel(kernel * along_first(scale, kernel), weight))
             reads = [ConvolutionReads(p, *part, weight) for part in zip(readouts, cuts, strict=True)]
         else:
             blocks = [self.load.watch(chip.blocks(), weight) for chip in slices]
             reads = [BlockReads(p, *part, weight) for part in zip(readouts, blocks, strict=True)]
-        return SummedReads(reads, self.hardware.base, scale.to(weight), p.window)
+        return SummedReads(reads, hardware.base, scale.to(weight), p.window)
 
     def forward(self, input: Tensor) -> Tensor:
         """One read per pass, and per bit if inputs are serial; shapes, and the argument's name, as for the float layer.

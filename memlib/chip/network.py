@@ -78,6 +78,12 @@ class AnalogNetwork(nn.Module):
         return f"AnalogNetwork(seed={self.seed})\n" + table.where(table.notna(), "").to_string(index=False)
 
 
+def check_chip(analog: Any) -> None:
+    """Raise TypeError unless `analog` is a chip."""
+    if not isinstance(analog, AnalogNetwork):
+        raise TypeError(f"analog={type(analog).__name__}: must be a chip, as map_network returns it")
+
+
 def map_network(
     model: nn.Module,
     hardware: Choices,

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from memlib.base.checks import fail, images_of, one_of
 from memlib.chip.layer import AnalogLayer
-from memlib.chip.network import AnalogNetwork
+from memlib.chip.network import AnalogNetwork, check_chip
 from memlib.layers.geometry import Geometry, MatrixLayer
 from memlib.layers.mappable import NORMALISATIONS, Normalisation, all_modules, float_copy, is_matrix_layer
-from memlib.layers.tracing import fitting
+from memlib.layers.tracing import fitting, input_of
 
 #: none         nothing
 #: gain         a factor for every output column of every layer
@@ -62,8 +62,7 @@ def recalibrate(analog: AnalogNetwork, model: nn.Module, images: Tensor, method:
             images that do not fit it. The chip is then as it was.
         TypeError: if `analog` is no chip.
     """
-    if not isinstance(analog, AnalogNetwork):
-        raise TypeError(f"analog={type(analog).__name__}: must be a chip, as map_network returns it")
+    check_chip(analog)
     check_method("method", method, analog.network)
     if method == "none":
         return
@@ -114,7 +113,7 @@ class _Fit:
         module.register_forward_hook(self, with_kwargs=True)
 
     def __call__(self, _module: nn.Module, arguments: tuple, named: dict, output: Tensor) -> Tensor:
-        chip = self.layer.product(arguments[0] if arguments else named["input"])
+        chip = self.layer.product(input_of(arguments, named))
         sums = self._by_column(self._over_images(chip, output))
         self.sums = sums if self.sums is None else self.sums + sums
         return output if self.bias is None else output + self.layer.geometry.by_output(self.bias)

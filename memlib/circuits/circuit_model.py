@@ -199,7 +199,7 @@ class AnalogModel:
         states = self._states(v, [(None, None)] * len(self.layers))
         for _ in range(PASSES):
             before = states
-            states = self._states(v, [*zip(self._taken(before)[1:], before, strict=True)])
+            states = self._states(v, [*zip(self._given(self._taken(before)), before, strict=True)])
             pairs = zip(states, before, strict=True)
             change = max(float((new.outputs - old.outputs).abs().max()) for new, old in pairs)
             if change <= TOLERANCE * self.chip.circuit.amplifier.rail:
@@ -219,22 +219,25 @@ class AnalogModel:
         return states
 
     def _taken(self, states: list["State"]) -> list[Tensor]:
-        """Currents, A, into the rows of each layer, without the biases', and (none) out of the last one's outputs."""
+        """Currents (images, n + 1), A, into the rows of each layer."""
         pairs = zip(self.layers, states, strict=True)
-        currents = [layer.crossbars.row_currents(s.rows, s.columns)[:, :-1] for layer, s in pairs]
-        return [*currents, torch.zeros_like(states[-1].outputs)]
+        return [layer.crossbars.row_currents(s.rows, s.columns) for layer, s in pairs]
+
+    def _given(self, taken: list[Tensor]) -> list[Tensor]:
+        """Currents (images, m), A, out of each layer's outputs: what the next one's rows take; none of the last."""
+        last = torch.zeros(len(taken[0]), self.layers[-1].stage.outputs, dtype=torch.float64)
+        return [*(current[:, :-1] for current in taken[1:]), last]
 
     def _power(self, states: list[State]) -> dict[str, Tensor]:
         amplifier, h = self.chip.circuit.amplifier, self.layers[0].half
         inputs, loads = torch.zeros(len(states[0].rows)), torch.zeros(len(states[0].rows))
-        taken = [layer.crossbars.row_currents(s.rows, s.columns) for layer, s in zip(self.layers, states, strict=True)]
-        after = [current[:, :-1] for current in taken[1:]] + [torch.zeros_like(states[-1].outputs)]
-        for number, (layer, s) in enumerate(zip(self.layers, states, strict=True)):
-            given = taken[number] * s.rows
-            inputs = inputs + (given.sum(1) if number == 0 else given[:, -1])
+        taken = self._taken(states)
+        for number, (layer, s, given) in enumerate(zip(self.layers, states, self._given(taken), strict=True)):
+            power = taken[number] * s.rows
+            inputs = inputs + (power.sum(1) if number == 0 else power[:, -1])
             (u_p, u_n), y = s.amplified, s.outputs
             by_column = (s.amplified - s.columns) / layer.stage.r_feedback + h * torch.stack((u_p - y, u_n))
-            by_output = h * (y - u_p) + after[number]
+            by_output = h * (y - u_p) + given
             loads = loads + supplied(by_column, -amplifier.rail, amplifier.rail).sum((0, 2))
             loads = loads + supplied(by_output, layer.low, amplifier.rail).sum(1)
         return {"inputs": inputs, "loads": loads, "quiescent": torch.full_like(loads, quiescent_power(self.chip))}

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from memlib.base.checks import images_of
 from memlib.chip.layer import AnalogLayer
-from memlib.chip.network import AnalogNetwork
+from memlib.chip.network import AnalogNetwork, check_chip
 from memlib.layers.geometry import Size
-from memlib.layers.tracing import calls_of
+from memlib.layers.tracing import calls_of, input_of
 from memlib.mapping.footprints import layer_activity
 from memlib.mapping.hardware import Hardware
 from memlib.mapping.placement import Placement
@@ -81,14 +81,13 @@ def measure(analog: AnalogNetwork, images: Tensor) -> dict[str, Measured]:
 
     Its read noise is left as it was.
     """
-    if not isinstance(analog, AnalogNetwork):
-        raise TypeError(f"analog={type(analog).__name__}: must be a chip, as map_network returns it")
+    check_chip(analog)
     images_of("images", images)
     calls: dict[str, list[Size]] = {name: [] for name in analog.layers}
     power, size, batches = dict.fromkeys(analog.layers, 0.0), len(images), images.split(BATCH)
 
     def watch(layer: AnalogLayer, arguments: tuple, named: dict, name: str) -> None:
-        x = arguments[0] if arguments else named["input"]
+        x = input_of(arguments, named)
         calls[name].extend(calls_of(layer.geometry, x, size))
         power[name] += _power(layer, x) / len(images)
 

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from memlib.base.canonical import LABEL, deciding, dumps
+from memlib.base.checks import fail
 from memlib.evidence.answers import unpack
 from memlib.evidence.claims import Claim, Statement, above
 from memlib.evidence.intervals import Interval, crossed_interval
@@ -28,9 +29,15 @@ class Chips:
     Args:
         results: as `sweep` returns them: the points' fields with `images`, `seed`, and `correct`.
         chance: accuracy of guessing, a fraction. Below twice that a network counts as lost.
+
+    Raises:
+        ValueError: for results without one of these columns.
     """
 
     def __init__(self, results: pd.DataFrame, chance: float = 0.1) -> None:
+        for name in ("images", "seed", "correct"):
+            if name not in results:
+                fail("results", list(results), f"with a column {name!r}")
         self.floor = 2 * chance
         names = [name for name in list(results)[: list(results).index("seed")] if not name.endswith(LABEL)]
         self._hits: dict[str, np.ndarray] = {}

@@ -54,9 +54,13 @@ class Formula:
         return names[: len(self.fitted)]
 
     def coefficients(self) -> pd.DataFrame:
-        """A row per coefficient: name, value, and low and high of its 95 % interval (percentiles of the resamples)."""
+        """A row per coefficient: name, value, and low and high of its 95 % interval (percentiles of the resamples).
+
+        Without resamples, low and high are NaN.
+        """
         logs = np.array([name.startswith(LOGS) for name in self.names])
-        low, high = np.percentile(self.resampled, [2.5, 97.5], axis=0)
+        fits = self.resampled if len(self.resampled) else np.full((1, len(self.fitted)), np.nan)
+        low, high = np.percentile(fits, [2.5, 97.5], axis=0)
         columns = (np.where(logs, np.exp(part), part) for part in (self.fitted, low, high))
         return pd.DataFrame({"coefficient": self.names, **dict(zip(("value", "low", "high"), columns, strict=True))})
 
@@ -70,7 +74,8 @@ class Formula:
     def losses(self, designs: pd.DataFrame) -> np.ndarray:
         """The same of each resampled fit, (resamples, designs)."""
         inputs = self._inputs(designs)
-        return np.stack([_loss(row, inputs, self.most) for row in self.resampled])
+        losses = [_loss(row, inputs, self.most) for row in self.resampled]
+        return np.array(losses).reshape(len(self.resampled), len(designs))
 
     def _inputs(self, designs: pd.DataFrame) -> tuple[np.ndarray, ...]:
         if "wires" not in self.names and (designs["wire_share"] > 0).any():

@@ -59,6 +59,7 @@ def indices(factors: MappingType[str, Axis], values: ArrayLike, resamples: int =
     """
     _check(factors)
     whole("seed", seed, 0)
+    whole("resamples", resamples, 2)
     known, names = np.asarray(values, float), list(factors)
     size = 2 * len(names) + 2
     if known.ndim != 1 or not len(known) or len(known) % size:

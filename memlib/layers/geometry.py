@@ -12,6 +12,11 @@ MatrixLayer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d  #: what tiles compu
 MATRIX_LAYERS = get_args(MatrixLayer)
 
 
+def along_first(values: Tensor, like: Tensor) -> Tensor:
+    """Values (n,) in the shape that broadcasts against `like`, (n, ...): one for each output of a weight."""
+    return values.view(-1, *[1] * (like.dim() - 1))
+
+
 @dataclass(frozen=True)
 class Geometry:
     """Shape of a Linear (no kernel) or Conv1d/2d/3d layer, and its product with any weight of that shape."""
@@ -41,6 +46,11 @@ class Geometry:
         return len(self.kernel)
 
     @property
+    def channel(self) -> int:
+        """The dimension of channels, or of a linear layer's features, of inputs and outputs, from the end."""
+        return -1 - self.dims
+
+    @property
     def positions(self) -> int:
         """Kernel positions per input channel."""
         return math.prod(self.kernel)
@@ -56,7 +66,7 @@ class Geometry:
 
     def channels(self, x: Tensor, first: int, count: int) -> Tensor:
         """Some of the channels of an input (..., channels, *spatial), or features of (..., features)."""
-        return x.narrow(-1 - self.dims, first, count)
+        return x.narrow(self.channel, first, count)
 
     def pad(self, x: Tensor) -> tuple[Tensor, tuple[int, ...]]:
         """Pad what a convolution cannot pad itself; returns the input and the padding left to the convolution."""

@@ -12,6 +12,11 @@ from memlib.layers.geometry import Geometry, MatrixLayer
 from memlib.layers.mappable import float_copy
 
 
+def input_of(arguments: tuple[Tensor, ...], named: MappingType[str, Tensor]) -> Tensor:
+    """A layer's input in a forward hook, given by position or as `input=`."""
+    return arguments[0] if arguments else named["input"]
+
+
 def calls_of(geometry: Geometry, x: Tensor, images: int) -> list[tuple[int, ...]]:
     """The sizes of `call_sizes` that one call of a layer with a batch of so many images adds for each image."""
     if not geometry.dims:
@@ -37,7 +42,7 @@ def call_sizes(
     for name, module in layers.items():
 
         def record(_m: nn.Module, args: Any, named: Any, name: str = name, module: MatrixLayer = module) -> None:
-            sizes[name] += calls_of(Geometry.of(module), args[0] if args else named["input"], images=1)
+            sizes[name] += calls_of(Geometry.of(module), input_of(args, named), images=1)
 
         modules[name].register_forward_pre_hook(record, with_kwargs=True)
     dtype = next((p.dtype for p in model.parameters()), torch.float32)

@@ -9,6 +9,7 @@ from torch import Tensor
 from memlib.base.checks import fail, one_of, whole
 from memlib.base.configuration import Config, config
 from memlib.cells.device import Device
+from memlib.layers.geometry import along_first
 
 #: What the fields that are words may be.
 CHOICES = {
@@ -134,7 +135,7 @@ def target_conductances(weight: Tensor, device: Device, mapping: Mapping) -> tup
     if mapping.slices > 1:
         return _sliced(weight, largest, device, mapping)
     k = device.g_range / largest
-    scaled = weight * k.view(-1, *[1] * (weight.dim() - 1))
+    scaled = weight * along_first(k, weight)
     if mapping.scheme == "differential":
         return [device.g_off + torch.stack((scaled.clamp(min=0), (-scaled).clamp(min=0)))[:, None]], 1 / k
     return [(zero_state(device, "offset") + scaled / 2)[None, None]], 2 / k
@@ -147,7 +148,7 @@ def _sliced(weight: Tensor, largest: Tensor, device: Device, mapping: Mapping) -
     differential = mapping.scheme == "differential"
     most = (levels**mapping.slices - 1) // (1 if differential else 2)
     step = device.g_range / (levels - 1)
-    rest = (weight / largest.view(-1, *[1] * (weight.dim() - 1)) * most).round()
+    rest = (weight / along_first(largest, weight) * most).round()
     zero, targets = zero_state(device, mapping.scheme), []
     for _ in range(mapping.slices):
         # of an even base, digits follow the sign; of the odd base of the offset scheme, they are balanced around 0

@@ -15,7 +15,7 @@ from memlib.base.checks import images_of
 from memlib.base.random_streams import generator
 from memlib.layers.geometry import Geometry, MatrixLayer, Size
 from memlib.layers.mappable import float_copy, matrix_layers
-from memlib.layers.tracing import fitting
+from memlib.layers.tracing import fitting, input_of
 
 #: Passes whose inputs a layer keeps, a random sample of all images and positions; up to twice as many where a batch
 #: reads the layer several times, as a recurrent one at every time step.
@@ -84,7 +84,7 @@ class _Recorder:
         self.maps: dict[tuple[int, ...], list[Tensor]] = {}
 
     def __call__(self, _module: nn.Module, arguments: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
-        x = arguments[0] if arguments else named["input"]
+        x = input_of(arguments, named)
         low, high = (float(v) for v in x.aminmax())
         if not math.isfinite(low) or not math.isfinite(high):
             raise ValueError(f"layer {self.name!r} gets inputs that are not finite")

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from memlib.base.random_streams import generator
-from memlib.layers.geometry import Geometry
+from memlib.layers.geometry import Geometry, along_first
 from memlib.mapping.placement import Placement
 from memlib.mapping.window import Window
 from memlib.tiles.conductances import ProgrammedTiles
@@ -44,7 +44,7 @@ class FoldedReads(nn.Module):
     def forward(self, drives: Drives, gain: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
         """As `SummedReads`; a column is an output, whose gain scales its kernel."""
         ((_, u),) = drives
-        kernel = self.kernel if gain is None else self.kernel * gain.view(-1, *[1] * (self.kernel.dim() - 1))
+        kernel = self.kernel if gain is None else self.kernel * along_first(gain.flatten(), self.kernel)
         u, padding = self.geometry.pad(u)
         return self.geometry.product(u, kernel, padding, self.geometry.groups, bias)
 
@@ -218,7 +218,7 @@ class CutReads(Columns):
 
     def _noise(self, variance: Tensor, normals: Normals) -> Tensor:
         """Exactly normal noise of column sums; one normal per read and conversion, and one per reference after them."""
-        channel = -1 - self.geometry.dims
+        channel = self.geometry.channel
         shape = variance.movedim(channel, -1).shape  # the reads' conversions side by side, as they lie in memory
         drawn = normals(shape, variance.device).movedim(-1, channel)
         # an unlucky rounding of a sum of squares may be a little below 0
@@ -227,7 +227,7 @@ class CutReads(Columns):
 
     def _subtract(self, values: Tensor) -> Tensor:
         """Columns minus their negative column, or their tile's reference, which stand behind them."""
-        channel = -1 - self.geometry.dims
+        channel = self.geometry.channel
         second = self.geometry.channels(values, self.columns, values.shape[channel] - self.columns)
         if self.tile_of_column is not None:
             second = second.index_select(channel, self.tile_of_column)
@@ -235,7 +235,7 @@ class CutReads(Columns):
 
     def add(self, codes: Tensor, total: Tensor | None) -> Tensor:
         """Add codes of this cut's columns to the sums of all outputs (..., outputs, *map); None: these are still 0."""
-        channel = -1 - self.geometry.dims
+        channel = self.geometry.channel
         if total is None:  # as where the first cut of a grouped layer adds to some outputs only
             shape = list(codes.shape)
             shape[channel] = self.geometry.outputs

@@ -20,6 +20,7 @@ from torch.nn.utils import parametrize
 from memlib.base.random_streams import generator
 from memlib.cells.device import Device
 from memlib.cells.static_effects import draw_effect, program_cells
+from memlib.layers.geometry import along_first
 from memlib.layers.mappable import own_layers
 from memlib.mapping.scheme import Mapping, target_conductances
 from memlib.tiles.converters import code_limits
@@ -49,7 +50,7 @@ class Programmed(nn.Module):
         (targets,), per_siemens = target_conductances(weight.cpu().double(), self.device, Mapping())
         draw = partial(draw_effect, shape=targets.shape, source=self.source)
         positive, negative = program_cells(self.device, targets, draw, self.device.states)[:, 0]
-        return ((positive - negative) * per_siemens.view(-1, *[1] * (weight.dim() - 1))).to(weight)
+        return ((positive - negative) * along_first(per_siemens, weight)).to(weight)
 
 
 class Driven:

@@ -94,7 +94,7 @@ def _heard(model: nn.Module, layers: dict[str, MatrixLayer], shape: tuple[int, .
         norm.reset_running_stats()
 
     def note(_module: nn.Module, arguments: tuple[Tensor], name: str) -> None:
-        channel = -1 - Geometry.of(layers[name]).dims
+        channel = Geometry.of(layers[name]).channel
         heard[name] = arguments[0].movedim(channel, 0).flatten(1).ne(0).any(1) | heard.get(name, torch.tensor(False))
 
     for name in layers:

@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from memlib.base.checks import fail, one_of
+from memlib.base.checks import fail, one_of, whole
 from memlib.base.files import project_root, replacing, write_whole
 from memlib.base.progress_bar import progress
 from memlib.layers.classification import correct
@@ -263,6 +263,7 @@ def main() -> int:
         for name in arguments.names:
             _recipe(name)
         _check_device(arguments.device)
+        whole("threads", arguments.threads, 1)
     except ValueError as error:
         parser.error(str(error))
     torch.set_num_threads(arguments.threads)

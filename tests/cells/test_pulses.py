@@ -59,6 +59,7 @@ def test_published_range():
     [
         (lambda: respond("stanford_pku", [0, 1], [1, 1], 0.0), "model='stanford_pku': must be a model"),
         (lambda: respond(LINEAR, [0, 0], [1, 1], 0.0), "times.*ascending"),
+        (lambda: respond(LINEAR, [0, 1], [1, np.nan], 0.0), "volts=.*must be finite"),
         (lambda: respond(LINEAR, [0, 1], [1, 1], 5e-9), "state0=.*within the model's limits, 0 to 3e-09"),
     ],
 )

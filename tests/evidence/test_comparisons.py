@@ -38,6 +38,8 @@ def test_points_are_found_by_what_decides_them():
     assert tidy(results, [({"name": "b"}, points[1])]).iloc[0][["name", "accuracy"]].tolist() == ["b", 0.5]
     with pytest.raises(KeyError):
         chips.hits(point(80, rows=32))
+    with pytest.raises(ValueError, match=r"results=\[.*\]: must be with a column 'correct'"):
+        Chips(results.drop(columns="correct"))
 
 
 def test_claims_about_sums_of_losses():

@@ -30,16 +30,10 @@ def made_up(noise: float, seed: int = 0) -> pd.DataFrame:
 def test_without_noise_the_coefficients_are_found():
     found = loss_formula.fit(made_up(0.0), MOST, resamples=0)
     np.testing.assert_allclose(found.fitted, TRUTH, rtol=1e-4)
-    assert found.names == (
-        "half, dense",
-        "half, sparse",
-        "bits, dense",
-        "bits, sparse",
-        "slope",
-        "growth",
-        "rest",
-        "wires",
-    )
+    of_layouts = ("half, dense", "half, sparse", "bits, dense", "bits, sparse")
+    assert found.names == (*of_layouts, "slope", "growth", "rest", "wires")
+    assert found.coefficients()[["low", "high"]].isna().all(axis=None)
+    assert found.losses(made_up(0.0)).shape == (0, 72)
 
 
 def test_without_wires_there_is_no_coefficient_of_them():

@@ -96,6 +96,7 @@ def test_the_same_seed_gives_the_same_and_global_random_state_is_left_alone():
         (lambda: design({"x": ANGLES["x"]}, 4), r"factors=\['x'\]: must be at least two"),
         (lambda: design(ANGLES, 4, seed=-1), "seed=-1"),
         (lambda: indices(ANGLES, [1.0, 2.0]), r"values=\(2,\): must be .* a multiple of 8"),
+        (lambda: indices(ANGLES, [0.5] * 16, resamples=1), "resamples=1: must be a whole number at least 2"),
         (lambda: indices(ANGLES, [0.5] * 16), "not all equal"),
         (lambda: indices(ANGLES, [0.1, 0.1 + 1e-17, 0.3 - 0.2, 0.1] * 4), "not all equal"),  # but for rounding
         (lambda: indices(ANGLES, [np.nan] * 16), "finite"),

@@ -371,6 +371,7 @@ def test_command_line(monkeypatch, capsys):
         (("resnet20-digits", "resnet21-digits"), "recipe='resnet21-digits': must be a name that"),
         ((), "give names"),
         (("--list", "resnet20-digits"), "give names"),
+        (("resnet20-digits", "--threads", "0"), "threads=0: must be a whole number at least 1"),
     ):
         with pytest.raises(SystemExit):
             main(*arguments)
