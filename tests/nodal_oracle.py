@@ -10,6 +10,12 @@ from scipy.sparse import coo_array
 from scipy.sparse.linalg import splu
 
 
+def conductances(*shape: int, seed: int = 0, zeros: float = 0.05) -> np.ndarray:
+    """Six decades of conductances, S, and a few open cells."""
+    rng = np.random.default_rng(seed)
+    return np.where(rng.random(shape) < zeros, 0, 10 ** rng.uniform(-9, -3, shape))
+
+
 def resistors(g, wires):
     """[(node, node, ohm or None for an open cell)]; nodes are tuples ("drive", i), ("row", i, j), ("col", i, j)."""
     rows, cols = g.shape

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from small_networks import seeded
 from torch import nn
 
 from memlib.cells.device import Device
@@ -21,9 +22,7 @@ NOISY = Device(program_error=0.05, d2d_on=0.1)
 
 def network(*sizes, seed=0):
     """Linear layers with ReLU between them, float64."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        layers = [nn.Linear(n, m) for n, m in itertools.pairwise(sizes)]
+    layers = seeded(lambda: [nn.Linear(n, m) for n, m in itertools.pairwise(sizes)], seed)
     return nn.Sequential(*[part for layer in layers for part in (layer, nn.ReLU())][:-1]).double()
 
 

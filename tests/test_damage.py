@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
+from small_networks import seeded
 from tiny_cifar10 import shrink, write_images, write_zip
 from torch import nn
 
@@ -112,9 +113,7 @@ def refused_or_same(
 
 def network() -> nn.Module:
     """A convolution and a linear layer."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return nn.Sequential(nn.Conv2d(1, 2, 2), nn.Flatten(), nn.Linear(8, 3))
+    return seeded(lambda: nn.Sequential(nn.Conv2d(1, 2, 2), nn.Flatten(), nn.Linear(8, 3)))
 
 
 @pytest.fixture(scope="module")

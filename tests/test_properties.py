@@ -4,7 +4,6 @@ import pytest
 import torch
 from cell_samples import draw
 from hypothesis import assume, given, settings, strategies as st
-from scipy import stats
 from torch import Tensor, nn
 
 from memlib import Device, Hardware, Mapping, Tile, footprint, load_network, map_network, save_network, tile_cells
@@ -227,18 +226,6 @@ def test_without_variation_cells_hold_exactly_the_levels(device, states):
     assert set(g.tolist()) <= set(levels.tolist())
     assert bool((g.diff() >= 0).all())
     assert float(((g - device.g_off) / device.g_range - targets).abs().max()) <= (0.5 + 1e-6) / (states - 1)
-
-
-@settings(max_examples=30)
-@given(devices(), st.sampled_from(["stuck_on", "stuck_off", "unformed"]), st.floats(0.01, 0.99))
-def test_faults_come_at_their_rate(device, fault, rate):
-    """Within a binomial test; a stuck cell is as all are where all are stuck, and the others as without faults."""
-    healthy = device.replace(stuck_on=0, stuck_off=0, unformed=0)
-    positions = torch.full((4000,), 0.5)
-    before, all_stuck, g = (programmed(healthy.replace(**{fault: p}), positions) for p in (0, 1, rate))
-    stuck = draw(fault, 4000) < rate
-    assert torch.equal(g, torch.where(stuck, all_stuck, before))
-    assert stats.binomtest(int(stuck.sum()), 4000, rate).pvalue > 1e-4
 
 
 @settings(max_examples=30)

@@ -2,12 +2,12 @@
 
 import itertools
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 from reference import ReferenceLayer
+from small_networks import seeded
 from torch import nn
 
 from memlib import Device, Hardware, Mapping, Tile, cost, footprint, map_network
@@ -103,13 +103,6 @@ def assert_equal_to_reference(
     assert energy == pytest.approx(slow.array_energy(x.numpy(), 1e-7), rel=10 * tolerance, abs=0)
 
 
-def created(create: Callable[[], nn.Module], case: int) -> nn.Module:
-    """The layer, with weights of its own for every case."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(case)
-        return create().double()
-
-
 @pytest.mark.parametrize("layer", LAYERS)
 @pytest.mark.parametrize(("device", "tile"), list(itertools.product(DEVICES, TILES)))
 def test_fast_path_equals_reference(layer, device, tile):
@@ -117,7 +110,7 @@ def test_fast_path_equals_reference(layer, device, tile):
     create, shape = LAYERS[layer]
     case = list(itertools.product(LAYERS, DEVICES, TILES)).index((layer, device, tile))
     hardware = Hardware(DEVICES[device], TILES[tile], MAPPINGS[(case + case // 6) % 5])
-    assert_equal_to_reference(created(create, case), shape, hardware, case)
+    assert_equal_to_reference(seeded(create, case).double(), shape, hardware, case)
 
 
 #: More shapes for the layouts with copies: odd windows, gaps between reads, and inputs that are always padding.
@@ -144,7 +137,7 @@ def test_every_layout_equals_reference(layer, layout, order):
     devices, tiles = ["all", "all, other kinds", "states"], list(TILES)
     mapping = MAPPINGS[case % 5].replace(layout=layout, order=order)
     hardware = Hardware(DEVICES[devices[case % 3]], TILES[tiles[case % 6]], mapping)
-    assert_equal_to_reference(created(create, case), shape, hardware, case)
+    assert_equal_to_reference(seeded(create, case).double(), shape, hardware, case)
 
 
 AGED = {"retention_time": 1e4, "retention_nu": 0.02, "retention_nu_sigma": 0.01, "retention_spread": 0.02}
@@ -189,7 +182,7 @@ def test_every_effect_equals_reference(layer, effect):
         tiles[case % len(tiles)].replace(**tile),
         MAPPINGS[case % 5].replace(layout=layout, order=order, **mapping),
     )
-    assert_equal_to_reference(created(create, case), shape, hardware, case)
+    assert_equal_to_reference(seeded(create, case).double(), shape, hardware, case)
 
 
 @pytest.mark.parametrize("layout", ["dense", "sparse"])
@@ -198,7 +191,7 @@ def test_filaments_of_many_barriers_equal_reference(layout):
     create, shape = LAYERS["conv2d"]
     device = Device(**DISSOLVED, recombination_within=0.07)
     hardware = Hardware(device, TILES["dac only"], Mapping(layout=layout))
-    assert_equal_to_reference(created(create, 5), shape, hardware, 5, tolerance=2e-5)
+    assert_equal_to_reference(seeded(create, 5).double(), shape, hardware, 5, tolerance=2e-5)
 
 
 @pytest.mark.parametrize("wires", [{}, WIRES])
@@ -211,7 +204,7 @@ def test_laws_that_depend_on_the_state_equal_reference(layer, layout, wires):
     device = ALL_EFFECTS.replace(v0=0.4, v0_off=0.2)
     tile = TILES["dac only"].replace(**wires)
     hardware = Hardware(device, tile, MAPPINGS[case % 5].replace(layout=layout))
-    assert_equal_to_reference(created(create, case), shape, hardware, case, tolerance=1e-4)
+    assert_equal_to_reference(seeded(create, case).double(), shape, hardware, case, tolerance=1e-4)
 
 
 @pytest.mark.parametrize("layout", ["dense", (2, 2), "sparse"])

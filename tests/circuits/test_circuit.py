@@ -8,7 +8,7 @@ from small_circuits import IDEAL, chip_of, images, network
 from torch import nn
 
 from memlib.cells.device import Device
-from memlib.circuits.circuit import Amplifier, Circuit, build_chip
+from memlib.circuits.circuit import Amplifier, AnalogChip, Circuit, build_chip
 from memlib.circuits.circuit_model import AnalogModel
 from memlib.circuits.circuit_netlist import netlist, operating_points, step_response
 from memlib.mapping.hardware import Hardware
@@ -67,6 +67,10 @@ def test_input_bits():
     assert Circuit().input_voltages(x).tolist()[0] == pytest.approx([0, 0.045, 0.06, 0.15, 0.27, 0.3])
 
 
+def built(calibration: torch.Tensor, model: nn.Sequential | None = None) -> AnalogChip:
+    return build_chip(model or network(3, 2), Circuit(), calibration)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -75,27 +79,12 @@ def test_input_bits():
         (lambda: Circuit(full_scale=-1), "full_scale=-1"),
         (lambda: Circuit(Device(read_noise=0.1)), "read_noise=0.1"),
         (lambda: Circuit(wires=Wires(row=-1.0)), "r_row=-1.0"),
-        (
-            lambda: build_chip(nn.Sequential(nn.Linear(2, 2), nn.Tanh()), Circuit(), images(3, 2)),
-            "with a ReLU between two",
-        ),
-        (
-            lambda: build_chip(nn.Sequential(nn.Linear(2, 2, bias=False)), Circuit(), images(3, 2)),
-            "bias of layer '0'=None",
-        ),
-        (
-            lambda: build_chip(network(3, 2), Circuit(), images(3, 2)),
-            r"calibration.shape=\(3, 2\): must be \(images, 3\)",
-        ),
-        (
-            lambda: build_chip(network(3, 2), Circuit(), images(3, 3) * math.nan),
-            "calibration=nan: must be finite, from 0 to 1",
-        ),
-        (
-            lambda: build_chip(network(3, 2), Circuit(), images(3, 3) - 5),
-            "calibration=-4.*: must be finite, from 0 to 1",
-        ),
-        (lambda: build_chip(network(3, 2), Circuit(), GREYS), "calibration=255: must be finite, from 0 to 1"),
+        (lambda: built(images(3, 2), nn.Sequential(nn.Linear(2, 2), nn.Tanh())), "with a ReLU between two"),
+        (lambda: built(images(3, 2), nn.Sequential(nn.Linear(2, 2, bias=False))), "bias of layer '0'=None"),
+        (lambda: built(images(3, 2)), r"calibration.shape=\(3, 2\): must be \(images, 3\)"),
+        (lambda: built(images(3, 3) * math.nan), "calibration=nan: must be finite, from 0 to 1"),
+        (lambda: built(images(3, 3) - 5), "calibration=-4.*: must be finite, from 0 to 1"),
+        (lambda: built(GREYS), "calibration=255: must be finite, from 0 to 1"),
         (lambda: Circuit().input_voltages(torch.tensor([[0.5, -1.0]])), "x=-1.0: must be finite, from 0 to 1"),
         (lambda: Circuit(input_bits=4).input_voltages(torch.tensor([[7.0]])), "x=7.0: must be finite, from 0 to 1"),
         (lambda: Circuit().input_voltages(torch.ones(3)), r"x.shape=\(3,\): must be \(images, inputs\)"),

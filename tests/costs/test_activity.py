@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from small_networks import convolution
 from torch import nn
 
 from memlib import (
@@ -13,13 +14,6 @@ from memlib import (
 )
 from memlib.costs.activity import measure
 from memlib.zoo.networks import build_network
-
-
-def convolution() -> nn.Module:
-    """2 to 3 channels, 3x3, no padding: 18 x 3 weights."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return nn.Conv2d(2, 3, 3)
 
 
 def test_unformed_cells_save_array_energy():

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from small_networks import random
+from small_networks import convolution, random
 from torch import nn
 
 from memlib import (
@@ -33,13 +33,6 @@ def technology(**changes) -> Technology:
     circuits["conversion"] = Circuit(0.03, 100.0, 1.0, 1, "converter", "conversion", waits=True)
     fields = {"t_read": 10.0, "cell_area": 1e-6, "circuits": circuits, "writing": Writing(4, 2.0, 3.0)}
     return Technology("made up", 1e-9, **fields | changes)
-
-
-def convolution() -> nn.Module:
-    """2 to 3 channels, 3x3, no padding: 18 x 3 weights."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return nn.Conv2d(2, 3, 3)
 
 
 def table(layout="dense", scheme="differential", converter="pair", tile=(10, 4), converters="serial", **more):

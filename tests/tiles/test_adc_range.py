@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from small_networks import linear
-from torch import Tensor, nn
+from small_networks import mapped, three_layers, uneven_images
+from torch import nn
 
 import memlib.chip.layer
 import memlib.tiles.input_record
@@ -17,12 +17,6 @@ SCHEMES = ["differential", "offset"]
 
 def random(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape)
-
-
-def mapped(weights: np.ndarray, tile: Tile, calibration: np.ndarray, device: Device | None = None, scheme=SCHEMES[0]):
-    """The one analog layer of x @ weights."""
-    hardware = Hardware(device or Device(), tile, Mapping(scheme=scheme))
-    return map_network(linear(torch.from_numpy(weights).T), hardware, torch.as_tensor(calibration).double()).layers[""]
 
 
 @pytest.mark.parametrize(
@@ -64,27 +58,12 @@ def test_upper_quantile(n, q):
     assert upper_quantile(parts, n, q) == pytest.approx(np.quantile(values, q), rel=1e-12)
 
 
-def three_layers() -> nn.Module:
-    """Signed input, then unsigned, then signed again."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        layers = nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 8, 3, stride=2), nn.Flatten(), nn.Linear(392, 5)
-        return nn.Sequential(*layers).double().requires_grad_(False)
-
-
-def images(n: int = 40) -> Tensor:
-    """Signed images; the last one is the largest."""
-    x = torch.from_numpy(random(n, 3, 16, 16))
-    x[-1] *= 3
-    return x
-
-
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("layout", ["dense", (2, 3), "sparse"])
 def test_subsampled_range_is_near_the_full_one(monkeypatch, scheme, layout):
     """Ranges from some passes, or maps, differ from those of all by a few per cent."""
     mapping = Mapping(scheme=scheme, layout=layout)
-    network, x, hardware = three_layers(), images(), Hardware(tile=Tile(rows=16), mapping=mapping)
+    network, x, hardware = three_layers(), uneven_images(), Hardware(tile=Tile(rows=16), mapping=mapping)
     if layout != "dense":  # few passes: one image in 40 that is larger may be among them, or not
         x[-1] /= 3
     full_scales = []

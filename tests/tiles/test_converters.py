@@ -3,21 +3,15 @@
 import numpy as np
 import pytest
 import torch
-from small_networks import linear
+from small_networks import mapped
 from torch import nn
 
-from memlib import Device, Hardware, Mapping, Tile, map_network
+from memlib import Device, Tile
 from memlib.tiles.converters import code_limits
 
 EXACT = Device(r_on=2**10, r_off=2**11)  # conductances that float64 holds exactly, so that ties are ties
 OFF = Tile(dac_bits=None, adc_bits=None)
 SCHEMES = ["differential", "offset"]
-
-
-def mapped(weights: np.ndarray, tile: Tile, calibration: np.ndarray, device: Device | None = None, scheme=SCHEMES[0]):
-    """The one analog layer of x @ weights."""
-    hardware = Hardware(device or Device(), tile, Mapping(scheme=scheme))
-    return map_network(linear(torch.from_numpy(weights).T), hardware, torch.as_tensor(calibration).double()).layers[""]
 
 
 def outputs(layer: nn.Module, values: list[float]) -> np.ndarray:

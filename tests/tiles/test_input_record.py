@@ -2,34 +2,14 @@
 
 import numpy as np
 import torch
-from small_networks import linear
-from torch import Tensor, nn
+from small_networks import linear, three_layers, uneven_images
 
 from memlib import Device, Hardware, map_network, record_inputs
 
 
-def random(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal(shape)
-
-
-def three_layers() -> nn.Module:
-    """Signed input, then unsigned, then signed again."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        layers = nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 8, 3, stride=2), nn.Flatten(), nn.Linear(392, 5)
-        return nn.Sequential(*layers).double().requires_grad_(False)
-
-
-def images(n: int = 40) -> Tensor:
-    """Signed images; the last one is the largest."""
-    x = torch.from_numpy(random(n, 3, 16, 16))
-    x[-1] *= 3
-    return x
-
-
 def test_inputs_of_every_layer():
     """x_max and the sign of each layer's input are those of the float network."""
-    network, x = three_layers(), images()
+    network, x = three_layers(), uneven_images()
     record = record_inputs(network, x)
     for name, hidden in (("0", x), ("2", network[:2](x)), ("4", network[:4](x))):
         assert record[name].x_max == float(hidden.abs().max())
@@ -41,7 +21,7 @@ def test_inputs_of_every_layer():
 
 def test_batches_of_calibration_do_not_matter():
     """The whole record of x_max and sign is the same, and so are all passes where all are kept."""
-    network, x = three_layers(), images()
+    network, x = three_layers(), uneven_images()
     records = [record_inputs(network, x, batch=batch) for batch in (7, 128)]
     for name, first in records[0].items():
         assert (first.x_max, first.signed) == (records[1][name].x_max, records[1][name].signed)
@@ -59,6 +39,6 @@ def test_one_negative_value_makes_an_input_signed():
 
 def test_record_serves_as_calibration():
     """A record made once gives the same chip as the images themselves."""
-    network, x = three_layers(), images()
+    network, x = three_layers(), uneven_images()
     chips = [map_network(network, Hardware(Device(d2d_on=0.1)), c) for c in (x, record_inputs(network, x))]
     assert torch.equal(chips[0](x), chips[1](x))

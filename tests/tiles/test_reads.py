@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from cell_samples import BASE, OFF, STATIC, ones, seen_weights
+from cell_samples import BASE, OFF, ones, seen_weights
 from scipy import stats
 from torch import nn
 
-from memlib import Device, Hardware, Mapping, Tile, map_network
+from memlib import Device, Hardware, Mapping, map_network
 
 
 def redrawn_reads(weights: np.ndarray, volts: np.ndarray, device: Device, scheme: str, n: int) -> np.ndarray:
@@ -62,11 +62,3 @@ def test_read_noise_advances_and_reset_rewinds():
     assert torch.equal(network(x), first)
     assert torch.equal(network(x), second)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
-
-
-def test_static_devices_do_not_change_between_reads():
-    network = map_network(ones(20, 8), Hardware(BASE.replace(**STATIC), Tile()), torch.ones(1, 20).double())
-    x = torch.ones(2, 20, dtype=torch.float64)
-    first = network(x)
-    assert torch.equal(first[0], first[1])
-    assert torch.equal(network(x), first)

@@ -3,15 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from nodal_oracle import conductances
 
 from memlib.wires.first_order import lost_share
 from memlib.wires.solver import effective_conductance
-
-
-def conductances(*shape: int, seed: int = 0, zeros: float = 0.05) -> np.ndarray:
-    """Six decades of conductances, S, and a few open cells."""
-    rng = np.random.default_rng(seed)
-    return np.where(rng.random(shape) < zeros, 0, 10 ** rng.uniform(-9, -3, shape))
 
 
 def test_lost_share_by_hand():

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from nodal_oracle import solve as nodal
+from nodal_oracle import conductances, solve as nodal
 
 from memlib.wires import solver
 from memlib.wires.resistances import Wires
@@ -20,12 +20,6 @@ def force(monkeypatch, rows_first: bool) -> None:
     """Join rows, or columns, whatever it costs."""
     costs = iter([1, 0] * 1000 if rows_first else [0, 1] * 1000)
     monkeypatch.setattr(solver, "_cost", lambda *_: next(costs))
-
-
-def conductances(*shape: int, seed: int = 0, zeros: float = 0.05) -> np.ndarray:
-    """Six decades of conductances, S, and a few open cells."""
-    rng = np.random.default_rng(seed)
-    return np.where(rng.random(shape) < zeros, 0, 10 ** rng.uniform(-9, -3, shape))
 
 
 def resistances(rows: int, cols: int, seed: int) -> Wires:

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from small_networks import seeded
 from torch import Tensor, nn
 
 from memlib import Device, Hardware, Mapping, Tile, map_network
@@ -172,7 +173,4 @@ def test_torchvision_network_maps():
     make_importable()
     from torchvision.models import resnet18
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = resnet18()
-    assert_maps(settled(model, 64), 64)
+    assert_maps(settled(seeded(resnet18), 64), 64)
