@@ -127,6 +127,8 @@ def test_wrong_combinations():
     assert lossy.replace(retention_time=1.0, retention_temperature=358.0)
     drifting = {"retention_time": 1.0, "retention_nu": 0.1, "retention_temperature": 358.0}
     raises(ValueError, lambda: lossy.replace(**drifting), "retention_temperature=358.0", "retention_energy is 0")
+    worn = {"endurance_cycles": 1e30, "endurance_on": 3.0}
+    raises(ValueError, lambda: Device(**worn), "endurance_cycles=1e+30", "at most 1e20 times endurance_onset")
     offset = Mapping(scheme="offset")
     raises(ValueError, lambda: Hardware(Device(states=2), mapping=offset), "states=2", "at least 3", "offset")
     raises(TypeError, lambda: Hardware(device="10k_100k"), "device='10k_100k'", "memlib.Device")
@@ -155,18 +157,10 @@ def test_layouts_need_the_size_of_the_map():
     raises(ValueError, lambda: map_network(layer, sparse), "layout='sparse'", "'dense'", "input_shape")
     analog = map_network(layer, sparse, input_shape=(1, 4, 4))
     raises(ValueError, lambda: analog(torch.ones(1, 1, 5, 4)), "(5, 4)", "(4, 4)")
+    call = lambda: map_network(layer, sparse, torch.ones(2, 1, 4, 4), input_shape=(1, 5, 5))  # noqa: E731
+    raises(ValueError, call, "input_shape=(1, 5, 5)", "that of the calibration images", "(4, 4)")
     dense = map_network(layer, Hardware(tile=off), input_shape=(1, 1, 1))  # all but the middle is padding
     raises(ValueError, lambda: dense(torch.ones(1, 1, 2, 1)), "(2, 1)", "(1, 1)")
-
-
-def test_too_large_for_the_memory(monkeypatch):
-    """Tiles that would not fit are refused before they are made, with the estimate and what to change."""
-    monkeypatch.setattr("memlib.chip.resources.memory_limit", lambda: 50_000_000)
-    monkeypatch.setattr("memlib.chip.resources.BLOCKS", 0)
-    layer, off = nn.Conv2d(16, 16, 3, padding=1), Tile(dac_bits=None, adc_bits=None)
-    sparse = Hardware(tile=off, mapping=Mapping(layout="sparse"))
-    raises(ValueError, lambda: map_network(layer, sparse, input_shape=(16, 32, 32)), "0.1 GB", "layout='dense'")
-    map_network(layer, sparse, input_shape=(16, 8, 8))
 
 
 # Networks

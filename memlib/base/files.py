@@ -8,10 +8,13 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to, put in the place of `path` at the end: a killed run leaves the old file, never a part."""
+    """A path to write to, put in the place of `path` at the end: what fails or is killed leaves the old file."""
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    yield part
-    part.replace(path)
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)  # of what failed
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -28,14 +28,14 @@ def source_hash(folder: Path = PACKAGE) -> str:
     return digest.hexdigest()
 
 
-def source_hashes(modules: Iterable[str], folder: Path = PACKAGE) -> dict[str, str]:
+def source_hashes(modules: Iterable[str]) -> dict[str, str]:
     """The files that modules reach, with the first 12 digits of each one's SHA-256.
 
     Modules are dotted names, such as "memlib.studies.s06_power.study". Those of other packages are passed over.
     """
-    own = [name for name in modules if name.partition(".")[0] == folder.name]
-    files = sorted(set().union(*(reached(name, folder) for name in own)))
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()[:12] for path in files}
+    own = [name for name in modules if name.partition(".")[0] == PACKAGE.name]
+    files = sorted(set().union(*map(reached, own)))
+    return {path.relative_to(PACKAGE).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()[:12] for path in files}
 
 
 @lru_cache

@@ -72,8 +72,9 @@ def load_network(model: nn.Module, path: str | Path) -> AnalogNetwork:
     try:
         with safe_open(path, "pt") as file:
             saved = json.loads(file.metadata()["memlib"])
-        if saved.get("format") != FORMAT:
-            raise ValueError(f"{path}: saved by memlib 0.1, whose tensors have other names; map the network again")
+        if (version := saved.get("format")) != FORMAT:
+            other = f"another version of memlib (format {version})" if version else "memlib 0.1"
+            raise ValueError(f"{path}: saved by {other}, whose tensors have other names; map the network again")
         digest = saved.pop("settings_sha256")
         if _settings_checksum(saved) != digest:  # before anything is built from it
             raise RuntimeError("the checksum of its hardware does not match")

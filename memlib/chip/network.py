@@ -177,7 +177,9 @@ def tile_cells(
 
     Args:
         hardware, seed, input_shape, digital: see `map_network`; they name the same chip.
+        layer: its name.
         tile: its number, from 0 to those of the layer's `placement` less 1.
+        slice_number: which slice of the weights it holds, 0 the least significant.
 
     Returns:
         (polarity, rows, cols) S, float64, where they stand in the tile; 0 in lines that are not selected. With the

@@ -27,7 +27,7 @@ class Binarised(nn.Module):
 def binarise(model: nn.Module) -> None:
     """Make every matrix layer of `model` binary, in place, with its present weights as latent ones.
 
-    Raises UnsupportedLayerError for a layer that is none, or a recurrent one; the model is as before then.
+    Raises UnsupportedLayerError for a recurrent layer, or one that is no matrix layer; the model is as before then.
     """
     for layer in own_layers(model, "binarise").values():
         parametrize.register_parametrization(layer, "weight", Binarised())

@@ -32,8 +32,10 @@ def prune_model(model: nn.Module, how: str, sparsity: float, shape: tuple[int, .
 
     Raises:
         ValueError: for an unknown `how` or sparsity, if there is nothing to prune, or if no batch norm follows directly
-            on a convolution that loses whole channels; some layers are masked then.
-        UnsupportedLayerError: for a recurrent layer, or one that is no matrix layer; nothing is masked then.
+            on a convolution that loses whole channels.
+        UnsupportedLayerError: for a recurrent layer, or one that is no matrix layer.
+
+    After any error the model is as it was.
     """
     one_of("prune", how, ("weights", "channels"))
     in_range("sparsity", sparsity, 0, 1, "a fraction")

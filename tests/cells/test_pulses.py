@@ -58,6 +58,8 @@ def test_published_range():
     ("make", "message"),
     [
         (lambda: respond("stanford_pku", [0, 1], [1, 1], 0.0), "model='stanford_pku': must be a model"),
+        (lambda: sweep_iv(LINEAR, (1, 2, 3), 1e-9), r"amplitude=\(1, 2, 3\): must be a voltage, or those of two"),
+        (lambda: pulse_trains(LINEAR, [1.5], 1e-9), "trains=1.5: must be pairs of a voltage"),
         (lambda: respond(LINEAR, [0, 0], [1, 1], 0.0), "times.*ascending"),
         (lambda: respond(LINEAR, [0, 1], [1, np.nan], 0.0), "volts=.*must be finite"),
         (lambda: respond(LINEAR, [0, 1], [1, 1], 5e-9), "state0=.*within the model's limits, 0 to 3e-09"),

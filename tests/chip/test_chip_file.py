@@ -92,13 +92,14 @@ def test_file_that_holds_no_network(tmp_path):
         load_network(seeded(small_network), tmp_path / "absent")
 
 
-def test_files_of_the_first_version_are_refused(tmp_path):
-    """Their settings name no format."""
+def test_files_of_other_versions_are_refused(tmp_path):
+    """The settings of the first one name no format."""
     model, path = nn.Sequential(nn.Linear(4, 2)), tmp_path / "chip.safetensors"
     save_network(map_network(model, Hardware(tile=OFF)), path)
     with safe_open(path, "pt") as file:
         content = json.loads(file.metadata()["memlib"])
     del content["format"]
-    save_file(load_file(path), path, {"memlib": json.dumps(content)})
-    with pytest.raises(ValueError, match=r"saved by memlib 0\.1.*map the network again"):
-        load_network(model, path)
+    for changed, by in ((content, r"memlib 0\.1"), (content | {"format": 9}, r"another version .*\(format 9\)")):
+        save_file(load_file(path), path, {"memlib": json.dumps(changed)})
+        with pytest.raises(ValueError, match=f"saved by {by}.*map the network again"):
+            load_network(model, path)

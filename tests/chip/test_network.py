@@ -9,8 +9,20 @@ import torch
 from small_networks import HARDWARE, NOISY, OFF, assert_close, images, linear, seeded, small_network
 from torch import Tensor, nn
 
-from memlib import Device, Hardware, Mapping, Tile, map_network, tile_cells
+from memlib import (
+    Device,
+    Hardware,
+    Mapping,
+    Tile,
+    accuracy,
+    best_windows,
+    footprint,
+    map_network,
+    tile_cells,
+)
+from memlib.chip.network import design_ranges
 from memlib.costs.activity import measure
+from memlib.costs.cost_table import cost_of
 from memlib.layers.geometry import Geometry
 from memlib.zoo.networks import build_network
 
@@ -292,3 +304,24 @@ def test_cells_of_a_tile_can_be_looked_at(scheme):
         np.testing.assert_allclose(seen[rows], difference / scale, rtol=0, atol=1e-12)
     with pytest.raises(ValueError, match="tile=2: must be a whole number from 0 to 1"):
         tile_cells(nn.Sequential(layer), hardware, "0", 2)
+
+
+def test_slices_can_be_looked_at():
+    """Of 2 slices of 4 levels, a weight of 7/15 of the largest has the digits 3 and 1."""
+    hardware = Hardware(Device(states=4), OFF, Mapping(slices=2))
+    layer = linear(torch.tensor([[15.0, 7.0]]))
+    digits = [tile_cells(layer, hardware, "", slice_number=s)[0, :2, 0] for s in range(2)]
+    levels = [(g - Device().g_off) / (Device().g_range / 3) for g in digits]
+    torch.testing.assert_close(torch.stack(levels), torch.tensor([[3.0, 3.0], [3.0, 1.0]], dtype=torch.float64))
+
+
+def test_digital_modules_are_passed_over_everywhere():
+    """By all that takes a network: accuracy, ranges, cells, footprint, windows and cost."""
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.LayerNorm(8), nn.Linear(8, 3)).eval()
+    x, hardware, digital = images(6, 1, 4, 4), Hardware(tile=Tile(rows=10, cols=4)), [nn.LayerNorm]
+    assert accuracy(model, hardware, x, model(x).argmax(1), x, [0], digital)[0] > 0.5
+    assert list(design_ranges(model, hardware, x, digital)) == ["0", "3"]
+    assert tile_cells(model, hardware, "3", digital=digital).shape == (2, 10, 4)
+    assert footprint(model, (1, 4, 4), hardware, digital)["layer"].tolist() == ["0", "3"]
+    assert best_windows(model, (1, 4, 4), hardware, digital=digital)["layer"].tolist() == ["0"]
+    assert set(cost_of(model, (1, 4, 4), hardware, {"0": 0.0, "3": 0.0}, digital=digital)["layer"]) == {"0", "3"}

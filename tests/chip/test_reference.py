@@ -140,6 +140,12 @@ def test_every_layout_equals_reference(layer, layout, order):
     assert_equal_to_reference(seeded(create, case).double(), shape, hardware, case)
 
 
+def test_columns_that_are_not_side_by_side():
+    """In hwc order a cut of 3 of 5 depthwise rows adds to outputs with gaps between them."""
+    hardware = Hardware(ALL_EFFECTS, TILES["calibrated"].replace(rows=3), Mapping(order="hwc"))
+    assert_equal_to_reference(seeded(LAYERS["depthwise"][0], 1).double(), (2, 5, 4, 4), hardware, 1)
+
+
 AGED = {"retention_time": 1e4, "retention_nu": 0.02, "retention_nu_sigma": 0.01, "retention_spread": 0.02}
 DISSOLVED = {"retention_time": 1e4, "recombination_energy": 1.02, "recombination_between": 0.05}
 DISSOLVED |= {"recombination_tail": 0.2, "recombination_tail_energy": 0.8}

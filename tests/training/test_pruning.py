@@ -195,6 +195,8 @@ def test_errors():
             prune_model(build_network("resnet20", 0.25), "channels", sparsity)
     with pytest.raises(ValueError, match="prune='weights': must be '' for a network without a convolution behind"):
         prune_model(build_network("mlp", 0.05), "weights", 0.5)
+    grouped = build_network("resnet20_grouped", 0.5)
     with pytest.raises(ValueError, match=r"prune='channels': must be one by which layer '3\.conv1\.0'"):
-        prune_model(build_network("resnet20_grouped", 0.5), "channels", 0.5)
+        prune_model(grouped, "channels", 0.5)
+    assert grouped.state_dict().keys() == build_network("resnet20_grouped", 0.5).state_dict().keys()
     prune_model(build_network("resnet20_separable", 0.25), "channels", 0.5)

@@ -9,7 +9,7 @@ from nodal_oracle import conductances, solve as nodal
 
 from memlib.wires import solver
 from memlib.wires.resistances import Wires
-from memlib.wires.solver import effective_conductance, input_admittance, solve
+from memlib.wires.solver import effective_conductance, estimated_seconds, input_admittance, solve
 
 TOLERANCE = 1e-9
 WIRES = Wires(row=1.0, col=2.0, driver=30.0, sense=20.0, transistor=500.0)
@@ -260,3 +260,9 @@ def test_cuda():
     here, there = solve(g, WIRES), solve(g.cuda(), WIRES)
     torch.testing.assert_close(there.g_eff.cpu(), here.g_eff, rtol=1e-10, atol=1e-18)
     torch.testing.assert_close(there.admittance.cpu(), here.admittance, rtol=1e-10, atol=1e-18)
+
+
+def test_estimated_seconds():
+    """As long as stated for a square array, and no longer for an array that has fewer rows or columns."""
+    assert estimated_seconds(128, 128) == pytest.approx(45e-3, rel=0.1)
+    assert max(estimated_seconds(64, 128), estimated_seconds(128, 64)) < 0.5 * estimated_seconds(128, 128)
