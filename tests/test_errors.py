@@ -13,7 +13,7 @@ from tiny_cifar10 import shrink, write_images, write_zip
 from torch import nn
 from torch.nn.utils import prune
 
-from memlib import Device, Hardware, Mapping, Tile, accuracy, footprint, map_network, record_inputs
+from memlib import Device, Hardware, Mapping, Tile, accuracy, footprint, map_network, record_inputs, save_network
 from memlib.costs.cost_table import cost_of
 from memlib.training import trainer
 from memlib.zoo import data_sets, networks
@@ -200,8 +200,9 @@ def test_layer_that_cannot_be_mapped(layer, kind):
 
 
 def test_digital():
-    """Entries that match nothing, and a bare name instead of a list."""
+    """Entries that match nothing, and a bare name, or nothing, instead of a list."""
     network = nn.Sequential(nn.Linear(4, 4))
+    raises(TypeError, lambda: map_network(network, Hardware(), digital=None), "digital=None", "a list")
     raises(ValueError, lambda: map_network(network, Hardware(), digital=["fc"]), "digital='fc'", "no module")
     raises(ValueError, lambda: map_network(network, Hardware(), digital=[nn.Conv2d]), "Conv2d", "no module")
     raises(TypeError, lambda: map_network(network, Hardware(), digital="0"), "digital='0'", "a list")
@@ -274,6 +275,18 @@ def test_record_of_another_network():
         )
 
 
+def test_what_is_no_network():
+    """A class of networks, say, or no chip."""
+    raises(ValueError, lambda: map_network(nn.ReLU, Hardware()), "model=<class", "must be a torch.nn.Module")
+    raises(TypeError, lambda: save_network(nn.ReLU(), "chip.safetensors"), "analog=ReLU", "must be a chip")
+
+
+@pytest.mark.parametrize("full_scale", [NAN, -1.0])
+def test_ranges(full_scale):
+    call = lambda: map_network(nn.Linear(4, 4), Hardware(), torch.ones(2, 4), ranges={"": full_scale})  # noqa: E731
+    raises(ValueError, call, f"ranges of layer ''={full_scale}", "at least 0")
+
+
 def test_half_precision_is_refused():
     """A converter's codes do not fit bfloat16."""
     model = nn.Sequential(nn.Linear(6, 5)).bfloat16()
@@ -296,6 +309,7 @@ def test_input_shape():
     """A footprint of an input that does not fit."""
     call = lambda: footprint(small_network(), (3, 9, 9), Hardware())  # noqa: E731
     raises(ValueError, call, "input_shape=(3, 9, 9)", "does not fit")
+    raises(ValueError, lambda: footprint(nn.Linear(4, 4), 4, Hardware()), "input_shape=4", "such as (3, 32, 32)")
 
 
 @pytest.mark.parametrize("shape", [(0,), (3,), (5,), (4, 1)])
@@ -437,3 +451,4 @@ def test_unknown_recipe_and_network(tmp_path):
     assert not any(folder.exists() for folder in folders)
     raises(ValueError, lambda: networks.build_network("resnet50"), "network='resnet50'", "'resnet20'", "'vgg8'")
     raises(ValueError, lambda: networks.build_network("vgg8", width=0), "width=0", "above 0")
+    raises(ValueError, lambda: networks.build_network("vgg8", classes=0), "classes=0", "at least 1")

@@ -159,9 +159,10 @@ def write_verify(
         fail("targets", wrong.flat[0], "conductances in S, at least 0")
     g_on = float(model.conductance(model.lrs)) if g_on is None else g_on
     g_off = float(model.conductance(model.hrs)) if g_off is None else g_off
-    if not 0 <= g_off < g_on:
+    positive("g_on", g_on)
+    if not is_number(g_off) or not 0 <= g_off < g_on:
         fail("g_off", g_off, f"from 0 to below g_on={g_on!r} (S)")
-    state = np.full(targets.size, model.hrs)
+    flows, state, accepted = _flows(model, scheme), np.full(targets.size, model.hrs), tolerance * (g_on - g_off)
     reads, speeds, cycles = (np.random.default_rng([seed, stream]) for stream in range(3))
     width = scheme.width * _factors(speeds, cell_spread, targets.size)
 
@@ -172,8 +173,7 @@ def write_verify(
         """(cells,) s, for which the model takes the next pulse of each cell."""
         return width * _factors(cycles, cycle_spread, targets.size)
 
-    goal, flows, accepted = targets.ravel(), _flows(model, scheme), tolerance * (g_on - g_off)
-    found = _write(state, goal, accepted, max_pulses, flows, scheme.width, read, durations)
+    found = _write(state, targets.ravel(), accepted, max_pulses, flows, scheme.width, read, durations)
     states, pulses, energy, converged = (values.reshape(targets.shape) for values in found)
     return WriteResult(targets, model.conductance(states), pulses, energy, converged, g_on, g_off)
 
@@ -215,6 +215,8 @@ def _factors(generator: np.random.Generator, spread: float, n: int) -> np.ndarra
 
 
 def _flows(model: SwitchingModel, scheme: PulseScheme) -> dict[int, list[PulseFlow]]:
+    if not isinstance(scheme, PulseScheme):
+        fail("scheme", scheme, "a PulseScheme")
     inner = np.linspace(*model.limits, 101)
     rising = np.sign(model.conductance(model.limits[1]) - model.conductance(model.limits[0]))
     for name, direction in (("set_volts", 1), ("reset_volts", -1)):

@@ -14,7 +14,7 @@ from torch import nn
 from memlib.base.files import replacing
 from memlib.cells.device import Device
 from memlib.chip.layer import AnalogLayer, analog_layer
-from memlib.chip.network import AnalogNetwork, assemble
+from memlib.chip.network import AnalogNetwork, assemble, check_chip
 from memlib.layers.geometry import Geometry
 from memlib.layers.mappable import float_copy, is_matrix_layer
 from memlib.layers.recurrent import modes
@@ -32,8 +32,9 @@ FORMAT = 2
 def save_network(analog: AnalogNetwork, path: str | Path) -> None:
     """Write a mapped network to a safetensors file (no pickle): devices, converters' ranges, and any recalibration.
 
-    Raises ValueError if the folder does not exist.
+    Raises ValueError if the folder does not exist, and TypeError for what is no chip.
     """
+    check_chip(analog)
     if not Path(path).parent.is_dir():
         raise ValueError(f"path={str(path)!r}: must be in a folder that exists")
     layers = {}

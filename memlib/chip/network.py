@@ -1,6 +1,7 @@
 """A whole network on one simulated chip: `map_network`."""
 
 import contextlib
+import math
 from collections.abc import Iterator, Mapping as MappingType
 from typing import Any, cast
 
@@ -8,7 +9,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor, nn
 
-from memlib.base.checks import one_of, whole
+from memlib.base.checks import in_range, one_of, whole
 from memlib.base.progress_bar import note
 from memlib.chip.layer import AnalogLayer, analog_layer
 from memlib.chip.resources import check_memory, wire_seconds
@@ -154,6 +155,8 @@ def program_network(
     for name, layer in plan.items():
         module = cast(MatrixLayer, network.get_submodule(name))
         full_scale = (ranges or {}).get(name) if layer.hardware.tile.adc_calibration == "design" else None
+        if full_scale is not None:
+            in_range(f"ranges of layer {name!r}", full_scale, 0, math.inf, "A")
         if name not in record and (layer.hardware.tile.dac_bits, layer.hardware.tile.adc_bits) != (None, None):
             raise ValueError(
                 f"calibration: nothing known of layer {name!r}, whose converters need a range; pass calibration images "

@@ -14,7 +14,7 @@ from memlib.base.checks import images_of
 from memlib.chip.layer import AnalogLayer
 from memlib.chip.network import AnalogNetwork, check_chip
 from memlib.layers.geometry import Size
-from memlib.layers.tracing import calls_of, input_of
+from memlib.layers.tracing import calls_of, fitting, input_of
 from memlib.mapping.footprints import layer_activity
 from memlib.mapping.hardware import Hardware
 from memlib.mapping.placement import Placement
@@ -79,7 +79,7 @@ class Measured:
 def measure(analog: AnalogNetwork, images: Tensor) -> dict[str, Measured]:
     """Run images (n, *input shape) through a mapped network and add up what its cells conduct.
 
-    Its read noise is left as it was.
+    Its read noise is left as it was. Raises TypeError for what is no chip, and ValueError for images that do not fit.
     """
     check_chip(analog)
     images_of("images", images)
@@ -91,7 +91,8 @@ def measure(analog: AnalogNetwork, images: Tensor) -> dict[str, Measured]:
         calls[name].extend(calls_of(layer.geometry, x, size))
         power[name] += _power(layer, x) / len(images)
 
-    with contextlib.ExitStack() as hooks, analog.rewound():
+    fits = fitting(f"images: of shape {tuple(images.shape)} do not fit the model")
+    with contextlib.ExitStack() as hooks, analog.rewound(), fits:
         for name, layer in analog.layers.items():
             hook = layer.register_forward_pre_hook(functools.partial(watch, name=name), with_kwargs=True)
             hooks.callback(hook.remove)

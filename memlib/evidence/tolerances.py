@@ -43,7 +43,7 @@ def tolerance(severities: Sequence[float], hits: Sequence[np.ndarray], cost: flo
         ValueError: if severities do not start at 0 and ascend, or do not match `hits`.
     """
     tried = np.asarray(severities, float).tolist()
-    if len(tried) < 2 or tried[0] != 0 or (np.diff(tried) <= 0).any() or len(tried) != len(hits):
+    if len(tried) < 2 or tried[0] != 0 or not (np.diff(tried) > 0).all() or len(tried) != len(hits):
         raise ValueError(f"severities={tried}: must ascend from 0, one for each of {len(hits)} arrays")
     return crossing(tried[1:], [difference_interval(hits[0], other) for other in hits[1:]], cost)
 
@@ -63,7 +63,7 @@ def crossing(severities: Sequence[float], losses: Sequence[Interval], cost: floa
     Raises ValueError if severities do not ascend from above 0, or do not match `losses`.
     """
     tried = np.array([0.0, *severities])
-    if len(tried) < 2 or (np.diff(tried) <= 0).any() or len(tried) != len(losses) + 1:
+    if len(tried) < 2 or not (np.diff(tried) > 0).all() or len(tried) != len(losses) + 1:
         found = tried[1:].tolist()
         raise ValueError(f"severities={found}: must ascend from above 0, one for each of {len(losses)} losses")
     mean, upper, lower = (np.array([0.0, *(getattr(i, name) for i in losses)]) for name in ("mean", "high", "low"))

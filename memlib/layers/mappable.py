@@ -1,11 +1,12 @@
 """Which layers of a network tiles can compute, copies of the network, and how to put other layers in their place."""
 
 import copy
-from collections.abc import Collection, Mapping as MappingType
+from collections.abc import Collection, Iterable, Mapping as MappingType
 from typing import Any, TypeGuard, get_args
 
 from torch import nn
 
+from memlib.base.checks import fail
 from memlib.layers.geometry import MATRIX_LAYERS, MatrixLayer
 from memlib.layers.recurrent import CELLS, LAYERS, products, recurrent, unrolled
 
@@ -24,6 +25,8 @@ def is_matrix_layer(module: nn.Module | None) -> TypeGuard[MatrixLayer]:
 
 def all_modules(model: nn.Module) -> dict[str, nn.Module]:
     """The modules of `model` by name, and behind each recurrent one its matrix layers, such as "lstm.l0.input"."""
+    if not isinstance(model, nn.Module):
+        fail("model", model, "a torch.nn.Module")
     modules = {}
     for name, module in model.named_modules():
         modules[name] = module
@@ -43,7 +46,8 @@ def matrix_layers(model: nn.Module, digital: Any = ()) -> dict[str, MatrixLayer]
 
     Raises:
         UnsupportedLayerError: for a parameterised module that can neither be mapped nor is listed in `digital`.
-        ValueError: for an entry of `digital` that matches no module.
+        ValueError: for what is no module, or an entry of `digital` that matches none.
+        TypeError: if `digital` is no list.
     """
     modules = all_modules(model)
     skipped = _digital_modules(model, modules, digital)
@@ -123,7 +127,7 @@ def _joined(name: str, part: str) -> str:
 
 
 def _digital_modules(model: nn.Module, modules: MappingType[str, nn.Module], digital: Any) -> set[nn.Module]:
-    if isinstance(digital, str | type):
+    if isinstance(digital, str | type) or not isinstance(digital, Iterable):
         raise TypeError(f"digital={digital!r}: must be a list of layer names or classes")
     skipped: set[nn.Module] = set()
     for entry in digital:

@@ -2,12 +2,13 @@
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping as MappingType
+from collections.abc import Iterator, Mapping as MappingType, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from memlib.base.checks import fail
 from memlib.layers.geometry import Geometry, MatrixLayer
 from memlib.layers.mappable import float_copy
 
@@ -36,6 +37,8 @@ def call_sizes(
     Raises:
         ValueError: if the input does not fit the model.
     """
+    if not isinstance(input_shape, Sequence):
+        fail("input_shape", input_shape, "the sizes of one input, without the batch dimension, such as (3, 32, 32)")
     sizes: dict[str, list[tuple[int, ...]]] = {name: [] for name in layers}
     clone = float_copy(model, layers).to("meta")
     modules = dict(clone.named_modules())

@@ -139,7 +139,7 @@ def _values(layer: LayerPlan, objective: str | Callable, largest: int) -> dict[t
         # without keeping the placement for later
         placement = place.__wrapped__(layer.geometry, tile.rows, tile.cols, window, mapping.order, layer.sizes)
         row = {**layer_footprint(placement, candidate), **layer_activity(placement, candidate, layer.calls)}
-        if isinstance(objective, str):
+        if not callable(objective):
             one_of("objective", objective, [key for key, value in row.items() if not isinstance(value, str)])
-        values[window] = row[objective] if isinstance(objective, str) else objective(row)
+        values[window] = objective(row) if callable(objective) else row[objective]
     return values

@@ -16,6 +16,7 @@ from torch.nn.utils import prune
 from memlib.base.checks import fail, in_range, one_of
 from memlib.layers.geometry import Geometry, MatrixLayer
 from memlib.layers.mappable import NORMALISATIONS, Normalisation, matrix_layers, own_layers
+from memlib.layers.tracing import fitting
 
 
 def prune_model(model: nn.Module, how: str, sparsity: float, shape: tuple[int, ...] = (3, 32, 32)) -> None:
@@ -31,8 +32,8 @@ def prune_model(model: nn.Module, how: str, sparsity: float, shape: tuple[int, .
         shape: of an input.
 
     Raises:
-        ValueError: for an unknown `how` or sparsity, if there is nothing to prune, or if no batch norm follows directly
-            on a convolution that loses whole channels.
+        ValueError: for an unknown `how` or sparsity, if there is nothing to prune, for a shape that does not fit, or
+            if no batch norm follows directly on a convolution that loses whole channels.
         UnsupportedLayerError: for a recurrent layer, or one that is no matrix layer.
 
     After any error the model is as it was.
@@ -101,7 +102,8 @@ def _heard(model: nn.Module, layers: dict[str, MatrixLayer], shape: tuple[int, .
 
     for name in layers:
         probe.get_submodule(name).register_forward_pre_hook(functools.partial(note, name=name))
-    probe(torch.ones(1, *shape))
+    with fitting(f"shape={tuple(shape)}: does not fit the model"):
+        probe(torch.ones(1, *shape))
     return heard
 
 

@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from memlib.base.checks import fail, one_of, positive
+from memlib.base.checks import fail, one_of, positive, whole
 from memlib.layers.geometry import Geometry
 from memlib.layers.mappable import matrix_layers
 from memlib.layers.tracing import call_sizes
@@ -160,6 +160,7 @@ def build_network(name: str, width: float = 1.0, classes: int = 10, seed: int = 
     """
     one_of("network", name, NETWORKS)
     positive("width", width)
+    whole("classes", classes, 1)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return NETWORKS[name](width=width, classes=classes)

@@ -155,6 +155,9 @@ def test_cell_spread():
         (lambda: written(cell_spread=-1), "cell_spread=-1"),
         (lambda: written(seed=-1), "seed=-1"),
         (lambda: written(g_on=1e-9), "g_off=.*below g_on=1e-09"),
+        (lambda: written(g_on=math.inf), "g_on=inf: must be a finite number above 0"),
+        (lambda: written(g_off="1 uS"), "g_off='1 uS': must be from 0"),
+        (lambda: write_verify(LINEAR, [1e-4], (1.0, 0.1)), r"scheme=\(1.0, 0.1\): must be a PulseScheme"),
     ],
 )
 def test_errors(make, message):

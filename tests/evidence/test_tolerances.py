@@ -70,8 +70,8 @@ def test_tolerance_below_all_severities_is_near_0():
     assert 0 < found.severity < 0.05
 
 
-@pytest.mark.parametrize("severities", [[0, 2, 1], [0, 1, 1], [1, 2, 3], [0, 1], [0]])
+@pytest.mark.parametrize("severities", [[0, 2, 1], [0, 1, 1], [1, 2, 3], [0, 1], [0], [0, 1, math.nan]])
 def test_severities_must_ascend_from_0(severities):
-    """Unsorted, twice the same, without a baseline, or fewer than arrays."""
+    """Unsorted, twice the same, without a baseline, fewer than arrays, or no number."""
     with pytest.raises(ValueError, match=r"severities=.*: must ascend from 0, one for each of 3 arrays"):
         tolerance(severities, losing(1, 2))

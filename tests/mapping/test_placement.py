@@ -304,5 +304,6 @@ def test_objective_of_windows():
     values = {window: 5 * a + b for window, (a, b) in by_hand.items()}
     assert rows.iloc[0]["value"] == min(values.values())
     assert values[rows.iloc[0]["window"]] == min(values.values())
-    with pytest.raises(ValueError, match="objective='speed': must be one of 'rows'"):
-        best_windows(layer, (4, 8, 8), h, "speed")
+    for objective in ("speed", None):
+        with pytest.raises(ValueError, match=f"objective={objective!r}: must be one of 'rows'"):
+            best_windows(layer, (4, 8, 8), h, objective)

@@ -199,4 +199,6 @@ def test_errors():
     with pytest.raises(ValueError, match=r"prune='channels': must be one by which layer '3\.conv1\.0'"):
         prune_model(grouped, "channels", 0.5)
     assert grouped.state_dict().keys() == build_network("resnet20_grouped", 0.5).state_dict().keys()
+    with pytest.raises(ValueError, match=r"shape=\(1, 8, 8\): does not fit the model"):
+        prune_model(build_network("resnet20", 0.25), "weights", 0.5, (1, 8, 8))
     prune_model(build_network("resnet20_separable", 0.25), "channels", 0.5)
