@@ -6,6 +6,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from messages import raises
 from small_networks import HARDWARE, NOISY, OFF, assert_close, images, linear, seeded, small_network
 from torch import Tensor, nn
 
@@ -325,3 +326,38 @@ def test_digital_modules_are_passed_over_everywhere():
     assert footprint(model, (1, 4, 4), hardware, digital)["layer"].tolist() == ["0", "3"]
     assert best_windows(model, (1, 4, 4), hardware, digital=digital)["layer"].tolist() == ["0"]
     assert set(cost_of(model, (1, 4, 4), hardware, {"0": 0.0, "3": 0.0}, digital=digital)["layer"]) == {"0", "3"}
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+def test_layouts_need_the_size_of_the_map():
+    """Without images or their shape, no window can be placed; another size at run time is refused."""
+    layer, off = nn.Conv2d(1, 1, 3, padding=1), Tile(dac_bits=None, adc_bits=None)
+    sparse = Hardware(tile=off, mapping=Mapping(layout="sparse"))
+    raises(ValueError, lambda: map_network(layer, sparse), "layout='sparse'", "'dense'", "input_shape")
+    analog = map_network(layer, sparse, input_shape=(1, 4, 4))
+    raises(ValueError, lambda: analog(torch.ones(1, 1, 5, 4)), "(5, 4)", "(4, 4)")
+    call = lambda: map_network(layer, sparse, torch.ones(2, 1, 4, 4), input_shape=(1, 5, 5))  # noqa: E731
+    raises(ValueError, call, "input_shape=(1, 5, 5)", "that of the calibration images", "(4, 4)")
+    dense = map_network(layer, Hardware(tile=off), input_shape=(1, 1, 1))  # all but the middle is padding
+    raises(ValueError, lambda: dense(torch.ones(1, 1, 2, 1)), "(2, 1)", "(1, 1)")
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5, True, None])
+def test_seed(seed):
+    """A device seed is a whole number."""
+    network, hardware = nn.Linear(4, 4), Hardware(tile=Tile(dac_bits=None, adc_bits=None))
+    raises(ValueError, lambda: map_network(network, hardware, seed=seed), f"seed={seed!r}", "whole number")
+
+
+@pytest.mark.parametrize("full_scale", [NAN, -1.0])
+def test_ranges(full_scale):
+    call = lambda: map_network(nn.Linear(4, 4), Hardware(), torch.ones(2, 4), ranges={"": full_scale})  # noqa: E731
+    raises(ValueError, call, f"ranges of layer ''={full_scale}", "at least 0")
+
+
+def test_half_precision_is_refused():
+    """A converter's codes do not fit bfloat16."""
+    model = nn.Sequential(nn.Linear(6, 5)).bfloat16()
+    raises(ValueError, lambda: map_network(model, Hardware(tile=Tile(dac_bits=None, adc_bits=None))), "'0'", "float32")

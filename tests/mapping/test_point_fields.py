@@ -1,4 +1,4 @@
-"""Hardware from flat fields, and as the fields of a point that mean the same for ever."""
+"""Hardware as the fields of a point, which mean the same for ever."""
 
 import dataclasses
 
@@ -29,47 +29,6 @@ def test_the_frozen_defaults():
     """Every field has one; a new field of Device, Tile or Mapping is added to both tables."""
     assert flat.FROZEN == FROZEN
     assert set(FROZEN) == {f.name for kind in (Device, Tile, Mapping) for f in dataclasses.fields(kind)}
-
-
-def test_hardware_of_flat_fields():
-    found = Hardware.of(device="ihp_hfo2", program_error=0.02, rows=64, layout="4x4", unused="unformed")
-    device = Device.preset("ihp_hfo2").replace(program_error=0.02)
-    assert found == Hardware(device, Tile(rows=64), Mapping((4, 4), order="hwc", unused="unformed"))
-    assert Hardware.of() == Hardware()
-    assert Hardware.of(layout="4x4, offset", scheme="differential", order="chw").mapping == Mapping((4, 4), order="chw")
-
-
-@pytest.mark.parametrize(
-    ("text", "mapping"),
-    [
-        ("dense", Mapping()),
-        ("1x1", Mapping()),
-        ("2x4", Mapping((2, 4), order="hwc")),
-        ("sparse", Mapping("sparse")),
-        ("sparse, unformed", Mapping("sparse", unused="unformed")),
-        ("4x4, packed, offset, column", Mapping((4, 4), scheme="offset", w_max="column")),
-    ],
-)
-def test_layouts_as_texts(text, mapping):
-    assert Mapping.parse(text) == mapping
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"program_eror": 0.1}, "program_eror=0.1: must be a field of Device, Tile or Mapping, such as program_error,"),
-        ({"zzz": None}, "zzz=None: must be a field of Device, Tile or Mapping: r_on, r_off, .*, slices"),
-        ({"device": "mine"}, "preset='mine': must be one of '10k_100k'"),
-        ({"layout": "0x4"}, "layout='0x4': must be 'dense', 'sparse', or a window such as '4x4'"),
-        ({"layout": (4, 4)}, r"layout=\(4, 4\): must be 'dense'"),
-        ({"layout": "sparse,unformed"}, "layout='sparse,unformed'"),
-        ({"layout": "sparse, formed"}, "layout 'sparse, formed': word='formed': must be one of .*'unformed'"),
-        ({"rows": 0}, "rows=0"),
-    ],
-)
-def test_what_cannot_be_is_named(fields, message):
-    with pytest.raises(ValueError, match=message):
-        Hardware.of(**fields)
 
 
 VARIOUS = [

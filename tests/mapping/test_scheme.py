@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from messages import raises
 from scipy import stats
 from small_networks import linear, random
 from torch import nn
@@ -71,3 +72,24 @@ def test_errors_of_slices_add_up_by_their_weights():
     chip = map_network(linear(torch.ones(100, 100)), Hardware(device, OFF, Mapping(slices=2)))
     errors = chip(torch.eye(100).double()).numpy() - 1
     assert stats.kstest(errors.ravel(), stats.norm(0, 0.01 * np.sqrt(2 * 17) / 5).cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("layout", ["toeplitz", (2,), (2, 0), (1.5, 2), 4, (True, 2)])
+def test_wrong_layouts(layout):
+    """A layout is a name or two whole numbers."""
+    raises(ValueError, lambda: Mapping(layout=layout), "layout", "must be")
+
+
+@pytest.mark.parametrize(
+    ("text", "mapping"),
+    [
+        ("dense", Mapping()),
+        ("1x1", Mapping()),
+        ("2x4", Mapping((2, 4), order="hwc")),
+        ("sparse", Mapping("sparse")),
+        ("sparse, unformed", Mapping("sparse", unused="unformed")),
+        ("4x4, packed, offset, column", Mapping((4, 4), scheme="offset", w_max="column")),
+    ],
+)
+def test_layouts_as_texts(text, mapping):
+    assert Mapping.parse(text) == mapping

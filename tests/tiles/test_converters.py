@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from messages import raises
 from small_networks import mapped
 from torch import nn
 
-from memlib import Device, Tile
+from memlib import Device, Hardware, Tile, map_network
 from memlib.tiles.converters import code_limits
 
 EXACT = Device(r_on=2**10, r_off=2**11)  # conductances that float64 holds exactly, so that ties are ties
@@ -65,3 +66,12 @@ def test_output_codes_of_a_column():
 def test_converters_off_neither_round_nor_clip():
     """Without converters, values beyond the calibrated range pass."""
     np.testing.assert_allclose(outputs(mapped(np.ones((1, 1)), OFF, np.ones((1, 1))), [100.3, -7e-9]), [100.3, -7e-9])
+
+
+@pytest.mark.parametrize("tile", [Tile(dac_bits=1), Tile(adc_bits=1, converter="column")])
+def test_one_bit_for_a_signed_input(tile):
+    """A signed converter of one bit has no code but 0: found when calibration shows negative inputs."""
+    field = "dac_bits=1" if tile.dac_bits == 1 else "adc_bits=1"
+    network, hardware = nn.Linear(4, 4), Hardware(tile=tile)
+    raises(ValueError, lambda: map_network(network, hardware, -torch.ones(2, 4)), field, "at least 2", "signed")
+    map_network(network, hardware, torch.ones(2, 4))

@@ -1,10 +1,13 @@
 """The record that converters are calibrated on: ranges, signs and passes of every layer's input."""
 
 import numpy as np
+import pytest
 import torch
-from small_networks import linear, three_layers, uneven_images
+from messages import raises
+from small_networks import linear, small_network, three_layers, uneven_images
+from torch import nn
 
-from memlib import Device, Hardware, map_network, record_inputs
+from memlib import Device, Hardware, Tile, map_network, record_inputs
 
 
 def test_inputs_of_every_layer():
@@ -42,3 +45,44 @@ def test_record_serves_as_calibration():
     network, x = three_layers(), uneven_images()
     chips = [map_network(network, Hardware(Device(d2d_on=0.1)), c) for c in (x, record_inputs(network, x))]
     assert torch.equal(chips[0](x), chips[1](x))
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("calibration", "parts"),
+    [
+        (None, ["layer '0'", "pass calibration images", "dac_bits=None"]),
+        ({}, ["layer '0'", "pass calibration images"]),
+        (torch.zeros(0, 3, 6, 6), ["(0, 3, 6, 6)", "at least one image"]),
+        (torch.zeros(3), ["(3,)", "at least one image"]),
+        (torch.zeros(2, 3, 7, 6), ["(2, 3, 7, 6)", "do not fit the model"]),
+        (torch.zeros(2, 1, 6, 6), ["(2, 1, 6, 6)", "do not fit the model"]),
+        (torch.zeros(3, 6, 6), ["(3, 6, 6)", "do not fit the model"]),
+        (torch.zeros(2, 108), ["(2, 108)", "do not fit the model"]),
+        (torch.zeros(2, 3, 6, 6, dtype=torch.uint8), ["(2, 3, 6, 6)", "do not fit the model"]),
+        (torch.full((2, 3, 6, 6), NAN), ["finite"]),
+        (np.zeros((2, 3, 6, 6)), ["ndarray", "tensor"]),
+        ([torch.zeros(3, 6, 6)], ["list", "tensor"]),
+    ],
+    ids=str.split("none record empty vector size channels one flat bytes nan numpy list"),
+)
+def test_calibration(calibration, parts):
+    """Missing, empty, of the wrong shape or kind: the message names calibration and says what is wrong."""
+    raises(ValueError, lambda: map_network(small_network(), Hardware(), calibration), "calibration", *parts)
+
+
+def test_record_of_another_network():
+    """A record that does not fit the layer, whatever the ADC's range is."""
+    record = record_inputs(nn.Sequential(nn.Linear(7, 5)), torch.ones(2, 7))
+    for adc_range in ("full", "calibrated"):
+        hardware = Hardware(tile=Tile(adc_range=adc_range))
+        raises(
+            ValueError, lambda h=hardware: map_network(nn.Sequential(nn.Linear(6, 5)), h, record), "calibration", "'0'"
+        )
+
+
+def test_record_inputs_of_no_tensor():
+    """Something else than a tensor of images."""
+    raises(ValueError, lambda: record_inputs(small_network(), [1, 2]), "calibration='list'", "tensor")

@@ -3,8 +3,10 @@
 import re
 
 import pytest
+from messages import raises
 
 from memlib.training import recipes, trainer
+from memlib.zoo import networks
 
 TINY = trainer.Recipe("digits", "resnet20", 0.25, epochs=3, batch=16, label_smoothing=0.1)
 
@@ -66,3 +68,13 @@ def test_recipes():
 def test_wrong_recipes(changes, message):
     with pytest.raises((TypeError, ValueError), match=re.escape(message)):
         TINY.replace(**changes)
+
+
+def test_unknown_recipe_and_network(tmp_path):
+    """Names of recipes and networks, before anything is written."""
+    folders = tmp_path / "checkpoints", tmp_path / "states"
+    raises(ValueError, lambda: trainer.train("resnet50", *folders), "recipe='resnet50'", "'resnet20-cifar10'")
+    assert not any(folder.exists() for folder in folders)
+    raises(ValueError, lambda: networks.build_network("resnet50"), "network='resnet50'", "'resnet20'", "'vgg8'")
+    raises(ValueError, lambda: networks.build_network("vgg8", width=0), "width=0", "above 0")
+    raises(ValueError, lambda: networks.build_network("vgg8", classes=0), "classes=0", "at least 1")

@@ -1,14 +1,19 @@
 """Digits, class folders, their cache, and the official files of CIFAR-10; each tiny, written by the test."""
 
 import hashlib
+import io
 import os
 import pickle
 import shutil
 import tarfile
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from messages import raises
+from PIL import Image
 from tiny_cifar10 import shrink, write_images, write_zip
 
 from memlib.zoo import data_sets
@@ -228,3 +233,121 @@ def test_real_cifar10(monkeypatch, tmp_path):
     assert images.pixels.shape == (10_000, 3, 32, 32)
     assert images.labels[:5].tolist() == [3, 8, 8, 0, 6]
     assert torch.bincount(images.labels).tolist() == [1000] * 10
+
+
+@pytest.fixture
+def files(monkeypatch, tmp_path) -> Path:
+    """The folder of a test set of four images as class folders, airplane/0.bmp to cat/3.bmp."""
+    files = shrink(monkeypatch, tmp_path, 4)
+    write_images(files / "test", np.full((4, 32, 32, 3), 90, np.uint8), range(4), "bmp")
+    return files
+
+
+def refused(*parts: str, split: str = "test") -> None:
+    """Loading says what to do."""
+    raises(data_sets.DataError, lambda: data_sets.load_images("cifar10", split), *parts)
+
+
+def test_unknown_data():
+    """Names of data sets and splits."""
+    raises(ValueError, lambda: data_sets.load_images("mnist", "test"), "data='mnist'", "'digits', 'cifar10'")
+    raises(ValueError, lambda: data_sets.load_images("digits", "lossless"), "split='lossless'", "'train', 'test'")
+    raises(data_sets.DataError, lambda: data_sets.load_images("digits", "test").head(501), "images=501", "500")
+
+
+def test_missing_folder(files, monkeypatch):
+    """MEMLIB_DATA names nothing, or a folder without the split."""
+    refused(f"MEMLIB_DATA={files}", "no CIFAR-10 train images", "cifar-10-batches-py", "train.zip", split="train")
+    monkeypatch.setenv("MEMLIB_DATA", str(files / "absent"))
+    refused(f"MEMLIB_DATA={files / 'absent'}", "no CIFAR-10 test images", "unset it to download")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "parts"),
+    [
+        ("cat/3.bmp", None, ["images 0 to 3", "found 3"]),
+        ("cat/3.bmp", "cat/4.bmp", ["images 0 to 3 once each"]),
+        ("cat/3.bmp", "cat/2.bmp", ["images 0 to 3 once each"]),
+        ("cat/3.bmp", "cat/kitty.bmp", ["cat/kitty.bmp", "index in the official order"]),
+        ("cat/3.bmp", "tiger/3.bmp", ["['tiger']", "airplane, automobile"]),
+    ],
+    ids=["missing", "gap", "twice", "no index", "wrong class"],
+)
+def test_wrong_class_folders(files, old, new, parts):
+    """Missing, doubled or misnamed files and folders."""
+    image = (files / "test" / old).read_bytes()
+    (files / "test" / old).unlink()
+    if new:
+        (files / "test" / new).parent.mkdir(exist_ok=True)
+        (files / "test" / new).write_bytes(image)
+    refused(*parts)
+
+
+def test_empty_folder(files):
+    """Class folders without images."""
+    shutil.rmtree(files / "test")
+    (files / "test").mkdir()
+    refused("images 0 to 3", "found 0")
+
+
+def png_with_a_broken_chunk() -> bytes:
+    """Good header, then a chunk whose name is no name."""
+    content = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)).save(content, "png")
+    return content.getvalue().replace(b"IDAT", b"\x00DAT")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"hello", b"BM" + bytes(60), png_with_a_broken_chunk()[:200], png_with_a_broken_chunk()],
+    ids=["empty", "text", "zeros", "truncated", "broken"],
+)  # fmt: skip
+def test_corrupt_image(files, content):
+    """An image that cannot be decoded is named."""
+    (files / "test" / "bird" / "2.bmp").write_bytes(content)
+    refused("bird/2.bmp", "not a readable 32x32 image", "replace the file")
+
+
+@pytest.mark.parametrize("size", [(16, 16), (33, 32), (1, 1), (32, 1)])
+def test_image_of_another_size(files, size):
+    """Only 32x32 images are taken, not even those that numpy would stretch to it."""
+    Image.new("RGB", size).save(files / "test" / "bird" / "2.bmp")
+    refused("bird/2.bmp", "not a readable 32x32 image")
+
+
+@pytest.mark.parametrize("damage", ["text", "truncated", "stored member", "deflated member", "method"])
+def test_corrupt_zip(files, damage):
+    """A zip archive that cannot be read, as a whole or in one member."""
+    path = files / "test.zip"
+    compression = zipfile.ZIP_STORED if damage == "stored member" else zipfile.ZIP_DEFLATED
+    write_zip(path, files / "test", files / "test", compression)
+    shutil.rmtree(files / "test")
+    content = bytearray(path.read_bytes())
+    if damage == "text":
+        content = bytearray(b"hello")
+    elif damage == "truncated":
+        del content[len(content) // 2 :]
+    elif damage == "method":
+        content[content.rindex(b"PK\x01\x02") + 10] = 77  # of the last member in the central directory
+    else:
+        start = content.index(b"bird/2.bmp") + 10
+        content[start + 4 : start + 12] = b"\xff" * 8
+    path.write_bytes(content)
+    refused(str(path), "replace the file")
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "foreign"])
+def test_corrupt_cache(files, tmp_path, damage):
+    """A damaged cache is not used; deleting it, as the message says, helps."""
+    data_sets.load_images("cifar10", "test")
+    (cache,) = (tmp_path / "cache").iterdir()
+    content = bytearray(cache.read_bytes())
+    if damage == "truncated":
+        del content[-10:]
+    elif damage == "flipped":
+        content[-10] ^= 1
+    else:
+        content = b"hello"
+    cache.write_bytes(content)
+    refused(str(cache), "the cache", "delete it")
+    cache.unlink()
+    data_sets.load_images("cifar10", "test")
