@@ -29,6 +29,7 @@ def accuracy(
     """Top-1 accuracy of `model` on one simulated chip per device seed.
 
     Args:
+        hardware, digital: see `map_network`.
         images: (n, *input shape) as the model takes them; labels: (n,).
         calibration: see `map_network`; images are run through the float network once for all seeds.
         recalibration: how every chip is recalibrated on the calibration images, see `recalibrate`; the digital cost of

@@ -87,6 +87,7 @@ def cost_of(
     """Energy, time and area of one inference without a chip: all except the array energy follows from the placement.
 
     Args:
+        input_shape, hardware, digital: see `memlib.footprint`.
         array_power: of each layer, W, or as `measure` gives it. Bit-serial inputs need the latter, which knows whether
             they are signed. 0 leaves the energy of the array out.
         technology: one of `technology.TECHNOLOGIES`, or one of your own.

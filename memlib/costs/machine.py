@@ -82,6 +82,10 @@ def inventory(
 ) -> pd.DataFrame:
     """List the circuits of a machine of so many tiles as papers do, at the bits that the technology is listed for.
 
+    Args:
+        rows, cols: cells of a tile.
+        converters: see `cost_of`.
+
     Returns:
         A row per component: number, area (m2), power (W, all in use), latency (s, of one use).
     """

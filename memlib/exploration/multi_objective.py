@@ -110,6 +110,7 @@ def search(
     """Look for the designs of the Pareto front: many at a low fidelity first, then the likely ones more closely.
 
     Args:
+        space: the designs to choose from.
         evaluate: as of `sweep`; returns the objectives, and `correct`, the answers to the first point["images"] test
             images as `answers.pack` has them. Without these the accuracies of chips alone say how sure things are.
         make_point: make_point(design, images=...) is the point of a sweep that a design is.

@@ -8,6 +8,6 @@ BATCH = 100  #: images per forward pass; read noise is drawn forward by forward,
 
 @torch.inference_mode()
 def correct(model: nn.Module, images: Tensor, labels: Tensor, batch: int = BATCH) -> Tensor:
-    """Which images are classified correctly: (n,) bool."""
+    """Which images (n, *input shape) with labels (n,) are classified correctly: (n,) bool."""
     hits = [model(x).argmax(1) == y for x, y in zip(images.split(batch), labels.split(batch), strict=True)]
     return torch.cat(hits)

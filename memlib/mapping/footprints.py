@@ -74,6 +74,7 @@ def footprint(
     """Cells, tiles and activity of every layer, for one input of `input_shape`, without running the network.
 
     Args:
+        hardware, digital: see `memlib.map_network`.
         signed: names of layers with signed inputs, which bit-serial reads take two phases for.
 
     Returns:
@@ -104,6 +105,7 @@ def best_windows(
     """For each convolution, the window of outputs that makes an objective smallest, by trying all; orders as given.
 
     Args:
+        input_shape, hardware, digital: see `footprint`.
         objective: a column of `footprint`, or a function of a row of it (a dict).
         largest: outputs of a window at most.
 

@@ -54,6 +54,8 @@ def record_inputs(model: nn.Module, images: Tensor, digital: Any = (), batch: in
 
     Args:
         images: (n, *input shape), as the model takes them.
+        digital: see `matrix_layers`.
+        batch: images that run at once.
         maps: whether to keep whole input maps too, which every layout but the dense one needs.
 
     Raises:
