@@ -12,9 +12,10 @@ def replacing(path: Path) -> Iterator[Path]:
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         yield part
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)  # of what failed
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    part.replace(path)
 
 
 def write_whole(path: Path, text: str) -> None:
