@@ -55,18 +55,19 @@ def input_top(tile: Tile, inputs: LayerInputs | None) -> float:
         return 1.0
     if tile.dac_bits is None:
         return inputs.x_max if inputs else 1.0
-    assert inputs is not None  # DACs have a range
-    return code_limits(tile.dac_bits, inputs.signed, "dac_bits")[1]
+    return _largest_input_code(tile, inputs)
 
 
 def input_at_v_read(tile: Tile, inputs: LayerInputs | None) -> float:
     """The float layer's input that v_read on a row stands for; of the lowest bit, where bits follow each other."""
     x_max = inputs.x_max if inputs else 1.0
-    if not tile.bit_serial:
-        return x_max
+    return x_max / _largest_input_code(tile, inputs) if tile.bit_serial else x_max
+
+
+def _largest_input_code(tile: Tile, inputs: LayerInputs | None) -> int:
+    assert tile.dac_bits is not None  # as Tile checks for serial bits
     assert inputs is not None  # DACs have a range
-    assert tile.dac_bits is not None  # as Tile checks
-    return x_max / code_limits(tile.dac_bits, inputs.signed, "dac_bits")[1]
+    return code_limits(tile.dac_bits, inputs.signed, "dac_bits")[1]
 
 
 def adc_limits(tile: Tile, inputs: LayerInputs | None) -> tuple[int, int] | None:
