@@ -29,9 +29,9 @@ from memlib.mapping.hardware import Hardware
 from memlib.mapping.placement import Placement
 from memlib.mapping.plan import Plan, plan_chip
 from memlib.mapping.tile import Tile
-from memlib.studies.designs import INPUT_SHAPE, POWER_IMAGES
 from memlib.studies.s06_power.components import COMPONENTS, GROUPS
-from memlib.studies.trained_networks import Shared, data_of, mapped, model_of, prepared, shared_fields, split
+from memlib.studies.shared.designs import INPUT_SHAPE, POWER_IMAGES
+from memlib.studies.shared.trained_networks import Shared, data_of, mapped, model_of, prepared, shared_fields, split
 
 #: Fields of a design for which device presets have values.
 SEVERITIES = ("states", "program_error", "stuck_on", "stuck_off", "read_noise", "retention_time", "endurance_cycles")

@@ -26,7 +26,7 @@ from memlib.base.progress_bar import note
 from memlib.base.provenance import fingerprint
 from memlib.sweeps.points import Task, code_of
 from memlib.sweeps.store import Outcome
-from memlib.sweeps.workers import FOLDERS, SEND_SECONDS, UnfitWorker, evaluate_chunk, evaluate_task, one_thread
+from memlib.sweeps.workers import FOLDERS, SEND_SECONDS, UnfitWorkerError, evaluate_chunk, evaluate_task, one_thread
 
 CHUNK_SECONDS = 1.0  #: how long a chunk should take, s
 CHUNKS_PER_WORKER = 2  #: one that runs, and one that waits so that the worker never does
@@ -301,7 +301,7 @@ class _Run:
                 "PYTHONPATH that the worker was started with)"
             )
             raise SweepError(
-                f"a worker cannot evaluate points: {error}{'' if isinstance(error, UnfitWorker) else needed}"
+                f"a worker cannot evaluate points: {error}{'' if isinstance(error, UnfitWorkerError) else needed}"
             )
         if future.status not in ("finished", "lost"):  # Dask calls one lost whose worker finished it, and died then
             raise self._lost()

@@ -26,7 +26,7 @@ FOLDERS = ("MEMLIB_ROOT", "MEMLIB_DATA")
 STARTED_WITH = {name: os.environ[name] for name in FOLDERS if name in os.environ}
 
 
-class UnfitWorker(RuntimeError):
+class UnfitWorkerError(RuntimeError):
     """A worker might compute something else than the driver; the message says why, and what to do."""
 
 
@@ -81,7 +81,7 @@ def evaluate_chunk(tasks: list[Task], run: str, chunk: str, wanted: str, code: s
         folders: the driver's, by name of environment variable.
 
     Raises:
-        UnfitWorker: if the worker might compute something else than the driver.
+        UnfitWorkerError: if the worker might compute something else than the driver.
         ValueError: if the worker cannot import the function.
     """
     from distributed import get_worker
@@ -91,13 +91,17 @@ def evaluate_chunk(tasks: list[Task], run: str, chunk: str, wanted: str, code: s
         return state is not None and state.state == "executing"
 
     if (threads := get_worker().state.nthreads) != 1:  # torch's number of threads belongs to the process
-        raise UnfitWorker(f"it has {threads} threads, and only one gives the same results everywhere: --nthreads 1")
+        raise UnfitWorkerError(
+            f"it has {threads} threads, and only one gives the same results everywhere: --nthreads 1"
+        )
     if fingerprint() != wanted:
-        raise UnfitWorker(
+        raise UnfitWorkerError(
             f"its environment differs from the driver's: {fingerprint()} instead of {wanted}; install the same packages"
         )
     if _code_at_import(tasks[0].function) != code:
-        raise UnfitWorker(f"the file of {tasks[0].function} changed since the worker imported it; restart the workers")
+        raise UnfitWorkerError(
+            f"the file of {tasks[0].function} changed since the worker imported it; restart the workers"
+        )
     os.environ["MEMLIB_PROGRESS"] = os.devnull  # the driver's bar is the one to be seen
     _use_folders(folders)
     _keep_freed_memory()

@@ -6,8 +6,8 @@ from typing import Any
 
 from memlib.studies.drawing import Drawing
 from memlib.studies.s02_mapping import drawn_layer, network_counts
+from memlib.studies.shared.trained_networks import INPUT_SHAPE
 from memlib.studies.study import Study, Values, networks, same
-from memlib.studies.trained_networks import INPUT_SHAPE
 from memlib.zoo.checkpoints import manifest_entry
 
 

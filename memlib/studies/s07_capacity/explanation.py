@@ -17,11 +17,11 @@ from memlib.evidence.comparisons import Loss
 from memlib.layers.geometry import Geometry
 from memlib.layers.mappable import matrix_layers
 from memlib.studies.drawing import MARKERS, errorbars, shared_legend, where
-from memlib.studies.effects import RECALIBRATIONS, add_note, make_point
 from memlib.studies.run import Run
 from memlib.studies.s07_capacity.connectivities import EFFECT, HRS, LOOKS
 from memlib.studies.s07_capacity.ladders import LADDER, ROWS, losses
-from memlib.studies.trained_networks import label, prepared, shared_fields, split
+from memlib.studies.shared.effects import RECALIBRATIONS, add_note, make_point
+from memlib.studies.shared.trained_networks import label, prepared, shared_fields, split
 from memlib.training.pruning import following_norms
 from memlib.zoo.checkpoints import load_checkpoint
 

@@ -15,7 +15,6 @@ from memlib.evidence.comparisons import Labelled, Loss
 from memlib.evidence.intervals import crossed_interval
 from memlib.evidence.tolerances import tolerance_table
 from memlib.studies.drawing import errorbars, shared_legend, where
-from memlib.studies.effects import RECALIBRATIONS, add_note, make_point
 from memlib.studies.run import Run
 from memlib.studies.s07_capacity.connectivities import (
     EFFECT,
@@ -28,6 +27,7 @@ from memlib.studies.s07_capacity.connectivities import (
     parameters,
     unused_of,
 )  # fmt: skip
+from memlib.studies.shared.effects import RECALIBRATIONS, add_note, make_point
 
 #: Recalibrations of the ladders.
 ROWS = ("none", "batch_norm")

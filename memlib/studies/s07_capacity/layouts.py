@@ -15,10 +15,10 @@ from memlib.evidence.comparisons import Comparison, Loss
 from memlib.layers.geometry import Geometry
 from memlib.layers.mappable import matrix_layers
 from memlib.studies.drawing import dodges, errorbars, legend_beside, panels, where
-from memlib.studies.effects import RECALIBRATIONS, Setting, add_note, settings
 from memlib.studies.run import Run
 from memlib.studies.s07_capacity.connectivities import HRS, lost
-from memlib.studies.trained_networks import label, network_of
+from memlib.studies.shared.effects import RECALIBRATIONS, Setting, add_note, settings
+from memlib.studies.shared.trained_networks import label, network_of
 from memlib.zoo.checkpoints import load_checkpoint
 
 DENSE, SPARSE = {"color": "0.2", "marker": "s"}, {"color": sns.color_palette("colorblind")[0], "marker": "o"}

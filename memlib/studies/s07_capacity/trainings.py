@@ -14,7 +14,6 @@ from memlib.evidence.claims import Claim, Statement
 from memlib.evidence.comparisons import Chips, Comparison, Loss
 from memlib.evidence.intervals import Interval, trainings_interval
 from memlib.studies.drawing import dodges, errorbars, panels, shared_legend, where
-from memlib.studies.effects import PLAIN, RECALIBRATIONS, Setting, add_note, settings
 from memlib.studies.run import Run
 from memlib.studies.s07_capacity.connectivities import (
     FAMILIES,
@@ -27,7 +26,8 @@ from memlib.studies.s07_capacity.connectivities import (
     pairs,
     parameters,
 )  # fmt: skip
-from memlib.studies.trained_networks import label, network_of
+from memlib.studies.shared.effects import PLAIN, RECALIBRATIONS, Setting, add_note, settings
+from memlib.studies.shared.trained_networks import label, network_of
 from memlib.training.recipes import trainings
 
 

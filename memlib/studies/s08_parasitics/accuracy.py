@@ -31,9 +31,9 @@ from memlib.studies.drawing import (
     tick_values,
     where,
 )  # fmt: skip
-from memlib.studies.effects import RECALIBRATIONS
 from memlib.studies.s08_parasitics.arrays import device_title, uniform_conductances
-from memlib.studies.trained_networks import INPUT_SHAPE, convolutions, data_of, label, shared_fields
+from memlib.studies.shared.effects import RECALIBRATIONS
+from memlib.studies.shared.trained_networks import INPUT_SHAPE, convolutions, data_of, label, shared_fields
 from memlib.sweeps.points import Point
 from memlib.wires.resistances import Wires
 from memlib.wires.solver import solve

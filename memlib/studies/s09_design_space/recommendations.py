@@ -17,13 +17,13 @@ from memlib.evidence.claims import Claim, Statement, above, below, below_times
 from memlib.evidence.intervals import Interval, crossed_interval, difference_interval
 from memlib.exploration.multi_objective import Known, climb
 from memlib.exploration.pareto import mean_draws
-from memlib.studies.designs import QUANTITIES, output_sizes
 from memlib.studies.run import Run
 from memlib.studies.s09_design_space.designer_table import by_design, fresh_chips, fresh_losses, points_text
 from memlib.studies.s09_design_space.formula_fits import COLORS, MARKERS, float_hits
 from memlib.studies.s09_design_space.searches import evaluator, fidelities, searched_point
+from memlib.studies.shared.designs import QUANTITIES, output_sizes
+from memlib.studies.shared.trained_networks import float_accuracy, label, network_of
 from memlib.studies.study import Sweep
-from memlib.studies.trained_networks import float_accuracy, label, network_of
 
 #: All that the answer knows of a design beside its accuracy.
 COSTS = ("isaac_energy", "isaac_latency", "isaac_area", "li2022_energy", "li2022_latency", "li2022_area")

@@ -20,9 +20,9 @@ from memlib.evidence.intervals import crossed_interval, difference_interval
 from memlib.layers.classification import correct
 from memlib.mapping.hardware import Hardware
 from memlib.mapping.point_fields import hardware_of, point_fields
-from memlib.studies import effects
 from memlib.studies.drawing import dodges, errorbars, note, panels, severity_text, where
-from memlib.studies.effects import EFFECTS
+from memlib.studies.shared import effects
+from memlib.studies.shared.effects import EFFECTS
 from memlib.sweeps.points import Point
 from memlib.tiles.input_record import Record, record_inputs
 from memlib.zoo import seizures
