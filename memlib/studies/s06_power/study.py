@@ -10,7 +10,8 @@ from memlib.studies.s06_power.array_power import BEST, D2D, evaluate, points
 from memlib.studies.s06_power.components import by_component, plot_components
 from memlib.studies.s06_power.machines import NAMES, Machine, comparison, machines, whole
 from memlib.studies.s06_power.trade_offs import curves, plot_trade_offs
-from memlib.studies.shared.trained_networks import inputs, label, network_of, seeds_of
+from memlib.studies.shared.effects import seeds_of
+from memlib.studies.shared.trained_networks import inputs, label, network_of
 from memlib.studies.study import Study, Sweep, Values, networks, same
 
 #: Layouts that claims compare.

@@ -10,8 +10,8 @@ from memlib.studies.drawing import Drawing
 from memlib.studies.run import Run
 from memlib.studies.s08_parasitics import accuracy, agreement, arrays
 from memlib.studies.s08_parasitics.accuracy import points
-from memlib.studies.shared.effects import Setting, evaluate
-from memlib.studies.shared.trained_networks import convolutions, inputs, label, network_of, origin, seeds_of
+from memlib.studies.shared.effects import Setting, evaluate, seeds_of
+from memlib.studies.shared.trained_networks import convolutions, inputs, label, network_of, origin
 from memlib.studies.study import Study, Sweep, Values, networks, same
 
 #: Device, recalibration and tile size of the claims in the README.
