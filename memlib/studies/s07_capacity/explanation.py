@@ -146,7 +146,7 @@ def plot_explained(
             group = where(table, family=family, recalibration=recalibration)
             errorbars(axis, group["noise"], group, "loss", "loss_", **LADDER | LOOKS[family] | {"linestyle": ""})
         which = "both gains" if recalibration == "none" else "varying gains"
-        axis.set(title=RECALIBRATIONS[recalibration], ylabel=f"points lost at {claim_severity:g}")
+        axis.set(title=RECALIBRATIONS[recalibration], ylabel=f"points lost at {100 * claim_severity:g} % error")
         axis.set_xlabel(f"root sum of squares of {claim_severity:g} x {which}")
     axes[0].set(xlabel="layer, from the input", ylabel="noise gain (dotted: constant)", yscale="log")
     axes[1].set(xlabel="layer, from the input", ylabel=f"points lost, {layer_severity:g} in this layer alone")

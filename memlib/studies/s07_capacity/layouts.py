@@ -70,7 +70,7 @@ def layout_losses(run: Run) -> pd.DataFrame:
 def plot_layouts(frame: pd.DataFrame, claim_severity: float, origin: str) -> Figure:
     """A panel per network: the loss by the severity in each setting, in the dense and the sparse layout."""
     networks = {checkpoint: label(checkpoint) for checkpoint in frame["checkpoint"].unique()}
-    grid = panels({"": f"points lost at {claim_severity:g}"}, networks, (3.1, 3.3), (1, 0), sharex=False)
+    grid = panels({"": f"points lost at {100 * claim_severity:g} % error"}, networks, (3.1, 3.3), (1, 0), sharex=False)
     for _, checkpoint, axis in grid:
         part = where(frame, checkpoint=checkpoint)
         for (layout, (look, _)), dodge in zip(LAYOUTS.items(), dodges(len(LAYOUTS), 0.15), strict=True):
