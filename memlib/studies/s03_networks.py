@@ -182,5 +182,6 @@ STUDY = Study(
     },
     drawings={"03_networks": Drawing(plot, ("03_networks", "03_networks_weights"), ("origin",))},
     claims={"03_networks": claims},
+    requires=lambda p: [trainings(name, p.training_seeds) for name in p.claim_checkpoints],
     inputs=lambda p: inputs(all_networks(p)),
 )
