@@ -134,4 +134,3 @@ class Study:
             except WRONG:
                 return last
         return last
-        return last
