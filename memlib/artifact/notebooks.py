@@ -6,8 +6,10 @@ python -m memlib.artifact.notebooks    # write the parameters cells of all noteb
 import ast
 import difflib
 import json
+import os
 import re
 from collections.abc import Mapping as MappingType
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +96,8 @@ def checked_parameters(path: Path, preset: str, given: MappingType[str, Any]) ->
     try:
         for name in changed:
             _check_value(path, name, given[name], defaults[name])
-        study.check(parameters, changed)
+        with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):  # bars of searches for windows
+            study.check(parameters, changed)
     except ValueError as error:
         raise RunError(str(error)) from error
     return parameters

@@ -11,6 +11,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +53,17 @@ class Results:
         """The values of a column in all rows that have the values `where`."""
         return [row[column] for row in self.table(name, **where)]
 
-    def claims(self, figure: str = "", start: str = "") -> list[dict[str, Any]]:
-        """Claims, each with its `figure` and that notebook's `number`: of one figure or all, with ids that start so."""
+    @cached_property
+    def _claims(self) -> list[dict[str, Any]]:
         return [
             claim | {"figure": path.stem, "number": path.stem[:2]}
             for path in sorted(self.folder.glob("*.json"))
             for claim in json.loads(path.read_text()).get("claims", [])
-            if figure in ("", path.stem) and claim["id"].startswith(start)
         ]
+
+    def claims(self, figure: str = "", start: str = "") -> list[dict[str, Any]]:
+        """Claims, each with its `figure` and that notebook's `number`: of one figure or all, with ids that start so."""
+        return [c for c in self._claims if figure in ("", c["figure"]) and c["id"].startswith(start)]
 
     def claim(self, figure: str, name: str, verdict: str = "") -> dict[str, Any]:
         """The claim of a figure with this id.
@@ -76,11 +80,10 @@ class Results:
 
     def counts(self, number: str = "") -> Counter[str]:
         """How many claims have each verdict, and how many are exploratory, of one notebook or of all."""
-        counted: Counter[str] = Counter()
-        for claim in self.claims():
-            if claim["number"].startswith(number):
-                counted.update([claim["verdict"], "all", *(["exploratory"] if claim["exploratory"] else [])])
-        return counted
+        of = [claim for claim in self._claims if claim["number"].startswith(number)]
+        return Counter(claim["verdict"] for claim in of) + Counter(
+            all=len(of), exploratory=sum(claim["exploratory"] for claim in of)
+        )
 
 
 def _value(text: str) -> Any:

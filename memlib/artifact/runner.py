@@ -108,7 +108,8 @@ def _execute(source: Path, target: Path, parameters: dict[str, Any]) -> None:
     mirror = threading.Thread(target=_mirror, args=(bars, done))
     mirror.start()
     try:
-        quiet = {"kernel_name": "python3", "progress_bar": False, "extra_arguments": ["--log-level=40"]}
+        # 50: critical only. As an error (40), a kernel logs that it was interrupted whenever it is shut down
+        quiet = {"kernel_name": "python3", "progress_bar": False, "extra_arguments": ["--log-level=50"]}
         papermill.execute_notebook(source, target, parameters, cwd=source.parent, **quiet)
     except PapermillExecutionError as error:
         said = re.sub(r"\x1b\[[0-9;]*m", "", str(error.evalue)).strip().replace("\n", " ")  # without colours
