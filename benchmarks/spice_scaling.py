@@ -16,7 +16,7 @@ import resource
 import signal
 
 import torch
-from wires import cpu_model
+from inference import cpu_model
 
 from memlib.circuits import circuit_netlist
 from memlib.circuits.circuit import Circuit, build_chip
