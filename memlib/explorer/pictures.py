@@ -17,7 +17,7 @@ from matplotlib.ticker import EngFormatter
 from memlib.explorer.views import NOT_SELECTED, ROLES, View
 from memlib.studies.s06_power.components import COMPONENTS
 
-#: Width of a picture in inches, and pixels per inch: twice as many as on the page, so that text is sharp.
+#: Width of a picture in inches, and pixels per inch: twice as many as on the page, for sharp text.
 WIDTH, DPI = 3.4, 190
 _COLORS = sns.color_palette("colorblind", 10).as_hex()
 NOW, BEFORE = _COLORS[0], "#8a8a8a"

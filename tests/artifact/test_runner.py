@@ -27,7 +27,7 @@ print("ran")
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A project with one small notebook; returns a function that writes it anew with another body."""
+    """A project with one small notebook; returns a function that writes it again with another body."""
     (tmp_path / "run_all.sh").write_text("")
     (tmp_path / "notebooks").mkdir()
     monkeypatch.setenv("MEMLIB_ROOT", str(tmp_path))
