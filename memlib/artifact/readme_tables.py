@@ -98,8 +98,7 @@ def _value(text: str) -> Any:
 
 def fixed(value: float, digits: int = 0) -> str:
     """A number with so many decimals, a comma between thousands, and no minus before a zero."""
-    text = f"{value:,.{digits}f}"
-    return text.lstrip("-") if not text.strip("-0.,") else text
+    return f"{value:z,.{digits}f}"
 
 
 def significant(value: float, digits: int = 3) -> str:

@@ -219,15 +219,13 @@ def _costs(view: View, before: View | None) -> list[Number]:
 
 
 def _footprint(view: View, before: View | None) -> list[Number]:
-    counts = []
+    counts, used = [], view.footprint["cells_used"].sum() / view.footprint["cells_allocated"].sum()
     tables = [view.footprint, None if before is None else before.footprint]
-    names = {"tiles": "tiles", "cells_allocated": "cells", "passes": "passes", "conversions": "conversions"}
-    for column, name in names.items():
+    for column in ("tiles", "cells_allocated", "passes", "conversions"):
         values = [None if table is None else int(table[column].sum()) for table in tables]
         shown = ["…" if v is None else f"{v:,}" if v < 1e5 else quantity(v, "").strip() for v in values]
-        used = view.footprint["cells_used"].sum() / view.footprint["cells_allocated"].sum()
         note = f"{percent(used, 0)} hold weights" if column == "cells_allocated" else ""
-        counts.append(_compared(name, values, shown, note))
+        counts.append(_compared(column.removesuffix("_allocated"), values, shown, note))
     return counts
 
 
