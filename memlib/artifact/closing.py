@@ -13,12 +13,12 @@ from memlib.artifact.report import claims
 from memlib.artifact.usage import Usage
 from memlib.evidence.claims import VERDICTS, Claim
 
-LISTED = 10  #: differences that are named; of more, the number is given
+LISTED = 10  #: differences that are named; the others are counted
 
 
 @dataclass(frozen=True)
 class Row:
-    """What became of one notebook."""
+    """How one notebook ended."""
 
     notebook: str
     state: str  #: "done", "up to date" or "left out"
@@ -28,7 +28,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Reference:
-    """Tables and provenance files that those of a run are compared with."""
+    """Tables and provenance files to compare those of a run with."""
 
     origin: str  #: "committed", or "before this run"
     files: dict[str, bytes]  #: by name, such as "05_tile_size.csv"

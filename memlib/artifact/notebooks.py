@@ -115,7 +115,7 @@ def _check_type(path: Path, name: str, value: Any, default: Any) -> None:
 
 
 def _check_value(path: Path, name: str, value: Any, default: Any) -> None:
-    """What holds for every study: counts are at least 1, and networks are trained."""
+    """The checks of every study: counts are at least 1, and networks are trained."""
     if isinstance(default, int) and not isinstance(default, bool) and value < 1 <= default:
         raise ValueError(f"{path.stem}: {name}={value!r}: must be at least 1")
     if "checkpoint" in name:

@@ -22,7 +22,7 @@ from memlib.evidence.claims import VERDICTS
 
 #: The documents made from templates, relative to the project's folder.
 DOCUMENTS = ("README.md", "figures/README.md")
-MARKS = {"confirmed": " ▲", "refuted": " ▼", "undecided": ""}  #: how tables mark a verdict
+MARKS = {"confirmed": " ▲", "refuted": " ▼", "undecided": ""}  #: marks of verdicts in tables
 
 
 class Results:
@@ -87,9 +87,10 @@ class Results:
 
 
 def _value(text: str) -> Any:
-    """A CSV's field as what it stands for: a number, True or False, None where it is empty, else a string."""
-    if text in ("True", "False", ""):
-        return {"True": True, "False": False, "": None}[text]
+    """The value of a CSV's field: a number, True or False, None where it is empty, else a string."""
+    words = {"True": True, "False": False, "": None}
+    if text in words:
+        return words[text]
     try:
         return float(text)
     except ValueError:

@@ -1,6 +1,7 @@
 """The report: every claim of a preset's figures with its verdict, in REPORT.md."""
 
 import json
+from collections import defaultdict
 from pathlib import Path
 
 from memlib.base.files import project_root, write_whole
@@ -14,13 +15,13 @@ def claims(folder: Path) -> list[tuple[str, Claim]]:
 
 
 def origins(folder: Path) -> dict[str, set[str]]:
-    """Where the images of figures are from, by the number of their notebook."""
-    found: dict[str, set[str]] = {}
+    """The origins of the images in figures, by the number of their notebook."""
+    images = defaultdict(set)
     for path in sorted(folder.glob("*.json")):
         parameters = json.loads(path.read_text()).get("parameters", {})
-        there = {value for key, value in parameters.items() if key in ("origin", "sparse_origin")}
-        found[path.stem[:2]] = found.get(path.stem[:2], set()) | there
-    return {number: there for number, there in found.items() if there}
+        for name in {"origin", "sparse_origin"} & parameters.keys():
+            images[path.stem[:2]].add(parameters[name])
+    return dict(images)
 
 
 def write_report(preset: str) -> Path:

@@ -150,7 +150,7 @@ def assignment(text: str) -> tuple[str, Any]:
 
 
 def target_preset(preset: str, given: dict[str, Any]) -> str:
-    """Under which name results are kept: the preset's, or another that -p preset=NAME gives.
+    """The name under which results are kept: the preset's, or another by -p preset=NAME.
 
     Raises RunError for a name that is no folder's, or other parameters than a preset's under its name.
     """
@@ -266,7 +266,7 @@ def _run_or_leave_out(path: Path, arguments: argparse.Namespace, given: dict[str
 
 
 def _keep_timings(rows: list[Row], path: Path) -> None:
-    """Write what the notebooks took that ran now, beside what others took when they ran."""
+    """Write the resources of the notebooks that ran now, beside those of earlier runs."""
     taken = {row.notebook: asdict(row.usage) for row in rows if row.usage}
     rounded = {name: {key: round(value, 1) for key, value in usage.items()} for name, usage in taken.items()}
     write_whole(path, json.dumps(_read_json(path) | rounded, indent=1, sort_keys=True) + "\n")
