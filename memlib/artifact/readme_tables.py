@@ -7,7 +7,6 @@ Each has a template of the same path in memlib/artifact/templates, ending in `.j
 """
 
 import csv
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable
@@ -17,6 +16,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from memlib.artifact.report import contents
 from memlib.base.files import project_root, write_whole
 from memlib.evidence.claims import VERDICTS
 
@@ -56,9 +56,9 @@ class Results:
     @cached_property
     def _claims(self) -> list[dict[str, Any]]:
         return [
-            claim | {"figure": path.stem, "number": path.stem[:2]}
-            for path in sorted(self.folder.glob("*.json"))
-            for claim in json.loads(path.read_text()).get("claims", [])
+            claim | {"figure": figure, "number": figure[:2]}
+            for figure, file in contents(self.folder).items()
+            for claim in file.get("claims", [])
         ]
 
     def claims(self, figure: str = "", start: str = "") -> list[dict[str, Any]]:

@@ -3,24 +3,29 @@
 import json
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 from memlib.base.files import project_root, write_whole
 from memlib.evidence.claims import Claim, claim_of, effect_text
 
 
+def contents(folder: Path) -> dict[str, dict[str, Any]]:
+    """The json files of a preset's figures, by figure."""
+    return {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+
+
 def claims(folder: Path) -> list[tuple[str, Claim]]:
     """Figure and claim, of all figures of a preset."""
-    contents = ((path.stem, json.loads(path.read_text())) for path in sorted(folder.glob("*.json")))
-    return [(name, claim_of(claim)) for name, content in contents for claim in content.get("claims", [])]
+    return [(name, claim_of(claim)) for name, file in contents(folder).items() for claim in file.get("claims", [])]
 
 
 def origins(folder: Path) -> dict[str, set[str]]:
     """The origins of the images in figures, by the number of their notebook."""
     images = defaultdict(set)
-    for path in sorted(folder.glob("*.json")):
-        parameters = json.loads(path.read_text()).get("parameters", {})
+    for figure, file in contents(folder).items():
+        parameters = file.get("parameters", {})
         for name in {"origin", "sparse_origin"} & parameters.keys():
-            images[path.stem[:2]].add(parameters[name])
+            images[figure[:2]].add(parameters[name])
     return dict(images)
 
 

@@ -78,11 +78,9 @@ def _inputs_hash(path: Path, parameters: dict[str, Any]) -> str:
 
 def _up_to_date(stamp: Path, inputs: str) -> bool:
     kept = _read_json(stamp)
-    if not kept:
-        return False
-    outputs = {project_root() / name: digest for name, digest in kept["outputs"].items()}
+    outputs = {project_root() / name: digest for name, digest in kept.get("outputs", {}).items()}
     unchanged = all(path.exists() and _hash(path) == digest for path, digest in outputs.items())
-    return kept["inputs"] == inputs and bool(outputs) and unchanged
+    return kept.get("inputs") == inputs and bool(outputs) and unchanged
 
 
 def _read_json(path: Path) -> dict[str, Any]:
