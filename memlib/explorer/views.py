@@ -1,6 +1,6 @@
 """A design as the page's controls choose it, and what the page shows of it, stage by stage.
 
-Nothing here knows of widgets. The same seed is the same chip as everywhere. Slow results are kept under the frozen
+Nothing here depends on widgets. The same seed is the same chip as everywhere. Slow results are kept under the frozen
 configuration that decides them, so the page shows an earlier design again at once.
 """
 
@@ -140,7 +140,7 @@ NOT_SELECTED, UNUSED, ZERO, POSITIVE, NEGATIVE = range(len(ROLES))
 
 @dataclass(frozen=True)
 class View:
-    """All that is known of a design so far."""
+    """The results of a design so far."""
 
     design: Design
     reference: np.ndarray  #: (images,) bool, whether the float network is right
