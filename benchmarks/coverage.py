@@ -2,13 +2,13 @@
 
     python benchmarks/coverage.py [repeats]
 
-Every repeat draws new chips and new test images, easy and hard ones. The truth is known: from the quantile function of
-what chips lose, clipped to possible accuracies and integrated, or from a formula. Both bootstraps resample chips and
+Every repeat draws new chips and new test images, easy and hard ones. The truth is known: the quantile function of
+losses is clipped to possible accuracies and integrated, or there is a formula. Both bootstraps resample chips and
 images (two-way, "pigeonhole": Owen, Annals of Applied Statistics 1, 2007); the bootstrap-t is studentised with the
 variance that crossed_interval uses. A coverage measured in 1000 repeats is good to +-1.4 %, twice its standard error.
 
-The second table is of Student's interval after watching it: AdaptiveSeeds grows the number of seeds until the interval
-is narrow enough. Its rows have four times as many repeats.
+The second table tests Student's interval when AdaptiveSeeds adds seeds until it is narrow enough. Its rows have four
+times as many repeats.
 """
 
 import argparse

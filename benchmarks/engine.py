@@ -120,10 +120,10 @@ def scaling(folder):
 
 
 def crowd(folder):
-    """The most that driver, scheduler and store take, all in one process: points a second, a message for each."""
+    """Points a second that driver, scheduler and store manage at most, all in one process, with a message for each."""
     from distributed import LocalCluster
 
-    # 100 workers share this process with scheduler and driver; what they would do beside evaluating is turned off
+    # 100 workers share this process with scheduler and driver, so all that they do beside evaluating is turned off
     quiet = {"distributed.admin.system-monitor.interval": "1h", "distributed.worker.profile.enabled": False}
     options = {"processes": False, "threads_per_worker": 1, "memory_limit": 0, "dashboard_address": None}
     cluster.CHUNK_SECONDS = workers.SEND_SECONDS = 0.0

@@ -2,8 +2,8 @@
 
     python benchmarks/explore.py [--networks resnet20-0.5-digits vgg8-digits]
 
-Every change is one that was not shown before, from the page's first design (5 chips, 100 images). One thread computes,
-so that processor time is what a change takes on a machine that does nothing else. The browser is not included.
+Every change starts from the page's first design (5 chips, 100 images) and was not shown before. One thread computes, so
+processor time is what a change takes on an idle machine. The browser is not included.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from memlib.explorer import Design, Page
 from memlib.studies.drawing import set_style
 
 NETWORKS = ("resnet20-0.5-digits", "resnet20-digits", "vgg8-digits", "mlp-digits", "mobilenetv2-digits")
-#: Control and value; each is set back before the next, which takes what is kept.
+#: Control and value. Each is set back before the next; the page has kept that design.
 CHANGES = (
     ("program_error", 0.05), ("device", "neurram"), ("d2d", 0.1), ("stuck_on", 0.001), ("read_noise", 0.01),
     ("states", 16), ("first_seed", 10), ("rows", 64), ("rows", 256), ("cols", 64), ("adc_bits", 5), ("dac_bits", 4),

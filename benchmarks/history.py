@@ -3,8 +3,8 @@
     python benchmarks/history.py [--commits fa75850] [--rounds 20] [--threads 2] [--budget 30]
 
 Each commit is checked out into a git worktree of its own and measured by its own adapter, in turn with the others
-(A B, A B, ...), so whatever disturbs the machine disturbs them alike. The default is the last commit of version 0.1.
-Ratios below 1: faster now. Rows that a commit lacks say so.
+(A B, A B, ...). So whatever disturbs the machine disturbs all. The default is the last commit of version 0.1. A ratio
+below 1 means faster now. A row that a commit lacks says so.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from peers import BATCH, ROOT, ROWS, Worker, measure, spread
 
 @contextlib.contextmanager
 def checked_out(commits):
-    """{commit: folder} of worktrees that end with the context; of HEAD, this folder as it is."""
+    """({commit: folder}, a temporary folder): worktrees that end with the context, and "now", this folder as it is."""
     with tempfile.TemporaryDirectory() as temporary:
         folders = {commit: Path(temporary, commit) for commit in commits}
         git = ["git", "-C", ROOT, "worktree"]

@@ -2,11 +2,11 @@
 
     python benchmarks/inference.py [--rounds 30] [--batch 64] [--threads 1 2] [--device cuda] [--profile]
 
-All variants run in one process, in turn (A B C D, A B C D, ...), so that whatever disturbs the machine disturbs them
-alike: trust the ratios, not the seconds. Peak memory is that of a fresh process per variant, in which torch alone takes
-its share. glibc's malloc settings matter (run_all.sh sets them for its own runs): those in force are printed.
+All variants run in one process, in turn (A B C D, A B C D, ...). So whatever disturbs the machine disturbs all: trust
+the ratios, not the seconds. Peak memory is that of a fresh process per variant, with torch in it. glibc's malloc
+settings matter (run_all.sh sets them for its own runs), so they are printed.
 
-With --profile, it prints instead where the time of plain torch and of the rows with a goal goes, by torch.profiler.
+With --profile, it prints instead how plain torch and the rows with a goal spend their time, by torch.profiler.
 """
 
 import argparse
@@ -24,7 +24,7 @@ STATIC = {"d2d_on": 0.1, "d2d_off": 0.1, "stuck_on": 0.001, "stuck_off": 0.001}
 OFF = {"dac_bits": None, "adc_bits": None}
 CONVERTERS = {"rows": 128, "cols": 128, "dac_bits": 8, "adc_bits": 8}
 NOISY = STATIC | {"read_noise": 0.02}
-VARIANTS = {  # label: (device, tile, mapping, goal); the first is the measure of the others
+VARIANTS = {  # label: (device, tile, mapping, goal); the others are measured relative to the first
     "plain torch": (None, None, {}, ""),
     "plain torch, channels last": (None, "channels_last", {}, ""),
     "static non-idealities, converters off": (STATIC, OFF, {}, "<= 1.15"),
@@ -140,14 +140,14 @@ def in_fresh_process(threads, *options):
 
 
 def cpu_model():
-    """As the system names it."""
+    """The processor's name."""
     info = Path("/proc/cpuinfo")
     names = re.findall(r"model name\s*: (.*)", info.read_text()) if info.exists() else []
     return names[0] if names else platform.processor()
 
 
 def gpu_model():
-    """As CUDA names it."""
+    """The GPU's name."""
     import torch
 
     return torch.cuda.get_device_name()

@@ -3,12 +3,13 @@
     python benchmarks/peers.py [--peers memlib SciPy ...] [--rounds 10] [--threads 2] [--budget 10]
 
 pip installs each simulator, pinned, into a virtual environment of its own under the cache folder (build/peers), which
-sees the packages of the active one; what does not install, or lacks a row, gets a row that says why. Each row of each
-simulator runs in a process of its own (adapters/serve.py). All processes of a row are set up one by one and then
-measured in turn (A B C, A B C, ...), each beside plain torch in the same process, so that whatever disturbs the machine
-disturbs them alike: trust the ratios, not the seconds. A simulator whose rounds exceed the budget, in seconds per row,
-gets fewer of them, and then fewer images or vectors, scaled to all; the table says so. glibc's malloc settings matter:
-those in force are printed. The physics of simulators differ: a ratio is the price of what each does in its place.
+sees the packages of the active one. A simulator that does not install, or lacks a row, gets a row that says why.
+
+Each row of each simulator runs in a process of its own (adapters/serve.py). All processes of a row are set up one by
+one and then measured in turn (A B C, A B C, ...), each beside plain torch in the same process. So whatever disturbs the
+machine disturbs all: trust the ratios, not the seconds. A simulator whose rounds exceed the budget, in seconds per row,
+gets fewer rounds, and then fewer images or vectors, scaled to all; the table says so. glibc's malloc settings matter,
+so the page lists them. Each simulator has its own physics: a ratio is the price of what it simulates.
 
 Compiling needs: badcrossbar cairo's headers (Debian: libcairo2-dev, pkg-config); aihwkit and MemTorch a C++ compiler
 and some minutes; aihwkit OpenBLAS (libopenblas-dev).
@@ -56,7 +57,7 @@ PEERS = {
         ISOLATED,
         "a C++ compiler and OpenBLAS (Debian: g++, libopenblas-dev)",
     ),
-    # its dependence "sklearn" has been retired from the registry
+    # without its dependencies: one of them, "sklearn", was removed from the registry
     "MemTorch": Peer(
         "memtorch",
         ("memtorch-cpu==1.1.6",),
@@ -69,7 +70,7 @@ PEERS = {
     "badcrossbar": Peer("badcrossbar", ("badcrossbar==1.1.0",), needs="cairo (Debian: libcairo2-dev, pkg-config)"),
     "SciPy": Peer("scipy"),
 }
-NOT_MEASURED = "CrossSim is not on PyPI (`pip install .` of its repository), so that this script does not install it."
+NOT_MEASURED = "CrossSim is not on PyPI (`pip install .` of its repository), so this script does not install it."
 ROWS = {  # label and goal, a ratio
     "static": ("static non-idealities, converters off", 1.15),
     "converters": ("128x128 tiles, 8-bit DAC and ADC", 3),
@@ -80,7 +81,7 @@ BATCH, VECTORS = 64, 100
 
 
 class LackError(Exception):
-    """A simulator cannot be installed, lacks a row, or died; says why."""
+    """A simulator cannot be installed, lacks a row, or died; the message says why."""
 
 
 def run(command, log, **environment):
@@ -90,7 +91,7 @@ def run(command, log, **environment):
 
 
 def last_error(log):
-    """The line of a log that says most."""
+    """The last line of a log that names an error, or else its last line."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     errors = [line for line in lines if "rror" in line and not line.startswith(("note:", "error: metadata"))]
     return (errors or lines or ["no message"])[-1][:200]
@@ -253,7 +254,7 @@ def wires_line(name, found, exact):
 
 
 def exact_currents(found):
-    """Of the tile that workers made, by the nodal analysis of the tests: (vectors, cols)."""
+    """Currents (vectors, cols) of the tile that workers made, by the nodal analysis of the tests."""
     sys.path.append(str(ROOT / "tests"))
     import nodal_oracle
 
@@ -263,7 +264,7 @@ def exact_currents(found):
 
 
 def settings(results):
-    """What each simulator was told, a line per simulator and row."""
+    """The settings of each simulator, a line per simulator and row."""
     rows = {(name, row): found for row, table in results.items() for name, found in table.items()}
     return [f"- {name}, {row}: {f['settings']}" for (name, row), f in rows.items() if "settings" in f]
 
@@ -276,7 +277,7 @@ def memlib_profile(threads):
 
 
 def machine(arguments):
-    """What measured."""
+    """The machine that measured, and its settings."""
     kept = {k: v for k, v in sorted(os.environ.items()) if k.startswith(("MALLOC_", "OPENBLAS_", "OMP_"))}
     return {
         "cpu": cpu_model(),
@@ -289,7 +290,7 @@ def machine(arguments):
 
 
 def versions(results):
-    """Of everything measured."""
+    """Versions of all packages that were measured."""
     found = {k: v for table in results.values() for f in table.values() for k, v in f.get("versions", {}).items()}
     return ", ".join(f"{k} {v}" for k, v in sorted(found.items()))
 
@@ -299,8 +300,8 @@ def page(results, about, profile):
     exact = exact_currents(results["wires"]) if "wires" in results else None
     lines = [
         "# memlib beside other simulators\n",
-        "By `python benchmarks/peers.py`, whose first lines say how. The physics of simulators differ, and so do the",
-        "settings below: a ratio is the price of what each does in its place, never of the same thing.\n",
+        "By `python benchmarks/peers.py`, whose first lines say how. Each simulator has its own physics and settings",
+        "(below): a ratio is the price of what it simulates, never of the same thing.\n",
         f"{about['cpu']}, {about['cores']} cores, {about['threads']} threads, Python {about['python']}; load average",
         f"{about['load before']:.1f} before and {about['load after']:.1f} after. {versions(results)}.",
         f"Environment: {about['environment']}.\n",
@@ -308,8 +309,8 @@ def page(results, about, profile):
     if set(ROWS) & set(results):
         lines += [
             f"## ResNet-20, 3x32x32, batch {BATCH}, ratio to plain torch in the same process\n",
-            "Ratios: median and range over rounds. Set-up: the first of its process, without imports, with memlib's",
-            "calibration on 128 images. Peak memory: of the whole process, plain torch in it, for the images that were",
+            "Ratios: median and range over rounds. Set-up: the first in its process, without imports, with memlib's",
+            "calibration on 128 images. Peak memory: of the whole process with plain torch, for the images that were",
             "measured at once.",
         ]
     for row in [row for row in ROWS if row in results]:
@@ -365,7 +366,7 @@ def main():
     profile = memlib_profile(arguments.threads) if "memlib" in pythons and set(ROWS) & set(arguments.rows) else ""
     about["load after"] = os.getloadavg()[0]
     arguments.output.write_text(page(results, about, profile))
-    for found in results.get("wires", {}).values():  # the same of all, and long
+    for found in results.get("wires", {}).values():  # long, and the same for all
         for one in [found, *found.get("measured", [])]:
             for key in ("g", "volts", "currents"):
                 one.pop(key, None)

@@ -3,19 +3,20 @@
     python benchmarks/spice_scaling.py [--hidden 8 16 32 64] [--images 100] [--wired-images 10] [--minutes 10]
 
 Perceptrons on the handwritten digits, 64 inputs and 10 outputs, with 0 and 1 ohm per wire segment; two runs of each
-give the time of the first operating point and that of each further image (a dash where all further ones together take
-less than a tenth of the first: noise hides them). The behavioural model beside it, solved anew, does the same images. A
-circuit that takes longer than the given time is stopped, and larger ones are left out. Times are processor time, which
-other work on the machine disturbs less: trust the ratios and the slopes.
+give the time of the first operating point and that of each further image. A dash stands where all further ones together
+take less than a tenth of the first, so noise hides them. The behavioural model does the same images without a first
+guess. A run of ngspice that takes longer than --minutes is stopped, and larger circuits are left out. Times are
+processor time, which other work on the machine disturbs less: trust the ratios and the slopes.
 """
 
 import argparse
+import contextlib
 import os
 import resource
-import subprocess
+import signal
 
 import torch
-from wires import cpu_model
+from inference import cpu_model
 
 from memlib.circuits import circuit_netlist
 from memlib.circuits.circuit import Circuit, build_chip
@@ -42,25 +43,42 @@ def spent():
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
+@contextlib.contextmanager
+def limit(seconds):
+    """Raise TimeoutError in what runs inside for longer; the program that it waits for is killed."""
+
+    def stop(number, frame):
+        raise TimeoutError
+
+    signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
 def each(first, every, images):
     """Milliseconds of each further image, as text, from the seconds of one and of all; a dash where noise dominates."""
     further = every - first
     return f"{1e3 * further / (images - 1):.1f}" if further > first / 10 else "–"
 
 
-def measure(hidden, ohm, images, limit):
+def measure(hidden, ohm, images, longest):
     """A row of the table, or None if ngspice took too long."""
     circuit = Circuit(wires=Wires(ohm, ohm))
     chip = build_chip(network(hidden), circuit, digits_8x8.images("train")[0][:256])
     volts = circuit.input_voltages(digits_8x8.images("test")[0][:images])
     try:
-        first, _ = seconds(circuit_netlist.operating_points, chip, volts[:1], limit)
-        every, found = seconds(circuit_netlist.operating_points, chip, volts, limit)
-    except subprocess.TimeoutExpired:
+        with limit(longest):
+            first, _ = seconds(circuit_netlist.operating_points, chip, volts[:1])
+        with limit(longest):
+            every, simulated = seconds(circuit_netlist.operating_points, chip, volts)
+    except TimeoutError:
         return None
     seconds(lambda: AnalogModel(chip).operating_points(volts))  # the first is slower
     fast, model = seconds(lambda: AnalogModel(chip).operating_points(volts))
-    worst = float((found.outputs - model.outputs).abs().max() / found.outputs.abs().max())
+    worst = float((simulated.outputs - model.outputs).abs().max() / simulated.outputs.abs().max())
     resistors = sum(line.startswith("r_") for line in circuit_netlist.netlist(chip, volts[:1]))
     print(
         f"| 64-{hidden}-10 | {ohm:g} | {chip.cells} | {chip.amplifiers} | {resistors} | {first:.2f} | "

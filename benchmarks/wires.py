@@ -2,22 +2,20 @@
 
     python benchmarks/wires.py [--sizes 64 128 256] [--rounds 3] [--vectors 100] [--threads 2]
 
-Conductances from 10 to 100 kohm, 1 ohm a segment, no other resistance. All methods run in one process, in turn: trust
-the ratios, not the seconds. memlib gives a matrix that serves all inputs; so does the sparse LU (SciPy) that is solved
-once for every row; both are also timed for some input vectors only. The last table has the tiles of ResNet-20 in the
-dense layout, 128 x 128, positive and negative ones.
+Cells of 10 to 100 kohm, 1 ohm a segment, no other resistance. All methods run in one process, in turn: trust the
+ratios, not the seconds. memlib gives a matrix that serves all inputs. So does the sparse LU (SciPy) when it is solved
+for every row. Both are also timed for a few input vectors. The last table has the tiles of ResNet-20 in the dense
+layout, 128 x 128, positive and negative ones.
 """
 
 import argparse
 import os
-import platform
-import re
 import statistics
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
+from inference import cpu_model
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
@@ -73,7 +71,7 @@ def timed(function, *inputs):
 
 
 def rounds(methods, count):
-    """{label: median seconds} and {label: result} of {label: function}, which run in turn, once before it counts."""
+    """{label: median seconds} and {label: result} of {label: function}, in turn; the first round does not count."""
     seconds, results = {label: [] for label in methods}, {}
     for i in range(count + 1):
         for label, function in methods.items():
@@ -125,13 +123,6 @@ def resnet20(arguments):
         totals += spent
         print(f"| {rows} x {cols} | {tiles} | " + " | ".join(f"{s:.3f}" for s in spent) + " |", flush=True)
     print(f"| all | {sum(RESNET20.values())} | " + " | ".join(f"{s:.3f}" for s in totals) + " |")
-
-
-def cpu_model():
-    """As the system names it."""
-    info = Path("/proc/cpuinfo")
-    names = re.findall(r"model name\s*: (.*)", info.read_text()) if info.exists() else []
-    return names[0] if names else platform.processor()
 
 
 def main():

@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -57,6 +58,11 @@ def imports(module: str) -> set[str]:
     return {name for name in found if name.split(".")[0] == "memlib"} - {module}
 
 
+def modules_in(folder: Path) -> list[str]:
+    """Names of the modules that stand in a folder itself."""
+    return [path.stem for path in folder.glob("*.py") if not path.stem.startswith("__")]
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_what_is_public_has_a_docstring(module):
     """Modules, classes, functions and methods; an underscore, or a function around it, makes one private."""
@@ -88,11 +94,15 @@ def test_a_package_imports_from_the_floors_below(package):
     assert [(a, b) for a, b in pairs if b not in MODULES] == []
 
 
-@pytest.mark.parametrize("package", sorted(FLOOR.keys() - {"studies"}))
+@pytest.mark.parametrize("package", FLOOR)
 def test_a_package_is_read_at_a_glance(package):
-    names = [path.stem for path in (PACKAGE / package).glob("*.py") if not path.stem.startswith("__")]
-    assert 3 <= len(names) <= 10
-    assert [path.name for path in (PACKAGE / package).iterdir() if path.is_dir() and any(path.glob("*.py"))] == []
+    """Few modules and no folders; in the studies one folder for each that has several modules, and one for all."""
+    assert 3 <= len(modules_in(PACKAGE / package)) <= 10
+    folders = [path for path in (PACKAGE / package).iterdir() if path.is_dir() and any(path.rglob("*.py"))]
+    assert (
+        all(re.fullmatch(r"shared|s\d\d_\w+", path.name) for path in folders) if package == "studies" else not folders
+    )
+    assert [path.name for path in folders if not 3 <= len(modules_in(path)) <= 10] == []
 
 
 def test_every_folder_has_its_floor():

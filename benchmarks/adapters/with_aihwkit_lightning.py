@@ -1,4 +1,4 @@
-"""aihwkit-lightning: tiles cut inputs only; noise is for training, so that noisy layers are put in training mode."""
+"""aihwkit-lightning: tiles cut inputs only; noise is for training, so noisy layers are put in training mode."""
 
 import torch
 from aihwkit_lightning.nn.conversion import convert_to_analog

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from memlib.artifact.report import claims
 from memlib.artifact.usage import Usage
-from memlib.evidence.claims import VERDICTS
+from memlib.evidence.claims import VERDICTS, Claim
 
-LISTED = 10  #: differences that are named; of more, the number is given
+LISTED = 10  #: differences that are named; the others are counted
 
 
 @dataclass(frozen=True)
 class Row:
-    """What became of one notebook."""
+    """How one notebook ended."""
 
     notebook: str
     state: str  #: "done", "up to date" or "left out"
@@ -28,7 +28,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Reference:
-    """Tables and provenance files that those of a run are compared with."""
+    """Tables and provenance files to compare those of a run with."""
 
     origin: str  #: "committed", or "before this run"
     files: dict[str, bytes]  #: by name, such as "05_tile_size.csv"
@@ -59,7 +59,8 @@ def closing(rows: Sequence[Row], folder: Path, before: Reference) -> str:
         f"{'notebook':<18} {'state':<10} {'seconds':>7} {'CPU':>7} {'memory':>7}"
         f" {'confirmed':>10} {'refuted':>8} {'undecided':>10} {'exploratory':>12}"
     ]
-    lines += [_line(row, folder) for row in rows]
+    known = claims(folder)
+    lines += [_line(row, [claim for figure, claim in known if figure.startswith(row.notebook)]) for row in rows]
     lines += [f"note: {row.why}" for row in rows if row.why]  # when it was left out, it was said, and scrolled away
     if before.files:
         ran = tuple(row.notebook for row in rows if row.state != "left out")
@@ -72,13 +73,12 @@ def closing(rows: Sequence[Row], folder: Path, before: Reference) -> str:
     return "\n".join([*lines, "", f"{folder / 'REPORT.md'} holds every claim with its effect and interval."])
 
 
-def _line(row: Row, folder: Path) -> str:
+def _line(row: Row, answers: Sequence[Claim]) -> str:
     line = f"{row.notebook:<18} {row.state:<10}"
     if row.state == "left out":
         return line.rstrip()
     usage = row.usage
     taken = f"{usage.seconds:>7.1f} {usage.cpu_seconds:>7.1f} {usage.memory / 1e9:>4.1f} GB" if usage else " " * 23
-    answers = [claim for name, claim in claims(folder) if name.startswith(row.notebook)]
     count = Counter(claim.verdict for claim in answers)
     confirmed, refuted, undecided = (count[verdict] for verdict in VERDICTS)
     exploratory = sum(claim.exploratory for claim in answers)

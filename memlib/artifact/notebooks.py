@@ -6,8 +6,10 @@ python -m memlib.artifact.notebooks    # write the parameters cells of all noteb
 import ast
 import difflib
 import json
+import os
 import re
 from collections.abc import Mapping as MappingType
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +96,8 @@ def checked_parameters(path: Path, preset: str, given: MappingType[str, Any]) ->
     try:
         for name in changed:
             _check_value(path, name, given[name], defaults[name])
-        study.check(parameters, changed)
+        with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):  # bars of searches for windows
+            study.check(parameters, changed)
     except ValueError as error:
         raise RunError(str(error)) from error
     return parameters
@@ -112,7 +115,7 @@ def _check_type(path: Path, name: str, value: Any, default: Any) -> None:
 
 
 def _check_value(path: Path, name: str, value: Any, default: Any) -> None:
-    """What holds for every study: counts are at least 1, and networks are trained."""
+    """The checks of every study: counts are at least 1, and networks are trained."""
     if isinstance(default, int) and not isinstance(default, bool) and value < 1 <= default:
         raise ValueError(f"{path.stem}: {name}={value!r}: must be at least 1")
     if "checkpoint" in name:

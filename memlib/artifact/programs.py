@@ -4,12 +4,12 @@ import json
 import shutil
 from pathlib import Path
 
-#: What a notebook may name in its metadata, {"memlib": {"programs": [...]}}, and how to get each.
+#: Programs that a notebook may name in its metadata, {"memlib": {"programs": [...]}}, and how to get each.
 PROGRAMS = {"ngspice": "Debian, Ubuntu: apt-get install ngspice; conda: conda install -c conda-forge ngspice"}
 
 
 def left_out(path: Path) -> str:
-    """Why a notebook cannot run here, and what to install; or empty. Raises ValueError for an unknown program."""
+    """Why a notebook cannot run here, and what to install; "" if it can. Raises ValueError for an unknown program."""
     needed = json.loads(path.read_text())["metadata"].get("memlib", {}).get("programs", [])
     for name in needed:
         if name not in PROGRAMS:

@@ -7,21 +7,22 @@ Each has a template of the same path in memlib/artifact/templates, ending in `.j
 """
 
 import csv
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from memlib.artifact.report import contents
 from memlib.base.files import project_root, write_whole
 from memlib.evidence.claims import VERDICTS
 
 #: The documents made from templates, relative to the project's folder.
 DOCUMENTS = ("README.md", "figures/README.md")
-MARKS = {"confirmed": " ▲", "refuted": " ▼", "undecided": ""}  #: how tables mark a verdict
+MARKS = {"confirmed": " ▲", "refuted": " ▼", "undecided": ""}  #: marks of verdicts in tables
 
 
 class Results:
@@ -52,14 +53,17 @@ class Results:
         """The values of a column in all rows that have the values `where`."""
         return [row[column] for row in self.table(name, **where)]
 
+    @cached_property
+    def _claims(self) -> list[dict[str, Any]]:
+        return [
+            claim | {"figure": figure, "number": figure[:2]}
+            for figure, file in contents(self.folder).items()
+            for claim in file.get("claims", [])
+        ]
+
     def claims(self, figure: str = "", start: str = "") -> list[dict[str, Any]]:
         """Claims, each with its `figure` and that notebook's `number`: of one figure or all, with ids that start so."""
-        return [
-            claim | {"figure": path.stem, "number": path.stem[:2]}
-            for path in sorted(self.folder.glob("*.json"))
-            for claim in json.loads(path.read_text()).get("claims", [])
-            if figure in ("", path.stem) and claim["id"].startswith(start)
-        ]
+        return [c for c in self._claims if figure in ("", c["figure"]) and c["id"].startswith(start)]
 
     def claim(self, figure: str, name: str, verdict: str = "") -> dict[str, Any]:
         """The claim of a figure with this id.
@@ -76,17 +80,17 @@ class Results:
 
     def counts(self, number: str = "") -> Counter[str]:
         """How many claims have each verdict, and how many are exploratory, of one notebook or of all."""
-        counted: Counter[str] = Counter()
-        for claim in self.claims():
-            if claim["number"].startswith(number):
-                counted.update([claim["verdict"], "all", *(["exploratory"] if claim["exploratory"] else [])])
-        return counted
+        of = [claim for claim in self._claims if claim["number"].startswith(number)]
+        return Counter(claim["verdict"] for claim in of) + Counter(
+            all=len(of), exploratory=sum(claim["exploratory"] for claim in of)
+        )
 
 
 def _value(text: str) -> Any:
-    """A CSV's field as what it stands for: a number, True or False, None where it is empty, else a string."""
-    if text in ("True", "False", ""):
-        return {"True": True, "False": False, "": None}[text]
+    """The value of a CSV's field: a number, True or False, None where it is empty, else a string."""
+    words = {"True": True, "False": False, "": None}
+    if text in words:
+        return words[text]
     try:
         return float(text)
     except ValueError:
@@ -95,8 +99,7 @@ def _value(text: str) -> Any:
 
 def fixed(value: float, digits: int = 0) -> str:
     """A number with so many decimals, a comma between thousands, and no minus before a zero."""
-    text = f"{value:,.{digits}f}"
-    return text.lstrip("-") if not text.strip("-0.,") else text
+    return f"{value:z,.{digits}f}"
 
 
 def significant(value: float, digits: int = 3) -> str:

@@ -2,7 +2,7 @@
 
     python -m memlib.artifact.redraw --preset paper [--only 05]
 
-A figure's json file stays as it is: it tells what computed the tables.
+A figure's json file stays as it is: it says what computed the tables.
 """
 
 import argparse
@@ -75,7 +75,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     workers = min(what_fits(DRAWING_MEMORY), len(chosen))
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:  # which starts none before it is needed
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:  # starts no process before it is needed
         drawn = pool.map(_failure, chosen) if workers > 1 else map(_failure, chosen)
         failures = list(progress(drawn, total=len(chosen), unit="figures"))
     for failure in filter(None, failures):

@@ -1,26 +1,32 @@
 """The report: every claim of a preset's figures with its verdict, in REPORT.md."""
 
 import json
+from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 from memlib.base.files import project_root, write_whole
 from memlib.evidence.claims import Claim, claim_of, effect_text
 
 
+def contents(folder: Path) -> dict[str, dict[str, Any]]:
+    """The json files of a preset's figures, by figure."""
+    return {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+
+
 def claims(folder: Path) -> list[tuple[str, Claim]]:
     """Figure and claim, of all figures of a preset."""
-    contents = ((path.stem, json.loads(path.read_text())) for path in sorted(folder.glob("*.json")))
-    return [(name, claim_of(claim)) for name, content in contents for claim in content.get("claims", [])]
+    return [(name, claim_of(claim)) for name, file in contents(folder).items() for claim in file.get("claims", [])]
 
 
 def origins(folder: Path) -> dict[str, set[str]]:
-    """Where the images of figures are from, by the number of their notebook."""
-    found: dict[str, set[str]] = {}
-    for path in sorted(folder.glob("*.json")):
-        parameters = json.loads(path.read_text()).get("parameters", {})
-        there = {value for key, value in parameters.items() if key in ("origin", "sparse_origin")}
-        found[path.stem[:2]] = found.get(path.stem[:2], set()) | there
-    return {number: there for number, there in found.items() if there}
+    """The origins of the images in figures, by the number of their notebook."""
+    images = defaultdict(set)
+    for figure, file in contents(folder).items():
+        parameters = file.get("parameters", {})
+        for name in {"origin", "sparse_origin"} & parameters.keys():
+            images[figure[:2]].add(parameters[name])
+    return dict(images)
 
 
 def write_report(preset: str) -> Path:

@@ -78,11 +78,9 @@ def _inputs_hash(path: Path, parameters: dict[str, Any]) -> str:
 
 def _up_to_date(stamp: Path, inputs: str) -> bool:
     kept = _read_json(stamp)
-    if not kept:
-        return False
-    outputs = {project_root() / name: digest for name, digest in kept["outputs"].items()}
+    outputs = {project_root() / name: digest for name, digest in kept.get("outputs", {}).items()}
     unchanged = all(path.exists() and _hash(path) == digest for path, digest in outputs.items())
-    return kept["inputs"] == inputs and bool(outputs) and unchanged
+    return kept.get("inputs") == inputs and bool(outputs) and unchanged
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -108,7 +106,8 @@ def _execute(source: Path, target: Path, parameters: dict[str, Any]) -> None:
     mirror = threading.Thread(target=_mirror, args=(bars, done))
     mirror.start()
     try:
-        quiet = {"kernel_name": "python3", "progress_bar": False, "extra_arguments": ["--log-level=40"]}
+        # 50: critical only. As an error (40), a kernel logs that it was interrupted whenever it is shut down
+        quiet = {"kernel_name": "python3", "progress_bar": False, "extra_arguments": ["--log-level=50"]}
         papermill.execute_notebook(source, target, parameters, cwd=source.parent, **quiet)
     except PapermillExecutionError as error:
         said = re.sub(r"\x1b\[[0-9;]*m", "", str(error.evalue)).strip().replace("\n", " ")  # without colours
@@ -149,7 +148,7 @@ def assignment(text: str) -> tuple[str, Any]:
 
 
 def target_preset(preset: str, given: dict[str, Any]) -> str:
-    """Under which name results are kept: the preset's, or another that -p preset=NAME gives.
+    """The name under which results are kept: the preset's, or another by -p preset=NAME.
 
     Raises RunError for a name that is no folder's, or other parameters than a preset's under its name.
     """
@@ -265,7 +264,7 @@ def _run_or_leave_out(path: Path, arguments: argparse.Namespace, given: dict[str
 
 
 def _keep_timings(rows: list[Row], path: Path) -> None:
-    """Write what the notebooks took that ran now, beside what others took when they ran."""
+    """Write the resources of the notebooks that ran now, beside those of earlier runs."""
     taken = {row.notebook: asdict(row.usage) for row in rows if row.usage}
     rounded = {name: {key: round(value, 1) for key, value in usage.items()} for name, usage in taken.items()}
     write_whole(path, json.dumps(_read_json(path) | rounded, indent=1, sort_keys=True) + "\n")

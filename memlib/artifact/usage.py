@@ -20,7 +20,7 @@ class Usage:
 
     seconds: float = 0.0  #: by the clock
     cpu_seconds: float = 0.0  #: of this process and of those that it and they started, if they have ended
-    memory: int = 0  #: largest resident size that any of those has had, without this process, B; 0 where /proc is none
+    memory: int = 0  #: largest resident size of any of those, without this process, B; 0 where there is no /proc
 
 
 @contextlib.contextmanager

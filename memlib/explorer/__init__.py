@@ -1,7 +1,7 @@
 """The page of explore.ipynb, where sliders choose a design and its accuracy, costs and tiles are drawn at once.
 
-Look first at `Design`, which holds all that the sliders choose, and at `shown`, which says what is known of a design.
-`Page` is the widget around them, and all that it shows is what memlib says when it is called directly.
+Look first at `Design`, which holds all that the sliders choose, and at `shown`, which has the results of a design.
+`Page` is the widget around them. It shows the same numbers as memlib called directly.
 """
 
 from typing import TYPE_CHECKING

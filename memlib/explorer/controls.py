@@ -11,7 +11,7 @@ from memlib.explorer.pictures import quantity
 from memlib.explorer.views import Design, default_layer, layer_names
 from memlib.mapping.scheme import CHOICES
 from memlib.studies.s06_power.machines import NAMES
-from memlib.studies.trained_networks import label
+from memlib.studies.shared.trained_networks import label
 
 #: Values that sliders offer. A preset's own value is added to its slider.
 SHARES = {

@@ -1,6 +1,6 @@
 """The page of explore.ipynb: controls on the left, what they mean on the right.
 
-One thread computes for all pages, so that controls answer at once. Of several changes only the last is computed.
+One thread computes for all pages, so controls answer at once. Of several changes only the last is computed.
 """
 
 import html

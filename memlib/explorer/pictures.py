@@ -17,7 +17,7 @@ from matplotlib.ticker import EngFormatter
 from memlib.explorer.views import NOT_SELECTED, ROLES, View
 from memlib.studies.s06_power.components import COMPONENTS
 
-#: Width of a picture in inches, and pixels per inch: twice as many as on the page, so that text is sharp.
+#: Width of a picture in inches, and pixels per inch: twice as many as on the page, for sharp text.
 WIDTH, DPI = 3.4, 190
 _COLORS = sns.color_palette("colorblind", 10).as_hex()
 NOW, BEFORE = _COLORS[0], "#8a8a8a"
@@ -219,15 +219,13 @@ def _costs(view: View, before: View | None) -> list[Number]:
 
 
 def _footprint(view: View, before: View | None) -> list[Number]:
-    counts = []
+    counts, used = [], view.footprint["cells_used"].sum() / view.footprint["cells_allocated"].sum()
     tables = [view.footprint, None if before is None else before.footprint]
-    names = {"tiles": "tiles", "cells_allocated": "cells", "passes": "passes", "conversions": "conversions"}
-    for column, name in names.items():
+    for column in ("tiles", "cells_allocated", "passes", "conversions"):
         values = [None if table is None else int(table[column].sum()) for table in tables]
         shown = ["…" if v is None else f"{v:,}" if v < 1e5 else quantity(v, "").strip() for v in values]
-        used = view.footprint["cells_used"].sum() / view.footprint["cells_allocated"].sum()
         note = f"{percent(used, 0)} hold weights" if column == "cells_allocated" else ""
-        counts.append(_compared(name, values, shown, note))
+        counts.append(_compared(column.removesuffix("_allocated"), values, shown, note))
     return counts
 
 

@@ -1,6 +1,6 @@
 """A design as the page's controls choose it, and what the page shows of it, stage by stage.
 
-Nothing here knows of widgets. The same seed is the same chip as everywhere. Slow results are kept under the frozen
+Nothing here depends on widgets. The same seed is the same chip as everywhere. Slow results are kept under the frozen
 configuration that decides them, so the page shows an earlier design again at once.
 """
 
@@ -29,9 +29,9 @@ from memlib.mapping.hardware import Hardware
 from memlib.mapping.placement import Placement
 from memlib.mapping.plan import Plan, plan_chip
 from memlib.mapping.tile import Tile
-from memlib.studies.designs import INPUT_SHAPE, POWER_IMAGES
 from memlib.studies.s06_power.components import COMPONENTS, GROUPS
-from memlib.studies.trained_networks import Shared, data_of, mapped, model_of, prepared, shared_fields, split
+from memlib.studies.shared.designs import INPUT_SHAPE, POWER_IMAGES
+from memlib.studies.shared.trained_networks import Shared, data_of, mapped, model_of, prepared, shared_fields, split
 
 #: Fields of a design for which device presets have values.
 SEVERITIES = ("states", "program_error", "stuck_on", "stuck_off", "read_noise", "retention_time", "endurance_cycles")
@@ -140,7 +140,7 @@ NOT_SELECTED, UNUSED, ZERO, POSITIVE, NEGATIVE = range(len(ROLES))
 
 @dataclass(frozen=True)
 class View:
-    """All that is known of a design so far."""
+    """The results of a design so far."""
 
     design: Design
     reference: np.ndarray  #: (images,) bool, whether the float network is right

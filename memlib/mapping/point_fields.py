@@ -5,12 +5,14 @@ equals `FROZEN`, which stays as it is even where a default of Device, Tile or Ma
 with the value at which nothing changes.
 """
 
+import re
 from collections.abc import Mapping as MappingType
 from typing import Any
 
 import pandas as pd
 
 from memlib.base.canonical import LABEL
+from memlib.base.checks import fail
 from memlib.cells.device import Device
 from memlib.mapping.hardware import PARTS, Hardware, check_field
 from memlib.mapping.scheme import Mapping
@@ -57,8 +59,11 @@ def hardware_of(fields: MappingType[str, Any]) -> Hardware:
         if not name.endswith(LABEL):
             check_field(name, value)
             values[name] = None if value == OFF else value
-    if values["layout"] not in ("dense", "sparse"):
-        values["layout"] = Mapping.parse(values["layout"]).layout
+    layout = values["layout"]
+    if not re.fullmatch(r"dense|sparse|[1-9]\d*x[1-9]\d*", str(layout)):
+        fail("layout", layout, "'dense', 'sparse', or a window such as '4x4'; scheme, order and unused are fields")
+    if "x" in layout:
+        values["layout"] = tuple(map(int, layout.split("x")))
     parts = ({name: values[name] for name in FROZEN if PARTS[name] is kind} for kind in (Device, Tile, Mapping))
     device, tile, mapping = parts
     return Hardware(Device(**device), Tile(**tile), Mapping(**mapping))

@@ -17,11 +17,11 @@ from memlib.evidence.intervals import crossed_interval, trainings_interval
 from memlib.layers.classification import correct
 from memlib.layers.geometry import Geometry
 from memlib.layers.mappable import matrix_layers
-from memlib.studies import network_lists as lists
 from memlib.studies.drawing import Drawing, errorbars
 from memlib.studies.run import Run
+from memlib.studies.shared import network_lists as lists
+from memlib.studies.shared.trained_networks import data_of, float_accuracy, inputs, label, network_of, treatment
 from memlib.studies.study import Study, Values, networks, same
-from memlib.studies.trained_networks import data_of, float_accuracy, inputs, label, network_of, treatment
 from memlib.training.pruning import nonzero_count
 from memlib.training.recipes import trainings
 from memlib.zoo import data_sets
@@ -182,5 +182,6 @@ STUDY = Study(
     },
     drawings={"03_networks": Drawing(plot, ("03_networks", "03_networks_weights"), ("origin",))},
     claims={"03_networks": claims},
+    requires=lambda p: [trainings(name, p.training_seeds) for name in p.claim_checkpoints],
     inputs=lambda p: inputs(all_networks(p)),
 )

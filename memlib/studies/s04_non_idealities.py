@@ -14,9 +14,18 @@ from memlib.base.checks import fail
 from memlib.evidence.claims import Statement
 from memlib.evidence.comparisons import Comparison, Labelled
 from memlib.studies.drawing import MARKERS, Drawing, errorbars, severity_text, where
-from memlib.studies.effects import DENSE_ONLY, EFFECTS, add_note, chance_line, evaluate, loss_of, make_point, seeds_of
+from memlib.studies.shared.effects import (
+    DENSE_ONLY,
+    EFFECTS,
+    add_note,
+    chance_line,
+    evaluate,
+    loss_of,
+    make_point,
+    seeds_of,
+)
+from memlib.studies.shared.trained_networks import inputs, label, network_of
 from memlib.studies.study import Study, Sweep, Values, networks, same
-from memlib.studies.trained_networks import inputs, label, network_of
 
 #: Layouts, how they are drawn (line, and whether markers are filled), and what they choose.
 STYLES: dict[str, tuple[str, bool, dict[str, Any]]] = {

@@ -16,10 +16,10 @@ from memlib.mapping.footprints import footprint
 from memlib.mapping.hardware import Hardware
 from memlib.mapping.tile import Tile
 from memlib.studies.drawing import Drawing, legend_beside, lines, note, panels, where
-from memlib.studies.effects import BASE, chance_line, evaluate, make_point, seeds_of
 from memlib.studies.run import Run
+from memlib.studies.shared.effects import BASE, chance_line, evaluate, make_point, seeds_of
+from memlib.studies.shared.trained_networks import INPUT_SHAPE, inputs, label, network_of
 from memlib.studies.study import Study, Sweep, Values, networks, same
-from memlib.studies.trained_networks import INPUT_SHAPE, inputs, label, network_of
 from memlib.sweeps.points import Point
 from memlib.zoo.checkpoints import load_checkpoint
 

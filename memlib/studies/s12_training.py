@@ -17,7 +17,7 @@ from memlib.evidence.claims import Claim, Statement, above
 from memlib.evidence.comparisons import Chips, Comparison, Labelled, Loss
 from memlib.evidence.intervals import difference_interval
 from memlib.studies.drawing import Drawing, errorbars, panels, where
-from memlib.studies.effects import (
+from memlib.studies.shared.effects import (
     EFFECTS,
     RECALIBRATIONS,
     Setting,
@@ -29,9 +29,9 @@ from memlib.studies.effects import (
     seeds_of,
     settings,
 )
-from memlib.studies.network_lists import AWARE, EQUALS, LONGER, QUANTISED
+from memlib.studies.shared.network_lists import AWARE, EQUALS, LONGER, QUANTISED
+from memlib.studies.shared.trained_networks import inputs, label, network_of
 from memlib.studies.study import Study, Sweep, Values, networks, same
-from memlib.studies.trained_networks import inputs, label, network_of
 from memlib.zoo.checkpoints import manifest_entry
 
 #: The noise, as in training: a normal error of every cell's conductance, relative to the range between HRS and LRS.

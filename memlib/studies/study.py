@@ -89,6 +89,8 @@ class Study:
     evaluate: Evaluate | None = None  #: of one point; None: nothing is swept
     #: From parameters to the points that do not depend on results, by name.
     sweeps: Callable[[SimpleNamespace], dict[str, Sweep]] = lambda p: {}
+    #: Raises a ValueError for parameters that are wrong though points can be made of them.
+    requires: Callable[[SimpleNamespace], Any] = lambda p: None
     #: From parameters to what else decides the figures, for their provenance: checksums, constants.
     inputs: Callable[[SimpleNamespace], dict[str, Any]] = lambda p: {}
 
@@ -101,7 +103,7 @@ class Study:
         return SimpleNamespace(**{name: parameters[name] for name in self.parameters})
 
     def check(self, parameters: MappingType[str, Any], given: Iterable[str] = ()) -> None:
-        """Refuse parameters that make no points.
+        """Refuse parameters that make no points, or of which a study knows by itself that they are wrong.
 
         Args:
             parameters: all of the study's.
@@ -111,20 +113,24 @@ class Study:
             ValueError: if they cannot be.
         """
         try:
-            self.sweeps(self.namespace(parameters))
+            self._try(parameters)
         except WRONG as error:
             name, why = self._culprit(parameters, given), str(error)
             if name and not why.startswith(f"{name}="):
                 why = f"{name}={parameters[name]!r}: {why}"
             raise ValueError(f"{self.name}: {why}") from error
 
+    def _try(self, parameters: MappingType[str, Any]) -> None:
+        p = self.namespace(parameters)
+        self.requires(p)
+        self.sweeps(p)
+
     def _culprit(self, parameters: MappingType[str, Any], given: Iterable[str]) -> str | None:
         """The given parameter that is wrong by itself, beside the smoke preset's others; else the last one given."""
         last = None
         for last in given:
             try:
-                self.sweeps(self.namespace(self.preset("smoke") | {last: parameters[last]}))
+                self._try(self.preset("smoke") | {last: parameters[last]})
             except WRONG:
                 return last
-        return last
         return last

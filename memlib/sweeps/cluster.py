@@ -26,7 +26,7 @@ from memlib.base.progress_bar import note
 from memlib.base.provenance import fingerprint
 from memlib.sweeps.points import Task, code_of
 from memlib.sweeps.store import Outcome
-from memlib.sweeps.workers import FOLDERS, SEND_SECONDS, evaluate_chunk, evaluate_task, one_thread
+from memlib.sweeps.workers import FOLDERS, SEND_SECONDS, UnfitWorkerError, evaluate_chunk, evaluate_task, one_thread
 
 CHUNK_SECONDS = 1.0  #: how long a chunk should take, s
 CHUNKS_PER_WORKER = 2  #: one that runs, and one that waits so that the worker never does
@@ -259,11 +259,6 @@ class _Run:
         """Workers of the cluster; asked for once a second, as they may come and go."""
         if time.monotonic() - self._counted > 1:
             info = self.client.scheduler_info(n_workers=0)
-            if info["total_threads"] != info["n_workers"]:
-                raise SweepError(
-                    f"the workers of {info['address']} have several threads each; start them with --nthreads 1: "
-                    "results are the same everywhere if each computes with one"
-                )
             if not info["n_workers"] and (self._workers or self._counted < 0):
                 note(f"waiting for workers at {info['address']}")
             if self.client.cluster and info["n_workers"] < len(self.client.cluster.worker_spec):
@@ -300,9 +295,13 @@ class _Run:
         if future.status == "error" and isinstance(future.exception(), KilledWorker):
             return self._after_death(left, alone)
         if future.status == "error":
+            error = future.exception()
+            needed = (
+                "; it needs the driver's packages, and the module of the evaluated function (installed, or on the "
+                "PYTHONPATH that the worker was started with)"
+            )
             raise SweepError(
-                f"a worker cannot evaluate points: {future.exception()}; it needs the driver's packages, and the "
-                "module of the evaluated function (installed, or on the PYTHONPATH that the worker was started with)"
+                f"a worker cannot evaluate points: {error}{'' if isinstance(error, UnfitWorkerError) else needed}"
             )
         if future.status not in ("finished", "lost"):  # Dask calls one lost whose worker finished it, and died then
             raise self._lost()

@@ -26,6 +26,10 @@ FOLDERS = ("MEMLIB_ROOT", "MEMLIB_DATA")
 STARTED_WITH = {name: os.environ[name] for name in FOLDERS if name in os.environ}
 
 
+class UnfitWorkerError(RuntimeError):
+    """A worker might compute something else than the driver; the message says why, and what to do."""
+
+
 def evaluate_task(task: Task) -> Outcome:
     """Evaluate one task; an error is an outcome too."""
     start = time.perf_counter()
@@ -77,7 +81,7 @@ def evaluate_chunk(tasks: list[Task], run: str, chunk: str, wanted: str, code: s
         folders: the driver's, by name of environment variable.
 
     Raises:
-        RuntimeError: if the worker would compute something else than the driver.
+        UnfitWorkerError: if the worker might compute something else than the driver.
         ValueError: if the worker cannot import the function.
     """
     from distributed import get_worker
@@ -86,10 +90,18 @@ def evaluate_chunk(tasks: list[Task], run: str, chunk: str, wanted: str, code: s
         state = get_worker().state.tasks.get(chunk)
         return state is not None and state.state == "executing"
 
+    if (threads := get_worker().state.nthreads) != 1:  # torch's number of threads belongs to the process
+        raise UnfitWorkerError(
+            f"it has {threads} threads, and only one gives the same results everywhere: --nthreads 1"
+        )
     if fingerprint() != wanted:
-        raise RuntimeError(f"its environment differs from the driver's: {fingerprint()} instead of {wanted}")
+        raise UnfitWorkerError(
+            f"its environment differs from the driver's: {fingerprint()} instead of {wanted}; install the same packages"
+        )
     if _code_at_import(tasks[0].function) != code:
-        raise RuntimeError(f"the file of {tasks[0].function} changed since the worker imported it; restart the workers")
+        raise UnfitWorkerError(
+            f"the file of {tasks[0].function} changed since the worker imported it; restart the workers"
+        )
     os.environ["MEMLIB_PROGRESS"] = os.devnull  # the driver's bar is the one to be seen
     _use_folders(folders)
     _keep_freed_memory()

@@ -57,6 +57,12 @@ def test_links_lead_somewhere(path):
     assert not broken
 
 
+def test_the_files_that_contributors_are_sent_to_exist():
+    """All but the new study of the example."""
+    named = re.findall(r"`((?:memlib|tests)/[\w/.]+)`", (ROOT / "CONTRIBUTING.md").read_text())
+    assert [name for name in named if not (ROOT / name).exists()] == ["memlib/studies/s14_name.py"]
+
+
 @pytest.mark.slow
 def test_snippets_run(tmp_path):
     """Those of the README, and of the library's guide, which goes on from there; warnings are errors."""

@@ -25,9 +25,16 @@ print("ran")
 """
 
 
+def _write_notebook(path, parameters, body):
+    first = nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}, id="a")
+    cells = [first, nbformat.v4.new_code_cell(body, id="b")]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), path)
+
+
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A project with one small notebook; returns a function that writes it anew with another body."""
+    """A project with one small notebook; returns a function that writes it again with another body."""
     (tmp_path / "run_all.sh").write_text("")
     (tmp_path / "notebooks").mkdir()
     monkeypatch.setenv("MEMLIB_ROOT", str(tmp_path))
@@ -36,10 +43,7 @@ def project(tmp_path, monkeypatch):
     monkeypatch.setitem(MODULES, "07_example", "example_study")
 
     def write(body=BODY, parameters=PARAMETERS):
-        first = nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}, id="a")
-        cells = [first, nbformat.v4.new_code_cell(body, id="b")]
-        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path / "notebooks/07_example.ipynb")
+        _write_notebook(tmp_path / "notebooks/07_example.ipynb", parameters, body)
 
     write()
     return tmp_path, write
@@ -199,7 +203,7 @@ def test_custom_parameters_land_in_a_folder_of_their_own(project):
 
 
 def test_notebook_cells_are_short():
-    """At most 8 lines of code in a cell, but for the parameters."""
+    """At most 8 lines of code in a cell, except for the parameters."""
     for path in notebooks(None):
         for cell in nbformat.read(path, 4).cells:
             if cell.cell_type == "code" and "parameters" not in cell.metadata.get("tags", []):
@@ -218,13 +222,7 @@ def test_help_teaches():
 def _small_notebooks(folder, bodies):
     """Notebooks with the names and parameters of studies, and these bodies: other processes know the studies."""
     for name, body in bodies.items():
-        first = parameters_cell(STUDIES[name])
-        cells = [
-            nbformat.v4.new_code_cell(first, metadata={"tags": ["parameters"]}, id="a"),
-            nbformat.v4.new_code_cell(body, id="b"),
-        ]
-        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / f"{name}.ipynb")
+        _write_notebook(folder / f"{name}.ipynb", parameters_cell(STUDIES[name]), body)
 
 
 @pytest.mark.slow

@@ -14,7 +14,12 @@ def names(module: str) -> set[str]:
 
 def test_a_study_reaches_what_it_computes_with_and_no_other_study():
     found = names(STUDY)
-    assert {"cells/device.py", "chip/layer.py", "studies/trained_networks.py", "studies/s05_tile_size.py"} <= found
+    assert {
+        "cells/device.py",
+        "chip/layer.py",
+        "studies/shared/trained_networks.py",
+        "studies/s05_tile_size.py",
+    } <= found
     assert not found & {
         "studies/s06_power/study.py",
         "artifact/runner.py",

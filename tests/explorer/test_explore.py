@@ -32,6 +32,13 @@ def page():
     return found
 
 
+def choose(page, **values):
+    """Move controls, and wait until all is drawn."""
+    for name, value in values.items():
+        page.controls[name].value = value
+    return page.wait(60)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "design",
@@ -159,36 +166,28 @@ def test_page_follows_its_controls(page):
     first = {name: bytes(picture.value) for name, picture in page.pictures.items()}
     assert all(value.startswith(b"\x89PNG") for value in first.values())
     before, text = page.view, page.numbers.value
-    page.controls["rows"].value = 32
-    view = page.wait(60)
+    view = choose(page, rows=32)
     assert view.design == SMALL.replace(rows=32, layer=views.default_layer("mlp-digits"))
     assert all(picture.value != first[name] for name, picture in page.pictures.items())
     tiles = before.footprint["tiles"].sum()
     assert f"before {tiles:,}" in page.numbers.value != text
     accuracy = page.pictures["accuracy"].value
-    page.controls["tile"].value = 1
-    assert page.wait(60).tile.number == 1
+    assert choose(page, tile=1).tile.number == 1
     assert page.pictures["accuracy"].value == accuracy  # another tile is no other machine
     assert page.before is before
-    page.controls["tile"].value = 0
-    page.controls["rows"].value = 64
-    assert (page.wait(60).hits == before.hits).all()
+    assert (choose(page, tile=0, rows=64).hits == before.hits).all()
     assert page.pictures["cells"].value == first["cells"]
 
 
 def test_page_shows_errors_in_words(page):
     """In place of the results, which come back with the next design."""
-    page.controls["unused"].value = "unformed"
-    page.controls["scheme"].value = "offset"
-    page.wait(60)
+    choose(page, unused="unformed", scheme="offset")
     assert "unused=&#x27;unformed&#x27;: must be" in page.error.value
     assert page.numbers.layout.display == "none"
     assert "memlib-busy" not in page._dom_classes
-    page.controls["unused"].value = "hrs"
-    page.wait(60)
+    choose(page, unused="hrs")
     assert (page.error.value, page.numbers.layout.display) == ("", None)
-    page.controls["scheme"].value = "differential"
-    page.wait(60)
+    choose(page, scheme="differential")
 
 
 def test_only_the_last_of_several_changes_counts(page, monkeypatch):
@@ -210,8 +209,7 @@ def test_only_the_last_of_several_changes_counts(page, monkeypatch):
     assert computed == [2, 6]
     assert view.design.adc_bits == 6
     assert view.design == page.design
-    page.controls["adc_bits"].value = 8
-    page.wait(60)
+    choose(page, adc_bits=8)
 
 
 def test_a_change_while_the_end_is_told(page, monkeypatch):
@@ -239,8 +237,7 @@ def test_a_change_while_the_end_is_told(page, monkeypatch):
     go_on.set()
     assert page.wait(60).design.adc_bits == 5
     assert "memlib-busy" not in page._dom_classes
-    page.controls["adc_bits"].value = 8
-    page.wait(60)
+    choose(page, adc_bits=8)
 
 
 def test_pages_share_a_thread_and_end(page, monkeypatch):
@@ -276,10 +273,7 @@ def test_controls_belong_together(page):
     assert list(page.controls["layer"].options) == views.layer_names("resnet20-0.5-digits")
     assert page.controls["tile"].max == len(views.placement_of(page.design)) - 1
     assert page.wait(60).design == page.design
-    page.controls["device"].value = "ihp_hfo2"
-    page.controls["checkpoint"].value = "mlp-digits"
-    page.controls["program_error"].value = 0.2
-    assert page.wait(60).design.program_error == 0.2
+    assert choose(page, device="ihp_hfo2", checkpoint="mlp-digits", program_error=0.2).design.program_error == 0.2
 
 
 def test_all_layouts_can_be():

@@ -55,6 +55,8 @@ def test_fields_of_a_point_say_what_differs_and_no_name():
     assert flat.point_fields(Hardware.of("10k_100k")) == {}
     with pytest.raises(ValueError, match="device='neurram': must be a field of Device, Tile or Mapping"):
         flat.hardware_of({"device": "neurram"})
+    with pytest.raises(ValueError, match="layout='4x4, offset': must be 'dense', 'sparse', or a window such as '4x4'"):
+        flat.hardware_of({"layout": "4x4, offset"})
 
 
 def test_a_changed_preset_changes_its_points_alone(monkeypatch):

@@ -15,10 +15,10 @@ from memlib.evidence.comparisons import Chips, Loss
 from memlib.mapping.hardware import Hardware
 from memlib.mapping.scheme import Mapping
 from memlib.mapping.tile import Tile
-from memlib.studies import effects
-from memlib.studies.effects import seeds_of
 from memlib.studies.registry import STUDIES
 from memlib.studies.s07_capacity import connectivities, differences, explanation, ladders, layouts, trainings as trained
+from memlib.studies.shared import effects
+from memlib.studies.shared.effects import seeds_of
 from memlib.tiles.input_record import record_inputs
 from memlib.training.recipes import trainings
 from memlib.zoo.checkpoints import read_manifest

@@ -12,9 +12,9 @@ from memlib.evidence.claims import Claim
 from memlib.exploration.loss_formula import Formula
 from memlib.exploration.multi_objective import Known, table
 from memlib.mapping.point_fields import FROZEN
-from memlib.studies.designs import device_of, hardware_of, make_point
 from memlib.studies.registry import STUDIES
 from memlib.studies.s09_design_space import designer_table, formula_fits, recommendations, searches, variance
+from memlib.studies.shared.designs import device_of, hardware_of, make_point
 
 mpl.use("agg")
 NETWORK = "resnet20-0.5-digits"

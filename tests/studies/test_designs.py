@@ -5,8 +5,8 @@ import pytest
 from memlib import accuracy, cost, map_network
 from memlib.cells.device import Device
 from memlib.costs.machine import totals
-from memlib.studies import designs
-from memlib.studies.trained_networks import prepared, shared_fields, split
+from memlib.studies.shared import designs
+from memlib.studies.shared.trained_networks import prepared, shared_fields, split
 
 NETWORK = "resnet20-0.5-digits"
 DESIGN = {"checkpoint": NETWORK, "device": "3 % error", "rows": 128, "adc_bits": 6}

@@ -11,8 +11,8 @@ from memlib.layers.classification import correct
 from memlib.mapping.hardware import Hardware
 from memlib.mapping.point_fields import FROZEN, hardware_of
 from memlib.mapping.tile import Tile
-from memlib.studies.effects import EFFECTS, evaluate, loss_of, make_point, seeds_of, settings
-from memlib.studies.trained_networks import _drawn, prepared, shared_fields, split
+from memlib.studies.shared.effects import EFFECTS, evaluate, loss_of, make_point, seeds_of, settings
+from memlib.studies.shared.trained_networks import _drawn, prepared, shared_fields, split
 from memlib.sweeps.points import tasks
 from memlib.tiles.input_record import record_inputs
 from memlib.zoo import data_sets

@@ -12,9 +12,9 @@ from torch import nn
 from memlib import Device, Hardware, map_network, recalibrate
 from memlib.evidence.answers import pack
 from memlib.evidence.comparisons import Chips
-from memlib.studies.effects import seeds_of
 from memlib.studies.registry import STUDIES
 from memlib.studies.s13_memtorch import detector, documented, exemplar, study
+from memlib.studies.shared.effects import seeds_of
 from memlib.zoo import seizures
 
 PARAMETERS = STUDIES["13_memtorch"].preset("smoke")

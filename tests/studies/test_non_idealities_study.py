@@ -7,7 +7,7 @@ from made_up import made_up
 
 from memlib.evidence.comparisons import Chips
 from memlib.studies import s04_non_idealities as study
-from memlib.studies.effects import make_point, seeds_of
+from memlib.studies.shared.effects import make_point, seeds_of
 
 DENSE, SPARSE = ["vgg8-digits", "mlp-digits"], ["vgg8-digits"]
 SEVERITIES = {"d2d": [0.1, 0.4], "states": [8], "read_noise": [0.1], "wires": [1.0]}

@@ -13,12 +13,12 @@ from memlib.evidence.intervals import Interval
 from memlib.evidence.tolerances import crossing
 from memlib.layers.classification import correct
 from memlib.mapping.point_fields import FROZEN
-from memlib.studies.effects import evaluate
 from memlib.studies.run import Run
 from memlib.studies.s08_parasitics import accuracy, agreement, arrays
 from memlib.studies.s08_parasitics.study import claims, layout_claims
+from memlib.studies.shared.effects import evaluate
+from memlib.studies.shared.trained_networks import by_layer, convolutions, mapped, split
 from memlib.studies.study import Study
-from memlib.studies.trained_networks import by_layer, convolutions, mapped, split
 from memlib.wires import ngspice
 
 CHECKPOINTS = ["resnet20-digits", "vgg8-digits"]

@@ -15,7 +15,7 @@ from memlib.studies.s06_power.components import by_component
 from memlib.studies.s06_power.machines import Machine, comparison
 from memlib.studies.s06_power.study import CLAIM_LAYOUTS, claims
 from memlib.studies.s06_power.trade_offs import DAC_ENERGIES, copies_curve, dac_curve
-from memlib.studies.trained_networks import by_layer, mapped, split
+from memlib.studies.shared.trained_networks import by_layer, mapped, split
 from memlib.zoo.checkpoints import load_checkpoint
 
 CHECKPOINT = "vgg8-digits"

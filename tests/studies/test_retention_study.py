@@ -9,9 +9,9 @@ from made_up import made_up
 from scipy import constants
 
 from memlib.evidence.comparisons import Chips, tidy
-from memlib.studies.effects import seeds_of
 from memlib.studies.registry import STUDIES
 from memlib.studies.s10_retention import cell_decay, layer_gain, over_time, writing_energy
+from memlib.studies.shared.effects import seeds_of
 
 PARAMETERS = STUDIES["10_retention"].preset("smoke")
 TEMPERATURES, TIMES = [298.15, 358.15], [1e2, 1e4, 1e6]

@@ -105,6 +105,10 @@ def test_committed_figures_are_those_of_the_study(name, preset):
 @pytest.mark.parametrize(
     ("name", "given", "culprit"),
     [
+        ("01_devices", {"tolerances": [0.01, 0.0]}, "tolerances"),
+        ("02_mapping", {"tile_sizes": [0]}, "tile_sizes"),
+        ("03_networks", {"training_seeds": [0]}, "training_seeds"),
+        ("13_memtorch", {"case_windows": 1}, "case_windows"),
         ("05_tile_size", {"tile_rows": [0]}, "tile_rows"),
         ("05_tile_size", {"images": 50, "claim_seeds": 1}, "claim_seeds"),
         ("04_non_idealities", {"claim_effects": ["wires"]}, "claim_effects"),

@@ -8,8 +8,8 @@ from made_up import made_up
 from memlib.evidence.claims import effect_text
 from memlib.evidence.comparisons import tidy
 from memlib.studies import s12_training as study
-from memlib.studies.effects import seeds_of
 from memlib.studies.registry import STUDIES
+from memlib.studies.shared.effects import seeds_of
 
 PARAMETERS = STUDIES["12_training"].preset("smoke")
 

@@ -82,8 +82,8 @@ def test_external_cluster_gives_the_same_numbers_bit_for_bit(tmp_path, monkeypat
 
 
 @pytest.mark.slow
-def test_a_cluster_that_is_not_as_it_must_be_is_refused(tmp_path):
-    """Workers of several threads, and workers with other sources, end the sweep with the reason."""
+def test_workers_of_several_threads_are_refused(tmp_path):
+    """Workers of several threads end the sweep with the reason, however short it is."""
     with kills.cluster(tmp_path, threads=2) as (_, address), pytest.raises(SweepError, match="--nthreads 1"):
         sweep(axes(tmp_path), record, tmp_path / "s.sqlite", seeds=[0], scheduler=address)
 

@@ -1,10 +1,20 @@
 """The study 01_devices: what a cell does with the conductance that it was asked for."""
 
 from dataclasses import asdict
+from types import SimpleNamespace
 
+from memlib.base.checks import in_range, positive
 from memlib.studies.drawing import Drawing
 from memlib.studies.s01_devices import ageing, conductances, currents, switching_loops, write_errors
 from memlib.studies.study import Study, Values, same
+
+
+def _requires(p: SimpleNamespace) -> None:
+    for tolerance in p.tolerances:
+        positive("tolerances", tolerance)
+    for noise in p.read_noises:
+        in_range("read_noises", noise, 0, 1)
+
 
 STUDY = Study(
     name="01_devices",
@@ -42,6 +52,7 @@ STUDY = Study(
         ),
     },
     claims={"01_devices_ageing": ageing.ageing_claims, "01_devices_write_verify": write_errors.write_claims},
+    requires=_requires,
     inputs=lambda p: {
         "drives": {name: asdict(drive) for name, drive in switching_loops.DRIVES.items()},
         "model": write_errors.MODEL,

@@ -18,7 +18,7 @@ from memlib.mapping.tile import Tile
 from memlib.studies.drawing import fix_layout, severity_colors
 from memlib.studies.run import Run
 from memlib.studies.s02_mapping.drawn_layer import LAYOUTS, PACKED
-from memlib.studies.trained_networks import INPUT_SHAPE, label, network_of
+from memlib.studies.shared.trained_networks import INPUT_SHAPE, label, network_of
 from memlib.zoo.checkpoints import load_checkpoint
 
 #: A further layout in tables and claims: for each convolution the window with the fewest tile reads.

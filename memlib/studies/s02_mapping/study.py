@@ -4,10 +4,11 @@ from dataclasses import asdict
 from types import SimpleNamespace
 from typing import Any
 
+from memlib.base.checks import whole
 from memlib.studies.drawing import Drawing
 from memlib.studies.s02_mapping import drawn_layer, network_counts
+from memlib.studies.shared.trained_networks import INPUT_SHAPE
 from memlib.studies.study import Study, Values, networks, same
-from memlib.studies.trained_networks import INPUT_SHAPE
 from memlib.zoo.checkpoints import manifest_entry
 
 
@@ -20,6 +21,11 @@ def _inputs(p: SimpleNamespace) -> dict[str, Any]:
         "input_shape": list(INPUT_SHAPE),
         "drawn": layer | {"tile": drawn_layer.DRAWN_TILE, "pixel": drawn_layer.PIXEL},
     }
+
+
+def _requires(p: SimpleNamespace) -> None:
+    for size in p.tile_sizes:
+        whole("tile_sizes", size, 1)
 
 
 STUDY = Study(
@@ -41,5 +47,6 @@ STUDY = Study(
         "02_mapping_footprint": Drawing(network_counts.plot_counts, ("02_mapping_footprint",)),
     },
     claims={"02_mapping_footprint": network_counts.claims},
+    requires=_requires,
     inputs=_inputs,
 )

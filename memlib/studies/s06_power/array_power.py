@@ -14,7 +14,7 @@ from memlib.mapping.hardware import Hardware
 from memlib.mapping.point_fields import point_fields
 from memlib.mapping.scheme import Mapping
 from memlib.mapping.tile import Tile
-from memlib.studies.trained_networks import INPUT_SHAPE, by_layer, mapped, model_of, shared_fields, split
+from memlib.studies.shared.trained_networks import INPUT_SHAPE, by_layer, mapped, model_of, shared_fields, split
 from memlib.sweeps.points import Point, named
 
 #: Relative sigma of device-to-device variation, so that chips differ.

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from memlib.studies.s06_power.array_power import BEST
 from memlib.studies.s06_power.machines import NAMES, all_machines
-from memlib.studies.trained_networks import label
+from memlib.studies.shared.trained_networks import label
 
 #: Components with a colour of their own. The others are added up.
 COMPONENTS = ("array", "DAC", "ADC", "buffers and registers", "other")

@@ -17,7 +17,7 @@ from memlib.evidence.intervals import Interval, crossed_interval
 from memlib.mapping.footprints import footprint
 from memlib.mapping.hardware import Hardware
 from memlib.mapping.point_fields import FROZEN
-from memlib.studies.trained_networks import INPUT_SHAPE, by_layer, model_of
+from memlib.studies.shared.trained_networks import INPUT_SHAPE, by_layer, model_of
 
 #: Names of the technologies in figures and claims.
 NAMES = {"isaac": "ISAAC, 32 nm", "li2022": "Li et al. 2022, 22 nm"}

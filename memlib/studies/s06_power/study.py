@@ -10,8 +10,9 @@ from memlib.studies.s06_power.array_power import BEST, D2D, evaluate, points
 from memlib.studies.s06_power.components import by_component, plot_components
 from memlib.studies.s06_power.machines import NAMES, Machine, comparison, machines, whole
 from memlib.studies.s06_power.trade_offs import curves, plot_trade_offs
+from memlib.studies.shared.effects import seeds_of
+from memlib.studies.shared.trained_networks import inputs, label, network_of
 from memlib.studies.study import Study, Sweep, Values, networks, same
-from memlib.studies.trained_networks import inputs, label, network_of, seeds_of
 
 #: Layouts that claims compare.
 CLAIM_LAYOUTS = ("dense", BEST, "sparse", "sparse, unformed")

@@ -18,7 +18,7 @@ from memlib.costs.technology import TECHNOLOGIES
 from memlib.studies.s06_power.array_power import BEST
 from memlib.studies.s06_power.components import MARKERS
 from memlib.studies.s06_power.machines import NAMES, Machine
-from memlib.studies.trained_networks import label
+from memlib.studies.shared.trained_networks import label
 
 #: Names of the lines of the trade-off figure.
 COPIES = "dense with copies"

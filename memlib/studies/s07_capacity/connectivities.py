@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from memlib.evidence.comparisons import Loss
-from memlib.studies.effects import Setting, loss_of
-from memlib.studies.trained_networks import float_accuracy, label, network_of
+from memlib.studies.shared.effects import Setting, loss_of
+from memlib.studies.shared.trained_networks import float_accuracy, label, network_of
 from memlib.zoo.checkpoints import manifest_entry
 
 #: The noise: a normal error of every cell's conductance, relative to the range between HRS and LRS.

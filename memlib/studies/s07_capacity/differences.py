@@ -15,7 +15,6 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from memlib.evidence.claims import Claim, Statement, beyond
 from memlib.evidence.comparisons import Chips, Comparison
 from memlib.studies.drawing import dodges, panels, shared_legend, where
-from memlib.studies.effects import PLAIN, RECALIBRATIONS, Setting, add_note, settings
 from memlib.studies.run import Run
 from memlib.studies.s07_capacity.connectivities import (
     FAMILIES,
@@ -29,7 +28,8 @@ from memlib.studies.s07_capacity.connectivities import (
     unused_of,
 )  # fmt: skip
 from memlib.studies.s07_capacity.layouts import layout_comparisons
-from memlib.studies.trained_networks import label
+from memlib.studies.shared.effects import PLAIN, RECALIBRATIONS, Setting, add_note, settings
+from memlib.studies.shared.trained_networks import label
 
 #: The claims that the README shows, and the figures that it links beside them.
 IN_README = {

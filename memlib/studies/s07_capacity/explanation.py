@@ -17,11 +17,11 @@ from memlib.evidence.comparisons import Loss
 from memlib.layers.geometry import Geometry
 from memlib.layers.mappable import matrix_layers
 from memlib.studies.drawing import MARKERS, errorbars, shared_legend, where
-from memlib.studies.effects import RECALIBRATIONS, add_note, make_point
 from memlib.studies.run import Run
 from memlib.studies.s07_capacity.connectivities import EFFECT, HRS, LOOKS
 from memlib.studies.s07_capacity.ladders import LADDER, ROWS, losses
-from memlib.studies.trained_networks import label, prepared, shared_fields, split
+from memlib.studies.shared.effects import RECALIBRATIONS, add_note, make_point
+from memlib.studies.shared.trained_networks import label, prepared, shared_fields, split
 from memlib.training.pruning import following_norms
 from memlib.zoo.checkpoints import load_checkpoint
 
@@ -146,7 +146,7 @@ def plot_explained(
             group = where(table, family=family, recalibration=recalibration)
             errorbars(axis, group["noise"], group, "loss", "loss_", **LADDER | LOOKS[family] | {"linestyle": ""})
         which = "both gains" if recalibration == "none" else "varying gains"
-        axis.set(title=RECALIBRATIONS[recalibration], ylabel=f"points lost at {claim_severity:g}")
+        axis.set(title=RECALIBRATIONS[recalibration], ylabel=f"points lost at {100 * claim_severity:g} % error")
         axis.set_xlabel(f"root sum of squares of {claim_severity:g} x {which}")
     axes[0].set(xlabel="layer, from the input", ylabel="noise gain (dotted: constant)", yscale="log")
     axes[1].set(xlabel="layer, from the input", ylabel=f"points lost, {layer_severity:g} in this layer alone")

@@ -15,7 +15,6 @@ from memlib.evidence.comparisons import Labelled, Loss
 from memlib.evidence.intervals import crossed_interval
 from memlib.evidence.tolerances import tolerance_table
 from memlib.studies.drawing import errorbars, shared_legend, where
-from memlib.studies.effects import RECALIBRATIONS, add_note, make_point
 from memlib.studies.run import Run
 from memlib.studies.s07_capacity.connectivities import (
     EFFECT,
@@ -28,6 +27,7 @@ from memlib.studies.s07_capacity.connectivities import (
     parameters,
     unused_of,
 )  # fmt: skip
+from memlib.studies.shared.effects import RECALIBRATIONS, add_note, make_point
 
 #: Recalibrations of the ladders.
 ROWS = ("none", "batch_norm")
@@ -92,7 +92,7 @@ def plot_ladders(frame: pd.DataFrame, tolerances: pd.DataFrame, claim_severity: 
                 errorbars(axis, x, group, "loss", "loss_", **LADDER | look)
         row[0].set_ylabel(f"{RECALIBRATIONS[recalibration]}\n\ntolerance: sigma by range for 1 point")
         for axis in row[1:]:
-            axis.set_ylabel(f"points lost at {claim_severity:g}")
+            axis.set_ylabel(f"points lost at {100 * claim_severity:g} % error")
     for axis in axes[:, :2].flat:
         count_axis(axis)
     for axis, name in zip(axes[-1], ("parameters that are not pruned",) * 2 + ("float accuracy (%)",), strict=True):

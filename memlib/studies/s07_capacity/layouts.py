@@ -15,10 +15,10 @@ from memlib.evidence.comparisons import Comparison, Loss
 from memlib.layers.geometry import Geometry
 from memlib.layers.mappable import matrix_layers
 from memlib.studies.drawing import dodges, errorbars, legend_beside, panels, where
-from memlib.studies.effects import RECALIBRATIONS, Setting, add_note, settings
 from memlib.studies.run import Run
 from memlib.studies.s07_capacity.connectivities import HRS, lost
-from memlib.studies.trained_networks import label, network_of
+from memlib.studies.shared.effects import RECALIBRATIONS, Setting, add_note, settings
+from memlib.studies.shared.trained_networks import label, network_of
 from memlib.zoo.checkpoints import load_checkpoint
 
 DENSE, SPARSE = {"color": "0.2", "marker": "s"}, {"color": sns.color_palette("colorblind")[0], "marker": "o"}
@@ -70,7 +70,7 @@ def layout_losses(run: Run) -> pd.DataFrame:
 def plot_layouts(frame: pd.DataFrame, claim_severity: float, origin: str) -> Figure:
     """A panel per network: the loss by the severity in each setting, in the dense and the sparse layout."""
     networks = {checkpoint: label(checkpoint) for checkpoint in frame["checkpoint"].unique()}
-    grid = panels({"": f"points lost at {claim_severity:g}"}, networks, (3.1, 3.3), (1, 0), sharex=False)
+    grid = panels({"": f"points lost at {100 * claim_severity:g} % error"}, networks, (3.1, 3.3), (1, 0), sharex=False)
     for _, checkpoint, axis in grid:
         part = where(frame, checkpoint=checkpoint)
         for (layout, (look, _)), dodge in zip(LAYOUTS.items(), dodges(len(LAYOUTS), 0.15), strict=True):

@@ -4,8 +4,10 @@ from types import SimpleNamespace
 
 from memlib.base.checks import one_of
 from memlib.studies.drawing import Drawing
-from memlib.studies.effects import evaluate, seeds_of
-from memlib.studies.network_lists import (
+from memlib.studies.s07_capacity import differences, explanation, ladders, layouts, trainings
+from memlib.studies.s07_capacity.connectivities import families_of
+from memlib.studies.shared.effects import evaluate, seeds_of
+from memlib.studies.shared.network_lists import (
     EQUALS,
     FINETUNED,
     GROUPED,
@@ -14,10 +16,8 @@ from memlib.studies.network_lists import (
     PRUNED_WEIGHTS,
     SEPARABLE,
 )  # fmt: skip
-from memlib.studies.s07_capacity import differences, explanation, ladders, layouts, trainings
-from memlib.studies.s07_capacity.connectivities import families_of
+from memlib.studies.shared.trained_networks import inputs
 from memlib.studies.study import Study, Sweep, Values, networks, same
-from memlib.studies.trained_networks import inputs
 
 
 def _sweeps(p: SimpleNamespace) -> dict[str, Sweep]:

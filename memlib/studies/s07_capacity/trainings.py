@@ -14,7 +14,6 @@ from memlib.evidence.claims import Claim, Statement
 from memlib.evidence.comparisons import Chips, Comparison, Loss
 from memlib.evidence.intervals import Interval, trainings_interval
 from memlib.studies.drawing import dodges, errorbars, panels, shared_legend, where
-from memlib.studies.effects import PLAIN, RECALIBRATIONS, Setting, add_note, settings
 from memlib.studies.run import Run
 from memlib.studies.s07_capacity.connectivities import (
     FAMILIES,
@@ -27,7 +26,8 @@ from memlib.studies.s07_capacity.connectivities import (
     pairs,
     parameters,
 )  # fmt: skip
-from memlib.studies.trained_networks import label, network_of
+from memlib.studies.shared.effects import PLAIN, RECALIBRATIONS, Setting, add_note, settings
+from memlib.studies.shared.trained_networks import label, network_of
 from memlib.training.recipes import trainings
 
 
@@ -172,12 +172,13 @@ def plot_trainings(frame: pd.DataFrame, averages: pd.DataFrame, claim_severity: 
                 beside, points = step**0.4 * dodge * part["parameters"], 100 * part["loss"]
                 axis.plot(beside, points, linestyle="", marker=marker, markersize=5, color=look["color"])
         axis.axhline(0, color="0.6", linewidth=0.7)
-        axis.set_ylabel(f"points lost at {claim_severity:g}")
+        axis.set_ylabel(f"points lost at {100 * claim_severity:g} % error")
         count_axis(axis)
     shared_legend(grid.axes[0, 0])
     bars = "95 % intervals of their means over trainings, chips and images"
     chance = "; crosses: at chance" if frame["at chance"].any() else ""
-    note = f"\ndots: {frame['seed'].nunique()} trainings of each{chance}; families are moved apart;\nbars: {bars}"
+    dots = f"dots: {frame['seed'].nunique()} trainings of each{chance}; families are moved apart, and scales differ"
+    note = f"\n{dots};\nbars: {bars}"
     add_note(grid.figure, frame, origin, note)
     grid.figure.tight_layout(rect=(0, 0.12, 1, 0.93))
     return grid.figure

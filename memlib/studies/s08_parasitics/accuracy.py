@@ -31,9 +31,9 @@ from memlib.studies.drawing import (
     tick_values,
     where,
 )  # fmt: skip
-from memlib.studies.effects import RECALIBRATIONS
 from memlib.studies.s08_parasitics.arrays import device_title, uniform_conductances
-from memlib.studies.trained_networks import INPUT_SHAPE, convolutions, data_of, label, shared_fields
+from memlib.studies.shared.effects import RECALIBRATIONS
+from memlib.studies.shared.trained_networks import INPUT_SHAPE, convolutions, data_of, label, shared_fields
 from memlib.sweeps.points import Point
 from memlib.wires.resistances import Wires
 from memlib.wires.solver import solve
@@ -153,7 +153,7 @@ def plot_accuracy(frame: pd.DataFrame, origin: str) -> Figure:
         group = where(frame, checkpoint=checkpoint, recalibration=recalibration, device=device)
         _accuracy_lines(axis, group, "tile_size", "r_wire", lambda ohm: f"{ohm:g} Ω")
         free = where(group, r_wire=0)
-        axis.plot(free["tile_size"], 100 * free["accuracy"] - 1, ":", color="0.3", linewidth=0.9)
+        axis.plot(free["tile_size"], 100 * free["accuracy"] - 1, ":", color="0.3", linewidth=0.9, zorder=3)
         tick_values(axis, frame["tile_size"])
     grid.axes[0, 0].set_ylim(0, 102)
     grid.axes[0, -1].legend(title="per segment", loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)

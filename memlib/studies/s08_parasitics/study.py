@@ -7,12 +7,12 @@ import pandas as pd
 from memlib.evidence.claims import Claim, Statement, above
 from memlib.evidence.comparisons import Comparison
 from memlib.studies.drawing import Drawing
-from memlib.studies.effects import Setting, evaluate
 from memlib.studies.run import Run
 from memlib.studies.s08_parasitics import accuracy, agreement, arrays
 from memlib.studies.s08_parasitics.accuracy import points
+from memlib.studies.shared.effects import Setting, evaluate, seeds_of
+from memlib.studies.shared.trained_networks import convolutions, inputs, label, network_of, origin
 from memlib.studies.study import Study, Sweep, Values, networks, same
-from memlib.studies.trained_networks import convolutions, inputs, label, network_of, origin, seeds_of
 
 #: Device, recalibration and tile size of the claims in the README.
 IN_README = (("10k_100k", "none", 64), ("10k_100k", "none", 128), ("10k_100k", "gain", 128))

@@ -12,11 +12,11 @@ from memlib.costs.technology import TECHNOLOGIES
 from memlib.evidence.claims import Claim, Statement, below
 from memlib.evidence.intervals import Interval, difference_interval
 from memlib.exploration import loss_formula
-from memlib.studies.designs import costs, device_of, make_point
 from memlib.studies.run import Run
 from memlib.studies.s09_design_space.formula_fits import cell_error, fits, float_hits, predictions, share
+from memlib.studies.shared.designs import costs, device_of, make_point
+from memlib.studies.shared.trained_networks import hits_of, label, network_of
 from memlib.studies.study import Sweep
-from memlib.studies.trained_networks import hits_of, label, network_of
 from memlib.sweeps.points import Point
 
 #: So many of so many held-out designs with neighbouring predictions must have kept to a target.

@@ -21,10 +21,10 @@ from memlib.mapping.hardware import Hardware
 from memlib.mapping.point_fields import complete
 from memlib.mapping.scheme import Mapping
 from memlib.mapping.tile import Tile
-from memlib.studies.designs import device_of, make_point
-from memlib.studies.effects import CHANCE
 from memlib.studies.run import Run
-from memlib.studies.trained_networks import (
+from memlib.studies.shared.designs import device_of, make_point
+from memlib.studies.shared.effects import CHANCE
+from memlib.studies.shared.trained_networks import (
     INPUT_SHAPE,
     hits_of,
     label,

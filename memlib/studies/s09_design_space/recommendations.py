@@ -17,13 +17,13 @@ from memlib.evidence.claims import Claim, Statement, above, below, below_times
 from memlib.evidence.intervals import Interval, crossed_interval, difference_interval
 from memlib.exploration.multi_objective import Known, climb
 from memlib.exploration.pareto import mean_draws
-from memlib.studies.designs import QUANTITIES, output_sizes
 from memlib.studies.run import Run
 from memlib.studies.s09_design_space.designer_table import by_design, fresh_chips, fresh_losses, points_text
 from memlib.studies.s09_design_space.formula_fits import COLORS, MARKERS, float_hits
 from memlib.studies.s09_design_space.searches import evaluator, fidelities, searched_point
+from memlib.studies.shared.designs import QUANTITIES, output_sizes
+from memlib.studies.shared.trained_networks import float_accuracy, label, network_of
 from memlib.studies.study import Sweep
-from memlib.studies.trained_networks import float_accuracy, label, network_of
 
 #: All that the answer knows of a design beside its accuracy.
 COSTS = ("isaac_energy", "isaac_latency", "isaac_area", "li2022_energy", "li2022_latency", "li2022_area")
@@ -303,11 +303,12 @@ def plot_answer(table: pd.DataFrame, origin: str) -> Figure:
     figure, axes = plt.subplots(len(technologies), len(columns), figsize=size, sharex="row", sharey=True, squeeze=False)
     for (technology, (rows, target)), axis in zip(itertools.product(technologies, columns), axes.flat, strict=True):
         group = table[(table["technology"] == technology) & (table["rows"] == rows) & (table["target"] == target)]
+        axis.add_patch(plt.Rectangle((0.83, 0), 0.17, 1, transform=axis.transAxes, color="0.93", zorder=0))
         for i, checkpoint in enumerate(checkpoints):
             _answers(axis, group[group["checkpoint"] == checkpoint], i)
         energy = 1e6 * table[table["technology"] == technology]["energy"].dropna()
         if len(energy):  # a power of ten at least, so that there are marks on the axis
-            axis.set_xlim(min(energy.min() / 1.6, energy.max() / 12), 4 * energy.max())
+            axis.set_xlim(min(energy.min() / 1.6, energy.max() / 12), 20 * energy.max())
         axis.set(xscale="log", ylim=(len(checkpoints) - 0.4, -0.6), xlabel=f"energy (µJ), {TITLES[technology]}")
         axis.xaxis.set_minor_formatter(NullFormatter())
         axis.yaxis.grid(visible=False)
@@ -321,8 +322,8 @@ def plot_answer(table: pd.DataFrame, origin: str) -> Figure:
     )
     looks = f"{origin}, up to {table['n'].max():g} chips and {table['images'].max():g} images. "
     note = (
-        looks + "%: probability that the cheapest\nof all is of this layout. "
-        "No filled mark: no design of it surely loses so little; open ones may be the cheapest all the same"
+        looks + "%: probability that the cheapest of all designs has this layout.\n"
+        "Grey strip: no design of this layout surely loses so little, so its energy is not known"
     )
     figure.text(0.01, 0.1 / size[1], note, fontsize="x-small", color="0.3")
     figure.tight_layout(rect=(0, 0.75 / size[1], 1, 1))
@@ -336,8 +337,8 @@ def _answers(axis: Axes, group: pd.DataFrame, place: int) -> None:
         y = place + (k - (len(group) - 1) / 2) * 0.22
         known = not np.isnan(row.energy)
         share = f"{100 * row.cheapest:.0f} %" if row.cheapest >= 0.005 else ""
-        where = axis.transData if known else axis.get_yaxis_transform()  # at the left, if there is no energy
-        x, fill = (1e6 * row.energy, COLORS[row.layout]) if known else (0.03, "white")
+        where = axis.transData if known else axis.get_yaxis_transform()  # in the strip, if there is no energy
+        x, fill = (1e6 * row.energy, COLORS[row.layout]) if known else (0.87, "white")
         if known or share:
             look = {"color": COLORS[row.layout], "markerfacecolor": fill, "markersize": 5}
             axis.plot(x, y, MARKERS[row.layout], transform=where, **look)

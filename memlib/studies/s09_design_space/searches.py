@@ -16,10 +16,10 @@ from memlib.evidence.intervals import seed_interval
 from memlib.exploration.multi_objective import Evaluator, Fidelity, Known, explore, search
 from memlib.exploration.pareto import hypervolume, nondominated
 from memlib.exploration.space import Axis, Space
-from memlib.studies.designs import PER_LAYER, evaluate, make_point, window_names
 from memlib.studies.run import Run
 from memlib.studies.s09_design_space.formula_fits import COLORS
-from memlib.studies.trained_networks import label
+from memlib.studies.shared.designs import PER_LAYER, evaluate, make_point, window_names
+from memlib.studies.shared.trained_networks import label
 from memlib.sweeps.engine import SweepError
 from memlib.sweeps.points import Point
 from memlib.zoo.checkpoints import read_manifest

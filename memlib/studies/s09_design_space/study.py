@@ -5,13 +5,13 @@ from types import SimpleNamespace
 from typing import Any
 
 from memlib.evidence.claims import Claim
-from memlib.studies.designs import evaluate
 from memlib.studies.drawing import Drawing
-from memlib.studies.network_lists import ORDINARY, SEPARABLE
 from memlib.studies.run import Run
 from memlib.studies.s09_design_space import designer_table, formula_fits, recommendations, searches, variance
+from memlib.studies.shared.designs import evaluate
+from memlib.studies.shared.network_lists import ORDINARY, SEPARABLE
+from memlib.studies.shared.trained_networks import inputs
 from memlib.studies.study import Study, Sweep, Values, networks, same
-from memlib.studies.trained_networks import inputs
 from memlib.zoo.checkpoints import read_manifest
 
 HALF = ORDINARY[1]

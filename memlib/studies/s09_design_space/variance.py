@@ -12,11 +12,11 @@ from scipy import stats
 from memlib.exploration import sensitivity
 from memlib.exploration.space import Axis
 from memlib.mapping.point_fields import FROZEN, complete
-from memlib.studies.designs import make_point
 from memlib.studies.run import Run
 from memlib.studies.s09_design_space.formula_fits import DEVICE
+from memlib.studies.shared.designs import make_point
+from memlib.studies.shared.trained_networks import label
 from memlib.studies.study import Sweep
-from memlib.studies.trained_networks import label
 from memlib.sweeps.points import Point
 
 #: The choices that vary, and their names in figures.

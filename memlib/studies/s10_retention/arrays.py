@@ -17,9 +17,9 @@ from memlib.cells.device import Device
 from memlib.evidence.comparisons import Labelled
 from memlib.mapping.vertical_stack import Stack, write_leakage
 from memlib.studies.drawing import MARKERS, lines, severity_colors, tick_values
-from memlib.studies.effects import add_note, chance_line, make_point
 from memlib.studies.s10_retention.cell_decay import PLAIN
 from memlib.studies.s10_retention.over_time import networks_of
+from memlib.studies.shared.effects import add_note, chance_line, make_point
 from memlib.sweeps.points import Point
 
 #: The error that writing leaves.

@@ -13,9 +13,9 @@ from memlib.evidence.claims import Claim, Statement, above
 from memlib.evidence.comparisons import Chips, Labelled
 from memlib.evidence.intervals import Interval, crossed_interval
 from memlib.studies.drawing import lines
-from memlib.studies.effects import add_note
 from memlib.studies.s10_retention.cell_decay import STACKS, celsius, seconds, with_layer
 from memlib.studies.s10_retention.over_time import THEIR_GAIN, THEIR_TIME, aged, networks_of
+from memlib.studies.shared.effects import add_note
 from memlib.sweeps.points import Point
 
 

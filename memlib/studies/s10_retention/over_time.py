@@ -16,8 +16,8 @@ from memlib.cells.recombination import BOLTZMANN
 from memlib.evidence.claims import Statement
 from memlib.evidence.comparisons import Comparison, Labelled, Loss
 from memlib.studies.drawing import errorbars, panels, where
-from memlib.studies.effects import add_note, chance_line, make_point
 from memlib.studies.s10_retention.cell_decay import LAYER_ENERGY, PLAIN, STACKS, celsius, seconds, time_axis
+from memlib.studies.shared.effects import add_note, chance_line, make_point
 from memlib.sweeps.points import Point
 
 #: Rows and columns that share a converter: a bit line joins the feet of a pillar of each of four stacks of 32 planes.

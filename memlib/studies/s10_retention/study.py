@@ -13,11 +13,11 @@ import pandas as pd
 from memlib.cells.writing import WriteResult
 from memlib.evidence.claims import Claim
 from memlib.studies.drawing import Drawing
-from memlib.studies.effects import evaluate, seeds_of
 from memlib.studies.run import Run
 from memlib.studies.s10_retention import arrays, cell_decay, layer_gain, over_time, writing_energy
+from memlib.studies.shared.effects import evaluate, seeds_of
+from memlib.studies.shared.trained_networks import inputs
 from memlib.studies.study import Study, Sweep, Values, networks, same
-from memlib.studies.trained_networks import inputs
 
 
 def _sweeps(p: SimpleNamespace) -> dict[str, Sweep]:

@@ -11,6 +11,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
+from memlib.base.checks import whole
 from memlib.chip.network import design_ranges, map_network
 from memlib.chip.recalibration import recalibrate
 from memlib.evidence.answers import pack
@@ -20,9 +21,9 @@ from memlib.evidence.intervals import crossed_interval, difference_interval
 from memlib.layers.classification import correct
 from memlib.mapping.hardware import Hardware
 from memlib.mapping.point_fields import hardware_of, point_fields
-from memlib.studies import effects
 from memlib.studies.drawing import dodges, errorbars, note, panels, severity_text, where
-from memlib.studies.effects import EFFECTS
+from memlib.studies.shared import effects
+from memlib.studies.shared.effects import EFFECTS
 from memlib.sweeps.points import Point
 from memlib.tiles.input_record import Record, record_inputs
 from memlib.zoo import seizures
@@ -35,7 +36,8 @@ SWEPT = ("program_error", "d2d", "states", "stuck_on")
 
 
 def case_point(windows: int, effect: str = "program_error", severity: float = 0, recalibration: str = "none") -> Point:
-    """The detector on chips with one effect of the device."""
+    """The detector on chips with one effect of the device. Raises ValueError for fewer than two windows."""
+    whole("windows", windows, 2)
     hardware = effects.BASE | (dict.fromkeys(EFFECTS[effect].names, severity) if severity else {})
     fields = point_fields(Hardware.of(**hardware)) | {"device_label": hardware["device"]}
     fields |= {"recalibration": recalibration} if recalibration != "none" else {}

@@ -10,8 +10,8 @@ from memlib.evidence.claims import Claim, Statement, above, exactly, within
 from memlib.evidence.comparisons import Chips, Labelled
 from memlib.evidence.intervals import difference_interval
 from memlib.studies.drawing import lines, panels, severity_colors, where
-from memlib.studies.effects import EFFECTS, add_note, chance_line, make_point
-from memlib.studies.trained_networks import label, network_of
+from memlib.studies.shared.effects import EFFECTS, add_note, chance_line, make_point
+from memlib.studies.shared.trained_networks import label, network_of
 from memlib.sweeps.points import Point
 
 #: Rows and columns of the exemplar's tiles.

@@ -8,12 +8,12 @@ are written again, and none of its code is used.
 from types import SimpleNamespace
 from typing import Any
 
-from memlib.studies import effects
 from memlib.studies.drawing import Drawing
-from memlib.studies.effects import seeds_of
 from memlib.studies.s13_memtorch import detector, documented, exemplar
+from memlib.studies.shared import effects
+from memlib.studies.shared.effects import seeds_of
+from memlib.studies.shared.trained_networks import inputs
 from memlib.studies.study import Study, Sweep, Values, networks, same
-from memlib.studies.trained_networks import inputs
 from memlib.sweeps.points import Point, named
 from memlib.zoo import seizures
 

@@ -16,7 +16,7 @@ from memlib.evidence.comparisons import Loss
 from memlib.layers.mappable import matrix_layers
 from memlib.mapping.hardware import Hardware
 from memlib.mapping.point_fields import FROZEN, hardware_of, point_fields
-from memlib.studies.trained_networks import answers, by_layer, shared_fields, split
+from memlib.studies.shared.trained_networks import answers, by_layer, shared_fields, split
 from memlib.sweeps.points import Point, named
 from memlib.zoo.checkpoints import load_checkpoint
 

@@ -17,7 +17,7 @@ from memlib.layers.mappable import matrix_layers
 from memlib.layers.tracing import call_sizes
 from memlib.mapping.hardware import Hardware
 from memlib.mapping.point_fields import point_fields
-from memlib.studies.trained_networks import INPUT_SHAPE, by_layer, mapped, model_of, shared_fields, split
+from memlib.studies.shared.trained_networks import INPUT_SHAPE, by_layer, mapped, model_of, shared_fields, split
 from memlib.sweeps.points import Point, named
 from memlib.zoo.checkpoints import load_checkpoint
 

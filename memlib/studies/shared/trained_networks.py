@@ -11,7 +11,6 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from memlib.base.checks import whole
 from memlib.base.random_streams import generator
 from memlib.chip.network import AnalogNetwork, design_ranges, map_network
 from memlib.chip.recalibration import recalibrate
@@ -139,16 +138,6 @@ def answers(shared: Shared, hardware: dict[str, Hardware], seed: int, *recalibra
     """The results of one chip for a store: accuracy, and which images it gets right; see `mapped`."""
     hits = correct(*mapped(shared, hardware, seed, *recalibration))
     return {"accuracy": hits.double().mean().item(), "correct": pack(hits.numpy())}
-
-
-def seeds_of(n: int) -> range:
-    """Device seeds of every point.
-
-    Raises:
-        ValueError: if n is below 2, which gives no interval over chips.
-    """
-    whole("device_seeds", n, 2)
-    return range(n)
 
 
 def hits_of(rows: pd.DataFrame) -> np.ndarray:
