@@ -15,7 +15,7 @@ from memlib.cells.device_presets import PRESETS
 from memlib.cells.iv_law import IVLaw
 from memlib.cells.recombination import BOLTZMANN
 
-LARGEST_SIGMA = 1000.0  #: relative errors above this are a mistake, and their squares would leave float64
+LARGEST_SIGMA = 10.0  #: relative errors above this are a mistake, such as 20 for 20 %
 
 #: No conductance grows or falls by more powers of ten: beyond, it means nothing any more.
 LARGEST_DECADES = 60.0
@@ -78,8 +78,8 @@ class Device(Config):
         if self.r_off <= self.r_on:
             fail("r_off", self.r_off, f"above r_on={self.r_on!r} (ohm)")
         self.check(whole, "states", low=2, none=True)
-        sigmas = "program_error", "d2d_on", "d2d_off", "read_noise"
-        self.check(in_range, *sigmas, low=0, high=LARGEST_SIGMA, what="a relative sigma")
+        self.check(in_range, "program_error", low=0, high=1, what="a relative sigma (0.02 is 2 %)")
+        self.check(in_range, "d2d_on", "d2d_off", "read_noise", low=0, high=LARGEST_SIGMA, what="a relative sigma")
         probabilities = "stuck_on", "stuck_off", "unformed", "recombination_tail"
         self.check(in_range, *probabilities, low=0, high=1, what="a probability")
         self.check(one_of, "program_error_to", allowed=("range", "g"))

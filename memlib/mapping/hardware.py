@@ -6,9 +6,10 @@ from dataclasses import fields
 from difflib import get_close_matches
 from typing import Any
 
-from memlib.base.checks import fail
+from memlib.base.checks import fail, one_of
 from memlib.base.configuration import Config, config
 from memlib.cells.device import Device
+from memlib.cells.device_presets import PRESETS
 from memlib.layers.geometry import Geometry, Size
 from memlib.mapping.placement import Placement, place
 from memlib.mapping.scheme import Mapping, usable_states
@@ -62,6 +63,8 @@ class Hardware(Config):
         Raises:
             ValueError: for an unknown preset, layout or field, or a value that is not allowed.
         """
+        if device is not None:
+            one_of("device", device, PRESETS)
         chosen: dict[type[Config], dict[str, Any]] = {Device: {}, Tile: {}, Mapping: {}}
         for name, value in values.items():
             check_field(name, value)

@@ -144,7 +144,7 @@ def test_tile_map():
         ({"states": 2, "scheme": "offset"}, "states=2: must be at least 3"),
         ({"chips": 1}, "chips=1: must be a whole number at least 2"),
         ({"layout": "4x"}, "layout='4x'"),
-        ({"device": "foo"}, "preset='foo'"),
+        ({"device": "foo"}, "device='foo'"),
         ({"layer": "foo"}, "layer='foo'"),
     ],
 )

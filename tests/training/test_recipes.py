@@ -57,7 +57,7 @@ def test_recipes():
         ({"dac_bits": 1, "start": "tiny"}, "dac_bits=1: must be a whole number from 2 to 24, or None for off"),
         ({"dac_bits": 8}, "dac_bits=8: must be None without `start`"),
         ({"device": (("noise", 1),)}, "noise=1"),
-        ({"device": (("program_error", -1),)}, "program_error=-1: must be a relative sigma from 0 to 1000"),
+        ({"device": (("program_error", -1),)}, "program_error=-1: must be a relative sigma (0.02 is 2 %) from 0 to 1"),
         ({"device": (("read_noise", 0.1),)}, "device=('read_noise', 0.1): must be what keeps a programmed cell"),
         ({"binary": 1}, "binary=1: must be True or False"),
         ({"binary": True, "device": (("states", 8),)}, "binary=True: must be False in noise-aware"),

@@ -33,6 +33,8 @@ BITS = ("dac_bits", "adc_bits")
 NAMED = ("checkpoint", "layout", "rows", *BITS)
 #: Names of the technologies in figures.
 TITLES = {"isaac": "ISAAC", "li2022": "Li et al."}
+#: The converters that take most of their energy.
+DOMINANT = {"isaac": "DACs", "li2022": "ADCs"}
 #: A design is recommended if its mean over chips keeps to its target with this probability.
 SURE = 0.9
 #: By rows of the tiles, the candidates of each network as far as they are known.
@@ -303,13 +305,14 @@ def plot_answer(table: pd.DataFrame, origin: str) -> Figure:
     figure, axes = plt.subplots(len(technologies), len(columns), figsize=size, sharex="row", sharey=True, squeeze=False)
     for (technology, (rows, target)), axis in zip(itertools.product(technologies, columns), axes.flat, strict=True):
         group = table[(table["technology"] == technology) & (table["rows"] == rows) & (table["target"] == target)]
-        axis.add_patch(plt.Rectangle((0.83, 0), 0.17, 1, transform=axis.transAxes, color="0.93", zorder=0))
+        axis.add_patch(plt.Rectangle((0.81, 0), 0.19, 1, transform=axis.transAxes, color="0.93", zorder=0))
         for i, checkpoint in enumerate(checkpoints):
             _answers(axis, group[group["checkpoint"] == checkpoint], i)
         energy = 1e6 * table[table["technology"] == technology]["energy"].dropna()
         if len(energy):  # a power of ten at least, so that there are marks on the axis
             axis.set_xlim(min(energy.min() / 1.6, energy.max() / 12), 20 * energy.max())
-        axis.set(xscale="log", ylim=(len(checkpoints) - 0.4, -0.6), xlabel=f"energy (µJ), {TITLES[technology]}")
+        energies = f"energy (µJ), {TITLES[technology]}: {DOMINANT[technology]} dominate"
+        axis.set(xscale="log", ylim=(len(checkpoints) - 0.4, -0.6), xlabel=energies)
         axis.xaxis.set_minor_formatter(NullFormatter())
         axis.yaxis.grid(visible=False)
         axis.set_yticks(range(len(checkpoints)), [label(c) for c in checkpoints])
@@ -322,7 +325,7 @@ def plot_answer(table: pd.DataFrame, origin: str) -> Figure:
     )
     looks = f"{origin}, up to {table['n'].max():g} chips and {table['images'].max():g} images. "
     note = (
-        looks + "%: probability that the cheapest of all designs has this layout.\n"
+        looks + "%: probability that the cheapest of all designs has this layout (bold: over half).\n"
         "Grey strip: no design of this layout surely loses so little, so its energy is not known"
     )
     figure.text(0.01, 0.1 / size[1], note, fontsize="x-small", color="0.3")
@@ -338,12 +341,13 @@ def _answers(axis: Axes, group: pd.DataFrame, place: int) -> None:
         known = not np.isnan(row.energy)
         share = f"{100 * row.cheapest:.0f} %" if row.cheapest >= 0.005 else ""
         where = axis.transData if known else axis.get_yaxis_transform()  # in the strip, if there is no energy
-        x, fill = (1e6 * row.energy, COLORS[row.layout]) if known else (0.87, "white")
+        x, fill = (1e6 * row.energy, COLORS[row.layout]) if known else (0.85, "white")
         if known or share:
             look = {"color": COLORS[row.layout], "markerfacecolor": fill, "markersize": 5}
             axis.plot(x, y, MARKERS[row.layout], transform=where, **look)
             offset: dict[str, Any] = {"xycoords": where, "textcoords": "offset points"}
-            axis.annotate(share, (x, y), (5, 0), va="center", fontsize=6.5, **offset)
+            weight = "bold" if row.cheapest >= 0.5 else "normal"
+            axis.annotate(share, (x, y), (5, 0), va="center", fontsize=6.5, fontweight=weight, **offset)
     if group["energy"].isna().all():
         grey: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": "small", "color": "0.4"}
         axis.annotate("none surely", (0.5, place), xycoords=("axes fraction", "data"), **grey)
