@@ -1,4 +1,4 @@
-"""The words that close a run: what each notebook answered, and whether tables and verdicts are as committed."""
+"""The words that close a run: what each notebook answered, and whether tables and claims are as committed."""
 
 import io
 import json
@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from memlib.artifact.report import claims
 from memlib.artifact.usage import Usage
@@ -86,16 +87,27 @@ def _line(row: Row, answers: Sequence[Claim]) -> str:
 
 
 def _differences(was: dict[str, bytes], now: dict[str, bytes]) -> list[str]:
-    """Other tables, and then other verdicts, in words."""
-    words = {(True, True): "other numbers", (True, False): "missing", (False, True): "new"}
-    tables = sorted(name for name in was.keys() | now if name.endswith(".csv") and was.get(name) != now.get(name))
-    old, new = _verdicts(was), _verdicts(now)
-    turned = {key: verdict for key, verdict in old.items() if new.get(key, verdict) != verdict}
-    verdicts = [f"{name}, {claim}: {new[name, claim]}, was {verdict}" for (name, claim), verdict in turned.items()]
-    return [f"{name}: {words[name in was, name in now]}" for name in tables] + verdicts
+    """Other tables, and then other claims, in words."""
+    tables = [{name: text for name, text in files.items() if name.endswith(".csv")} for files in (was, now)]
+    lines = []
+    for old, new in (tables, (_claims(was), _claims(now))):
+        different = sorted(name for name in old.keys() | new if old.get(name) != new.get(name))
+        lines += [f"{name}: {_change(old.get(name), new.get(name))}" for name in different]
+    return lines
 
 
-def _verdicts(files: dict[str, bytes]) -> dict[tuple[str, str], str]:
-    """Verdict by figure and id of each claim."""
+def _change(was: Any, now: Any) -> str:
+    """How a table, or a claim, with its verdict first, differs; None: it is not there."""
+    if was is None or now is None:
+        return "new" if was is None else "missing"
+    return f"{now[0]}, was {was[0]}" if isinstance(now, tuple) and now[0] != was[0] else "other numbers"
+
+
+def _claims(files: dict[str, bytes]) -> dict[str, tuple]:
+    """Verdict and numbers by figure and id of each claim."""
     figures = [(name.removesuffix(".json"), json.loads(text)) for name, text in files.items() if name.endswith(".json")]
-    return {(name, claim["id"]): claim["verdict"] for name, figure in figures for claim in figure.get("claims", [])}
+    return {
+        f"{name}, {claim['id']}": tuple(claim[field] for field in ("verdict", "effect", "low", "high", "n", "images"))
+        for name, figure in figures
+        for claim in figure.get("claims", [])
+    }

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from memlib.artifact.closing import Row, closing, reference
-from memlib.artifact.notebooks import RunError, checked_parameters, keep_outputs, notebooks
+from memlib.artifact.notebooks import RunError, checked_parameters, keep_outputs, notebooks, study_of
 from memlib.artifact.programs import left_out
 from memlib.artifact.report import write_report
 from memlib.artifact.usage import measured
@@ -32,7 +32,7 @@ from memlib.base.checks import whole
 from memlib.base.files import project_root, write_whole
 from memlib.base.progress_bar import note, progress
 from memlib.base.provenance import source_hashes, versions
-from memlib.studies.registry import MODULES
+from memlib.studies.run import modules_of
 from memlib.studies.study import PRESETS
 from memlib.sweeps.cluster import what_fits
 
@@ -71,7 +71,7 @@ def _inputs_hash(path: Path, parameters: dict[str, Any]) -> str:
     files = [file for file in sorted(root.rglob("*")) if file.is_file()] if "cifar10" in str(parameters) else []
     data = [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
     cells = [[cell["source"], cell.get("metadata")] for cell in json.loads(path.read_text())["cells"]]
-    sources = source_hashes([MODULES[path.stem]])
+    sources = source_hashes(modules_of(study_of(path)))
     content = [cells, parameters, platform.python_version(), versions(), sources, networks, data]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

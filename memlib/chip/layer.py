@@ -50,7 +50,7 @@ class AnalogLayer(nn.Module):
         full_scale: float | None = None,
     ) -> None:
         nn.Module.__init__(self)  # the float layer's class would draw weights of its own
-        kept = {*vars(self), "weight", "bias"}
+        kept = {*vars(self), "weight", "bias", "gain"}
         vars(self).update({field: value for field, value in vars(module).items() if field not in kept})
         self.weight = nn.Parameter(module.weight.detach(), requires_grad=False)
         bias = module.bias

@@ -1,7 +1,6 @@
 """A whole network on one simulated chip: `map_network`."""
 
 import contextlib
-import math
 from collections.abc import Iterator, Mapping as MappingType
 from typing import Any, cast
 
@@ -9,7 +8,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor, nn
 
-from memlib.base.checks import in_range, one_of, whole
+from memlib.base.checks import one_of, positive, whole
 from memlib.base.progress_bar import note
 from memlib.chip.layer import AnalogLayer, analog_layer
 from memlib.chip.resources import check_memory, wire_seconds
@@ -111,8 +110,8 @@ def map_network(
             One of the two is needed for every layout but the dense one, and for padding that reaches all over a map.
 
     Raises:
-        ValueError: for a layer that cannot be mapped, hardware of unknown layers, images that do not fit, or tiles that
-            would not fit in memory.
+        ValueError: for a layer that cannot be mapped, hardware or ranges of unknown layers, images that do not fit, or
+            tiles that would not fit in memory.
     """
     record = calibrated(model, hardware, calibration, digital)
     plan = plan_chip(model, hardware, input_shape, digital, seen_sizes(record))
@@ -151,12 +150,14 @@ def program_network(
     tiles, seconds = wire_seconds(plan)
     if seconds > 60:
         note(f"{tiles} tiles with wires: about {seconds / 60:.0f} minutes a chip, and as long once for its ADC ranges")
+    for name in ranges or {}:
+        one_of("ranges", name, plan)
     network, layers = float_copy(model, plan), {}
     for name, layer in plan.items():
         module = cast(MatrixLayer, network.get_submodule(name))
         full_scale = (ranges or {}).get(name) if layer.hardware.tile.adc_calibration == "design" else None
         if full_scale is not None:
-            in_range(f"ranges of layer {name!r}", full_scale, 0, math.inf, "A")
+            positive(f"ranges of layer {name!r}", full_scale)
         if name not in record and (layer.hardware.tile.dac_bits, layer.hardware.tile.adc_bits) != (None, None):
             raise ValueError(
                 f"calibration: nothing known of layer {name!r}, whose converters need a range; pass calibration images "

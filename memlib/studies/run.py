@@ -142,12 +142,15 @@ class Run:
             program = self.study.programs.get(name)
             if program is None or shutil.which(program):
                 self.table(name)
-        for name, drawing in self.study.drawings.items():
+        for name in self.study.drawings:
             self.figure(name)
-            tables = [self.study.tables[table] for table in drawing.tables]
-            makers = (drawing.plot, *tables, self.study.claims.get(name), self.study.evaluate)
-            modules = sorted({maker.__module__ for maker in makers if maker})
-            save_provenance(name, self.preset, self.once(provenance), modules, self.claims_of(name))
+            save_provenance(name, self.preset, self.once(provenance), modules_of(self.study), self.claims_of(name))
+
+
+def modules_of(study: Study) -> list[str]:
+    """The modules that decide a study's tables and figures, with what they import: its own, and this one."""
+    functions = (study.evaluate, study.sweeps, study.requires, study.inputs)
+    return sorted({function.__module__ for function in functions if function} | {__name__})
 
 
 def provenance(run: Run) -> dict[str, Any]:

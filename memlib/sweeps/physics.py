@@ -1,13 +1,15 @@
 """Numbers of the physics behind a result. They enter the key of a point, so a raised number asks for new results.
 
 `BASE` stands for all that acts in every chip. An effect that can be off has a number of its own. It enters a key only
-where one of its fields is in the point, so that results without the effect stay valid.
+where one of its fields is in the point, so that results without the effect stay valid. A new effect here gives new keys
+to all points that have its fields, so that they are computed again.
 """
 
 from collections.abc import Mapping as MappingType
 from typing import Any
 
-#: Layers, placement, targets of cells, converters and reads of the dense layout, images, and how answers are counted.
+#: Layers, placement, unused cells, targets of cells, converters and reads of the dense layout, images, how answers are
+#: counted, the power of arrays, and the costs that points hold.
 BASE = 1
 #: By effect: its number, and the fields of a point that switch it on. Names are parts of keys, and stay.
 EFFECTS: dict[str, tuple[int, tuple[str, ...]]] = {

@@ -10,10 +10,10 @@ from memlib.artifact.usage import Usage
 from memlib.evidence.claims import Claim, Statement
 
 
-def write(folder, verdict="confirmed", table="a\n1\n", notebook="05_tile_size"):
-    """A figure of a table and four claims, the first with this verdict."""
+def write(folder, verdict="confirmed", table="a\n1\n", notebook="05_tile_size", effect=1.0):
+    """A figure of a table and four claims, the first with this verdict, all of this effect."""
     claims = [
-        Claim(Statement(str(i), "", ""), verdict, 1.0, 1.0, 1.0, n, 0)
+        Claim(Statement(str(i), "", ""), verdict, effect, 1.0, 1.0, n, 0)
         for i, (verdict, n) in enumerate([(verdict, 0), ("confirmed", 10), ("refuted", 3), ("undecided", 9)])
     ]
     (folder / f"{notebook}.json").write_text(json.dumps({"claims": [claim.as_dict() for claim in claims]}))
@@ -58,7 +58,7 @@ def test_a_line_for_each_notebook(tmp_path):
 
 @pytest.mark.parametrize("origin", ["committed", "before this run"])
 def test_what_differs(tmp_path, after, origin):
-    """Tables by their bytes and claims by their verdicts, of the notebooks that ran, with git and without."""
+    """Tables by their bytes, and claims, of the notebooks that ran, with git and without."""
     write(tmp_path)
     write(tmp_path, notebook="06_power")
     if origin == "committed":
@@ -75,6 +75,21 @@ def test_what_differs(tmp_path, after, origin):
     ]
     assert after(before) == [f"figures as {origin}: no", *differences]
     assert after(before, [Row("06_power", "done")]) == [f"figures as {origin}: no", "  06_power.csv: missing"]
+
+
+def test_claims_are_compared_by_their_numbers_too(tmp_path, after):
+    """And are new or missing by their ids; a verdict that turned says more than other numbers."""
+    write(tmp_path)
+    before = reference(tmp_path)
+    write(tmp_path, "refuted", effect=2.0)
+    other = [f"  05_tile_size, {i}: other numbers" for i in (1, 2, 3)]
+    assert after(before)[1:] == ["  05_tile_size, 0: refuted, was confirmed", *other]
+    (tmp_path / "05_tile_size.json").write_text('{"claims": []}')
+    assert after(before)[1:] == [f"  05_tile_size, {i}: missing" for i in range(4)]
+    assert after(reference(tmp_path)) == ["figures as before this run: yes"]
+    emptied = reference(tmp_path)
+    write(tmp_path)
+    assert after(emptied)[1:] == [f"  05_tile_size, {i}: new" for i in range(4)]
 
 
 def test_git_is_asked_for_what_is_committed(tmp_path, after):

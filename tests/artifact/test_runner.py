@@ -10,6 +10,7 @@ import pytest
 
 from memlib.artifact import programs, runner
 from memlib.artifact.notebooks import notebooks, parameters_cell
+from memlib.base.provenance import source_hashes
 from memlib.evidence.claims import Statement, exactly
 from memlib.studies.registry import MODULES, STUDIES
 
@@ -67,6 +68,17 @@ def test_runs_once_skips_and_runs_again_when_something_changed(project, capsys):
     assert states == [False, True, False, False]
     report = (root / "figures/smoke/REPORT.md").read_text()
     assert "| 07_example | the scale is below 1 | refuted | 1 times | 0 | 0 |" in report
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_all_sources_of_a_notebook_decide_whether_it_is_up_to_date(name, monkeypatch):
+    """Those of its study, and of what evaluates its points and writes its tables."""
+    (path,), hashed = notebooks(name), []
+    monkeypatch.setattr(runner, "source_hashes", lambda modules: hashed.append(source_hashes(modules)) or len(hashed))
+    assert runner._inputs_hash(path, {}) != runner._inputs_hash(path, {})
+    study = f"{MODULES[name].removeprefix('memlib.').replace('.', '/')}.py"
+    wanted = {study, "studies/run.py", "studies/figure_files.py", "sweeps/engine.py", "sweeps/store.py"}
+    assert wanted <= set(hashed[0])
 
 
 @pytest.mark.slow

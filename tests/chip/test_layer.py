@@ -52,9 +52,11 @@ def test_the_target_is_the_chips_own(tmp_path):
 
 
 def test_fields_that_a_user_hung_on_a_layer_stay():
+    """Except where a mapped layer has a field of that name."""
     layer = nn.Linear(4, 2)
-    layer.label = "head"
-    assert map_network(layer, Hardware(tile=OFF)).layers[""].label == "head"
+    layer.label, layer.gain = "head", 2.0
+    mapped = map_network(layer, Hardware(tile=OFF)).layers[""]
+    assert (mapped.label, mapped.gain) == ("head", None)
 
 
 def test_a_chip_is_not_mapped_again():

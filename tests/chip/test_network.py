@@ -351,10 +351,16 @@ def test_seed(seed):
     raises(ValueError, lambda: map_network(network, hardware, seed=seed), f"seed={seed!r}", "whole number")
 
 
-@pytest.mark.parametrize("full_scale", [NAN, -1.0])
-def test_ranges(full_scale):
-    call = lambda: map_network(nn.Linear(4, 4), Hardware(), torch.ones(2, 4), ranges={"": full_scale})  # noqa: E731
-    raises(ValueError, call, f"ranges of layer ''={full_scale}", "at least 0")
+@pytest.mark.parametrize(
+    ("ranges", "words"),
+    [
+        ({"": NAN}, ("ranges of layer ''=nan", "above 0")),
+        ({"": 0.0}, ("ranges of layer ''=0.0", "above 0")),
+        ({"x": 1.0}, ("ranges='x'", "one of ''")),
+    ],
+)
+def test_ranges(ranges, words):
+    raises(ValueError, lambda: map_network(nn.Linear(4, 4), Hardware(), torch.ones(2, 4), ranges=ranges), *words)
 
 
 def test_half_precision_is_refused():

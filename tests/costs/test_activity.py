@@ -12,7 +12,7 @@ from memlib import (
     Tile,
     map_network,
 )
-from memlib.costs.activity import measure
+from memlib.costs.activity import BATCH, measure
 from memlib.zoo.networks import build_network
 
 
@@ -46,3 +46,12 @@ def test_layouts_of_an_ideal_device_draw_the_same():
         h = Hardware(Device(), Tile(adc_bits=None), Mapping(layout, unused="unformed"))
         powers.append(sum(found.power for found in measure(map_network(network, h, x), x).values()))
     assert powers == pytest.approx([powers[0]] * 3, rel=1e-4)  # codes at half-way may fall either way
+
+
+def test_batches_of_images_are_one_measurement():
+    """Power is a mean over all images, and calls are those of one inference, however many batches there are."""
+    layer, x = nn.Linear(6, 4), torch.rand(BATCH + 50, 6, generator=torch.Generator().manual_seed(0))
+    chip = map_network(layer, Hardware(), x)
+    whole, *parts = (measure(chip, images)[""] for images in (x, x[:BATCH], x[BATCH:]))
+    assert whole.calls == parts[0].calls == parts[1].calls
+    assert whole.power == pytest.approx((BATCH * parts[0].power + 50 * parts[1].power) / (BATCH + 50), rel=1e-6)
