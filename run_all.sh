@@ -183,7 +183,7 @@ run_tests() {
     rm -rf results/.check && mkdir -p results/.check
     MEMLIB_JOBS=1 MEMLIB_ROOT=$PWD/results/.check "${pytest[@]}" --dist loadfile --nbval-lax \
         --nbval-current-env --nbval-cell-timeout=600 --nbval-sanitize-with=tests/nbval_sanitize.cfg notebooks
-    "$python" tests/compare_figures.py figures/smoke results/.check/figures/smoke
+    "$python" -m memlib.artifact.table_agreement figures/smoke results/.check/figures/smoke
 }
 
 command=reproduce

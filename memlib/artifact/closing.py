@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from memlib.artifact.report import claims
+from memlib.artifact.table_agreement import differences
 from memlib.artifact.usage import Usage
 from memlib.evidence.claims import VERDICTS, Claim
 
@@ -67,8 +70,9 @@ def closing(rows: Sequence[Row], folder: Path, before: Reference) -> str:
         ran = tuple(row.notebook for row in rows if row.state != "left out")
         both = before.files, _files(folder)
         was, now = ({name: text for name, text in files.items() if name.startswith(ran)} for files in both)
-        different = _differences(was, now)
-        lines += ["", f"figures as {before.origin}: {'no' if different else 'yes'}"]
+        different, rounded = _differences(was, now)
+        otherwise = f", within what another processor may change: {', '.join(rounded)}" if rounded else ""
+        lines += ["", f"figures as {before.origin}: {'no' if different else 'yes'}{otherwise}"]
         lines += [f"  {text}" for text in different[:LISTED]]
         lines += [f"  and {len(different) - LISTED} more"] if len(different) > LISTED else []
     return "\n".join([*lines, "", f"{folder / 'REPORT.md'} holds every claim with its effect and interval."])
@@ -86,14 +90,22 @@ def _line(row: Row, answers: Sequence[Claim]) -> str:
     return f"{line} {taken} {confirmed:>10} {refuted:>8} {undecided:>10} {exploratory:>12}"
 
 
-def _differences(was: dict[str, bytes], now: dict[str, bytes]) -> list[str]:
-    """Other tables, and then other claims, in words."""
+def _differences(was: dict[str, bytes], now: dict[str, bytes]) -> tuple[list[str], list[str]]:
+    """Other tables, and then other claims, in words; and the names of tables that agree but are not the same."""
     tables = [{name: text for name, text in files.items() if name.endswith(".csv")} for files in (was, now)]
+    rounded = [name for name in sorted(tables[0].keys() & tables[1]) if _rounded(name, was[name], now[name])]
     lines = []
     for old, new in (tables, (_claims(was), _claims(now))):
         different = sorted(name for name in old.keys() | new if old.get(name) != new.get(name))
-        lines += [f"{name}: {_change(old.get(name), new.get(name))}" for name in different]
-    return lines
+        lines += [f"{name}: {_change(old.get(name), new.get(name))}" for name in different if name not in rounded]
+    return lines, rounded
+
+
+def _rounded(name: str, was: bytes, now: bytes) -> bool:
+    """Whether two tables are not the same, but agree."""
+    if was == now:
+        return False
+    return not differences(name.removesuffix(".csv"), *(pd.read_csv(io.BytesIO(text)) for text in (was, now)))
 
 
 def _change(was: Any, now: Any) -> str:

@@ -77,6 +77,18 @@ def test_what_differs(tmp_path, after, origin):
     assert after(before, [Row("06_power", "done")]) == [f"figures as {origin}: no", "  06_power.csv: missing"]
 
 
+def test_what_another_processor_may_change_is_no_difference(tmp_path, after):
+    """A thousandth of a number that is not whole."""
+    write(tmp_path, table="energy,n\n1.0,1\n")
+    before = reference(tmp_path)
+    write(tmp_path, table="energy,n\n1.0001,1\n")
+    assert after(before) == [
+        "figures as before this run: yes, within what another processor may change: 05_tile_size.csv"
+    ]
+    write(tmp_path, table="energy,n\n1.0,2\n")
+    assert after(before) == ["figures as before this run: no", "  05_tile_size.csv: other numbers"]
+
+
 def test_claims_are_compared_by_their_numbers_too(tmp_path, after):
     """And are new or missing by their ids; a verdict that turned says more than other numbers."""
     write(tmp_path)

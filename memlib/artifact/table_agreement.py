@@ -1,4 +1,6 @@
-"""Compare the tables behind two sets of figures: python tests/compare_figures.py EXPECTED_FOLDER FOUND_FOLDER.
+"""Do tables agree but for what another processor rounds otherwise? Of two folders of figures, as a command:
+
+    python -m memlib.artifact.table_agreement EXPECTED_FOLDER FOUND_FOLDER
 
 Accuracies, and rates of detection, may differ by two images, since the rounding of converters amplifies the last digits
 of different processors, and the ends of their intervals by 0.1. Tolerances and lifetimes follow from accuracies and are
@@ -22,8 +24,10 @@ LED = {
 }
 LED |= {"09_design_space_sensitivity", "09_design_space_table"}
 #: What tells designs from each other, beside windows and trainings.
-DESIGN = ("checkpoint", "technology", "device", "r_wire", "layout", "rows", "dac_bits", "adc_bits", "unused")
-DESIGN += ("recalibration",)
+DESIGN = [
+    *("checkpoint", "technology", "device", "r_wire", "layout", "rows", "dac_bits", "adc_bits", "unused"),
+    "recalibration",
+]
 COSTS = ("energy", "latency", "area")
 #: Columns that count images.
 RATES = {"accuracy", "rate", "loss", "gain"}
@@ -37,14 +41,13 @@ SIMULATED = {"output": (1e-3, 0), "settled": (0, 0.05), "decided": (0, 0.05)}
 SIMULATED |= {"energy": (0, 0.05), "product_energy": (0, 0.05), "difference": (1, 0)}
 
 
-def differences(expected: Path, found: Path) -> list[str]:
-    """What differs between two tables, in words."""
-    a, b = pd.read_csv(expected), pd.read_csv(found)
-    led = expected.stem in LED and len(a) and len(b)
+def differences(name: str, a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
+    """What differs between the table of this name that is expected and the one that was found, in words."""
+    led = name in LED and len(a) and len(b)
     if list(a.columns) != list(b.columns) or (a.shape != b.shape and not led):
-        return [f"{expected.name}: {a.shape} table of {list(a.columns)} expected, {b.shape} of {list(b.columns)} found"]
+        return [f"{name}: {a.shape} table of {list(a.columns)} expected, {b.shape} of {list(b.columns)} found"]
     if led:
-        return _cost_differences(expected.name, a, b)
+        return _cost_differences(name, a, b)
     ignored = _ignored({*a.columns})
     result, compared = [], [column for column in a.columns if column not in ignored]
     for column in compared:
@@ -54,14 +57,12 @@ def differences(expected: Path, found: Path) -> list[str]:
             fraction = 1e-3 * a[column].abs() if pd.api.types.is_float_dtype(a[column]) else 0
             images = 2 / a.get("images", 1) + 1e-5
             tolerance = 0.1 if column in ("low", "high") else images if column in RATES else fraction
-            if "_spice" in expected.stem and column in SIMULATED:
+            if "_spice" in name and column in SIMULATED:
                 absolute, relative = SIMULATED[column]
                 tolerance = absolute + relative * a[column].abs()
             equal |= (a[column] - b[column]).abs() <= tolerance
         wrong = ~equal
-        result += [
-            f"{expected.name}: row {i}, {column}: {a[column][i]} expected, {b[column][i]} found" for i in a[wrong].index
-        ]
+        result += [f"{name}: row {i}, {column}: {a[column][i]} expected, {b[column][i]} found" for i in a[wrong].index]
     return result
 
 
@@ -98,7 +99,8 @@ def main(expected: Path, found: Path) -> int:
         other = found / table.name
         if "_spice" in table.stem and not other.exists() and shutil.which("ngspice") is None:
             continue
-        problems += differences(table, other) if other.exists() else [f"{other}: missing"]
+        found_there = other.exists()
+        problems += differences(table.stem, *map(pd.read_csv, (table, other))) if found_there else [f"{other}: missing"]
     print("\n".join(problems) or f"{len(tables)} tables agree with {expected}")
     return 1 if problems else 0
 

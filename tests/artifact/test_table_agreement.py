@@ -2,7 +2,8 @@
 
 import pandas as pd
 import pytest
-from compare_figures import main
+
+from memlib.artifact.table_agreement import main
 
 TABLE = {
     "checkpoint": ["a", "b"], "rows": [32, 64], "images": [100, 100], "accuracy": [0.5, 0.9], "low": [0.4, 0.8],
