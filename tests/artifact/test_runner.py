@@ -248,6 +248,7 @@ def test_side_by_side_a_failing_notebook_is_the_last_that_starts(tmp_path, monke
     names = ("01_devices", "02_mapping", "03_networks")
     figure = "from memlib.studies.figure_files import folder_of\n(folder_of('smoke') / '{}.json').write_text('{{}}')"
     bodies = {name: figure.format(name) for name in names}
+    bodies["02_mapping"] += "\nimport time\ntime.sleep(8)"  # so that the failure is known before it ends
     _small_notebooks(tmp_path / "notebooks", bodies | {"01_devices": "1 / 0"})
     assert runner.main(["--together", "2"]) == 1
     assert "error: 01_devices: ZeroDivisionError" in capfd.readouterr().err
