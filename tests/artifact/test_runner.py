@@ -249,12 +249,12 @@ def test_side_by_side_a_failing_notebook_is_the_last_that_starts(tmp_path, monke
     figure = "from memlib.studies.figure_files import folder_of\n(folder_of('smoke') / '{}.json').write_text('{{}}')"
     bodies = {name: figure.format(name) for name in names}
     bodies["02_mapping"] += "\nimport time\ntime.sleep(8)"  # so that the failure is known before it ends
-    _small_notebooks(tmp_path / "notebooks", bodies | {"01_devices": "1 / 0"})
+    _small_notebooks(tmp_path / "notebooks", bodies | {"03_networks": "1 / 0"})
     assert runner.main(["--together", "2"]) == 1
-    assert "error: 01_devices: ZeroDivisionError" in capfd.readouterr().err
+    assert "error: 03_networks: ZeroDivisionError" in capfd.readouterr().err
     stamps = tmp_path / "results" / "smoke"
     assert [path.name for path in stamps.glob("*.stamp.json")] == ["02_mapping.stamp.json"]
-    _small_notebooks(tmp_path / "notebooks", {"01_devices": bodies["01_devices"]})
+    _small_notebooks(tmp_path / "notebooks", {"03_networks": bodies["03_networks"]})
     assert runner.main(["--together", "2"]) == 0
     lines = [line.split() for line in capfd.readouterr().out.splitlines() if line.startswith("0")]
     assert [line[:2] for line in lines] == [["01_devices", "done"], ["02_mapping", "up"], ["03_networks", "done"]]

@@ -73,6 +73,7 @@ def test_external_cluster_gives_the_same_numbers_bit_for_bit(tmp_path, monkeypat
     monkeypatch.setenv("MEMLIB_ROOT", str(tmp_path))
     study = STUDIES["05_tile_size"]
     few = {"checkpoints": ["vgg8-digits"], "images": 20, "claim_images": 20, "tile_rows": [64], "d2d": [0.2]}
+    few |= {"adc_bits": [2, 6], "claim_seeds": 2}
     parameters = study.preset("smoke") | few
     local = plan_of(study, parameters | {"preset": "local"}).run(jobs=1)
     with kills.cluster(tmp_path) as (_, address):
