@@ -35,16 +35,19 @@ def test_a_deadly_point_fails_and_its_neighbours_do_not(tmp_path):
 
 @pytest.mark.slow
 def test_workers_that_die_after_a_chunk_ended_take_nothing_with_it(tmp_path, monkeypatch):
-    """All workers die between the end of a chunk and the driver's look at it; Dask calls its future lost."""
+    """All workers die between the end of a chunk and the driver's look at it.
+
+    Dask then calls the chunk's future lost, or, if it gave the chunk to the other worker before that died, an error.
+    """
     seen, arrived = [], cluster._Run._arrived
 
     def after_their_death(run):
         messages = arrived(run)
         ended = [message for message in messages if not isinstance(message, dict)]
         if ended and not seen:
-            for process in psutil.Process().children(recursive=True):
-                if "spawn_main" in str(process.cmdline()):
-                    process.kill()
+            family = psutil.Process().children(recursive=True)
+            for process in [p for p in family if "spawn_main" in str(p.cmdline())]:
+                process.kill()
             deadline = time.monotonic() + 60
             while ended[0].status == "finished" and time.monotonic() < deadline:
                 time.sleep(0.01)
@@ -53,7 +56,7 @@ def test_workers_that_die_after_a_chunk_ended_take_nothing_with_it(tmp_path, mon
 
     monkeypatch.setattr(cluster._Run, "_arrived", after_their_death)
     table = sweep(axes(tmp_path), record, tmp_path / "s.sqlite", seeds=range(2), jobs=2)
-    assert seen == ["lost"]
+    assert seen in (["lost"], ["error"])
     assert table["sum"].tolist() == (table["a"] + table["b"] + table["seed"]).tolist()
     assert len(table) == 12
 
