@@ -217,7 +217,7 @@ def _run_all(chosen: list[Path], arguments: argparse.Namespace, given: dict[str,
     if together == 1:
         return [run(path) for path in chosen]
     os.environ["MEMLIB_JOBS"] = "1"
-    # the first notebooks are the quickest: they come last, so that none runs alone at the end
+    # the first notebooks are the quickest: they come last, and none runs alone for long at the end
     waiting, running, rows = reversed(chosen), dict[Future[Row], str](), dict[str, Row]()
     pool = ProcessPoolExecutor(together, multiprocessing.get_context("spawn"), _silence)
     with pool, progress(total=len(chosen), unit="notebooks") as bar:

@@ -1,4 +1,4 @@
-"""Do tables agree but for what another processor rounds otherwise? Of two folders of figures, as a command:
+"""Compare tables within what another processor may change. As a command, those of two folders of figures:
 
     python -m memlib.artifact.table_agreement EXPECTED_FOLDER FOUND_FOLDER
 
@@ -13,6 +13,7 @@ ngspice says is missing where it is not installed. Everything else must be equal
 
 import shutil
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
@@ -41,12 +42,16 @@ SIMULATED = {"output": (1e-3, 0), "settled": (0, 0.05), "decided": (0, 0.05)}
 SIMULATED |= {"energy": (0, 0.05), "product_energy": (0, 0.05), "difference": (1, 0)}
 
 
-def differences(name: str, a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
-    """What differs between the table of this name that is expected and the one that was found, in words."""
-    led = name in LED and len(a) and len(b)
-    if list(a.columns) != list(b.columns) or (a.shape != b.shape and not led):
+def differences(name: str, a: pd.DataFrame, b: pd.DataFrame, led: Collection[str] = LED) -> list[str]:
+    """Compare the expected table of a name with the one that was found, and return each difference in words.
+
+    Args:
+        led: names of tables of which only costs are compared.
+    """
+    costs_only = name in led and len(a) and len(b)
+    if list(a.columns) != list(b.columns) or (a.shape != b.shape and not costs_only):
         return [f"{name}: {a.shape} table of {list(a.columns)} expected, {b.shape} of {list(b.columns)} found"]
-    if led:
+    if costs_only:
         return _cost_differences(name, a, b)
     ignored = _ignored({*a.columns})
     result, compared = [], [column for column in a.columns if column not in ignored]
@@ -99,8 +104,10 @@ def main(expected: Path, found: Path) -> int:
         other = found / table.name
         if "_spice" in table.stem and not other.exists() and shutil.which("ngspice") is None:
             continue
-        found_there = other.exists()
-        problems += differences(table.stem, *map(pd.read_csv, (table, other))) if found_there else [f"{other}: missing"]
+        if other.exists():
+            problems += differences(table.stem, pd.read_csv(table), pd.read_csv(other))
+        else:
+            problems.append(f"{other}: missing")
     print("\n".join(problems) or f"{len(tables)} tables agree with {expected}")
     return 1 if problems else 0
 

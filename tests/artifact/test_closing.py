@@ -89,6 +89,15 @@ def test_what_another_processor_may_change_is_no_difference(tmp_path, after):
     assert after(before) == ["figures as before this run: no", "  05_tile_size.csv: other numbers"]
 
 
+def test_another_answer_of_a_search_is_a_difference(tmp_path, after):
+    """Although CI, on any processor, compares the costs of its designs only."""
+    rows = [Row("09_design_space", "done")]
+    write(tmp_path, table="rows,energy\n64,1.0\n", notebook="09_design_space_answer")
+    before = reference(tmp_path)
+    write(tmp_path, table="rows,energy\n128,1.0\n", notebook="09_design_space_answer")
+    assert after(before, rows)[1:] == ["  09_design_space_answer.csv: other numbers"]
+
+
 def test_claims_are_compared_by_their_numbers_too(tmp_path, after):
     """And are new or missing by their ids; a verdict that turned says more than other numbers."""
     write(tmp_path)
