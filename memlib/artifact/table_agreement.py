@@ -46,7 +46,7 @@ def differences(name: str, a: pd.DataFrame, b: pd.DataFrame, led: Collection[str
     """Compare the expected table of a name with the one that was found, and return each difference in words.
 
     Args:
-        led: names of tables of which only costs are compared.
+        led: names of tables whose costs alone are compared.
     """
     costs_only = name in led and len(a) and len(b)
     if list(a.columns) != list(b.columns) or (a.shape != b.shape and not costs_only):

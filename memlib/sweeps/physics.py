@@ -2,7 +2,7 @@
 
 `BASE` stands for all that acts in every chip. An effect that can be off has a number of its own. It enters a key only
 where one of its fields is in the point, so that results without the effect stay valid. A new effect here gives new keys
-to all points that have its fields, and these are computed again.
+to all points that have its fields, so that they are computed again.
 """
 
 from collections.abc import Mapping as MappingType
