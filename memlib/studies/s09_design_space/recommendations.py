@@ -321,15 +321,16 @@ def plot_answer(table: pd.DataFrame, origin: str) -> Figure:
     layouts = [name for name in COLORS if name in set(table["layout"])]
     lines = [plt.Line2D([], [], color=COLORS[n], marker=MARKERS[n], linestyle="", label=n) for n in layouts]
     figure.legend(
-        handles=lines, loc="lower center", ncol=len(lines), frameon=False, bbox_to_anchor=(0.5, 0.38 / size[1])
+        handles=lines, loc="lower center", ncol=len(lines), frameon=False, bbox_to_anchor=(0.5, 0.5 / size[1])
     )
     looks = f"{origin}, up to {table['n'].max():g} chips and {table['images'].max():g} images. "
     note = (
-        looks + "%: probability that the cheapest of all designs has this layout (bold: over half).\n"
-        "Grey strip: no design of this layout surely loses so little, so its energy is not known"
+        looks + "%: probability that the cheapest of all\n"
+        "designs has this layout (bold: over half). Grey strip: no design of this layout\n"
+        "surely loses so little, and its energy is not known"
     )
     figure.text(0.01, 0.1 / size[1], note, fontsize="x-small", color="0.3")
-    figure.tight_layout(rect=(0, 0.75 / size[1], 1, 1))
+    figure.tight_layout(rect=(0, 0.87 / size[1], 1, 1))
     return figure
 
 

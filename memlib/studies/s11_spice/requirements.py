@@ -71,7 +71,7 @@ def plot_design(summary: pd.DataFrame, chips: pd.DataFrame) -> Figure:
         axis.remove()
     for axis in axes[:, 0]:
         axis.set(ylabel="accuracy (%)", ylim=(0, 102))
-    axes[0, 0].legend(frameon=False, loc="lower left")
+    axes[0, 0].legend(frameon=False, loc="lower left", fontsize="small")
     n = summary[summary["method"] == "model"]["n"].max()
     note = f"{summary['images'].max()} test images, {n} chips; bars: 95 % intervals; dotted: nominal value"
     figure.text(0.01, 0.005, note, fontsize="small", color="0.3")
