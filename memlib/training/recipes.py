@@ -13,7 +13,9 @@ from memlib.cells.device import Device
 from memlib.zoo.networks import LABELS, NETWORKS
 
 PRESET = "10k_100k"  #: the device of noise-aware training, except for the fields that the recipe names
-AGAIN = (1, 2)  #: seeds of networks that are trained again; all others have seed 0
+AGAIN = (1, 2)  #: seeds of networks that are trained again: all that are compared with others
+ONCE = ("mobilenetv2", "mlp")  #: networks that no verdict ranks; the binary one is trained once, too
+EPOCHS = 36  #: of every ResNet-20, whatever its width and connectivity, as they are compared with each other
 #: Acts at every read: an array's inputs decide what of it reaches a result, so it is no change of a weight.
 AT_READS = ("read_noise", "read_noise_to", "v0", "v0_off")
 
@@ -112,18 +114,14 @@ def trainings(name: str, seeds: Sequence[int]) -> list[str]:
 
 
 def _ladder() -> dict[str, Recipe]:
-    """ResNet-20 of three connectivities, each at three numbers of parameters, about the same; and a larger one.
-
-    All except the larger are there again with other seeds, to see what a training's chance decides.
-    """
+    """ResNet-20 of three connectivities, each at three numbers of parameters, about the same; and a larger one."""
     widths = {
-        "resnet20": (0.25, 0.5, 1.0, 1.41),
-        "resnet20_grouped": (0.5, 1.0, 2.0),
+        "resnet20": (0.25, 0.5, 1, 1.41),
+        "resnet20_grouped": (0.5, 1, 2),
         "resnet20_separable": (0.65, 1.4, 2.9),
     }
-    recipes = {f"{n}-{w:g}-cifar10": Recipe("cifar10", n, w, epochs=12) for n in widths for w in widths[n]}
-    equals = [f"{n}-{w:g}-cifar10" for n in widths for w in widths[n][:3]]
-    return recipes | {again(name, seed): recipes[name].replace(seed=seed) for name in equals for seed in AGAIN}
+    recipes = {f"{n}-{w:g}-cifar10": Recipe("cifar10", n, w, EPOCHS) for n in widths for w in widths[n]}
+    return {"resnet20-cifar10": recipes.pop("resnet20-1-cifar10")} | recipes
 
 
 def _tuned(recipes: dict[str, Recipe]) -> dict[str, Recipe]:
@@ -135,7 +133,7 @@ def _tuned(recipes: dict[str, Recipe]) -> dict[str, Recipe]:
     fast: dict[str, Any] = {"lr": 0.05}
     changes: dict[str, tuple[str, dict[str, Any]]] = {"resnet20-0.5-finetuned": ("resnet20-0.5", fast)}
     for how, sparsity in (("weights", 0.75), ("weights", 0.9), ("channels", 0.6)):
-        changes[f"resnet20-1-{how}{sparsity:g}"] = "resnet20-1", fast | {"prune": how, "sparsity": sparsity}
+        changes[f"resnet20-{how}{sparsity:g}"] = "resnet20", fast | {"prune": how, "sparsity": sparsity}
     # a tenth of that learning rate: where statistics of batch norm are frozen, more diverges
     gentle: dict[str, Any] = {"lr": 0.005, "frozen_statistics": True}
     for twin in ("resnet20-0.5", "resnet20_grouped-1", "resnet20_separable-1.4"):
@@ -145,6 +143,16 @@ def _tuned(recipes: dict[str, Recipe]) -> dict[str, Recipe]:
     return {
         f"{name}-cifar10": recipes[f"{start}-cifar10"].replace(start=f"{start}-cifar10", epochs=6, **change)
         for name, (start, change) in changes.items()
+    }
+
+
+def _again(recipes: dict[str, Recipe]) -> dict[str, Recipe]:
+    """The recipes of all that are compared, with other seeds: to see what a training's chance decides."""
+    compared = {name: recipe for name, recipe in recipes.items() if recipe.network not in ONCE and not recipe.binary}
+    return {
+        again(name, seed): recipe.replace(seed=seed, start=recipe.start and again(recipe.start, seed))
+        for name, recipe in compared.items()
+        for seed in AGAIN
     }
 
 
@@ -163,17 +171,17 @@ def _twin(recipe: Recipe) -> Recipe:
 
 
 def _recipes() -> dict[str, Recipe]:
-    cifar10 = {
-        "resnet20-cifar10": Recipe("cifar10", "resnet20", 1.0, epochs=40),
-        "vgg8-cifar10": Recipe("cifar10", "vgg8", 0.25, epochs=36, label_smoothing=0.1),
-        "vgg8-0.375-cifar10": Recipe("cifar10", "vgg8", 0.375, epochs=24, label_smoothing=0.1),
-        "mobilenetv2-cifar10": Recipe("cifar10", "mobilenetv2", 0.5, epochs=28, lr=0.1, label_smoothing=0.1),
-        "mlp-cifar10": Recipe("cifar10", "mlp", 0.5, epochs=24, lr=0.1, label_smoothing=0.1),
+    smooth: dict[str, Any] = {"label_smoothing": 0.1}
+    cifar10 = _ladder() | {
+        "vgg8-cifar10": Recipe("cifar10", "vgg8", 0.25, epochs=24, **smooth),
+        "vgg8-0.375-cifar10": Recipe("cifar10", "vgg8", 0.375, epochs=24, **smooth),
+        "mobilenetv2-cifar10": Recipe("cifar10", "mobilenetv2", 0.5, epochs=28, lr=0.1, **smooth),
+        "mlp-cifar10": Recipe("cifar10", "mlp", 0.5, epochs=24, lr=0.1, **smooth),
     }
-    cifar10 |= _ladder()
     cifar10 |= _tuned(cifar10)
     start = "vgg8-0.375-cifar10"
-    cifar10["vgg8-0.375-binary-cifar10"] = cifar10[start].replace(start=start, lr=0.1, binary=True)
+    cifar10["vgg8-0.375-binary-cifar10"] = cifar10[start].replace(start=start, epochs=16, lr=0.1, binary=True)
+    cifar10 |= _again(cifar10)
     return cifar10 | {name.replace("-cifar10", "-digits"): _twin(recipe) for name, recipe in cifar10.items()}
 
 

@@ -3,6 +3,7 @@
 python -m memlib.training resnet20-cifar10     # train, or resume a killed training, and write the checkpoint
 python -m memlib.training --list               # all recipes
 python -m memlib.training NAME --device cuda   # on a GPU: another order of sums, so another network of that recipe
+python -m memlib.training NAME --precision float32  # faster on CPUs that are slow with bfloat16; another rounding
 """
 
 import argparse
@@ -16,6 +17,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -33,6 +35,7 @@ from memlib.training.recipes import RECIPES, Recipe
 from memlib.zoo import data_sets, networks
 from memlib.zoo.checkpoints import CHECKPOINTS, CheckpointError, load_checkpoint, manifest_entry, read_manifest
 
+PRECISIONS = ("bfloat16", "float32")  #: of products in training
 RANGE_IMAGES = 256  #: training images that set the ranges of inputs in quantisation-aware training
 
 
@@ -41,7 +44,13 @@ def digital_accuracy(model: nn.Module, images: data_sets.Images) -> float:
     return correct(model, *images.head(len(images.labels)), batch=500).double().mean().item()
 
 
-def train(name: str, checkpoints: Path = CHECKPOINTS, states: Path | None = None, device: str = "cpu") -> dict:
+def train(
+    name: str,
+    checkpoints: Path = CHECKPOINTS,
+    states: Path | None = None,
+    device: str = "cpu",
+    precision: str = "bfloat16",
+) -> dict:
     """Train recipe `name`, resuming a killed run after its last finished epoch; return its manifest entry.
 
     A resumed run computes what an undisturbed one does, on the CPU the same weights: an epoch's randomness depends on
@@ -49,6 +58,7 @@ def train(name: str, checkpoints: Path = CHECKPOINTS, states: Path | None = None
 
     Args:
         device: where it trains, "cpu" or "cuda"; what is published is measured on the CPU.
+        precision: of the layers' products in training, one of `PRECISIONS`; weights are always trained in float32.
 
     Raises:
         CheckpointError: if the checkpoint that it starts from is missing or damaged.
@@ -57,6 +67,7 @@ def train(name: str, checkpoints: Path = CHECKPOINTS, states: Path | None = None
     """
     recipe = _recipe(name)
     _check_device(device)
+    one_of("precision", precision, PRECISIONS)
     model = _initial(recipe, checkpoints).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     decay = recipe.weight_decay
     optimizer = torch.optim.SGD(model.parameters(), recipe.lr, recipe.momentum, weight_decay=decay, nesterov=True)
@@ -64,16 +75,17 @@ def train(name: str, checkpoints: Path = CHECKPOINTS, states: Path | None = None
     states.mkdir(parents=True, exist_ok=True)
     train_set = data_sets.load_images(recipe.data, "train")
     images = data_sets.normalise(train_set.pixels[:RANGE_IMAGES]).to(device)
-    state_file = states / f"{name}-{_digest(recipe, train_set.sha256, checkpoints, device)}.safetensors"
+    state_file = states / f"{name}-{_digest(recipe, train_set.sha256, checkpoints, device, precision)}.safetensors"
     first, seconds = _restore(state_file, model, optimizer)
     for epoch in range(first, recipe.epochs):
         start = time.perf_counter()
         with on_hardware(model, recipe.cells(), recipe.dac_bits, images, "training", recipe.seed, epoch):
-            loss = _train_epoch(model, optimizer, recipe, train_set, epoch, torch.device(device))
+            loss = _train_epoch(model, optimizer, recipe, train_set, epoch, torch.device(device), precision)
         seconds += time.perf_counter() - start
         print(f"{name}: epoch {epoch + 1} of {recipe.epochs}, loss {loss:.4f}, {seconds:.0f} s", flush=True)
         _store(state_file, model, optimizer, epoch + 1, seconds)
-    entry = _publish(name, recipe, model.eval(), seconds, checkpoints, train_set.sha256, device)
+    made = {"images": train_set.sha256, "seconds": round(seconds), "device": device, "precision": precision}
+    entry = _publish(name, recipe, model.eval(), checkpoints, made)
     state_file.unlink(missing_ok=True)
     return entry
 
@@ -106,10 +118,13 @@ def _initial(recipe: Recipe, checkpoints: Path) -> nn.Module:
     return model
 
 
-def _digest(recipe: Recipe, images: str, checkpoints: Path, device: str = "cpu") -> str:
-    """Hash of all that decides a state: recipe, checksum of the training images, first weights, and device."""
+def _digest(
+    recipe: Recipe, images: str, checkpoints: Path, device: str = "cpu", precision: str = "bfloat16"
+) -> str:
+    """Hash of all that decides a state: recipe, checksum of the images, first weights, device and precision."""
     more = [manifest_entry(recipe.start, checkpoints)["sha256"]] if recipe.start else []
     more += [device] if device != "cpu" else []
+    more += [precision] if precision != "bfloat16" else []
     content = json.dumps([recipe.settings(), images, *more], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:12]
 
@@ -121,8 +136,9 @@ def _train_epoch(
     train_set: data_sets.Images,
     epoch: int,
     device: torch.device,
+    precision: str,
 ) -> float:
-    """One pass over the training images in bfloat16; returns the mean loss."""
+    """One pass over the training images; returns the mean loss."""
     for module in model.train().modules():
         if recipe.frozen_statistics and isinstance(module, NORMALISATIONS):
             module.eval()
@@ -137,7 +153,7 @@ def _train_epoch(
         for group in optimizer.param_groups:
             group["lr"] = recipe.lr * _triangle((epoch * steps + step) / (recipe.epochs * steps))
         x = _augment(pixels[chosen], mirrored[chosen], recipe.shift, generator)
-        with torch.autocast(device.type, torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             logits = model(x)
         loss = nn.functional.cross_entropy(logits.float(), labels[chosen], label_smoothing=recipe.label_smoothing)
         optimizer.zero_grad()
@@ -190,10 +206,8 @@ def _restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> 
     return int(epoch), seconds
 
 
-def _publish(
-    name: str, recipe: Recipe, model: nn.Module, seconds: float, folder: Path, images: str, device: str = "cpu"
-) -> dict:
-    """Write the checkpoint and its manifest entry; `images` is the checksum of the training set.
+def _publish(name: str, recipe: Recipe, model: nn.Module, folder: Path, made: dict[str, Any]) -> dict:
+    """Write the checkpoint and its manifest entry; `made` tells how it was trained.
 
     Weights are kept in half precision. Biases and what batch norm keeps, few and sensitive, stay as they are.
     """
@@ -213,9 +227,7 @@ def _publish(
         "nonzero": nonzero_count(model),
         "macs": networks.mac_count(model),
         "recipe": asdict(recipe),
-        "images": images,
-        "seconds": round(seconds),
-        "device": device,
+        **made,
         "threads": torch.get_num_threads(),
         "accuracy": _accuracies(contiguous, recipe.data),
     }
@@ -255,6 +267,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="recipes, as --list shows them")
     parser.add_argument("--list", action="store_true", help="show all recipes: name, epochs, whether trained, what")
     parser.add_argument("--device", default="cpu", help="where to train, as torch names it: cpu, cuda (default: cpu)")
+    parser.add_argument("--precision", choices=PRECISIONS, default="bfloat16", help="of products (default: bfloat16)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads (default: all cores)")
     arguments = parser.parse_args()
     if bool(arguments.names) == arguments.list:
@@ -269,7 +282,7 @@ def main() -> int:
     torch.set_num_threads(arguments.threads)
     try:
         for name in arguments.names:
-            print(json.dumps({name: train(name, device=arguments.device)}, indent=1))
+            print(json.dumps({name: train(name, device=arguments.device, precision=arguments.precision)}, indent=1))
         trained = read_manifest() if arguments.list else {}
         for name, recipe in RECIPES.items() if arguments.list else ():
             state = "trained" if name in trained else "-"

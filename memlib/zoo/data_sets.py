@@ -37,7 +37,7 @@ from memlib.zoo.torchvision_import import make_importable
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SIZES = {"train": 50_000, "test": 10_000}
 DIGITS_TEST = 500
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 OFFICIAL = ("cifar-10-batches-py", "cifar-10-batches-py.zip", "cifar-10-python.tar.gz")
 
 #: The only files that are taken out of an archive.
@@ -119,7 +119,7 @@ def _cifar10(split: str) -> Images:
     if not root:
         return _official(_cache_folder(), split)
     names = (*OFFICIAL, "test_lossless.npz") if split == "lossless" else (*OFFICIAL, split, f"{split}.zip")
-    for folder in (Path(root), Path(root) / "cifar10"):
+    for folder in (Path(root), Path(root) / "cifar10-original", Path(root) / "cifar10"):
         source = next((folder / name for name in names if (folder / name).exists()), None)
         if source is not None:
             if source.name in OFFICIAL:
