@@ -21,7 +21,7 @@ def write_images(root, images, labels, kind="png"):
     for i, (image, label) in enumerate(zip(images, labels, strict=True)):
         folder = root / data_sets.CLASSES[label]
         folder.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(folder / f"{i}.{kind}")
+        Image.fromarray(image).save(folder / f"{i}.{kind}", **{"lossless": True} if kind == "webp" else {})
 
 
 def write_zip(path, folder, top=None, compression=zipfile.ZIP_DEFLATED):

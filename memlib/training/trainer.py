@@ -229,7 +229,7 @@ def _publish(name: str, recipe: Recipe, model: nn.Module, folder: Path, made: di
         "recipe": asdict(recipe),
         **made,
         "threads": torch.get_num_threads(),
-        "accuracy": _accuracies(contiguous, recipe.data),
+        "accuracy": {"test": round(digital_accuracy(contiguous, data_sets.load_images(recipe.data, "test")), 4)},
     }
     with _locked(folder):
         manifest = read_manifest(folder) | {name: entry}
@@ -246,19 +246,6 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _accuracies(model: nn.Module, name: str) -> dict[str, float]:
-    """Accuracy on the test set and, where there are lossless originals of its first images, on both forms of those."""
-    test = data_sets.load_images(name, "test")
-    result = {"test": digital_accuracy(model, test)}
-    if name == "cifar10":
-        with contextlib.suppress(data_sets.MissingDataError):
-            lossless = data_sets.load_images(name, "lossless")
-            n = len(lossless.labels)
-            result[f"lossless_{n}"] = digital_accuracy(model, lossless)
-            result[f"test_{n}"] = digital_accuracy(model, data_sets.Images(test.pixels[:n], test.labels[:n], ""))
-    return {k: round(v, 4) for k, v in result.items()}
 
 
 def main() -> int:

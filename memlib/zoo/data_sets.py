@@ -1,17 +1,16 @@
 """Image data sets as one uint8 tensor each: scikit-learn's digits, and CIFAR-10 from torchvision or from files at hand.
 
 CIFAR-10 (Krizhevsky, 2009) is read from the folder named by the environment variable `MEMLIB_DATA`, else downloaded and
-checked by torchvision into `data/`. `MEMLIB_DATA`, or a `cifar10` folder in it, may hold
+checked by torchvision into `data/`. `MEMLIB_DATA`, or a folder `cifar10-original` or `cifar10` in it, may hold
 
 * the official `cifar-10-batches-py` folder, or `cifar-10-batches-py.zip`, or `cifar-10-python.tar.gz`; or
 * class folders `train/<class>/<index>.<ext>` and `test/...`, or `train.zip` and `test.zip` of class folders, where the
-  index is the position in the official order; and optionally `test_lossless.npz`, the first test images without
-  compression (arrays `images` (n, 32, 32, 3) uint8 and `labels`), to know the effect of a lossy re-encoding.
+  index is the position in the official order, and the images are WebP, PNG, BMP or JPEG.
 
-Decoded images are cached under `data/`, with a checksum of their bytes.
+Whatever the files, images whose pixels and labels have the published checksum are the original CIFAR-10; all others
+say what they are in `Images.origin`, for captions. Decoded images are cached under `data/`, with a checksum.
 """
 
-import dataclasses
 import hashlib
 import io
 import os
@@ -37,8 +36,23 @@ from memlib.zoo.torchvision_import import make_importable
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SIZES = {"train": 50_000, "test": 10_000}
 DIGITS_TEST = 500
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+IMAGE_KINDS = {"webp", "png", "bmp", "jpg", "jpeg"}
 OFFICIAL = ("cifar-10-batches-py", "cifar-10-batches-py.zip", "cifar-10-python.tar.gz")
+#: SHA-1 of the files of the official binary version: for each image its label and its red, green and blue plane.
+PUBLISHED = {
+    "test": ("67eb016db431130d61cd03c7ad570b013799c88c",),
+    "train": (
+        "aadd24acce27caa71bf4b10992e9e7b2d74c2540", "c0ba65cce70568cd57b4e03e9ac8d2a5367c1795",
+        "1dd00a74ab1d17a6e7d73e185b69dbf31242f295", "aab85764eb3584312d3c7f65fd2fd016e36a258e",
+        "26e2849e66a845b7f1e4614ae70f4889ae604628",
+    ),
+}  # fmt: skip
+#: `Images.sha256` of these originals.
+ORIGINAL_SHA256 = {
+    "test": "2c33b053d1cd726af8d86e174a96dd89d7000ba1412add026d68142375b89d51",
+    "train": "973ef2abb5897efc795681a4d79a6f5f642fa2bcb1a828f7476017c89db53a57",
+}
+ORIGINAL = "CIFAR-10, original pixels"
 
 #: The only files that are taken out of an archive.
 OFFICIAL_FILE = re.compile(rf"{OFFICIAL[0]}/\w[\w.]*", re.ASCII)
@@ -59,7 +73,7 @@ class Images:
     pixels: Tensor  #: (n, 3, 32, 32) uint8
     labels: Tensor  #: (n,) int64
     sha256: str  #: of both
-    #: What the pixels were read from, for captions: a lossy re-encoding must not pass for the original.
+    #: What the pixels are, for captions: a lossy re-encoding must not pass for the original.
     origin: str = ""
 
     def head(self, n: int) -> tuple[Tensor, Tensor]:
@@ -76,17 +90,30 @@ def normalise(pixels: Tensor) -> Tensor:
 
 
 def load_images(name: str, split: str) -> Images:
-    """Return data set `name` ("digits" or "cifar10"), `split` "train", "test" or, for CIFAR-10, "lossless".
+    """Return data set `name` ("digits" or "cifar10"), `split` "train" or "test".
 
     Raises ValueError for an unknown name or split, and DataError if the files are missing or damaged.
     """
     one_of("data", name, ("digits", "cifar10"))
-    one_of("split", split, ("train", "test") if name == "digits" else ("train", "test", "lossless"))
+    one_of("split", split, ("train", "test"))
     if name == "cifar10":
         return _cifar10(split)
     small, labels = native_digits(split)
     large = torch.nn.functional.interpolate(small[:, None] * (255 / 16), size=(32, 32), mode="bilinear")
     return _images(large.round().to(torch.uint8).repeat(1, 3, 1, 1), labels, "scikit-learn's digits")
+
+
+def identity(name: str, split: str) -> tuple[str, str]:
+    """`sha256` and `origin` of the images that `load_images` returns.
+
+    Without `MEMLIB_DATA`, CIFAR-10 is what torchvision would download, so it is known before it is there.
+
+    Raises DataError if the files are missing or damaged.
+    """
+    if name == "cifar10" and not os.environ.get("MEMLIB_DATA"):
+        return ORIGINAL_SHA256[split], ORIGINAL
+    images = load_images(name, split)
+    return images.sha256, images.origin
 
 
 def checksum(path: Path) -> str:
@@ -99,6 +126,21 @@ def _images(pixels: Tensor, labels: Tensor, origin: str = "") -> Images:
     digest = hashlib.sha256(pixels.numpy().tobytes())
     digest.update(labels.numpy().tobytes())
     return Images(pixels, labels, digest.hexdigest(), origin)
+
+
+def is_original(pixels: Tensor, labels: Tensor, split: str) -> bool:
+    """Whether these are the images and labels of CIFAR-10 as published, by the checksums of the official files.
+
+    Args:
+        pixels: (n, 3, 32, 32) uint8.
+        labels: (n,), from 0 to 9.
+    """
+    published = PUBLISHED[split]
+    if len(labels) != SIZES[split] or len(labels) % len(published):
+        return False
+    records = np.hstack([labels.numpy().astype(np.uint8)[:, None], pixels.numpy().reshape(len(labels), -1)])
+    files = np.split(records, len(published))
+    return all(hashlib.sha1(file.data).hexdigest() == sha1 for file, sha1 in zip(files, published, strict=True))
 
 
 def native_digits(split: str) -> tuple[Tensor, Tensor]:
@@ -118,13 +160,13 @@ def _cifar10(split: str) -> Images:
     root = os.environ.get("MEMLIB_DATA")
     if not root:
         return _official(_cache_folder(), split)
-    names = (*OFFICIAL, "test_lossless.npz") if split == "lossless" else (*OFFICIAL, split, f"{split}.zip")
+    names = (*OFFICIAL, split, f"{split}.zip")
     for folder in (Path(root), Path(root) / "cifar10-original", Path(root) / "cifar10"):
         source = next((folder / name for name in names if (folder / name).exists()), None)
         if source is not None:
             if source.name in OFFICIAL:
                 return _official(source.parent if source.is_dir() else _unpacked(source), split, source)
-            return _lossless(source) if source.suffix == ".npz" else _class_folders(source, split)
+            return _class_folders(source, split)
     raise MissingDataError(
         f"MEMLIB_DATA={root}: no CIFAR-10 {split} images found there; it must hold the official cifar-10-batches-py "
         f"folder, or class folders in {split}/ or {split}.zip (unset it to download CIFAR-10)"
@@ -164,18 +206,6 @@ def _official_files(archive: Path) -> Iterator[tuple[str, bytes]]:
                     yield member.name, file.read()
 
 
-def _lossless(path: Path) -> Images:
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            pixels, labels = torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"]).long()
-        if pixels.dtype != torch.uint8 or tuple(pixels.shape) != (len(labels), 32, 32, 3) or labels.dim() != 1:
-            raise ValueError(f"images {tuple(pixels.shape)} of {pixels.dtype}, labels {tuple(labels.shape)}")
-    except Exception as error:  # as above
-        message = "damaged, or not an npz file with 'images' (n, 32, 32, 3) uint8 and 'labels' (n,)"
-        raise DataError(f"{path}: {message} ({error})") from error
-    return _images(pixels.permute(0, 3, 1, 2).contiguous(), labels, "CIFAR-10, lossless copies")
-
-
 def _official(root: Path, split: str, source: Path | None = None) -> Images:
     """The original files, whose checksums torchvision verifies before it reads them; downloaded without a source."""
     make_importable()
@@ -187,22 +217,28 @@ def _official(root: Path, split: str, source: Path | None = None) -> Images:
         what = f"missing, damaged, or the download failed ({error}); delete the damaged files"
         raise DataError(f"CIFAR-10 in {source or root}: {what}, or set MEMLIB_DATA to its folder") from error
     pixels = torch.from_numpy(dataset.data).permute(0, 3, 1, 2).contiguous()
-    return _images(pixels, torch.tensor(dataset.targets), "CIFAR-10, original files")
+    return _images(pixels, torch.tensor(dataset.targets), ORIGINAL)
 
 
 def _class_folders(source: Path, split: str) -> Images:
     """Decode `<class>/<index>.<ext>` files once; later calls read the cache."""
-    files = _members(source)
-    names = sorted(files, key=_index)
-    labels = _labels(source, names, split)
-    content = checksum(source) if source.suffix == ".zip" else str(sorted(files.items()))
-    cache = _cache_folder() / f"cifar10-{split}-{hashlib.sha256(content.encode()).hexdigest()[:16]}.safetensors"
+    content = checksum(source) if source.suffix == ".zip" else str(sorted(_members(source).items()))
+    cache = _cache_folder() / f"cifar10-{split}-{hashlib.sha256(content.encode()).hexdigest()[:16]}.images.safetensors"
     if not cache.exists():
-        images = _images(_decode(source, names, split), labels)
+        names = sorted(_members(source), key=_index)
+        labels = _labels(source, names, split)
+        pixels = _decode(source, names, split)
+        kinds = " and ".join(sorted({_kind(name) for name in names}))
+        origin = ORIGINAL if is_original(pixels, labels, split) else f"CIFAR-10, not the original pixels ({kinds})"
+        metadata = {"sha256": _images(pixels, labels).sha256, "origin": origin}
         with replacing(cache) as part:
-            save_file({"pixels": images.pixels, "labels": labels}, part, metadata={"sha256": images.sha256})
-    kinds = " and ".join(sorted({Path(name).suffix.lower().lstrip(".") for name in names}))
-    return dataclasses.replace(_read_cache(cache), origin=f"CIFAR-10, re-encoded as {kinds}")
+            save_file({"pixels": pixels, "labels": labels}, part, metadata=metadata)
+    return _read_cache(cache)
+
+
+def _kind(name: str) -> str:
+    """The lower-case ending of a file's name, without its dot."""
+    return name.rpartition(".")[2].lower()
 
 
 def _members(source: Path) -> dict[str, str]:
@@ -213,7 +249,7 @@ def _members(source: Path) -> dict[str, str]:
     else:
         stats = {path.relative_to(source).as_posix(): path.stat() for path in source.rglob("*")}
         files = {name: f"{stat.st_size} {stat.st_mtime_ns}" for name, stat in stats.items()}
-    return {name: stamp for name, stamp in files.items() if Path(name).suffix.lower() in IMAGE_SUFFIXES}
+    return {name: stamp for name, stamp in files.items() if _kind(name) in IMAGE_KINDS}
 
 
 def _open_zip(path: Path) -> zipfile.ZipFile:
@@ -265,9 +301,10 @@ def _cache_folder() -> Path:
 def _read_cache(path: Path) -> Images:
     try:
         with safe_open(path, "pt") as file:
-            images, expected = _images(file.get_tensor("pixels"), file.get_tensor("labels")), file.metadata()["sha256"]
+            kept = file.metadata()
+            images = _images(file.get_tensor("pixels"), file.get_tensor("labels"), kept["origin"])
     except Exception as error:  # safetensors raises its own error type for any damage
         raise DataError(f"{path}: the cache is damaged ({error}); delete it, it will be decoded again") from error
-    if images.sha256 != expected:
+    if images.sha256 != kept["sha256"]:
         raise DataError(f"{path}: the cache does not match its checksum; delete it, it will be decoded again")
     return images

@@ -12,25 +12,42 @@ TINY = trainer.Recipe("digits", "resnet20", 0.25, epochs=3, batch=16, label_smoo
 
 
 def test_recipes():
-    """27 for CIFAR-10, 9 of them with two more seeds, and a twin for the digits of each.
+    """26 for CIFAR-10, all but three of them with two more seeds, and a twin for the digits of each.
 
-    What they start from is a recipe for the same network and images.
+    What they start from is a recipe for the same network and images, with the same seed.
     """
     named = recipes.RECIPES
     cifar10 = {name.removesuffix("-cifar10") for name in named if name.endswith("-cifar10")}
-    assert len(cifar10) == 27 + 2 * 9
+    once = {"mobilenetv2", "mlp", "vgg8-0.375-binary"}
+    stems = {name for name in cifar10 if "seed" not in name}
+    assert len(stems) == 26
+    assert cifar10 == stems | {f"{stem}-seed{seed}" for stem in stems - once for seed in (1, 2)}
     assert {name.removesuffix("-digits") for name in named if name.endswith("-digits")} == cifar10
-    assert len(named) == 90
-    for name, recipe in named.items():
-        assert recipe.seed == (int(name.rsplit("seed", 1)[1][0]) if "seed" in name else 0)
     for name, recipe in named.items():
         assert name.endswith(f"-{recipe.data}")
+        assert recipe.seed == (int(name.rsplit("seed", 1)[1][0]) if "seed" in name else 0)
+        first = named[name.replace(f"-seed{recipe.seed}", "")]
+        assert recipe.replace(seed=0, start=first.start) == first
         if recipe.start:
             start = named[recipe.start]
             assert (recipe.data, recipe.network, recipe.width) == (start.data, start.network, start.width)
-            assert not start.start
-    common = {"batch": 64, "flip": False}
+            assert (start.start, start.seed) == ("", recipe.seed)
+
+
+def test_compared_networks_are_trained_alike():
+    """ResNet-20 of every width and connectivity differs in these alone; VGG-8 in its width."""
+    plain = [r for n, r in recipes.RECIPES.items() if r.data == "cifar10" and not r.start and not r.seed]
+    for family, count in (("resnet20", 10), ("vgg8", 2)):
+        members = [recipe for recipe in plain if recipe.network.startswith(family)]
+        assert len(members) == count
+        assert len({recipe.replace(network="mlp", width=1) for recipe in members}) == 1
+
+
+def test_twins_for_the_digits():
+    """Some, by hand."""
+    named, common = recipes.RECIPES, {"batch": 64, "flip": False}
     assert named["resnet20-digits"] == recipes.Recipe("digits", "resnet20", 0.5, epochs=30, **common)
+    assert named["resnet20-0.25-seed2-digits"] == recipes.Recipe("digits", "resnet20", 0.125, 12, seed=2, **common)
     assert named["vgg8-digits"] == recipes.Recipe("digits", "vgg8", 0.125, epochs=30, **common)
     assert named["vgg8-0.375-digits"].width == 0.188
     noisy = recipes.Recipe(

@@ -84,14 +84,14 @@ def test_network_inputs():
 # Class folders
 
 
-@pytest.mark.parametrize("form", ["folder", "zip", "zip in a cifar10 folder"])
+@pytest.mark.parametrize("form", ["folder", "zip", "zip in a cifar10 folder", "zip in a cifar10-original folder"])
 def test_class_folders(tiny, form, tmp_path):
     """Folders and zip archives give the same images in the order of their index."""
     write_images(tmp_path / "plain" / "test", pixels(), LABELS)
     if form == "folder":
         shutil.copytree(tmp_path / "plain", tiny)
     else:
-        write_zip(tiny / ("cifar10" if "cifar10" in form else "") / "test.zip", tmp_path / "plain" / "test")
+        write_zip(tiny / (form.split()[3] if "cifar10" in form else "") / "test.zip", tmp_path / "plain" / "test")
     assert_images(data_sets.load_images("cifar10", "test"), pixels())
 
 
@@ -126,10 +126,45 @@ def test_changed_files_are_decoded_anew(tiny, form):
         assert_images(data_sets.load_images("cifar10", "test"), pixels(seed))
 
 
-def test_lossless_originals(tiny):
-    tiny.mkdir()
-    np.savez(tiny / "test_lossless.npz", images=pixels(), labels=np.array(LABELS, dtype=np.uint8))
-    assert_images(data_sets.load_images("cifar10", "lossless"), pixels())
+def published(monkeypatch, images: np.ndarray) -> None:
+    """Let these images, with `LABELS`, be the test set that was published."""
+    records = [bytes([label]) + image.transpose(2, 0, 1).tobytes() for image, label in zip(images, LABELS, strict=True)]
+    monkeypatch.setitem(data_sets.PUBLISHED, "test", (hashlib.sha1(b"".join(records)).hexdigest(),))
+
+
+@pytest.mark.parametrize("kind", ["webp", "png", "bmp"])
+def test_content_decides_what_is_original(tiny, monkeypatch, kind):
+    """Not the form of its files, which give the same images whatever their lossless format."""
+    write_images(tiny / "test", pixels(), LABELS, kind)
+    published(monkeypatch, pixels())
+    images = data_sets.load_images("cifar10", "test")
+    assert_images(images, pixels())
+    assert (images.sha256, images.origin) == data_sets.identity("cifar10", "test")
+    assert images.origin == "CIFAR-10, original pixels"
+
+
+@pytest.mark.parametrize("change", ["jpeg", "pixel", "label"])
+def test_other_content_says_what_it_is(tiny, monkeypatch, change):
+    """Lossy files, one pixel by one grey level, or two labels."""
+    images, labels = pixels(), list(LABELS)
+    published(monkeypatch, images)
+    images = images.copy()
+    images[3, 5, 7, 1] ^= change == "pixel"
+    if change == "label":
+        labels[0], labels[1] = labels[1], labels[0]
+    write_images(tiny / "test", images, labels, "jpg" if change == "jpeg" else "png")
+    kind = "jpg" if change == "jpeg" else "png"
+    assert data_sets.load_images("cifar10", "test").origin == f"CIFAR-10, not the original pixels ({kind})"
+
+
+def test_the_download_is_known_before_it_is_there(monkeypatch):
+    """Without MEMLIB_DATA, whose images are asked for otherwise."""
+    monkeypatch.delenv("MEMLIB_DATA")
+    for split in ("train", "test"):
+        expected = data_sets.ORIGINAL_SHA256[split], "CIFAR-10, original pixels"
+        assert data_sets.identity("cifar10", split) == expected
+    digits = data_sets.load_images("digits", "test")
+    assert data_sets.identity("digits", "test") == (digits.sha256, "scikit-learn's digits")
 
 
 # Official files
@@ -165,7 +200,7 @@ def official(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("form", ["folder", "zip", "tar.gz"])
 def test_official_files(tiny, official, form):
-    """As the folder, a zip archive of it, or the archive that the authors publish; the originals are lossless."""
+    """As the folder, a zip archive of it, or the archive that the authors publish; they are the original pixels."""
     tiny.mkdir()
     if form == "folder":
         shutil.copytree(official, tiny / official.name)
@@ -175,7 +210,7 @@ def test_official_files(tiny, official, form):
         shutil.copy(official.parent / "cifar-10-python.tar.gz", tiny)
     assert_images(data_sets.load_images("cifar10", "train"), pixels(1))
     assert_images(data_sets.load_images("cifar10", "test"), pixels(2))
-    assert_images(data_sets.load_images("cifar10", "lossless"), pixels(2))
+    assert data_sets.load_images("cifar10", "test").origin == "CIFAR-10, original pixels"
 
 
 def test_archives_unpack_the_official_files_alone(tiny, official, tmp_path):
@@ -225,14 +260,17 @@ REAL = os.environ.get("MEMLIB_DATA")
 
 
 @pytest.mark.skipif(not REAL, reason="MEMLIB_DATA names no CIFAR-10")
-def test_real_cifar10(monkeypatch, tmp_path):
-    """10,000 test images that start with a cat, two ships, an airplane and a frog."""
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_real_cifar10(monkeypatch, split):
+    """The same classes in the same order in any copy; the originals, and only they, have the checksum kept for them."""
     monkeypatch.setattr(data_sets, "SIZES", {"train": 50_000, "test": 10_000})
     monkeypatch.setenv("MEMLIB_DATA", REAL)
-    images = data_sets.load_images("cifar10", "test")
-    assert images.pixels.shape == (10_000, 3, 32, 32)
-    assert images.labels[:5].tolist() == [3, 8, 8, 0, 6]
-    assert torch.bincount(images.labels).tolist() == [1000] * 10
+    images = data_sets.load_images("cifar10", split)
+    assert images.pixels.shape == (data_sets.SIZES[split], 3, 32, 32)
+    assert images.labels[:5].tolist() == {"train": [6, 9, 9, 4, 1], "test": [3, 8, 8, 0, 6]}[split]
+    assert torch.bincount(images.labels).tolist() == [data_sets.SIZES[split] // 10] * 10
+    original = data_sets.is_original(images.pixels, images.labels, split)
+    assert original == (images.origin == data_sets.ORIGINAL) == (images.sha256 == data_sets.ORIGINAL_SHA256[split])
 
 
 @pytest.fixture
@@ -251,7 +289,7 @@ def refused(*parts: str, split: str = "test") -> None:
 def test_unknown_data():
     """Names of data sets and splits."""
     raises(ValueError, lambda: data_sets.load_images("mnist", "test"), "data='mnist'", "'digits', 'cifar10'")
-    raises(ValueError, lambda: data_sets.load_images("digits", "lossless"), "split='lossless'", "'train', 'test'")
+    raises(ValueError, lambda: data_sets.load_images("digits", "valid"), "split='valid'", "'train', 'test'")
     raises(data_sets.DataError, lambda: data_sets.load_images("digits", "test").head(501), "images=501", "500")
 
 

@@ -36,7 +36,7 @@ IN_README = {
     "parameters/grouped/resnet20_grouped-1": "07_capacity_differences",
     "parameters/separable/resnet20_separable-1.4": "07_capacity_differences",
     "parameters/grouped_formed/resnet20_grouped-1": "07_capacity_differences",
-    "parameters/weights_pruned/resnet20-1-weights0.75": "07_capacity_differences",
+    "parameters/weights_pruned/resnet20-weights0.75": "07_capacity_differences",
     "width/ordinary": "07_capacity",
     "width/grouped": "07_capacity",
 }

@@ -195,8 +195,7 @@ def _identity(name: str, split: str) -> tuple[str, str]:
 
 @lru_cache
 def _identity_at(name: str, split: str, _folder: str | None) -> tuple[str, str]:
-    images = data_sets.load_images(name, split)
-    return images.sha256, images.origin
+    return data_sets.identity(name, split)
 
 
 def _pixels(name: str) -> str:
