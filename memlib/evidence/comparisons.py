@@ -6,7 +6,7 @@ and image by image, so that what all of them share cancels.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from memlib.base.canonical import LABEL, deciding, dumps
 from memlib.base.checks import fail
 from memlib.evidence.answers import unpack
 from memlib.evidence.claims import Claim, Statement, above
-from memlib.evidence.intervals import Interval, crossed_interval
+from memlib.evidence.intervals import Interval, crossed_interval, trainings_interval
 
 Point = dict[str, Any]
 #: Labels of a row in a table, and the point that it is about.
@@ -83,6 +83,9 @@ class Comparison:
 
     statement: Statement
     terms: tuple[tuple[float, Loss], ...]  #: weight and loss
+    #: Where networks were trained several times, the network of each term: `terms` holds those of the first training,
+    #: then the same of the next. What is drawn anew in a training is drawn once for all terms of a network.
+    networks: tuple[str, ...] = field(default=(), kw_only=True)
 
     @property
     def points(self) -> list[Point]:
@@ -102,7 +105,19 @@ class Comparison:
         return replace(claim, verdict=verdict, at_chance=bool(floored))
 
     def interval(self, chips: Chips) -> Interval:
-        """The sum with its 95 % interval over device seeds and images."""
+        """The sum with its 95 % interval over device seeds and images, and over trainings if there are several."""
+        if self.networks:
+            return trainings_interval(self._by_training(chips))
         bound = sum(abs(weight) for weight, _ in self.terms)
         total = sum((weight * chips.loss(loss) for weight, loss in self.terms), np.zeros(1))
         return crossed_interval(total / bound, low=-1, extra=1).scaled(bound)
+
+    def _by_training(self, chips: Chips) -> np.ndarray:
+        """(networks, trainings, seeds, images), what each network adds to the sum, each training standing for all."""
+        trainings = len(self.terms) // len(self.networks)
+        sums: dict[str, list[Any]] = {network: [0.0] * trainings for network in self.networks}
+        for i, (weight, loss) in enumerate(self.terms):
+            training, term = divmod(i, len(self.networks))
+            sums[self.networks[term]][training] += weight * trainings * chips.loss(loss)
+        shape = np.broadcast_shapes(*(values.shape for found in sums.values() for values in found))
+        return np.array([[np.broadcast_to(values, shape) for values in found] for found in sums.values()])

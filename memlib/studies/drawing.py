@@ -150,8 +150,8 @@ def shared_legend(axis: Axes, loc: str = "upper center", **options: Any) -> None
 
 
 def note(figure: Figure, text: str, y: float = 0.006, fontsize: str = "small") -> None:
-    """Write below a figure what it shows."""
-    figure.text(0.01, y, text, fontsize=fontsize, color="0.3")
+    """Write below a figure what it shows, in as many lines as it takes."""
+    figure.text(0.01, y, text, fontsize=fontsize, color="0.3", wrap=True)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The study 03_networks: the zoo, its sizes, connectivities, weights and baseline accuracies."""
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,13 +24,16 @@ from memlib.studies.shared import network_lists as lists
 from memlib.studies.shared.trained_networks import data_of, float_accuracy, inputs, label, network_of, treatment
 from memlib.studies.study import Study, Values, networks, same
 from memlib.training.pruning import nonzero_count
-from memlib.training.recipes import trainings
+from memlib.training.recipes import again, trainings
 from memlib.zoo import data_sets
-from memlib.zoo.checkpoints import load_checkpoint, manifest_entry
+from memlib.zoo.checkpoints import load_checkpoint, manifest_entry, read_manifest
 from memlib.zoo.networks import LABELS, mac_count
 
-#: Accuracy on the whole test set that the networks for CIFAR-10 should reach.
-WANTED = {"resnet20-cifar10": 0.88, "vgg8-0.375-cifar10": 0.89, "mobilenetv2-cifar10": 0.89}
+#: Accuracy on the whole test set that the networks for CIFAR-10 should reach, in the mean of their trainings.
+WANTED = {
+    "resnet20-cifar10": 0.91, "resnet20-0.5-cifar10": 0.87, "resnet20-0.25-cifar10": 0.79, "vgg8-cifar10": 0.905,
+    "vgg8-0.375-cifar10": 0.915, "vgg8-0.375-binary-cifar10": 0.895, "mobilenetv2-cifar10": 0.9,
+}  # fmt: skip
 
 
 def all_networks(p: SimpleNamespace) -> list[str]:
@@ -53,24 +57,32 @@ def zoo(run: Run) -> pd.DataFrame:
     Returns:
         Parameters (without pruned ones), MACs (with pruned weights), connections (the share of those that ordinary
         layers between the same channels would have), accuracy on the test images with its interval, and from the
-        training: accuracy on lossless originals and the same images as tested, epochs, seconds on one core.
+        trainings: how many there are, mean and standard deviation of their accuracies on the whole test set; epochs
+        and seconds on one core.
     """
     rows = []
     for name in run.p.checkpoints:
         model, entry = load_checkpoint(name), manifest_entry(name)
         i = crossed_interval(run.once(hits_of)[name])
-        kept = {key.partition("_")[0]: value for key, value in entry["accuracy"].items() if "_" in key}
+        reached = accuracies(name, run.p.training_seeds)
         rows.append(
             {
                 "checkpoint": name, "network": label(name), "kind": LABELS[entry["recipe"]["network"]],
                 "treatment": treatment(entry["recipe"]), "parameters": nonzero_count(model),
                 "macs": mac_count(model), "connections": connections(model),
                 "accuracy": i.mean, "low": i.low, "high": i.high, "images": i.images,
-                "originals": kept.get("lossless"), "the same as tested": kept.get("test"),
+                "trainings": len(reached), "mean_of_trainings": np.mean(reached),
+                "sd_of_trainings": np.std(reached, ddof=1) if len(reached) > 1 else None,
                 "epochs": entry["recipe"]["epochs"], "seconds": entry["seconds"],
             }
         )  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def accuracies(checkpoint: str, seeds: Sequence[int]) -> list[float]:
+    """The accuracy on the whole test set of each training of a network that there is."""
+    there = [again(checkpoint, seed) for seed in {0, *seeds}]
+    return [float_accuracy(name) for name in there if name in read_manifest()]
 
 
 def connections(model: nn.Module) -> float:
@@ -105,8 +117,10 @@ def claims(run: Run) -> list[Claim]:
     decided = []
     for name, wanted in WANTED.items():
         if name in hits:
-            reached = float_accuracy(name)
-            text = f"{label(name)} reaches {100 * wanted:g} % on the test set"
+            done = accuracies(name, seeds)
+            reached = float(np.mean(done))
+            times = f", mean of {len(done)} trainings" if len(done) > 1 else ""
+            text = f"{label(name)} reaches {100 * wanted:g} % on the test set{times}"
             statement = Statement(f"accuracy/{network_of(name)}", text, "accuracy")
             decided.append(exactly(statement, 100 * reached, reached >= wanted, "%"))
     ordinary, *others = (np.stack([hits[training] for training in trainings(name, seeds)]) for name in compared)
@@ -120,6 +134,7 @@ def claims(run: Run) -> list[Claim]:
 #: How treatments are drawn, in the colour of their network: marker, and whether it is filled.
 MARKERS = {
     "plain": ("o", True),
+    "binary": ("*", False),
     "weights pruned": ("^", False),
     "channels pruned": ("v", False),
     "fine-tuned": ("X", False),

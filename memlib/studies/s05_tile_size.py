@@ -18,7 +18,14 @@ from memlib.mapping.tile import Tile
 from memlib.studies.drawing import Drawing, legend_beside, lines, note, panels, where
 from memlib.studies.run import Run
 from memlib.studies.shared.effects import BASE, chance_line, evaluate, make_point, seeds_of
-from memlib.studies.shared.trained_networks import INPUT_SHAPE, inputs, label, network_of
+from memlib.studies.shared.trained_networks import (
+    INPUT_SHAPE,
+    every_training,
+    inputs,
+    label,
+    network_of,
+    over_trainings,
+)
 from memlib.studies.study import Study, Sweep, Values, networks, same
 from memlib.sweeps.points import Point
 from memlib.zoo.checkpoints import load_checkpoint
@@ -136,8 +143,20 @@ IDEAL, VARIED = At(256, 8, severity=0), At(256, 8)
 
 def claim_points(p: SimpleNamespace) -> list[Point]:
     """The points that claims are decided on."""
-    compared = [IDEAL, VARIED, *(at for claim in NETWORK_CLAIMS for at in (claim.first, claim.second))]
-    return [at.point(checkpoint, p.claim_images, p.device) for checkpoint in p.checkpoints for at in compared]
+    compared = [at for claim in NETWORK_CLAIMS for at in (claim.first, claim.second)]
+    within = [at.point(checkpoint, p.claim_images, p.device) for checkpoint in p.checkpoints for at in compared]
+    return within + [point for comparison in comparisons(p) for point in comparison.points]
+
+
+def comparisons(p: SimpleNamespace) -> list[Comparison]:
+    """Each network against the next: which loses more to variation, over trainings of both."""
+    compared = []
+    for a, b in itertools.pairwise(p.checkpoints):
+        more, less = (Loss(*(at.point(c, p.claim_images, p.device) for at in (VARIED, IDEAL))) for c in (a, b))
+        text = f"{label(a)} loses more accuracy than {label(b)} to 20 % device-to-device variation (256 rows, 8 bits)"
+        about = Statement(f"networks/{network_of(a)}/{network_of(b)}", text, "architecture")
+        compared.append(over_trainings(Comparison(about, ((1.0, more), (-1.0, less))), p.training_seeds))
+    return compared
 
 
 def claims(chips: Chips, p: SimpleNamespace) -> list[Claim]:
@@ -150,11 +169,7 @@ def claims(chips: Chips, p: SimpleNamespace) -> list[Claim]:
         shown = "05_tile_size" if checkpoint == p.checkpoints[0] and key in IN_README else ""
         about = Statement(f"{key}/{network_of(checkpoint)}", f"{label(checkpoint)}: {text}", subject, shown)
         decided.append(judge(about, difference_interval(*hits), threshold))
-    lost = [Loss(*(at.point(c, p.claim_images, p.device) for at in (VARIED, IDEAL))) for c in p.checkpoints]
-    for (a, more), (b, less) in itertools.pairwise(zip(p.checkpoints, lost, strict=True)):
-        text = f"{label(a)} loses more accuracy than {label(b)} to 20 % device-to-device variation (256 rows, 8 bits)"
-        about = Statement(f"networks/{network_of(a)}/{network_of(b)}", text, "architecture")
-        decided.append(above(about, Comparison(about, ((1.0, more), (-1.0, less))).interval(chips)))
+    decided += [above(comparison.statement, comparison.interval(chips)) for comparison in comparisons(p)]
     return decided
 
 
@@ -180,6 +195,7 @@ STUDY = Study(
         "stuck_off": Values([0.0, 0.003, 0.01, 0.03, 0.1], [0.0, 0.01, 0.1]),
         "claim_images": Values(5000, 500),
         "claim_seeds": Values(10, 3),
+        "training_seeds": Values([0, 1, 2], [0, 1]),
     },
     evaluate=evaluate,
     sweeps=_sweeps,
@@ -192,5 +208,5 @@ STUDY = Study(
     },
     drawings={"05_tile_size": Drawing(plot, ("05_tile_size",), ("origin",))},
     claims={"05_tile_size": lambda run: claims(run.chips("claims"), run.p)},
-    inputs=lambda p: inputs(p.checkpoints) | {"dac_bits": BASE["dac_bits"]},
+    inputs=lambda p: inputs(every_training(p.checkpoints, p.training_seeds)) | {"dac_bits": BASE["dac_bits"]},
 )

@@ -6,6 +6,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -15,7 +16,7 @@ from memlib.base.checks import fail
 from memlib.chip.recalibration import METHODS
 from memlib.evidence.claims import Claim, Statement, above
 from memlib.evidence.comparisons import Chips, Comparison, Labelled, Loss
-from memlib.evidence.intervals import difference_interval
+from memlib.evidence.intervals import trainings_interval
 from memlib.studies.drawing import Drawing, errorbars, panels, where
 from memlib.studies.shared.effects import (
     EFFECTS,
@@ -30,8 +31,16 @@ from memlib.studies.shared.effects import (
     settings,
 )
 from memlib.studies.shared.network_lists import AWARE, EQUALS, LONGER, QUANTISED
-from memlib.studies.shared.trained_networks import inputs, label, network_of
+from memlib.studies.shared.trained_networks import (
+    every_training,
+    inputs,
+    label,
+    network_of,
+    over_trainings,
+    trained_again,
+)
 from memlib.studies.study import Study, Sweep, Values, networks, same
+from memlib.sweeps.points import Point
 from memlib.zoo.checkpoints import manifest_entry
 
 #: The noise, as in training: a normal error of every cell's conductance, relative to the range between HRS and LRS.
@@ -95,19 +104,26 @@ def quantised_points(p: SimpleNamespace) -> Labelled:
     return found
 
 
+def quantised_pairs(p: SimpleNamespace) -> list[list[Point]]:
+    """The control and the quantisation-aware network of each training, on the hardware that the latter is for."""
+    trained = trained_for(p.quantised_checkpoints[1])
+    pair = [make_point(name, p.quantised_images, **trained) for name in p.quantised_checkpoints]
+    return [[trained_again(point, seed) for point in pair] for seed in p.training_seeds]
+
+
 def quantised_claims(chips: Chips, p: SimpleNamespace) -> list[Claim]:
     """Whether quantisation-aware training pays where it should most: on the hardware that it was for.
 
-    No chip differs from another there, so that the interval is one over images.
+    No chip differs from another there, so that the interval is one over trainings and images.
     """
     pair = p.quantised_checkpoints
-    trained = trained_for(pair[1])
-    control, aware = (chips.hits(make_point(name, p.quantised_images, **trained)) for name in pair)
+    trained, points = trained_for(pair[1]), quantised_pairs(p)
+    gains = np.stack([chips.hits(aware) - chips.hits(control) for control, aware in points])
     where = f"{trained['states']} states and {trained['dac_bits']}-bit inputs"
     network = label(manifest_entry(pair[1])["recipe"]["start"])
     text = f"{network}, {where}: quantisation-aware training is more accurate than equally long plain training"
-    about = Statement(f"quantised/{network_of(pair[1])}", text, "training")
-    return [replace(above(about, difference_interval(aware, control)), n=0)]
+    about = Statement(f"quantised/{network_of(pair[1])}", f"{text} ({len(points)} trainings each)", "training")
+    return [replace(above(about, trainings_interval(gains[None])), n=0)]
 
 
 def comparisons(p: SimpleNamespace) -> list[Comparison]:
@@ -134,7 +150,7 @@ def comparisons(p: SimpleNamespace) -> list[Comparison]:
         text = f"{how} removes at least half of the loss"
         about = _statement(p, f"recalibration/{method}", plain, text, setting, "recalibration")
         compared.append(Comparison(about, ((0.5, before), (-1.0, after))))
-    return compared
+    return [over_trainings(comparison, p.training_seeds) for comparison in compared]
 
 
 def _lost(p: SimpleNamespace, checkpoint: str, setting: Setting) -> Loss:
@@ -222,10 +238,17 @@ def _finished(figure: Figure, frame: pd.DataFrame, origin: str, bottom: float) -
     return figure
 
 
+def all_networks(p: SimpleNamespace) -> list[str]:
+    """The networks of all trainings."""
+    known = [name for trainings in networks_of(p).values() for name in trainings.values()]
+    return every_training([*known, *p.quantised_checkpoints], p.training_seeds)
+
+
 def _sweeps(p: SimpleNamespace) -> dict[str, Sweep]:
     return {
         "figure": Sweep.labelled(points(p), seeds_of(p.device_seeds)),
         "quantised": Sweep.labelled(quantised_points(p), seeds_of(p.device_seeds)),
+        "quantised claims": Sweep([point for pair in quantised_pairs(p) for point in pair], seeds_of(p.device_seeds)),
         "claims": Sweep.compared(comparisons(p), seeds_of(p.claim_seeds)),
     }
 
@@ -248,6 +271,7 @@ STUDY = Study(
         "claim_ranges": Values(["design", "chip"], ["design"]),
         "claim_images": Values(5000, 500),
         "claim_seeds": Values(10, 3),
+        "training_seeds": Values([0, 1, 2], [0, 1]),
     },
     evaluate=evaluate,
     sweeps=_sweeps,
@@ -261,7 +285,7 @@ STUDY = Study(
     },
     claims={
         "12_training": lambda run: run.decided("claims"),
-        "12_training_quantised": lambda run: quantised_claims(run.chips("quantised"), run.p),
+        "12_training_quantised": lambda run: quantised_claims(run.chips("quantised claims"), run.p),
     },
-    inputs=lambda p: inputs([name for trainings in networks_of(p).values() for name in trainings.values()]),
+    inputs=lambda p: inputs(all_networks(p)),
 )

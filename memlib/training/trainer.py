@@ -118,9 +118,7 @@ def _initial(recipe: Recipe, checkpoints: Path) -> nn.Module:
     return model
 
 
-def _digest(
-    recipe: Recipe, images: str, checkpoints: Path, device: str = "cpu", precision: str = "bfloat16"
-) -> str:
+def _digest(recipe: Recipe, images: str, checkpoints: Path, device: str = "cpu", precision: str = "bfloat16") -> str:
     """Hash of all that decides a state: recipe, checksum of the images, first weights, device and precision."""
     more = [manifest_entry(recipe.start, checkpoints)["sha256"]] if recipe.start else []
     more += [device] if device != "cpu" else []

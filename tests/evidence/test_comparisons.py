@@ -78,3 +78,29 @@ def test_losses_end_at_chance(reached, verdict):
     assert claim.effect == pytest.approx(100 * (reached[1] - reached[0]))
     of_many_classes = comparison.claim(chips_of(accuracies, found, chance=0.01))
     assert of_many_classes.verdict == ("confirmed" if reached[0] < reached[1] else "refuted")
+
+
+def test_claims_over_trainings():
+    """By hand: Student's t over trainings; what a training changes in two terms of a network cancels, or adds up."""
+    base, trainings = point(5000), (-0.02, 0.0, 0.02)
+    reached = {(name, k): 0.75 + x for k, x in enumerate(trainings) for name in ("a", "a, treated")}
+    reached |= {("b", k): 0.8 for k in range(3)}
+
+    def comparison(*names):
+        terms = [
+            (weight / 3, Loss(base | {"network": name, "training": k}, base))
+            for k in range(3)
+            for weight, name in zip((1.0, -1.0), names, strict=True)
+        ]
+        roots = tuple(name.partition(",")[0] for name in names)
+        return Comparison(Statement("more", "more", "test"), tuple(terms), networks=roots)
+
+    compared = [comparison("a", "b"), comparison("a", "a, treated")]
+    points = [base, *({str(p): p for c in compared for _, loss in c.terms for p in [loss.point]}.values())]
+    results = made_up(points, lambda _: range(10), lambda p: reached.get((p.get("network"), p.get("training")), 0.95))
+    apart, paired = (c.claim(Chips(results)) for c in compared)
+    assert (apart.effect, paired.effect) == (pytest.approx(5), pytest.approx(0, abs=1e-9))
+    # the standard deviation of a's trainings is 2 points; Student's t of 2 degrees of freedom is 4.303
+    assert apart.high - apart.effect == pytest.approx(4.303 * 2 / 3**0.5, rel=0.1)
+    assert paired.high - paired.effect < 0.2 * (apart.high - apart.effect)
+    assert (apart.n, apart.images) == (10, 5000)

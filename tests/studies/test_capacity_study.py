@@ -16,8 +16,16 @@ from memlib.mapping.hardware import Hardware
 from memlib.mapping.scheme import Mapping
 from memlib.mapping.tile import Tile
 from memlib.studies.registry import STUDIES
-from memlib.studies.s07_capacity import connectivities, differences, explanation, ladders, layouts, trainings as trained
-from memlib.studies.shared import effects
+from memlib.studies.s07_capacity import (
+    connectivities,
+    differences,
+    explanation,
+    ladders,
+    layouts,
+    study,
+    trainings as trained,
+)
+from memlib.studies.shared import effects, trained_networks
 from memlib.studies.shared.effects import seeds_of
 from memlib.tiles.input_record import record_inputs
 from memlib.training.recipes import trainings
@@ -36,6 +44,12 @@ def run_of(**checkpoints):
     return made_up_run(**PARAMETERS | lists | {"claim_images": 5000})
 
 
+def made_up_trainings(monkeypatch):
+    """Let networks that are not there be trained again."""
+    monkeypatch.setattr(trained_networks, "shared_fields", lambda name, images: {"checkpoint": name, "images": images})
+    monkeypatch.setattr(trained_networks, "_recipe_of", lambda name: {"start": ""})
+
+
 def made_loss(checkpoint, images, effect, severity, setting, **choices):
     """The loss of a network that is not there."""
     point = dict(checkpoint=checkpoint, images=images) | choices
@@ -47,9 +61,9 @@ def test_pairs(monkeypatch):
     sizes = {"a": 10, "b": 100, "c": 1000, "tuned": 95, "few": 40, "many": 90, "pruned": 92}
     accuracies = {"a": 0.6, "b": 0.8, "c": 0.9, "tuned": 0.85, "few": 0.5, "many": 0.825, "pruned": 0.95}
     monkeypatch.setattr(connectivities, "parameters", sizes.get)
-    monkeypatch.setattr(connectivities, "float_accuracy", accuracies.get)
+    monkeypatch.setattr(connectivities, "mean_accuracy", lambda name, seeds: accuracies[name])
     families = {"ordinary": ["c", "a", "b"], "grouped": ["few", "many"], "weights pruned": ["pruned"]}
-    found = {(p.equal, p.family, p.checkpoint): p.others for p in connectivities.pairs(families, ["tuned"])}
+    found = {(p.equal, p.family, p.checkpoint): p.others for p in connectivities.pairs(families, ["tuned"], [0, 1])}
     assert found == {  # few has 2.5 times less than b, and is less accurate than all; pruned is more accurate
         ("parameters", "grouped", "many"): ((1, "b"),),
         ("parameters", "weights pruned", "pruned"): ((1, "tuned"),),
@@ -57,7 +71,7 @@ def test_pairs(monkeypatch):
         ("accuracy", "ordinary", "b"): ((pytest.approx(1 / 3), "a"), (pytest.approx(2 / 3), "c")),
         ("accuracy", "ordinary", "tuned"): ((pytest.approx(0.5), "b"), (pytest.approx(0.5), "c")),
     }
-    assert connectivities.pairs(families | {"ordinary": []}, []) == []
+    assert connectivities.pairs(families | {"ordinary": []}, [], [0, 1]) == []
 
 
 def test_claims_compare_like_with_like():
@@ -94,12 +108,13 @@ def test_verdicts_follow_the_measurements(monkeypatch):
     for module in (connectivities, differences, layouts):
         monkeypatch.setattr(module, "label", str, raising=False)
         monkeypatch.setattr(module, "parameters", lambda name: 10 ** int(name[-1]), raising=False)
-    monkeypatch.setattr(connectivities, "float_accuracy", lambda name: {"1": 0.8, "2": 0.9}[name[-1]])
+    monkeypatch.setattr(connectivities, "mean_accuracy", lambda name, seeds: {"1": 0.8, "2": 0.9}[name[-1]])
+    made_up_trainings(monkeypatch)
     monkeypatch.setattr(layouts, "has_unused", lambda name: not name.startswith("ordinary"))
 
     def accuracy(point):
         more = 0.05 * (point.get("unused") == "hrs") - 0.1 * (point.get("layout") == "sparse")
-        return 0.9 - bool(point.get("program_error")) * (LOST[point["checkpoint"]] + more)
+        return 0.9 - bool(point.get("program_error")) * (LOST[point["checkpoint"].replace("-seed1", "")] + more)
 
     monkeypatch.setattr(connectivities, "loss_of", made_loss)
     kinds = {"ordinary": ["ordinary-1", "ordinary-2"], "grouped": ["grouped-1", "grouped-2"]}
@@ -109,7 +124,9 @@ def test_verdicts_follow_the_measurements(monkeypatch):
     results = made_up(points, lambda p: range(10 if p.get("program_error") else 1), accuracy)
     chips = Chips(results)
     claims = [comparison.claim(chips) for comparison in compared]
-    found = {c.text.removeprefix("programming error 0.03, "): (c.verdict, round(c.effect, 6)) for c in claims}
+    texts = [c.text.removeprefix("programming error 0.03, ").replace(" (2 trainings each)", "") for c in claims]
+    found = {text: (c.verdict, round(c.effect, 6)) for text, c in zip(texts, claims, strict=True)}
+    assert all(("2 trainings each" in c.text) != ("equal network" in c.text) for c in claims)
     expected = {
         "dense, equal parameters: grouped-1 loses more than ordinary-1": ("confirmed", 10),
         "dense, equal parameters: grouped-2 loses more than ordinary-2": ("refuted", -10),
@@ -141,13 +158,14 @@ def test_controls_bound_what_equal_accuracy_says(monkeypatch):
     """An ordinary network loses 6 points more than its neighbours: only what clears 6 points is a finding."""
     monkeypatch.setattr(connectivities, "label", str)
     monkeypatch.setattr(connectivities, "parameters", lambda name: ord(name[0]) ** 3)
-    monkeypatch.setattr(connectivities, "float_accuracy", lambda name: {"a": 0.7, "b": 0.8, "c": 0.9}.get(name, 0.85))
+    accuracies = {"a": 0.7, "b": 0.8, "c": 0.9}
+    monkeypatch.setattr(connectivities, "mean_accuracy", lambda name, seeds: accuracies.get(name, 0.85))
 
     monkeypatch.setattr(connectivities, "loss_of", made_loss)
     lost = {"a": 0.20, "b": 0.16, "c": 0.0, "above": 0.17, "within": 0.12, "below": 0.0}  # at equal accuracy: 0.08
     families = {"ordinary": ["a", "b", "c"], "grouped": ["above", "within", "below"]}
     at = run_of().p, effects.PLAIN
-    pairs = [pair for pair in connectivities.pairs(families, []) if pair.equal == "accuracy"]
+    pairs = [pair for pair in connectivities.pairs(families, [], [0, 1]) if pair.equal == "accuracy"]
     compared = [differences.pair_comparison(pair, *at) for pair in pairs]
     points = list({str(p): p for comparison in compared for p in comparison.points}.values())
     results = made_up(
@@ -218,10 +236,12 @@ def test_trained_again(monkeypatch):
 
     At equal parameters grouped networks lose 2 points more at both sizes; their trainings differ by 0.5 to 1 point.
     """
-    monkeypatch.setattr(trained, "label", str)
+    monkeypatch.setattr(connectivities, "label", str)
+    made_up_trainings(monkeypatch)
     for module in (trained, connectivities):
         monkeypatch.setattr(module, "parameters", lambda name: 10 ** int(name.split("-")[1]))
-        monkeypatch.setattr(module, "float_accuracy", lambda name: 0.9)
+    monkeypatch.setattr(trained, "float_accuracy", lambda name: 0.9)
+    monkeypatch.setattr(connectivities, "mean_accuracy", lambda name, seeds: 0.9)
 
     def accuracy(point):
         kind, size, *again = point["checkpoint"].removesuffix("-data").split("-")
@@ -231,19 +251,21 @@ def test_trained_again(monkeypatch):
 
     monkeypatch.setattr(connectivities, "loss_of", made_loss)
     run = run_of(ordinary=["ordinary-1-data", "ordinary-2-data"], grouped=["grouped-1-data", "grouped-2-data"])
-    compared = trained.comparisons(run.p)
+    run.p.training_seeds = [0, 1, 2]
+    by_size = {c.statement.id: c for c in differences.comparisons(run.p)}
+    compared = [by_size[f"parameters/grouped/grouped-{size}"] for size in (1, 2)] + trained.comparisons(run.p)
     points = list({str(p): p for comparison in compared for p in comparison.points}.values())
-    assert len(points) == 2 * len(trained.checkpoints(run.p)) == 2 * 2 * 2 * 3
+    assert len(points) == 2 * 2 * 2 * 3
     results = made_up(points, lambda p: range(10 if p.get("program_error") else 1), accuracy)
     one, two, mean = (c.claim(Chips(results)) for c in compared)
-    assert one.text.endswith("3 trainings each: grouped-1-data loses more than ordinary-1-data")
-    assert mean.text.endswith("3 trainings each: grouped networks lose more than ordinary ones, mean of 2 sizes")
+    assert one.text.endswith("grouped-1-data loses more than ordinary-1-data (3 trainings each)")
+    assert mean.text.endswith("grouped networks lose more than ordinary ones, mean of 2 sizes (3 trainings each)")
     assert [c.effect for c in (one, two, mean)] == pytest.approx([2, 2, 2])
     # Welch: standard deviations of 1 and 0.5 points in 3 trainings, Student's t of 2.94 degrees of freedom is 3.22
     assert one.high - one.low == pytest.approx(2 * 3.22 * math.sqrt((1 + 0.25) / 3), rel=0.05)
     assert mean.high - mean.low < 0.6 * (one.high - one.low)
     assert [c.verdict for c in (one, two, mean)] == ["undecided", "undecided", "confirmed"]
-    run.sweep = {"trainings": results}.get
+    run.sweep = {"claims": results}.get
     losses, averages = trained.tables(run)
     lost = [0.1, 0.11, 0.09, 0.05, 0.06, 0.04, 0.12, 0.115, 0.125, 0.07, 0.065, 0.075]
     assert losses["loss"].round(6).tolist() == lost
@@ -255,7 +277,7 @@ def test_trained_again(monkeypatch):
     )  # fmt: skip
     one, two, _ = (c.claim(Chips(unlucky)) for c in compared)
     assert (one.at_chance, two.at_chance) == (True, False)
-    run.sweep = {"trainings": unlucky}.get
+    run.sweep = {"claims": unlucky}.get
     losses, averages = trained.tables(run)
     assert losses["at chance"].tolist() == [False, True, *[False] * 10]
     run.p.training_seeds = [1]
@@ -263,9 +285,9 @@ def test_trained_again(monkeypatch):
         trained.comparisons(run.p)
 
 
-@pytest.mark.parametrize("preset", ["smoke", "paper"])
-def test_all_trainings_are_there(preset):
-    parameters, more = STUDIES["07_capacity"].preset(preset), STUDIES["03_networks"].preset(preset)
-    names = trained.checkpoints(made_up_run(**parameters).p)
+def test_all_trainings_are_there():
+    """Of the smoke preset, which asks for fewer."""
+    parameters, more = STUDIES["07_capacity"].preset("smoke"), STUDIES["03_networks"].preset("smoke")
+    names = study._all_networks(made_up_run(**parameters).p)
     names += [name for n in more["claim_checkpoints"] for name in trainings(n, more["training_seeds"])]
     assert set(names) <= set(read_manifest())

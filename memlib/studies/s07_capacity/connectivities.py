@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from memlib.evidence.comparisons import Loss
 from memlib.studies.shared.effects import Setting, loss_of
-from memlib.studies.shared.trained_networks import float_accuracy, label, network_of
+from memlib.studies.shared.trained_networks import label, mean_accuracy, network_of
 from memlib.zoo.checkpoints import manifest_entry
 
 #: The noise: a normal error of every cell's conductance, relative to the range between HRS and LRS.
@@ -85,10 +86,10 @@ class Pair:
 
 def pairs_of(p: SimpleNamespace) -> list[Pair]:
     """The `pairs` of a study."""
-    return pairs(families_of(p), p.finetuned_checkpoints)
+    return pairs(families_of(p), p.finetuned_checkpoints, p.training_seeds)
 
 
-def pairs(families: Families, finetuned: Sequence[str]) -> list[Pair]:
+def pairs(families: Families, finetuned: Sequence[str], seeds: Sequence[int]) -> list[Pair]:
     """The networks that are compared at equal parameters and at equal accuracy, without those that have no equal.
 
     At equal accuracy, ordinary networks and fine-tuned ones stand in for others, too: they are controls, and whatever
@@ -96,6 +97,7 @@ def pairs(families: Families, finetuned: Sequence[str]) -> list[Pair]:
 
     Args:
         finetuned: ordinary networks that were trained on as pruned ones were, which are compared with these.
+        seeds: of the trainings whose mean accuracy counts.
     """
     compared = []
     for family in [name for name in families if name != "ordinary"]:
@@ -104,7 +106,7 @@ def pairs(families: Families, finetuned: Sequence[str]) -> list[Pair]:
         compared += [Pair("parameters", family, checkpoint, ((1.0, other),)) for checkpoint, other in matches if other]
     members = [(family, checkpoint) for family in families for checkpoint in families[family]]
     for family, checkpoint in [*members, *(("ordinary", name) for name in finetuned)]:
-        ladder = between(families["ordinary"], checkpoint)
+        ladder = between(families["ordinary"], checkpoint, seeds)
         if ladder:
             compared.append(Pair("accuracy", family, checkpoint, ladder))
     return compared
@@ -117,10 +119,12 @@ def twin(checkpoint: str, others: Sequence[str]) -> str | None:
     return nearest if nearest and 1 / EQUAL <= ratios[nearest] <= EQUAL else None
 
 
-def between(ladder: Sequence[str], checkpoint: str) -> tuple[tuple[float, str], ...]:
+def between(ladder: Sequence[str], checkpoint: str, seeds: Sequence[int]) -> tuple[tuple[float, str], ...]:
     """Two other networks, with weights that add up to 1, whose mean accuracy is that of a network; none if none are."""
-    for low, high in itertools.pairwise(sorted(set(ladder) - {checkpoint}, key=float_accuracy)):
-        a, b, wanted = float_accuracy(low), float_accuracy(high), float_accuracy(checkpoint)
+    accuracy = partial(mean_accuracy, seeds=seeds)
+    wanted = accuracy(checkpoint)
+    for low, high in itertools.pairwise(sorted(set(ladder) - {checkpoint}, key=accuracy)):
+        a, b = accuracy(low), accuracy(high)
         if a <= wanted <= b and a < b:
             share = (wanted - a) / (b - a)
             return (1 - share, low), (share, high)

@@ -29,7 +29,7 @@ from memlib.studies.s07_capacity.connectivities import (
 )  # fmt: skip
 from memlib.studies.s07_capacity.layouts import layout_comparisons
 from memlib.studies.shared.effects import PLAIN, RECALIBRATIONS, Setting, add_note, settings
-from memlib.studies.shared.trained_networks import label
+from memlib.studies.shared.trained_networks import label, over_trainings
 
 #: The claims that the README shows, and the figures that it links beside them.
 IN_README = {
@@ -69,6 +69,7 @@ def comparisons(p: SimpleNamespace) -> list[Comparison]:
             if setting == PLAIN and pair.equal == "parameters" and not pair.family.endswith("pruned"):
                 compared.append(pair_comparison(pair, p, setting, w_max="column"))
         compared += _width_claims(p, setting)
+    compared = [over_trainings(comparison, p.training_seeds) for comparison in compared]
     return sorted(compared, key=lambda comparison: comparison.statement.text)
 
 
@@ -86,8 +87,8 @@ def pair_comparison(pair: Pair, p: SimpleNamespace, setting: Setting, **more: An
 def margins(compared: Sequence[Comparison], chips: Chips) -> dict[Setting, float]:
     """By how many points a network may differ from ordinary ones of its accuracy for no reason but the comparison.
 
-    A loss is no straight line over accuracy, as the comparison takes it for, and each network was trained once. Both
-    show in the controls: the margin of a setting is their largest difference, up or down.
+    A loss is no straight line over accuracy, as the comparison takes it for, which shows in the controls: the margin of
+    a setting is their largest difference, up or down.
     """
     largest: dict[Setting, float] = {}
     for comparison in compared:
@@ -135,7 +136,9 @@ def differences(run: Run) -> pd.DataFrame:
     """A row per pair and setting: how much more its network loses, and whether that is no more than a bound."""
     p, chips, rows = run.p, run.chips("claims"), []
     at = settings(p.claim_recalibrations, p.claim_ranges)
-    compared = [pair_comparison(pair, p, setting) for setting in at for pair in pairs_of(p)]
+    compared = [
+        over_trainings(pair_comparison(pair, p, setting), p.training_seeds) for setting in at for pair in pairs_of(p)
+    ]
     margin = margins(compared, chips)
     for comparison in compared:
         claim, pair = decided(comparison, chips, margin), comparison.pair

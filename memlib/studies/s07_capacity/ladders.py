@@ -22,12 +22,12 @@ from memlib.studies.s07_capacity.connectivities import (
     LOOKS,
     count_axis,
     families_of,
-    float_accuracy,
     pairs_of,
     parameters,
     unused_of,
 )  # fmt: skip
 from memlib.studies.shared.effects import RECALIBRATIONS, add_note, make_point
+from memlib.studies.shared.trained_networks import float_accuracy
 
 #: Recalibrations of the ladders.
 ROWS = ("none", "batch_norm")

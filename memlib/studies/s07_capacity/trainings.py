@@ -11,8 +11,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from memlib.evidence.claims import Claim, Statement
-from memlib.evidence.comparisons import Chips, Comparison, Loss
-from memlib.evidence.intervals import Interval, trainings_interval
+from memlib.evidence.comparisons import Comparison, Loss
+from memlib.evidence.intervals import standard_error, trainings_interval
 from memlib.studies.drawing import dodges, errorbars, panels, shared_legend, where
 from memlib.studies.run import Run
 from memlib.studies.s07_capacity.connectivities import (
@@ -21,13 +21,12 @@ from memlib.studies.s07_capacity.connectivities import (
     LOOKS,
     count_axis,
     families_of,
-    float_accuracy,
     lost,
     pairs,
     parameters,
 )  # fmt: skip
 from memlib.studies.shared.effects import PLAIN, RECALIBRATIONS, Setting, add_note, settings
-from memlib.studies.shared.trained_networks import label, network_of
+from memlib.studies.shared.trained_networks import float_accuracy, over_trainings
 from memlib.training.recipes import trainings
 
 
@@ -41,18 +40,6 @@ class TrainedAgain:
     def losses(self, p: SimpleNamespace, setting: Setting) -> list[Loss]:
         """The loss of each training of it by the claims' severity."""
         return [lost(p, name, setting) for name in trainings(self.checkpoint, p.training_seeds)]
-
-
-@dataclass(frozen=True)
-class TrainingsComparison(Comparison):
-    """A claim about several trainings of each of several networks: its terms, a network's after another's."""
-
-    trainings: int
-
-    def interval(self, chips: Chips) -> Interval:
-        """The sum with its interval over trainings, device seeds and images."""
-        losses = np.stack([weight * self.trainings * chips.loss(loss) for weight, loss in self.terms])
-        return trainings_interval(losses.reshape(-1, self.trainings, *losses.shape[1:]))
 
 
 def networks(p: SimpleNamespace) -> list[TrainedAgain]:
@@ -71,7 +58,7 @@ def _compared(p: SimpleNamespace) -> list[tuple[TrainedAgain, TrainedAgain]]:
     """Each network with the ordinary one of equal parameters."""
     return [
         (TrainedAgain(pair.family, pair.checkpoint), TrainedAgain("ordinary", pair.others[0][1]))
-        for pair in pairs(families_of(p), [])
+        for pair in pairs(families_of(p), [], p.training_seeds)
         if pair.equal == "parameters" and not pair.family.endswith((HRS, "pruned"))
     ]
 
@@ -81,7 +68,7 @@ def _settings(p: SimpleNamespace) -> list[Setting]:
 
 
 def comparisons(p: SimpleNamespace) -> list[Comparison]:
-    """In every setting, each network against its ordinary equal, and each family against theirs.
+    """In every setting, the networks of each family against the ordinary ones that are their equals.
 
     Raises:
         ValueError: if there are fewer than two seeds, or one twice.
@@ -91,37 +78,32 @@ def comparisons(p: SimpleNamespace) -> list[Comparison]:
         by_family: dict[str, list[tuple[TrainedAgain, TrainedAgain]]] = {}
         for pair in _compared(p):
             by_family.setdefault(pair[0].family, []).append(pair)
-            network, other = (label(member.checkpoint) for member in pair)
-            key = network_of(pair[0].checkpoint)
-            compared.append(_comparison(key, f"{network} loses more than {other}", [pair], p, setting))
-        for family, members in by_family.items():
-            if len(members) > 1:
-                text = f"{family} networks lose more than ordinary ones, mean of {len(members)} sizes"
-                compared.append(_comparison(family, text, members, p, setting))
+        compared += [_comparison(*family, p, setting) for family in by_family.items() if len(family[1]) > 1]
     return compared
+
+
+def _comparison(
+    family: str, members: Sequence[tuple[TrainedAgain, TrainedAgain]], p: SimpleNamespace, setting: Setting
+) -> Comparison:
+    """The claim that a family's networks lose more than their equals, in the mean over its sizes."""
+    terms = [
+        (sign / len(members), lost(p, network.checkpoint, setting))
+        for pair in members
+        for sign, network in zip((1, -1), pair, strict=True)
+    ]
+    text = f"{family} networks lose more than ordinary ones, mean of {len(members)} sizes"
+    about = Statement(
+        f"trainings/{family}{setting.id}",
+        f"programming error {p.claim_severity:g}, dense, equal parameters: {text}{setting}",
+        "noise, trainings",
+        "07_capacity_trainings" if setting == PLAIN else "",
+    )
+    return over_trainings(Comparison(about, tuple(terms)), p.training_seeds)
 
 
 def claims(run: Run) -> list[Claim]:
     """The comparisons, decided."""
-    return run.decided("trainings")
-
-
-def _comparison(
-    key: str, sentence: str, compared: Sequence[tuple[TrainedAgain, TrainedAgain]], p: SimpleNamespace, setting: Setting
-) -> TrainingsComparison:
-    """The claim that networks lose more than their equals, in the mean over pairs and trainings."""
-    terms = [
-        (sign / len(compared) / len(p.training_seeds), loss)
-        for pair in compared
-        for sign, network in zip((1, -1), pair, strict=True)
-        for loss in network.losses(p, setting)
-    ]
-    text = f"dense, equal parameters, {len(p.training_seeds)} trainings each: {sentence}{setting}"
-    headline = "07_capacity_trainings" if key in FAMILIES and setting == PLAIN else ""
-    about = Statement(
-        f"trainings/{key}{setting.id}", f"programming error {p.claim_severity:g}, {text}", "noise, trainings", headline
-    )
-    return TrainingsComparison(about, tuple(terms), len(p.training_seeds))
+    return [comparison.claim(run.chips("claims")) for comparison in comparisons(run.p)]
 
 
 def tables(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -129,9 +111,10 @@ def tables(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
 
     Returns:
         A row per training: loss with its interval over chips and images. A row per network: loss with its interval over
-        trainings, chips and images; sd_trainings, the standard deviation between them, with what chips and images add.
+        trainings, chips and images; sd_trainings, the standard deviation between them, with what chips and images add;
+        share_of_trainings, the part of the mean's variance that is from trainings rather than chips and images.
     """
-    p, chips, single, averages = run.p, run.chips("trainings"), [], []
+    p, chips, single, averages = run.p, run.chips("claims"), [], []
     for setting, network in itertools.product(_settings(p), networks(p)):
         labels: dict[str, Any] = {**asdict(network), **asdict(setting)}
         losses, names = network.losses(p, setting), trainings(network.checkpoint, p.training_seeds)
@@ -142,7 +125,10 @@ def tables(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
         each = np.stack([chips.loss(loss) for loss in losses])
         row = labels | {"parameters": parameters(network.checkpoint)}
         row |= trainings_interval(each[None]).columns("loss")
-        averages.append(row | {"sd_trainings": float(each.mean((1, 2)).std(ddof=1))})
+        sd, from_chips = float(each.mean((1, 2)).std(ddof=1)), standard_error(each.mean(0)) ** 2
+        from_trainings = sd**2 / len(names)
+        share = from_trainings / (from_trainings + from_chips) if sd else 0.0
+        averages.append(row | {"sd_trainings": sd, "share_of_trainings": share})
     return pd.DataFrame(single), pd.DataFrame(averages)
 
 

@@ -101,7 +101,7 @@ def stretches(temperatures: Sequence[float]) -> pd.DataFrame:
 
 
 def comparisons(p: SimpleNamespace) -> list[Comparison]:
-    """Binary against multi-level weights, what recalibration recovers, and what tail cells do."""
+    """What recalibration recovers, and what tail cells do, in each network; each was trained once."""
     compared, where, first = [], celsius(p.claim_temperature), p.claim_times[0]
     networks = networks_of(p)
 
@@ -114,12 +114,6 @@ def comparisons(p: SimpleNamespace) -> list[Comparison]:
         subject = "recalibration" if key.startswith("recalibration") else "retention"
         compared.append(Comparison(Statement(key, text, subject, headline), terms))
 
-    for time in p.claim_times:
-        terms = tuple(
-            (sign, Loss(at(kind, time), at(kind, 0))) for kind, sign in (("multi-level", 1.0), ("binary", -1.0))
-        )
-        text = f"plain, {where}, {seconds(time)}: multi-level weights lose more than binary ones"
-        add(f"multi_level_against_binary/{time:g}", text, terms, "10_retention" if time == first else "")
     for kind in networks:
         before, name = Loss(at(kind, first), at(kind, 0)), f"{kind}, plain, {where}, {seconds(first)}"
         after = Loss(at(kind, first, recalibration="batch_norm", own_images=True), before.baseline)

@@ -16,6 +16,7 @@ from memlib.evidence.comparisons import Loss
 from memlib.layers.mappable import matrix_layers
 from memlib.mapping.hardware import Hardware
 from memlib.mapping.point_fields import FROZEN, hardware_of, point_fields
+from memlib.studies.drawing import note
 from memlib.studies.shared.trained_networks import answers, by_layer, shared_fields, split
 from memlib.sweeps.points import Point, named
 from memlib.zoo.checkpoints import load_checkpoint
@@ -160,8 +161,7 @@ def seeds_of(n: int) -> Callable[[Point], range]:
 def add_note(figure: Figure, frame: pd.DataFrame, origin: str, more: str) -> None:
     """Write below a figure where its images come from, and how many of everything there are."""
     chips = f", {frame['n'].max()} chips where anything is random" if frame["n"].max() > 1 else ""
-    note = f"{origin}: {frame['images'].max()} test images{chips}; {more}"
-    figure.text(0.01, 0.006, note, fontsize="small", color="0.3")
+    note(figure, f"{origin}: {frame['images'].max()} test images{chips}; {more}")
 
 
 def chance_line(axis: Axes) -> None:

@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from memlib.base.random_streams import generator
 from memlib.chip.network import AnalogNetwork, design_ranges, map_network
 from memlib.chip.recalibration import recalibrate
 from memlib.evidence.answers import pack, unpack
+from memlib.evidence.comparisons import Comparison, Loss
 from memlib.layers.classification import correct
 from memlib.layers.mappable import matrix_layers
 from memlib.mapping.hardware import Hardware
@@ -22,8 +23,9 @@ from memlib.mapping.point_fields import hardware_of
 from memlib.mapping.scheme import Mapping
 from memlib.sweeps.points import Point
 from memlib.tiles.input_record import Record, record_inputs
+from memlib.training.recipes import RECIPES, again, trainings
 from memlib.zoo import data_sets
-from memlib.zoo.checkpoints import load_checkpoint, manifest_entry
+from memlib.zoo.checkpoints import load_checkpoint, manifest_entry, read_manifest
 from memlib.zoo.networks import LABELS
 
 CALIBRATION_IMAGES = 256
@@ -32,6 +34,7 @@ INPUT_SHAPE = (3, 32, 32)
 #: The fields of a point that say which network runs on which images.
 SHARED = ("checkpoint", "weights", "pixels", "images", "calibration_images")
 Shared = tuple[str, str, str, int, int]
+C = TypeVar("C", bound=Comparison)
 
 
 @lru_cache(maxsize=64)
@@ -45,12 +48,50 @@ def float_accuracy(checkpoint: str) -> float:
     return manifest_entry(checkpoint)["accuracy"]["test"]
 
 
+def mean_accuracy(checkpoint: str, seeds: Sequence[int]) -> float:
+    """Mean accuracy of the float network's trainings on the whole test set."""
+    return float(np.mean([float_accuracy(again(checkpoint, seed)) for seed in seeds]))
+
+
 def shared_fields(checkpoint: str, images: int) -> Point:
     """The fields of a point that runs a checkpoint on so many test images."""
     entry = manifest_entry(checkpoint)
     pixels = _pixels(entry["recipe"]["data"])
     values = (checkpoint, entry["sha256"], pixels, images, CALIBRATION_IMAGES)
     return dict(zip(SHARED, values, strict=True))
+
+
+def over_trainings(comparison: C, seeds: Sequence[int]) -> C:
+    """The same claim over trainings with each of these seeds; as it is if it is about one trained network alone.
+
+    Args:
+        comparison: of points of seed 0.
+
+    Raises:
+        ValueError: for fewer than two seeds, or for one twice.
+    """
+    of_terms = [loss.point["checkpoint"] for _, loss in comparison.terms]
+    if len({*of_terms, *(loss.baseline["checkpoint"] for _, loss in comparison.terms)}) == 1:
+        return comparison
+    trainings(of_terms[0], seeds)
+    terms = [
+        (weight / len(seeds), Loss(trained_again(loss.point, seed), trained_again(loss.baseline, seed)))
+        for seed in seeds
+        for weight, loss in comparison.terms
+    ]
+    about = replace(comparison.statement, text=f"{comparison.statement.text} ({len(seeds)} trainings each)")
+    networks = tuple(_recipe_of(checkpoint)["start"] or checkpoint for checkpoint in of_terms)
+    return replace(comparison, statement=about, terms=tuple(terms), networks=networks)
+
+
+def every_training(checkpoints: Sequence[str], seeds: Sequence[int]) -> list[str]:
+    """The checkpoints of seed 0, and those of the other seeds."""
+    return list(dict.fromkeys([*checkpoints, *(again(name, seed) for name in checkpoints for seed in seeds)]))
+
+
+def trained_again(point: Point, seed: int) -> Point:
+    """A point of a training with seed 0, for that with another seed."""
+    return point | shared_fields(again(point["checkpoint"], seed), point["images"])
 
 
 def split(point: Point) -> tuple[Shared, dict[str, Any]]:
@@ -203,9 +244,19 @@ def _pixels(name: str) -> str:
     return "-".join(_identity(name, split)[0] for split in ("train", "test"))
 
 
+def _recipe_of(checkpoint: str) -> dict[str, Any]:
+    """The fields of a checkpoint's recipe, for one that is not trained yet, too: its name is in frozen tables.
+
+    Those call ResNet-20 of full width, trained as long as its narrower versions, "resnet20-1".
+    """
+    known = read_manifest()
+    planned = RECIPES.get(checkpoint.replace("resnet20-1-", "resnet20-"))
+    return asdict(planned) if planned and checkpoint not in known else manifest_entry(checkpoint)["recipe"]
+
+
 def label(checkpoint: str) -> str:
     """The name of a checkpoint's network in figures and claims, such as "ResNet-20 (width 0.5), noise-aware"."""
-    recipe = manifest_entry(checkpoint)["recipe"]
+    recipe = _recipe_of(checkpoint)
     width = "" if recipe["width"] == 1 else f" (width {recipe['width']:g})"
     how = treatment(recipe)
     if recipe.get("prune"):
