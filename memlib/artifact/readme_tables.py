@@ -19,6 +19,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from memlib.artifact.report import contents
 from memlib.base.files import project_root, write_whole
 from memlib.evidence.claims import VERDICTS
+from memlib.studies.shared.trained_networks import label
+from memlib.training.recipes import AGAIN, RECIPES, again
+from memlib.zoo.checkpoints import read_manifest
 
 #: The documents made from templates, relative to the project's folder.
 DOCUMENTS = ("README.md", "figures/README.md")
@@ -86,6 +89,28 @@ class Results:
         )
 
 
+def networks() -> list[dict[str, Any]]:
+    """Every plain, pruned or binary network for CIFAR-10: its recipe, and the accuracy of each training, or None."""
+    trained = read_manifest()
+    rows = []
+    for name, recipe in RECIPES.items():
+        wanted = not recipe.start or recipe.prune or recipe.binary
+        if recipe.data != "cifar10" or recipe.seed or not wanted:
+            continue
+        done = [trained.get(again(name, seed)) for seed in (0, *AGAIN)]
+        known = [entry for entry in done if entry]
+        rows.append(
+            {
+                "checkpoint": name, "network": label(name), "epochs": recipe.epochs,
+                "parameters": known[0]["nonzero"] if known else None,
+                "accuracies": [entry["accuracy"]["test"] if entry else None for entry in done],
+                "once": again(name, 1) not in RECIPES,
+                "minutes": [entry["seconds"] / 60 for entry in known],
+            }
+        )  # fmt: skip
+    return rows
+
+
 def _value(text: str) -> Any:
     """The value of a CSV's field: a number, True or False, None where it is empty, else a string."""
     words = {"True": True, "False": False, "": None}
@@ -145,7 +170,7 @@ def render(document: str, folder: Path | None = None) -> str:
     environment = Environment(loader=loader, undefined=StrictUndefined, **spaces)
     environment.filters |= {f.__name__: f for f in (fixed, significant, percent, points, span, effect)}
     functions = results.table, results.cell, results.column, results.claims, results.claim, results.counts
-    environment.globals |= {f.__name__: f for f in functions} | {"verdicts": VERDICTS, "marks": MARKS}
+    environment.globals |= {f.__name__: f for f in functions} | {"verdicts": VERDICTS, "marks": MARKS, "networks": networks}
     return environment.get_template(f"{document}.jinja").render()
 
 
