@@ -170,7 +170,11 @@ def render(document: str, folder: Path | None = None) -> str:
     environment = Environment(loader=loader, undefined=StrictUndefined, **spaces)
     environment.filters |= {f.__name__: f for f in (fixed, significant, percent, points, span, effect)}
     functions = results.table, results.cell, results.column, results.claims, results.claim, results.counts
-    environment.globals |= {f.__name__: f for f in functions} | {"verdicts": VERDICTS, "marks": MARKS, "networks": networks}
+    environment.globals |= {f.__name__: f for f in functions} | {
+        "verdicts": VERDICTS,
+        "marks": MARKS,
+        "networks": networks,
+    }
     return environment.get_template(f"{document}.jinja").render()
 
 

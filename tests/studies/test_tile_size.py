@@ -97,7 +97,7 @@ def test_a_broken_device_is_at_chance():
 
 
 def test_footprint_table_by_hand():
-    """Tiles of a ResNet-20 of half width at 128x128 by hand: 1 + 6 for the first stage, 1 + 5x2, 2 + 5x3, 1, in pairs."""
+    """A ResNet-20 of half width at 128x128, by hand: 1 + 6 tiles for the first stage, 1 + 5x2, 2 + 5x3, 1, in pairs."""
     table = study.footprint_table(["resnet20-digits"], [[128, 128], [256, 64]])
     assert table["tiles"].tolist() == [
         2 * (1 + 6 + 1 + 5 * 2 + 2 + 5 * 3 + 1),

@@ -102,17 +102,17 @@ def stretches(temperatures: Sequence[float]) -> pd.DataFrame:
 
 def comparisons(p: SimpleNamespace) -> list[Comparison]:
     """What recalibration recovers, and what tail cells do, in each network; each was trained once."""
-    compared, where, first = [], celsius(p.claim_temperature), p.claim_times[0]
+    compared, where, first = [], celsius(p.claim_temperature), p.claim_time
     networks = networks_of(p)
 
     def at(kind: str, time: float, stack: dict[str, Any] = PLAIN, **how: Any) -> Point:
         """One kind of weight some time after it was written."""
         return aged(networks[kind], p.claim_images, stack, p.claim_temperature, time, **how)
 
-    def add(key: str, text: str, terms: tuple[tuple[float, Loss], ...], headline: str = "") -> None:
+    def add(key: str, text: str, terms: tuple[tuple[float, Loss], ...]) -> None:
         """A claim."""
         subject = "recalibration" if key.startswith("recalibration") else "retention"
-        compared.append(Comparison(Statement(key, text, subject, headline), terms))
+        compared.append(Comparison(Statement(key, text, subject), terms))
 
     for kind in networks:
         before, name = Loss(at(kind, first), at(kind, 0)), f"{kind}, plain, {where}, {seconds(first)}"

@@ -67,7 +67,7 @@ STUDY = Study(
         "layer_energies": Values([0.05, 0.1, 0.25, 0.15, 0.2, 0.3], [0.05, 0.25]),
         "layer_times": Values([1e7, 1e5, 1e6, 1e8], [1e7]),
         "claim_temperature": same(298.15),
-        "claim_times": same([1e7]),
+        "claim_time": same(1e7),
         "gain_times": Values([1e6, 1e7, 1e8], [1e6, 1e8]),
         "claim_images": Values(5000, 100),
         "claim_seeds": Values(10, 3),
