@@ -80,7 +80,7 @@ def over_trainings(comparison: C, seeds: Sequence[int]) -> C:
         for weight, loss in comparison.terms
     ]
     about = replace(comparison.statement, text=f"{comparison.statement.text} ({len(seeds)} trainings each)")
-    networks = tuple(_recipe_of(checkpoint)["start"] or checkpoint for checkpoint in of_terms)
+    networks = tuple(_recipe_of(checkpoint).get("start") or checkpoint for checkpoint in of_terms)
     return replace(comparison, statement=about, terms=tuple(terms), networks=networks)
 
 
