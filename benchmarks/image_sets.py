@@ -1,13 +1,14 @@
-"""What a re-encoding of the images does: accuracies of networks, and one claim each of 04 and 05, on the images at hand.
+"""What a re-encoding of images does: accuracies of networks, and one claim each of 04 and 05, on the images at hand.
 
-    python benchmarks/image_sets.py OUT.csv [--store POINTS.sqlite]
+    python benchmarks/image_sets.py OUT.csv --networks original [--store POINTS.sqlite]
 
 It measures the checkpoints of the tree that it imports on the images that MEMLIB_DATA names. So another commit's
-networks are measured by its own code: PYTHONPATH=../other python benchmarks/image_sets.py OUT.csv
+networks are measured by its own code: PYTHONPATH=../other python benchmarks/image_sets.py OUT.csv --networks JPEG
+(e16641c reads PNG in class folders, but no WebP). figures/paper/image_sets.csv holds such rows, and those of e16641c's
+manifest and claims for JPEG images.
 """
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -35,7 +36,7 @@ def accuracies() -> dict[str, Interval]:
 
 
 def layout_claim(store: Path) -> Interval:
-    """How many more points a sparse ResNet-20 of a quarter of its width loses, unused cells at HRS, than a dense one."""
+    """How much more a sparse ResNet-20 of a quarter of its width loses, unused cells at HRS, than a dense one."""
     p = paper(non_idealities.STUDY)
     p.claim_checkpoints, p.claim_effects, p.claim_severities = ["resnet20-0.25-cifar10"], ["program_error"], [0.05]
     [comparison] = [c for c in non_idealities.comparisons(p) if c.statement.id == LAYOUT_CLAIM]
@@ -60,6 +61,7 @@ def paper(study):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--networks", required=True, help="what they were trained on, for the table")
     parser.add_argument("--store", type=Path, default=Path("results/image_sets.sqlite"))
     arguments = parser.parse_args()
     arguments.store.parent.mkdir(parents=True, exist_ok=True)
@@ -68,10 +70,12 @@ def main() -> None:
     for (claim, network), measure in zip(known.items(), (layout_claim, tile_claim), strict=True):
         if network in found:
             found[claim] = measure(arguments.store)
-    rows = [{"what": what, **replace(interval, floor=0.0).columns("value")} for what, interval in found.items()]
-    table = pd.DataFrame(rows).assign(images_are=data_sets.load_images("cifar10", "test").origin)
-    table.to_csv(arguments.out, index=False)
-    print(table.to_string())
+    at = {"networks": arguments.networks, "images": data_sets.load_images("cifar10", "test").origin}
+    rows = [
+        {"what": what, **at, "value": i.mean, "low": i.low, "high": i.high, "n": i.n, "count": i.images}
+        for what, i in found.items()
+    ]
+    pd.DataFrame(rows).to_csv(arguments.out, index=False, float_format="%.6g")
 
 
 if __name__ == "__main__":

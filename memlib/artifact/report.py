@@ -32,7 +32,15 @@ def origins(folder: Path) -> dict[str, set[str]]:
 def write_report(preset: str) -> Path:
     """Write REPORT.md: every claim of the preset's figures with its verdict, effect and interval."""
     folder = project_root() / "figures" / preset
-    lines = [f"# Claims, preset `{preset}`", ""]
+    folder.mkdir(parents=True, exist_ok=True)  # not there if all notebooks were left out
+    path = folder / "REPORT.md"
+    write_whole(path, report(folder))
+    return path
+
+
+def report(folder: Path) -> str:
+    """The text of REPORT.md, from the figures in `folder`, which bears the preset's name."""
+    lines = [f"# Claims, preset `{folder.name}`", ""]
     lines += [
         "Effects in percentage points, or as a ratio (times), with 95 % intervals over n chips; n is 0 where all is",
         "counted and nothing random. A claim on fewer than 10 chips or 5,000 images is marked exploratory, whatever",
@@ -44,7 +52,4 @@ def write_report(preset: str) -> Path:
     for name, claim in claims(folder):
         cells = (name, claim.text, claim.marked_verdict, effect_text(claim), claim.n, claim.images)
         lines.append(f"| {' | '.join(map(str, cells))} |")
-    folder.mkdir(parents=True, exist_ok=True)  # not there if all notebooks were left out
-    path = folder / "REPORT.md"
-    write_whole(path, "\n".join(lines) + "\n")
-    return path
+    return "\n".join(lines) + "\n"

@@ -83,8 +83,8 @@ class Comparison:
 
     statement: Statement
     terms: tuple[tuple[float, Loss], ...]  #: weight and loss
-    #: Where networks were trained several times, the network of each term: `terms` holds those of the first training,
-    #: then the same of the next. What is drawn anew in a training is drawn once for all terms of a network.
+    #: Where networks were trained several times: the network of each term within one training. `terms` are all of the
+    #: first training, then the same of the next. Terms of one network share the chance of its training.
     networks: tuple[str, ...] = field(default=(), kw_only=True)
 
     @property

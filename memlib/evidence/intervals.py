@@ -135,6 +135,25 @@ def trainings_interval(values: np.ndarray) -> Interval:
     return Interval(mean, mean - half, mean + half, n, m)
 
 
+def training_variance(values: np.ndarray) -> float:
+    """Variance between a network's trainings, without what chips and images add to their differences; 0 at least.
+
+    By the mean squares of an analysis of variance with three crossed random factors, of which `values` are
+    (trainings, seeds, images), at least 2 trainings and images; one seed if chips are alike.
+    """
+    trainings, seeds, images = values.shape
+    mean, each = values.mean(), values.mean((1, 2))
+    on_chips, on_images = values.mean(2), values.mean(1)
+    with_chips = on_chips - each[:, None] - on_chips.mean(0) + mean
+    with_images = on_images - each[:, None] - on_images.mean(0) + mean
+    rest = values - each[:, None, None] - values.mean(0) + mean - with_chips[:, :, None] - with_images[:, None]
+    added = (with_images**2).sum() / (images - 1) / images
+    if seeds > 1:
+        added += (with_chips**2).sum() / (seeds - 1) / seeds
+        added -= (rest**2).sum() / ((seeds - 1) * (images - 1)) / (seeds * images)
+    return float(max(each.var(ddof=1) - added / (trainings - 1), 0))
+
+
 def difference_interval(first: np.ndarray, second: np.ndarray) -> Interval:
     """Interval of the difference of two accuracies, first minus second, measured on the same device seeds and images.
 

@@ -169,7 +169,7 @@ def claims(chips: Chips, p: SimpleNamespace) -> list[Claim]:
         shown = "05_tile_size" if checkpoint == p.checkpoints[0] and key in IN_README else ""
         about = Statement(f"{key}/{network_of(checkpoint)}", f"{label(checkpoint)}: {text}", subject, shown)
         decided.append(judge(about, difference_interval(*hits), threshold))
-    decided += [above(comparison.statement, comparison.interval(chips)) for comparison in comparisons(p)]
+    decided += [comparison.claim(chips) for comparison in comparisons(p)]
     return decided
 
 

@@ -205,7 +205,8 @@ def _restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> 
 
 
 def _publish(name: str, recipe: Recipe, model: nn.Module, folder: Path, made: dict[str, Any]) -> dict:
-    """Write the checkpoint and its manifest entry; `made` tells how it was trained.
+    """Write the checkpoint and its manifest entry; `made` holds what it was made on and in: images, seconds, device
+    and precision.
 
     Weights are kept in half precision. Biases and what batch norm keeps, few and sensitive, stay as they are.
     """

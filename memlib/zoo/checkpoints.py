@@ -46,9 +46,10 @@ def manifest_entry(name: str, folder: Path = CHECKPOINTS) -> dict:
     """The manifest's entry of checkpoint `name`; older ones lack some fields. Raises CheckpointError if unknown."""
     manifest = read_manifest(folder)
     if name not in manifest:
-        close = sorted(difflib.get_close_matches(name, manifest, n=6, cutoff=0))
+        alike = [known for known in manifest if known.rpartition("-")[2] == str(name).rpartition("-")[2]]
+        close = sorted(difflib.get_close_matches(name, alike or manifest, n=6, cutoff=0))
         more = f" and {len(manifest) - len(close)} more" if len(manifest) > len(close) else ""
-        how = "`python -m memlib.training NAME` makes one; `python -m memlib.training --list` shows all names"
+        how = f"`python -m memlib.training {name}` trains it, if `python -m memlib.training --list` shows that name"
         raise CheckpointError(f"checkpoint={name!r}: unknown; there are {close}{more}, and {how}")
     return manifest[name]
 

@@ -62,10 +62,6 @@ class DataError(RuntimeError):
     """A data set is missing or damaged; the message says what to do."""
 
 
-class MissingDataError(DataError):
-    """There is no such data set at the place it is looked for."""
-
-
 @dataclass(frozen=True)
 class Images:
     """A labelled image set."""
@@ -108,8 +104,9 @@ def identity(name: str, split: str) -> tuple[str, str]:
 
     Without `MEMLIB_DATA`, CIFAR-10 is what torchvision would download, so it is known before it is there.
 
-    Raises DataError if the files are missing or damaged.
+    Raises ValueError for an unknown name or split, and DataError if the files are missing or damaged.
     """
+    one_of("split", split, PUBLISHED)
     if name == "cifar10" and not os.environ.get("MEMLIB_DATA"):
         return ORIGINAL_SHA256[split], ORIGINAL
     images = load_images(name, split)
@@ -160,17 +157,19 @@ def _cifar10(split: str) -> Images:
     root = os.environ.get("MEMLIB_DATA")
     if not root:
         return _official(_cache_folder(), split)
-    names = (*OFFICIAL, split, f"{split}.zip")
     for folder in (Path(root), Path(root) / "cifar10-original", Path(root) / "cifar10"):
-        source = next((folder / name for name in names if (folder / name).exists()), None)
-        if source is not None:
-            if source.name in OFFICIAL:
-                return _official(source.parent if source.is_dir() else _unpacked(source), split, source)
-            return _class_folders(source, split)
-    raise MissingDataError(
-        f"MEMLIB_DATA={root}: no CIFAR-10 {split} images found there; it must hold the official cifar-10-batches-py "
-        f"folder, or class folders in {split}/ or {split}.zip (unset it to download CIFAR-10)"
-    )
+        if any((folder / name).exists() for name in (*OFFICIAL, *SIZES, *(f"{s}.zip" for s in SIZES))):
+            break  # both splits are read from one folder: another may hold other images
+    names = (*OFFICIAL, split, f"{split}.zip")
+    source = next((folder / name for name in names if (folder / name).exists()), None)
+    if source is None:
+        raise DataError(
+            f"MEMLIB_DATA={root}: no CIFAR-10 {split} images found there; it must hold the official "
+            f"cifar-10-batches-py folder, or class folders in {split}/ or {split}.zip (unset it to download CIFAR-10)"
+        )
+    if source.name in OFFICIAL:
+        return _official(source.parent if source.is_dir() else _unpacked(source), split, source)
+    return _class_folders(source, split)
 
 
 def _unpacked(archive: Path) -> Path:
@@ -237,8 +236,9 @@ def _class_folders(source: Path, split: str) -> Images:
 
 
 def _kind(name: str) -> str:
-    """The lower-case ending of a file's name, without its dot."""
-    return name.rpartition(".")[2].lower()
+    """The lower-case ending of a file's name, without its dot; none if there is no dot."""
+    _, dot, ending = name.rpartition("/")[2].rpartition(".")
+    return ending.lower() if dot else ""
 
 
 def _members(source: Path) -> dict[str, str]:

@@ -9,8 +9,9 @@ import unicodedata
 import pytest
 
 from memlib.artifact import readme_tables
-from memlib.artifact.report import origins
+from memlib.artifact.report import origins, report
 from memlib.base.files import project_root
+from memlib.studies.study import PRESETS
 
 ROOT = project_root()
 DOCUMENTS = [path for path in sorted(ROOT.glob("**/*.md")) if not {".venv", "results", "build"} & set(path.parts)]
@@ -136,6 +137,12 @@ def test_the_map_names_every_module():
     modules = [path.relative_to(ROOT / "memlib") for path in (ROOT / "memlib").rglob("*.py")]
     named = [path for path in modules if path.stem[0] != "_" and path.parts[1:] and path.parts[0] != "studies"]
     assert [str(path) for path in named if f"]({path})" not in text] == []
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_report_is_that_of_the_figures(preset):
+    folder = ROOT / "figures" / preset
+    assert (folder / "REPORT.md").read_text() == report(folder)
 
 
 def test_the_report_names_the_images_of_every_network(tmp_path):

@@ -13,6 +13,7 @@ from memlib.evidence.intervals import (
     difference_interval,
     seed_interval,
     standard_error,
+    training_variance,
     trainings_interval,
 )
 
@@ -292,3 +293,24 @@ def test_trainings_without_any_variation():
     assert interval.columns("loss") == {"loss": 0.5, "low": 0.5, "high": 0.5, "n": 3, "images": 4}
     assert str(interval) == "0.5 [0.5, 0.5]"
     assert interval == Interval(0.5, 0.5, 0.5, 3, 4, 0.0)
+
+
+@pytest.mark.parametrize("seeds", [1, 6])
+@pytest.mark.parametrize("between", [0.0, 0.04])
+def test_training_variance(seeds, between):
+    """What chips and images add to the differences between trainings is taken off again."""
+    rng, found = np.random.default_rng(1), []
+    for _ in range(300):
+        values = (
+            between**0.5 * rng.normal(size=(4, 1, 1)) + rng.normal(size=(1, seeds, 1)) + rng.normal(size=(1, 1, 20))
+        )
+        values = values + (seeds > 1) * 0.5 * rng.normal(size=(4, seeds, 1)) + 0.8 * rng.normal(size=(4, 1, 20))
+        values = values + (seeds > 1) * rng.normal(size=(4, seeds, 20))
+        found.append(training_variance(values))
+    if between:
+        assert np.mean(found) == pytest.approx(between, abs=0.02)  # 0 at least: a little too large
+    else:
+        assert np.mean(found) < 0.025
+    added = (0.25 / seeds if seeds > 1 else 0) + 0.64 / 20 + (1 / (20 * seeds) if seeds > 1 else 0)
+    assert added > 0.03  # in the variance of four means, which would be called the trainings'
+    assert training_variance(np.ones((3, 4, 5))) == 0

@@ -45,6 +45,26 @@ def test_verdicts_follow_the_measurements():
     assert first.effect == pytest.approx(100 * (0.5 * 0.2 - 0.04))
 
 
+def test_a_training_and_what_goes_on_from_it_share_its_chance():
+    """A training that loses more does so plainly and noise-aware: the claim on what is recovered is as sure as ever."""
+
+    def accuracy(point):
+        first = point["checkpoint"].replace("-seed1", "").startswith("resnet20-0.5")
+        more = 0.1 * ("seed1" in point["checkpoint"]) * first
+        left = 0.5 if "noise" in point["checkpoint"] else 1
+        return 0.9 - bool(point.get("program_error")) * left * (0.2 + more)
+
+    compared = study.comparisons(changed(claim_images=5000))
+    points = list({str(p): p for comparison in compared for p in comparison.points}.values())
+    chips = study.Chips(made_up(points, seeds_of(10), accuracy))
+    claims = {comparison.statement.id: comparison.claim(chips) for comparison in compared}
+    removed, gap = claims["noise_aware/resnet20-0.5"], claims["gap/trained_longer/resnet20_grouped-1"]
+    # half of the loss less what is left is 0 in each training; how much is lost differs by 10 points between two
+    assert removed.effect == pytest.approx(0, abs=0.01)
+    assert removed.high - removed.low < 5
+    assert gap.high - gap.low > 100
+
+
 def test_trainings_belong_together():
     """Each goes on from its plain network."""
     for name, wrong in (("aware_checkpoints", slice(None, None, -1)), ("longer_checkpoints", slice(1))):

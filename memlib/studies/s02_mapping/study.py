@@ -24,6 +24,8 @@ def _inputs(p: SimpleNamespace) -> dict[str, Any]:
 
 
 def _requires(p: SimpleNamespace) -> None:
+    for name in p.checkpoints:
+        manifest_entry(name)
     for size in p.tile_sizes:
         whole("tile_sizes", size, 1)
 

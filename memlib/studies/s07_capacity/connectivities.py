@@ -120,7 +120,10 @@ def twin(checkpoint: str, others: Sequence[str]) -> str | None:
 
 
 def between(ladder: Sequence[str], checkpoint: str, seeds: Sequence[int]) -> tuple[tuple[float, str], ...]:
-    """Two other networks, with weights that add up to 1, whose mean accuracy is that of a network; none if none are."""
+    """Two other networks, with weights that add up to 1, whose mean accuracy is that of a network; none if none are.
+
+    Accuracies are means over trainings, and count as exact.
+    """
     accuracy = partial(mean_accuracy, seeds=seeds)
     wanted = accuracy(checkpoint)
     for low, high in itertools.pairwise(sorted(set(ladder) - {checkpoint}, key=accuracy)):

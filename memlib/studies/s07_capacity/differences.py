@@ -88,7 +88,7 @@ def margins(compared: Sequence[Comparison], chips: Chips) -> dict[Setting, float
     """By how many points a network may differ from ordinary ones of its accuracy for no reason but the comparison.
 
     A loss is no straight line over accuracy, as the comparison takes it for, which shows in the controls: the margin of
-    a setting is their largest difference, up or down.
+    a setting is their largest difference, up or down, with all that chance adds to it.
     """
     largest: dict[Setting, float] = {}
     for comparison in compared:

@@ -27,7 +27,7 @@ from memlib.studies.s07_capacity.connectivities import (
     unused_of,
 )  # fmt: skip
 from memlib.studies.shared.effects import RECALIBRATIONS, add_note, make_point
-from memlib.studies.shared.trained_networks import float_accuracy
+from memlib.studies.shared.trained_networks import float_accuracy, mean_accuracy
 
 #: Recalibrations of the ladders.
 ROWS = ("none", "batch_norm")
@@ -66,11 +66,11 @@ def tolerances(run: Run) -> pd.DataFrame:
 
 
 def matches(run: Run) -> pd.DataFrame:
-    """A row per pair of a network and those that it is compared with."""
-    rows = []
+    """A row per pair of a network and those that it is compared with; accuracies are means of its trainings."""
+    rows, seeds = [], run.p.training_seeds
     for pair in [pair for pair in pairs_of(run.p) if not pair.family.endswith(HRS)]:
         row: dict[str, Any] = {"equal": pair.equal, "family": pair.family, "checkpoint": pair.checkpoint}
-        row |= {"parameters": parameters(pair.checkpoint), "float accuracy": float_accuracy(pair.checkpoint)}
+        row |= {"parameters": parameters(pair.checkpoint), "float accuracy": mean_accuracy(pair.checkpoint, seeds)}
         names = [name if share == 1 else f"{share:.3f} {name}" for share, name in pair.others]
         rows.append(row | {"compared with": " + ".join(names)})
     return pd.DataFrame(rows)

@@ -1,6 +1,7 @@
 """Networks trained again: how much of the loss by a connectivity is a training's chance?"""
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 
 from memlib.evidence.claims import Claim, Statement
 from memlib.evidence.comparisons import Comparison, Loss
-from memlib.evidence.intervals import standard_error, trainings_interval
+from memlib.evidence.intervals import standard_error, training_variance, trainings_interval
 from memlib.studies.drawing import dodges, errorbars, panels, shared_legend, where
 from memlib.studies.run import Run
 from memlib.studies.s07_capacity.connectivities import (
@@ -47,11 +48,6 @@ def networks(p: SimpleNamespace) -> list[TrainedAgain]:
     members = dict.fromkeys(member for pair in _compared(p) for member in pair)
     order = list(FAMILIES)
     return sorted(members, key=lambda network: (order.index(network.family), parameters(network.checkpoint)))
-
-
-def checkpoints(p: SimpleNamespace) -> list[str]:
-    """All trainings of all `networks`."""
-    return [name for network in networks(p) for name in trainings(network.checkpoint, p.training_seeds)]
 
 
 def _compared(p: SimpleNamespace) -> list[tuple[TrainedAgain, TrainedAgain]]:
@@ -111,8 +107,8 @@ def tables(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
 
     Returns:
         A row per training: loss with its interval over chips and images. A row per network: loss with its interval over
-        trainings, chips and images; sd_trainings, the standard deviation between them, with what chips and images add;
-        share_of_trainings, the part of the mean's variance that is from trainings rather than chips and images.
+        trainings, chips and images; sd_trainings, the standard deviation between them, without what chips and images
+        add to it; share_of_trainings, the part of the mean's variance that is from trainings.
     """
     p, chips, single, averages = run.p, run.chips("claims"), [], []
     for setting, network in itertools.product(_settings(p), networks(p)):
@@ -125,10 +121,9 @@ def tables(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
         each = np.stack([chips.loss(loss) for loss in losses])
         row = labels | {"parameters": parameters(network.checkpoint)}
         row |= trainings_interval(each[None]).columns("loss")
-        sd, from_chips = float(each.mean((1, 2)).std(ddof=1)), standard_error(each.mean(0)) ** 2
-        from_trainings = sd**2 / len(names)
-        share = from_trainings / (from_trainings + from_chips) if sd else 0.0
-        averages.append(row | {"sd_trainings": sd, "share_of_trainings": share})
+        variance, from_chips = training_variance(each), standard_error(each.mean(0)) ** 2
+        share = variance / (variance + len(names) * from_chips) if variance else 0.0
+        averages.append(row | {"sd_trainings": math.sqrt(variance), "share_of_trainings": share})
     return pd.DataFrame(single), pd.DataFrame(averages)
 
 

@@ -22,7 +22,7 @@ from memlib.studies.shared.designs import PER_LAYER, evaluate, make_point, windo
 from memlib.studies.shared.trained_networks import label
 from memlib.sweeps.engine import SweepError
 from memlib.sweeps.points import Point
-from memlib.zoo.checkpoints import read_manifest
+from memlib.training.recipes import RECIPES
 
 #: Accuracy against the costs of one inference and the chip.
 OBJECTIVES = {"accuracy": "max", "isaac_energy": "min", "isaac_latency": "min", "isaac_area": "min"}
@@ -52,8 +52,8 @@ def search_space(checkpoints: Sequence[str], devices: Sequence[str], layouts: Se
 
 
 def _trainings(checkpoints: Sequence[str]) -> dict[str, list[str]]:
-    """The trainings there are of each network that has several."""
-    known = {c: [kind for kind in TRAININGS if trained_as(c, kind) in read_manifest()] for c in checkpoints}
+    """The trainings of each network that has several."""
+    known = {c: [kind for kind in TRAININGS if trained_as(c, kind) in RECIPES] for c in checkpoints}
     return {c: kinds for c, kinds in known.items() if len(kinds) > 1}
 
 

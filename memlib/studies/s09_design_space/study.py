@@ -12,7 +12,7 @@ from memlib.studies.shared.designs import evaluate
 from memlib.studies.shared.network_lists import ORDINARY, SEPARABLE
 from memlib.studies.shared.trained_networks import inputs
 from memlib.studies.study import Study, Sweep, Values, networks, same
-from memlib.zoo.checkpoints import read_manifest
+from memlib.training.recipes import RECIPES
 
 HALF = ORDINARY[1]
 
@@ -30,7 +30,7 @@ def _claims(run: Run) -> list[Claim]:
 def _inputs(p: SimpleNamespace) -> dict[str, Any]:
     checkpoints = dict.fromkeys([*p.formula_checkpoints, *p.search_checkpoints, *p.answer_checkpoints])
     trained = [searches.trained_as(c, kind) for c, kind in itertools.product(checkpoints, searches.TRAININGS)]
-    there = [name for name in trained if name in read_manifest()]
+    there = [name for name in trained if name in RECIPES]
     return inputs(there) | {"sure": recommendations.SURE, "fresh_chips": designer_table.FRESH_CHIPS}
 
 
@@ -67,7 +67,7 @@ STUDY = Study(
         "search_points": Values(100, 16),
         "search_images": Values(500, 200),
         "search_seeds": Values(3, 2),
-        "answer_checkpoints": networks(HALF, "vgg8", "resnet20", "mlp", smoke=(HALF,)),
+        "answer_checkpoints": networks(HALF, "vgg8", "resnet20", smoke=(HALF,)),
         "answer_device": same("ihp_hfo2"),
         "answer_layouts": Values(["dense", "sparse", "2x2", "4x4"], ["dense", "2x2"]),
         "answer_rows": Values([64, 256], [64]),

@@ -101,7 +101,7 @@ def stretches(temperatures: Sequence[float]) -> pd.DataFrame:
 
 
 def comparisons(p: SimpleNamespace) -> list[Comparison]:
-    """What recalibration recovers, and what tail cells do, in each network; each was trained once."""
+    """What recalibration recovers, and what tail cells do, in each network of seed 0."""
     compared, where, first = [], celsius(p.claim_temperature), p.claim_time
     networks = networks_of(p)
 

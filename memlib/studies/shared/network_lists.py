@@ -15,7 +15,7 @@ AWARE = tuple(f"{name}-noise" for name in EQUALS)
 LONGER = tuple(f"{name}-longer" for name in EQUALS)
 #: Trained on with 16 conductance states and 4-bit DACs.
 QUANTISED = "resnet20-0.5-quantised"
-#: VGG-8 of two widths and with binary weights, and two more, which no verdict ranks.
+#: VGG-8 of two widths and with binary weights, then MobileNetV2 and an MLP, which no verdict ranks.
 OTHERS = ("vgg8", "vgg8-0.375", "vgg8-0.375-binary", "mobilenetv2", "mlp")
 ALL = (
     *OTHERS, *ORDINARY, *GROUPED, *SEPARABLE, *PRUNED_WEIGHTS, *PRUNED_CHANNELS, FINETUNED, *LONGER, *AWARE, QUANTISED,

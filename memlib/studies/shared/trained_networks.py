@@ -293,5 +293,10 @@ def inputs(checkpoints: Sequence[str]) -> dict[str, Any]:
 
 
 def origin(checkpoints: Sequence[str]) -> str:
-    """The origin of the test images."""
-    return "; ".join(sorted({_identity(data_of(checkpoint), "test")[1] for checkpoint in checkpoints}))
+    """What the images are that calibrate and test, and whether networks were trained on others."""
+    found = {_identity(data_of(checkpoint), split)[1] for checkpoint in checkpoints for split in ("train", "test")}
+    for entry in map(manifest_entry, checkpoints):
+        at_hand = _identity(entry["recipe"]["data"], "train")[0]
+        if entry.get("images", at_hand) != at_hand:  # older entries lack it
+            found.add("networks trained on other images")
+    return "; ".join(sorted(found))
