@@ -238,7 +238,7 @@ def test_trained_again(monkeypatch):
     """
     monkeypatch.setattr(connectivities, "label", str)
     made_up_trainings(monkeypatch)
-    for module in (trained, connectivities):
+    for module in (trained, connectivities, differences):
         monkeypatch.setattr(module, "parameters", lambda name: 10 ** int(name.split("-")[1]))
     monkeypatch.setattr(trained, "float_accuracy", lambda name: 0.9)
     monkeypatch.setattr(connectivities, "mean_accuracy", lambda name, seeds: 0.9)

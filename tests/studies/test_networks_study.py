@@ -23,7 +23,7 @@ def test_connections_by_hand():
 def test_table_and_weights():
     """Accuracies are those of torch, and densities add up to 1."""
     names = ["vgg8-digits", "mlp-digits"]
-    run = made_up_run(checkpoints=names, weight_checkpoints=names, claim_checkpoints=[], training_seeds=[], images=200)
+    run = made_up_run(checkpoints=names, weight_checkpoints=names, claim_checkpoints=[], training_seeds=[0], images=200)
     hits = study.hits_of(run)
     table = study.zoo(run)
     images = data_sets.load_images("digits", "test")

@@ -127,4 +127,5 @@ def test_writing_energy():
         assert (part.energy[~low] > 0).all()
     means = [[part.energy.mean() for part in arrays[kind]] for kind in ("binary", "multi-level")]
     assert table.loc["binary", "energy"] == pytest.approx(np.mean(np.divide(*means)))
-    assert len(writing_energy.claims(arrays)) == 3
+    [coarse] = writing_energy.claims(arrays)
+    assert coarse.effect == pytest.approx(table.loc["multi-level, coarse", "energy"])
