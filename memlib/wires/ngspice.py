@@ -19,8 +19,8 @@ from memlib.wires.resistances import Wires
 
 #: Far below what the currents of an array are compared at.
 OPTIONS = ".options reltol=1e-10 abstol=1e-18 vntol=1e-14 gmin=1e-18 itl1=1000"
-#: What ngspice says if neither Newton's method nor steps of gmin or of sources find an operating point. It then takes the
-#: end of a short transient instead, and calls that a success even where voltages still run away.
+#: What ngspice says if neither Newton's method nor steps of gmin or of sources find an operating point. It then takes
+#: the end of a short transient instead, and calls that a success even where voltages still run away.
 NO_OPERATING_POINT = r"transient op\b|DC solution failed|operating point could not be"
 
 
