@@ -139,7 +139,7 @@ def _intervals(table: pd.DataFrame, column: str) -> pd.DataFrame:
         raise RunError(f"--interval {column}: must be one of the results: {', '.join(results)}")
     rows = []
     for key, group in table.groupby(fields, dropna=False, sort=False):
-        i = seed_interval(group[column])
+        i = seed_interval(group[column], constant=column != "accuracy")
         rows.append({**dict(zip(fields, key, strict=True)), column: i.mean, "low": i.low, "high": i.high, "n": i.n})
     return pd.DataFrame(rows)
 

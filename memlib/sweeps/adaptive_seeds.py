@@ -41,7 +41,7 @@ class AdaptiveSeeds(Config):
         if not callable(self.of) and self.of not in rows:
             results = list(rows)[list(rows).index("seed") + 1 :] if "seed" in rows else list(rows)
             fail("of", self.of, f"among the results: {', '.join(results)}")
-        i = self.of(rows) if callable(self.of) else seed_interval(rows[self.of])
+        i = self.of(rows) if callable(self.of) else seed_interval(rows[self.of], constant=True)
         if i.high - i.low <= self.width or i.floor >= self.width:
             return i.n
         if math.isinf(i.high - i.low):
