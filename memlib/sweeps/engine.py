@@ -67,6 +67,8 @@ def sweep(
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise SweepError("a worker process runs this script again: put the sweep under if __name__ == '__main__':")
     one_of("errors", errors, ("raise", "keep"))
+    if not isinstance(axes, Iterable) or isinstance(axes, str):
+        fail("axes", axes, "lists of values by name, or a list of points")
     points = grid(axes) if isinstance(axes, MappingType) else list(axes)
     with Store(store) as kept:
         finish = partial(_finish, retry=retry, store=kept, scheduler=scheduler, jobs=jobs_asked_for(jobs))

@@ -135,7 +135,7 @@ def ageing_claims(run: Run) -> list[Claim]:
     one_day, levels, years = (Statement(key, text, "retention") for key, text in texts.items())
     return [
         below_times(one_day, seed_interval(added)),
-        above(levels, seed_interval(wrong), 0.01),
+        above(levels, seed_interval(wrong, constant=True), 0.01),
         below_times(years, Interval(kept[0], min(kept), max(kept), 0, 0), 0.5),
     ]
 
