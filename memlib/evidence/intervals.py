@@ -75,13 +75,13 @@ def seed_interval(values: ArrayLike, images: int | None = None, constant: bool =
 
 def _with_images(accuracies: np.ndarray, images: int, half: float) -> Interval:
     """The mean accuracy, +- half over seeds, with Wilson's interval (J. American Statistical Association 22, 1927)."""
-    whole("images", images, 1)
+    images = whole("images", images, 1)
     if not 0 <= accuracies.min() <= accuracies.max() <= 1:
         raise ValueError(f"values={accuracies}: must be accuracies from 0 to 1, as shares of {images} images")
-    mean, z2 = float(accuracies.mean()), special.ndtri(QUANTILE) ** 2 / int(images)
+    mean, z2 = float(accuracies.mean()), special.ndtri(QUANTILE) ** 2 / images
     center, spread = (mean + z2 / 2) / (1 + z2), math.sqrt(z2 * (mean * (1 - mean) + z2 / 4)) / (1 + z2)
     low, high = mean - math.hypot(half, mean - center + spread), mean + math.hypot(half, center + spread - mean)
-    return Interval(mean, max(0.0, low), min(1.0, high), len(accuracies), int(images), float(2 * spread))
+    return Interval(mean, max(0.0, low), min(1.0, high), len(accuracies), images, float(2 * spread))
 
 
 def crossed_interval(values: np.ndarray, low: float = 0.0, high: float = 1.0, extra: int = 2) -> Interval:

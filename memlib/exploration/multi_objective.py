@@ -19,6 +19,7 @@ import pandas as pd
 
 from memlib.base.canonical import dumps
 from memlib.base.checks import fail, is_number, one_of, whole
+from memlib.base.configuration import Config, config
 from memlib.evidence.answers import unpack
 from memlib.evidence.intervals import crossed_interval, seed_interval
 from memlib.exploration.pareto import SENSES, front_probability, mean_draws
@@ -39,16 +40,15 @@ DRAWS = 1000  #: draws that probabilities are counted in
 MakePoint = Callable[..., Point]
 
 
-@dataclass(frozen=True)
-class Fidelity:
+@config
+class Fidelity(Config):
     """How closely designs are looked at."""
 
     images: int
     seeds: int  #: device seeds 0, 1, ...
 
     def __post_init__(self) -> None:
-        whole("images", self.images, 1)
-        whole("seeds", self.seeds, 1)
+        self.check(whole, "images", "seeds", low=1)
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def explore(
 
     The sampler is "tpe" (tree-structured Parzen estimator), or "random" to compare with.
     """
-    whole("budget", budget, 1)
+    budget = whole("budget", budget, 1)
     study = _study(evaluator.objectives, seed, sampler)
     known: dict[str, Known | None] = {}
     idle = 0 if space.listed(budget) is None else EXHAUSTED  # nothing to choose where there is room for all
@@ -257,7 +257,7 @@ def table(known: Sequence[Known], objectives: MappingType[str, str]) -> pd.DataF
 
 def _study(objectives: MappingType[str, str], seed: int, sampler: str) -> optuna.Study:
     one_of("sampler", sampler, SAMPLERS)
-    whole("seed", seed, 0)
+    seed = whole("seed", seed, 0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of how conditional axes are grouped
         tree = optuna.samplers.TPESampler(multivariate=True, group=True, seed=seed)

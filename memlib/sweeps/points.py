@@ -121,8 +121,7 @@ def tasks(points: Iterable[Point], evaluate: Evaluate, seeds: Callable[[Point], 
     for point in points:
         text = text_of(point)
         for seed in seeds(point):
-            whole("seed", seed, 0)
-            task = Task(name, text, int(seed), path)
+            task = Task(name, text, whole("seed", seed, 0), path)
             by_key.setdefault(task.key, task)
     return by_key
 

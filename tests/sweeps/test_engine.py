@@ -134,7 +134,7 @@ def test_none_beside_numbers_is_found_though_a_table_makes_nan_of_it(tmp_path):
 
 
 def test_adaptive_seeds_need_a_number_in_every_result(tmp_path):
-    with pytest.raises(ValueError, match=r"of='number': must be a number in every result, not \[nan, 1\.0\]"):
+    with pytest.raises(ValueError, match=r"of='number': must be a number in every result, not \[.*nan"):
         sweep([{}], sweep_functions.seldom, tmp_path / "s.sqlite", AdaptiveSeeds(1, "number", first=2), jobs=1)
 
 
