@@ -137,10 +137,10 @@ def _intervals(table: pd.DataFrame, column: str) -> pd.DataFrame:
     fields, results = list(table)[:at], [n for n in list(table)[at + 1 :] if pd.api.types.is_numeric_dtype(table[n])]
     if column not in results:
         raise RunError(f"--interval {column}: must be one of the results: {', '.join(results)}")
-    rows = []
-    for key, group in table.groupby(fields, dropna=False, sort=False):
-        i = seed_interval(group[column])
-        rows.append({**dict(zip(fields, key, strict=True)), column: i.mean, "low": i.low, "high": i.high, "n": i.n})
+    rows, points = [], pd.Series(table[fields].to_dict("records"))
+    for _, group in table.groupby(points.map(repr), sort=False):  # pandas cannot group by lists
+        i = seed_interval(group[column], constant=column != "accuracy")
+        rows.append({**points[group.index[0]], column: i.mean, "low": i.low, "high": i.high, "n": i.n})
     return pd.DataFrame(rows)
 
 

@@ -2,11 +2,16 @@
 
 import functools
 import hashlib
+import math
 import os
 import signal
 import time
 from pathlib import Path
 
+import numpy as np
+import torch
+
+from memlib.evidence.answers import pack
 from memlib.sweeps.points import named
 
 AXES = {"a": [1, 2, 3], "b": [10, 20]}
@@ -67,7 +72,20 @@ def there(point, seed):
 
 
 def wrong(point, seed):
-    return {"list": [1], "clash": {"a": 1}, "object": {"x": object()}}[point["kind"]] if point["kind"] else None
+    arrays = {"array": {"x": np.arange(30)}, "one": {"x": np.ones(1)}, "tensor": {"x": torch.ones(2)}}
+    others = {"object": {"x": object()}, "nan": {"x": math.nan}, "nested": {"x": [1, math.inf]}, "number": {3: 1.0}}
+    return ({"list": [1], "clash": {"a": 1}} | arrays | others)[point["kind"]] if point["kind"] else None
+
+
+def answers(point, seed):
+    """Two right answers and a wrong one, or three right ones where `a` is None."""
+    hits = [True, point["a"] is None, True]
+    return {"accuracy": sum(hits) / 3, "correct": pack(hits), "listed": (1, None), "small": np.float16(0.5)}
+
+
+def seldom(point, seed):
+    """A number at some seeds only."""
+    return {"number": seed or None}
 
 
 def noisy(point, seed):

@@ -7,6 +7,18 @@ from typing import Any
 LABEL = "_label"  #: how the names of labels end: fields of a point that tables show, and that decide nothing
 
 
+def dumps_field(name: str, value: Any) -> str:
+    """Canonical JSON of a field. Raises ValueError that names it, for a value that JSON does not know or a NaN."""
+    try:
+        return dumps(value)
+    except (TypeError, ValueError) as error:
+        shape = getattr(value, "shape", ())
+        what = f"an array of shape {tuple(shape)}" if shape else repr(value)
+        what = what if len(what) <= 100 else f"{what[:100]}..."  # of many lines, perhaps
+        allowed = "a finite number, a text, True, False, None, or a list of these"
+        raise ValueError(f"{name}={' '.join(what.split())}: must be {allowed}") from error
+
+
 def dumps(value: Any) -> str:
     """Canonical JSON; NumPy's scalars become Python's.
 
@@ -16,7 +28,7 @@ def dumps(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if hasattr(value, "item"):
+    if hasattr(value, "item") and not value.ndim:
         return value.item()
     raise TypeError(f"{value!r} of type {type(value).__name__}: must be a number, a text, a bool, None, or a list")
 

@@ -79,13 +79,17 @@ def yes_or_no(field: str, value: Any) -> None:
         fail(field, value, "True or False")
 
 
-def whole(field: str, value: Any, low: int, high: int | None = None, none: bool = False) -> None:
-    """Raise unless `value` is a whole number in [low, high], or None where `none` allows it."""
+def whole(field: str, value: Any, low: int, high: int | None = None, none: bool = False) -> Any:
+    """Raise unless `value` is a whole number in [low, high], or None where `none` allows it; the number as an int.
+
+    To calculate with NumPy's would overflow: 200 * 200 is 64 in uint8.
+    """
     if none and value is None:
-        return
-    is_whole = isinstance(value, Integral) and not isinstance(value, bool)
-    if high is None and is_whole and int(value) > LARGEST_WHOLE:
+        return None
+    found = int(value) if isinstance(value, Integral) and not isinstance(value, bool) else None
+    if high is None and found is not None and found > LARGEST_WHOLE:
         high = LARGEST_WHOLE
-    if not is_whole or value < low or (high is not None and value > high):
+    if found is None or found < low or (high is not None and found > high):
         bounds = f"at least {low}" if high is None else f"from {low} to {high}"
         fail(field, value, f"a whole number {bounds}" + (", or None for off" if none else ""))
+    return found

@@ -5,12 +5,17 @@ import functools
 from collections.abc import Callable
 from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
+import numpy as np
+
 T = TypeVar("T", bound="Config")
 
 
 @dataclass_transform(frozen_default=True)
 def config(cls: type[T]) -> type[T]:
-    """Make `cls` a frozen dataclass whose constructor names an unknown field and lists the allowed ones (TypeError)."""
+    """Make `cls` a frozen dataclass whose constructor names an unknown field and lists the allowed ones (TypeError).
+
+    NumPy's numbers, texts and bools become Python's, also in tuples and lists: those of 8 bits would overflow later.
+    """
     cls = dataclasses.dataclass(frozen=True, repr=False)(cls)
     create = cls.__init__
 
@@ -20,10 +25,18 @@ def config(cls: type[T]) -> type[T]:
         for name in kwargs:
             if name not in names:
                 raise TypeError(f"{cls.__name__}({name}={kwargs[name]!r}): unknown field; allowed: {', '.join(names)}")
-        create(self, *args, **kwargs)
+        create(self, *map(_plain, args), **{name: _plain(value) for name, value in kwargs.items()})
 
     cls.__init__ = checked  # type: ignore[assignment, method-assign]
     return cls
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if type(value) in (tuple, list):
+        return type(value)(map(_plain, value))
+    return value
 
 
 class Config:

@@ -55,7 +55,7 @@ def respond(
     """
     check_model(model)
     times, volts, first = (np.asarray(values, float) for values in (times, volts, state0))
-    whole("samples", samples, 1)
+    samples = whole("samples", samples, 1)
     if times.ndim != 1 or times.shape != volts.shape or len(times) < 2 or not (np.diff(times) > 0).all():
         fail("times", times, "two or more ascending instants, one for each of volts")
     if not np.isfinite(volts).all():
@@ -141,7 +141,7 @@ def sweep_iv(
     """
     check_model(model)
     positive("period", period)
-    whole("cycles", cycles, 1)
+    cycles = whole("cycles", cycles, 1)
     peaks: Any = amplitude
     if not np.ndim(peaks):
         peaks = peaks, -peaks
@@ -173,7 +173,7 @@ def pulse_trains(
     rows = [(0, 0.0, state)]
     for i, train in enumerate(trains):
         volts, count = _pair("trains", train, "pairs of a voltage, V, and a number of pulses")
-        whole("trains: number of pulses", count, 1)
+        count = whole("trains: number of pulses", count, 1)
         state = respond(model, [0, count * width], [volts, volts], rows[-1][2][-1], count).state[1:]
         rows.append((i, volts, state))
     table = pd.concat([pd.DataFrame({"train": i, "voltage": v, "state": states}) for i, v, states in rows])

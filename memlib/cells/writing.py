@@ -149,8 +149,8 @@ def write_verify(
     """
     check_model(model)
     positive("tolerance", tolerance)
-    whole("max_pulses", max_pulses, 1)
-    whole("seed", seed, 0)
+    max_pulses = whole("max_pulses", max_pulses, 1)
+    seed = whole("seed", seed, 0)
     for name, value in (("read_noise", read_noise), ("cell_spread", cell_spread), ("cycle_spread", cycle_spread)):
         in_range(name, value, 0, math.inf, "a relative sigma")
     targets = np.asarray(targets, float)

@@ -10,7 +10,7 @@ from memlib.base.checks import fail, images_of
 from memlib.base.progress_bar import progress
 from memlib.chip.network import calibrated, plan_ranges, program_network
 from memlib.chip.recalibration import check_method, recalibrate
-from memlib.layers.classification import correct
+from memlib.layers.classification import class_numbers, correct
 from memlib.mapping.hardware import Choices
 from memlib.mapping.plan import plan_chip
 from memlib.tiles.input_record import Record, seen_sizes
@@ -30,7 +30,9 @@ def accuracy(
 
     Args:
         hardware, digital: see `map_network`.
-        images: (n, *input shape) as the model takes them; labels: (n,).
+        images: (n, *input shape) as the model takes them.
+        labels: of their classes, (n,), (n, 1) or one-hot, see `class_numbers`. Where the model has a single output, a
+            logit, it says class 1 above 0; see `correct`.
         calibration: see `map_network`; images are run through the float network once for all seeds.
         recalibration: how every chip is recalibrated on the calibration images, see `recalibrate`; the digital cost of
             that is not modelled.
@@ -39,12 +41,10 @@ def accuracy(
         (seeds,) fractions.
 
     Raises:
-        ValueError: as `map_network` and `recalibrate`, and if there is not one label per image.
+        ValueError: as `map_network` and `recalibrate`, and for labels that are no classes of the model, one per image.
     """
     images_of("images", images)
-    if not isinstance(labels, Tensor) or labels.shape != images.shape[:1]:
-        found = tuple(labels.shape) if isinstance(labels, Tensor) else type(labels).__name__
-        fail("labels", found, f"a tensor (n,), one label for each of the {len(images)} images")
+    labels = class_numbers(labels, len(images))
     if not isinstance(seeds, Iterable):
         fail("seeds", seeds, "device seeds, such as range(10)")
     check_method("recalibration", recalibration, model)

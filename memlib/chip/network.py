@@ -145,7 +145,7 @@ def program_network(
     model: nn.Module, plan: Plan, record: Record, seed: int, ranges: MappingType[str, float] | None = None
 ) -> AnalogNetwork:
     """Program one chip after its plan; arguments and errors as for `map_network`."""
-    whole("seed", seed, 0)
+    seed = whole("seed", seed, 0)
     check_memory(plan)
     tiles, seconds = wire_seconds(plan)
     if seconds > 60:
@@ -163,8 +163,8 @@ def program_network(
                 f"calibration: nothing known of layer {name!r}, whose converters need a range; pass calibration images "
                 "that reach it, or set dac_bits=None and adc_bits=None"
             )
-        layers[name] = analog_layer(module, layer, int(seed), record.get(name), full_scale)
-    return assemble(network, layers, int(seed))
+        layers[name] = analog_layer(module, layer, seed, record.get(name), full_scale)
+    return assemble(network, layers, seed)
 
 
 def tile_cells(
@@ -192,11 +192,11 @@ def tile_cells(
     Raises:
         ValueError: for a layer, tile or slice that does not exist, and as `map_network`.
     """
-    whole("seed", seed, 0)
+    seed = whole("seed", seed, 0)
     plan = plan_chip(model, hardware, input_shape, digital)
     one_of("layer", layer, plan)
-    whole("tile", tile, 0, len(plan[layer].placement) - 1)
-    whole("slice_number", slice_number, 0, plan[layer].hardware.mapping.slices - 1)
+    tile = whole("tile", tile, 0, len(plan[layer].placement) - 1)
+    slice_number = whole("slice_number", slice_number, 0, plan[layer].hardware.mapping.slices - 1)
     programmer = program_slices(plan[layer], seed)[slice_number]
     return programmer.block(np.array([tile])).array(0)
 

@@ -164,7 +164,7 @@ def build_chip(model: nn.Sequential, circuit: Circuit, calibration: Tensor, seed
     Raises:
         ValueError: for another network, or calibration images that do not fit or are not from 0 to 1.
     """
-    whole("seed", seed, 0)
+    seed = whole("seed", seed, 0)
     layers = _layers(model)
     rows_of("calibration", calibration, layers[0][1].in_features, 0, 1)
     activations, volts, top, stages = calibration.double(), circuit.v_read, 1.0, []

@@ -220,7 +220,7 @@ def step_response(chip: AnalogChip, volts: Tensor, duration: float, points: int 
         RuntimeError: without ngspice, or if it fails.
     """
     positive("duration", duration)
-    whole("points", points, 2)
+    points = whole("points", points, 2)
     step = duration / points
     deck = netlist(chip, torch.stack((torch.zeros_like(volts), volts)), STEP_OPTIONS)
     deck.append(f"v_image image 0 pwl(0 0 {RISE:g} 1)")

@@ -137,8 +137,7 @@ def _table(
         one_of("copies: layer", name, layers)
     rows = []
     for name, (placement, hardware) in layers.items():
-        times = copies.get(name, 1)
-        whole(f"copies of layer {name!r}", times, 1)
+        times = whole(f"copies of layer {name!r}", copies.get(name, 1), 1)
         for field in ("dac_bits", "adc_bits"):
             if getattr(hardware.tile, field) is None:
                 fail(f"{field} of layer {name!r}", None, "a number of bits: a converter that is off has no cost")

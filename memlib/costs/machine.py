@@ -91,8 +91,8 @@ def inventory(
     """
     technology = technology_of(technology)
     one_of("converters", converters, CONVERTERS)
-    for name, value in (("tiles", tiles), ("rows", rows), ("cols", cols)):
-        whole(name, value, 1)
+    sizes = {"tiles": tiles, "rows": rows, "cols": cols}
+    tiles, rows, cols = (whole(name, value, 1) for name, value in sizes.items())
     count = {"tile": tiles, "row": tiles * rows, "column": tiles * cols}
     count["converter"], count["pair"] = (
         (tiles * cols, tiles * cols // 2) if converters == "parallel" else (tiles, tiles)

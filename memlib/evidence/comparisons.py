@@ -5,6 +5,7 @@ A sweep whose function returns `correct`, the packed answers of one chip to the 
 and image by image, so that what all of them share cancels.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -41,10 +42,11 @@ class Chips:
         self.floor = 2 * chance
         names = [name for name in list(results)[: list(results).index("seed")] if not name.endswith(LABEL)]
         self._hits: dict[str, np.ndarray] = {}
-        for _, group in results.groupby(names, dropna=False, sort=False):
+        keys = [_key(point) for point in results[names].to_dict("records")]  # pandas cannot group by lists
+        for key, group in results.groupby(keys, sort=False):
             group = group.sort_values("seed")
             hits = [unpack(text, n) for text, n in zip(group["correct"], group["images"], strict=True)]
-            self._hits[_key(group.iloc[0][names].dropna().to_dict())] = np.stack(hits).astype(float)
+            self._hits[key] = np.stack(hits).astype(float)
 
     def hits(self, point: Point) -> np.ndarray:
         """(seeds, images) 1.0 or 0.0 for right or wrong; one row where chips are alike. Raises KeyError if unknown."""
@@ -60,7 +62,8 @@ class Chips:
 
 
 def _key(point: Point) -> str:
-    return dumps(deciding(point))
+    """What decides a point's result; NaN is what a table makes of None."""
+    return dumps(deciding({n: v for n, v in point.items() if not (isinstance(v, float) and math.isnan(v))}))
 
 
 def tidy(results: pd.DataFrame, labelled: Labelled) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -50,11 +51,12 @@ def tolerance(severities: Sequence[float], hits: Sequence[np.ndarray], cost: flo
 
 def tolerance_table(results: pd.DataFrame, labelled: Labelled) -> pd.DataFrame:
     """A row for each combination of labels other than `severity`: the `tolerance` of the severities that it has."""
-    chips, curves = Chips(results), dict[tuple, dict[float, np.ndarray]]()
+    chips, curves = Chips(results), dict[str, tuple[dict[str, Any], dict[float, np.ndarray]]]()
     for labels, point in labelled:
-        key = tuple((name, value) for name, value in labels.items() if name != "severity")
-        curves.setdefault(key, {})[labels["severity"]] = chips.hits(point)
-    return pd.DataFrame([dict(k) | tolerance(list(h), list(h.values())).columns() for k, h in curves.items()])
+        others = {name: value for name, value in labels.items() if name != "severity"}
+        _, hits = curves.setdefault(repr(others), (others, {}))
+        hits[labels["severity"]] = chips.hits(point)
+    return pd.DataFrame([labels | tolerance(list(h), list(h.values())).columns() for labels, h in curves.values()])
 
 
 def crossing(severities: Sequence[float], losses: Sequence[Interval], cost: float = 0.01) -> Tolerance:

@@ -109,7 +109,7 @@ def fit(designs: pd.DataFrame, most: float, resamples: int = 200, seed: int = 0)
         ValueError: for missing columns, or fewer designs than coefficients.
     """
     layouts = _check(designs, most)
-    whole("resamples", resamples, 0)
+    resamples = whole("resamples", resamples, 0)
     fitted = _fit(_loss, designs, layouts, most, _best_start(designs, layouts, most))
     generator, groups = np.random.default_rng(seed), [g.index.to_numpy() for _, g in designs.groupby("layout")]
     drawn = [np.concatenate([generator.choice(g, len(g)) for g in groups]) for _ in range(resamples)]

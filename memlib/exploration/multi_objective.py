@@ -19,6 +19,7 @@ import pandas as pd
 
 from memlib.base.canonical import dumps
 from memlib.base.checks import fail, is_number, one_of, whole
+from memlib.base.configuration import Config, config
 from memlib.evidence.answers import unpack
 from memlib.evidence.intervals import crossed_interval, seed_interval
 from memlib.exploration.pareto import SENSES, front_probability, mean_draws
@@ -31,23 +32,23 @@ SAMPLERS = ("tpe", "random")
 ACCURACY = "accuracy"  #: the objective that is uncertain: a result holds its right and wrong answers
 BATCH = 8  #: designs proposed at once; part of what decides a search, unlike the number of workers
 POSSIBLE = 0.05  #: a design with less chance than this is not looked at more closely
-EXHAUSTED = 20  #: batches without a new design, after which a space counts as searched through
+EXHAUSTED = 20  #: batches without a new design, after which nothing new is expected of the sampler
+LISTED = 100_000  #: designs of a space, up to which those that the sampler missed are then looked up
 STEP = 8  #: designs looked at more closely before their neighbours' chances are reckoned again
 DRAWS = 1000  #: draws that probabilities are counted in
 
 MakePoint = Callable[..., Point]
 
 
-@dataclass(frozen=True)
-class Fidelity:
+@config
+class Fidelity(Config):
     """How closely designs are looked at."""
 
     images: int
     seeds: int  #: device seeds 0, 1, ...
 
     def __post_init__(self) -> None:
-        whole("images", self.images, 1)
-        whole("seeds", self.seeds, 1)
+        self.check(whole, "images", "seeds", low=1)
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,8 @@ def search(
         objectives: "min" or "max" of the names of results; "accuracy", a fraction, must be among them, and is the one
             that is uncertain. Others are means over seeds.
         store: SQLite file of finished points; see `memlib.sweeps.store`.
-        budget: how many different designs are tried at the first fidelity.
+        budget: how many different designs are tried at the first fidelity: all, in the order of `Space.grid`, if the
+            space has no more.
         fidelities: each closer than the one before. Designs whose probability to be on the front is at least
             `POSSIBLE` are evaluated at the next, until all of them are known at the last; see `climb`.
         seed: of the search, not of devices.
@@ -150,33 +152,46 @@ def explore(
 
     The sampler is "tpe" (tree-structured Parzen estimator), or "random" to compare with.
     """
-    whole("budget", budget, 1)
+    budget = whole("budget", budget, 1)
     study = _study(evaluator.objectives, seed, sampler)
     known: dict[str, Known | None] = {}
-    idle = 0
+    idle = 0 if space.listed(budget) is None else EXHAUSTED  # nothing to choose where there is room for all
     while idle < EXHAUSTED and len(known) < budget:
         trials = [study.ask() for _ in range(BATCH)]
-        proposed = [space.suggest(trial) for trial in trials]
-        keys = [dumps(evaluator.make_point(design, images=fidelity.images)) for design in proposed]
-        designs: dict[str, Design] = {}
-        for key, design in zip(keys, proposed, strict=True):
-            designs.setdefault(key, design)  # some are one point
-        new = [key for key in designs if key not in known][: budget - len(known)]
-        idle = 0 if new else idle + 1
-        if new:
-            known |= zip(new, evaluator([designs[key] for key in new], fidelity), strict=True)
-            if not any(known.values()):
-                raise SweepError(f"all of the first {len(known)} designs failed; {_see(evaluator)}")
+        before = len(known)
+        keys = _try([space.suggest(trial) for trial in trials], known, evaluator, fidelity, budget)
+        idle = 0 if len(known) > before else idle + 1
         for trial, key in zip(trials, keys, strict=True):
             if tried := known.get(key):
                 study.tell(trial, [tried.values[name] for name in evaluator.objectives])
             else:  # failed, or beyond the budget
                 study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    if len(known) < budget:  # what was not proposed
+        designs = space.listed(max(budget, LISTED)) or []
+        for start in range(0, len(designs), BATCH):
+            _try(designs[start : start + BATCH], known, evaluator, fidelity, budget)
     found = [design for design in known.values() if design]
     if len(found) < len(known):
         failed = f"{len(known) - len(found)} of {len(known)} designs failed, and are left out"
         warnings.warn(f"{failed}; {_see(evaluator)}", stacklevel=2)
     return found
+
+
+def _try(
+    designs: Sequence[Design], known: dict[str, Known | None], evaluator: Evaluator, fidelity: Fidelity, budget: int
+) -> list[str]:
+    """Add to `known` what designs are new points, as far as the budget goes; the key of each design.
+
+    Raises SweepError if every design so far failed.
+    """
+    keys = [dumps(evaluator.make_point(design, images=fidelity.images)) for design in designs]
+    first = dict(zip(reversed(keys), reversed(designs), strict=True))  # some are one point
+    new = [key for key in dict.fromkeys(keys) if key not in known][: budget - len(known)]
+    if new:
+        known |= zip(new, evaluator([first[key] for key in new], fidelity), strict=True)
+        if not any(known.values()):
+            raise SweepError(f"all of the first {len(known)} designs failed; {_see(evaluator)}")
+    return keys
 
 
 def _see(evaluator: Evaluator) -> str:
@@ -242,7 +257,7 @@ def table(known: Sequence[Known], objectives: MappingType[str, str]) -> pd.DataF
 
 def _study(objectives: MappingType[str, str], seed: int, sampler: str) -> optuna.Study:
     one_of("sampler", sampler, SAMPLERS)
-    whole("seed", seed, 0)
+    seed = whole("seed", seed, 0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of how conditional axes are grouped
         tree = optuna.samplers.TPESampler(multivariate=True, group=True, seed=seed)

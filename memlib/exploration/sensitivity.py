@@ -29,8 +29,8 @@ def design(factors: MappingType[str, Axis], n: int, seed: int = 0) -> list[dict[
         ValueError: for fewer than two factors, one with a condition or a single value, or an n that is no power of two.
     """
     _check(factors)
-    whole("n", n, 2)
-    whole("seed", seed, 0)
+    n = whole("n", n, 2)
+    seed = whole("seed", seed, 0)
     if n & (n - 1):
         fail("n", n, "a power of two")
     rows = sampling.sample(_problem(factors), n, calc_second_order=True, seed=seed)
@@ -58,8 +58,8 @@ def indices(factors: MappingType[str, Axis], values: ArrayLike, resamples: int =
         ValueError: for a wrong number of values, values that are not finite, or all equal.
     """
     _check(factors)
-    whole("seed", seed, 0)
-    whole("resamples", resamples, 2)
+    seed = whole("seed", seed, 0)
+    resamples = whole("resamples", resamples, 2)
     known, names = np.asarray(values, float), list(factors)
     size = 2 * len(names) + 2
     if known.ndim != 1 or not len(known) or len(known) % size:

@@ -71,6 +71,13 @@ class Axis:
         value = float(np.exp(np.log(low) + share * np.log(high / low)) if self.log else low + share * (high - low))
         return min(int(value), high - 1) if self.whole else value
 
+    def listed(self) -> Sequence[Any] | None:
+        """All its values, or None for a range of more than whole numbers."""
+        if self.values is None and self.whole:
+            low, high = self._range
+            return range(math.ceil(low), math.floor(high) + 1)
+        return self.values
+
     def suggest(self, name: str, trial: Trial) -> Any:
         """The value that Optuna proposes."""
         if self.values is None:
@@ -124,10 +131,22 @@ class Space:
 
     def grid(self) -> list[Design]:
         """All designs, the last axis fastest. Raises ValueError if an axis is a range."""
-        designs: list[Design] = [{}]
         for name, axis in self.axes.items():
             if axis.values is None:
                 fail(f"axis {name!r}", axis, "a list of values, in a grid")
-            choices = [{name: value} for value in axis.values]
-            designs = [d | choice for d in designs for choice in (choices if self.exists(name, d) else [{}])]
+        designs = self.listed()
+        assert designs is not None  # as no axis is a range
+        return designs
+
+    def listed(self, most: float = math.inf) -> list[Design] | None:
+        """All designs, the last axis fastest; None if there are more than `most`, or an axis has no end of values."""
+        designs: list[Design] = [{}]
+        for name, axis in self.axes.items():
+            if (values := axis.listed()) is None:
+                return None
+            exist = [self.exists(name, design) for design in designs]
+            if sum(len(values) if there else 1 for there in exist) > most:
+                return None
+            choices = [{name: value} for value in values]
+            designs = [d | c for d, there in zip(designs, exist, strict=True) for c in (choices if there else [{}])]
         return designs

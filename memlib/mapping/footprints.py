@@ -116,7 +116,7 @@ def best_windows(
     Raises:
         ValueError: for an unknown objective, and as `footprint`.
     """
-    whole("largest", largest, 1)
+    largest = whole("largest", largest, 1)
     plan = plan_chip(model, hardware, input_shape, digital)
     rows, known = [], {}
     for layer in progress([layer for layer in plan.values() if layer.geometry.dims], unit="layers"):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from memlib.base.checks import fail, positive, whole
+from memlib.base.checks import fail, is_number, positive, whole
 from memlib.base.configuration import Config, config
 from memlib.evidence.intervals import Interval, seed_interval
 
@@ -36,12 +36,14 @@ class AdaptiveSeeds(Config):
     def count(self, rows: pd.DataFrame) -> int:
         """How many seeds a point should have, after the results in `rows`; their number if more would not help.
 
-        Raises ValueError if the results have no such number.
+        Raises ValueError if the results have no such number, or one of them has none.
         """
         if not callable(self.of) and self.of not in rows:
             results = list(rows)[list(rows).index("seed") + 1 :] if "seed" in rows else list(rows)
             fail("of", self.of, f"among the results: {', '.join(results)}")
-        i = self.of(rows) if callable(self.of) else seed_interval(rows[self.of])
+        if not callable(self.of) and not all(isinstance(v, bool) or is_number(v) for v in rows[self.of]):
+            fail("of", self.of, f"a number in every result, not {rows[self.of].tolist()}")
+        i = self.of(rows) if callable(self.of) else seed_interval(rows[self.of], constant=True)
         if i.high - i.low <= self.width or i.floor >= self.width:
             return i.n
         if math.isinf(i.high - i.low):

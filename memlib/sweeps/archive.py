@@ -95,7 +95,7 @@ def _damaged(archive: str | Path, error: Exception) -> ValueError:
 
 def _outcome(content: dict) -> Outcome:
     evaluate, physics, point, seed, result = (content[name] for name in FIELDS)
-    whole("seed", seed, 0)
+    seed = whole("seed", seed, 0)
     if not isinstance(evaluate, str) or not all(isinstance(part, dict) for part in (physics, point, result)):
         raise TypeError("a line must hold a function's name, numbers of physics, a point, a seed and a result")
     return Outcome(Task(evaluate, dumps(point), seed), dumps(result), None, 0.0)

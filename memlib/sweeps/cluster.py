@@ -46,7 +46,7 @@ class SweepError(RuntimeError):
 
 def jobs_asked_for(jobs: int | None) -> int:
     """The number of local processes: `jobs`, else MEMLIB_JOBS, else 0. Raises ValueError for no whole number."""
-    whole("jobs", jobs, 0, none=True)
+    jobs = whole("jobs", jobs, 0, none=True)
     variable = os.environ.get("MEMLIB_JOBS") or "0"
     if not variable.isdigit():
         fail("MEMLIB_JOBS", variable, "a whole number, or unset")

@@ -67,7 +67,7 @@ def sweep(
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise SweepError("a worker process runs this script again: put the sweep under if __name__ == '__main__':")
     one_of("errors", errors, ("raise", "keep"))
-    points = grid(axes) if isinstance(axes, MappingType) else list(axes)
+    points = _points_of(axes)
     with Store(store) as kept:
         finish = partial(_finish, retry=retry, store=kept, scheduler=scheduler, jobs=jobs_asked_for(jobs))
         if isinstance(seeds, AdaptiveSeeds):
@@ -81,6 +81,12 @@ def sweep(
     table = pd.DataFrame([_row(task, results.get(key), failed.get(key)) for key, task in wanted.items()])
     first = [*dict.fromkeys(name for point in points for name in point), "seed"]
     return table[[*first, *table.columns.difference(first, sort=False)]] if wanted else table
+
+
+def _points_of(axes: Axes) -> list[Point]:
+    if not isinstance(axes, Iterable) or isinstance(axes, str):
+        fail("axes", axes, "lists of values by name, or a list of points")
+    return grid(axes) if isinstance(axes, MappingType) else list(axes)
 
 
 def _seeds_of(seeds: Iterable[int] | Callable[[Point], Iterable[int]]) -> Callable[[Point], Iterable[int]]:

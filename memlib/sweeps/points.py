@@ -10,31 +10,36 @@ import itertools
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping as MappingType, Sequence
+from collections.abc import Callable, Iterable, Mapping as MappingType
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from memlib.base.canonical import deciding, dumps
+from memlib.base.canonical import deciding, dumps, dumps_field
 from memlib.base.checks import fail, whole
 from memlib.sweeps.physics import physics_of
 
 Point = dict[str, Any]
 Evaluate = Callable[[Point, int], dict[str, Any]]
-Axes = MappingType[str, Sequence[Any]] | Sequence[Point]
+Axes = MappingType[str, Iterable[Any]] | Iterable[Point]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 #: What a name of a function looks like: no path, which would change with the function's place.
 NAME = r"[a-z][a-z0-9_ ]*"
 
 
-def grid(axes: MappingType[str, Sequence[Any]]) -> list[Point]:
+def grid(axes: MappingType[str, Iterable[Any]]) -> list[Point]:
     """All combinations of the axes' values, the last axis fastest. Raises ValueError for what is no list of values."""
-    for name, values in axes.items():
-        if not isinstance(values, Iterable) or isinstance(values, (str, MappingType)) or not len(values):
-            fail(f"axes[{name!r}]", values, "a list of at least one value")
-    return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+    lists = {name: _listed(name, values) for name, values in axes.items()}
+    return [dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())]
+
+
+def _listed(name: str, values: Any) -> list[Any]:
+    """An axis's values, also of an iterator."""
+    no_list = not isinstance(values, Iterable) or isinstance(values, str | bytes | MappingType)
+    found = [] if no_list or getattr(values, "ndim", 1) == 0 else list(values)
+    return found or fail(f"axes[{name!r}]", values, "a list of at least one value")
 
 
 @dataclass(frozen=True)
@@ -116,8 +121,7 @@ def tasks(points: Iterable[Point], evaluate: Evaluate, seeds: Callable[[Point], 
     for point in points:
         text = text_of(point)
         for seed in seeds(point):
-            whole("seed", seed, 0)
-            task = Task(name, text, int(seed), path)
+            task = Task(name, text, whole("seed", seed, 0), path)
             by_key.setdefault(task.key, task)
     return by_key
 
@@ -130,8 +134,5 @@ def text_of(point: Point) -> str:
         if name in point:
             fail("point", point, f"without a field {name!r}, which is a column of every store")
     for name, value in point.items():
-        try:
-            dumps(value)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"point[{name!r}]: {error}") from error
+        dumps_field(f"point[{name!r}]", value)
     return dumps(point)

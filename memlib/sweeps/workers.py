@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from memlib.base.canonical import dumps
+from memlib.base.canonical import dumps, dumps_field
 from memlib.base.provenance import fingerprint
 from memlib.sweeps.points import Task, code_of, import_function
 from memlib.sweeps.store import Outcome
@@ -45,7 +45,10 @@ def evaluate_task(task: Task) -> Outcome:
 def _checked(task: Task, result: Any) -> dict[str, Any]:
     if not isinstance(result, dict):
         raise TypeError(f"{task.function} returned {type(result).__name__}; it must return a dict")
-    for name in result:
+    for name, value in result.items():
+        if not isinstance(name, str):
+            raise TypeError(f"{task.function} returned a field {name!r}; its name must be a text")
+        dumps_field(f"{task.function}: result[{name!r}]", value)
         if name in ("seed", "error", "evaluate") or name in task.point:
             raise ValueError(f"{task.function} returned a field {name!r}, which the point has too")
     return result

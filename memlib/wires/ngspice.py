@@ -4,6 +4,7 @@
 runs any deck and reads all vectors that it saves.
 """
 
+import re
 import shutil
 import subprocess
 import tempfile
@@ -18,6 +19,9 @@ from memlib.wires.resistances import Wires
 
 #: Far below what the currents of an array are compared at.
 OPTIONS = ".options reltol=1e-10 abstol=1e-18 vntol=1e-14 gmin=1e-18 itl1=1000"
+#: What ngspice says if neither Newton's method nor steps of gmin or of sources find an operating point. It then takes
+#: the end of a short transient instead, and calls that a success even where voltages still run away.
+NO_OPERATING_POINT = r"transient op\b|DC solution failed|operating point could not be"
 
 
 def find_ngspice() -> str | None:
@@ -91,7 +95,7 @@ def simulate(deck: str) -> dict[str, np.ndarray]:
         Each saved vector of the last analysis, by its name in lower case, float64 with a value per point.
 
     Raises:
-        RuntimeError: without ngspice, or if it fails.
+        RuntimeError: without ngspice, if it fails, or if it finds no operating point.
     """
     program = find_ngspice()
     if program is None:
@@ -107,7 +111,15 @@ def simulate(deck: str) -> dict[str, np.ndarray]:
         if done.returncode or not raw.exists():
             said = (done.stdout + done.stderr)[-2000:]
             raise RuntimeError(f"ngspice failed (exit status {done.returncode}):\n{said}")
+        _check_log(done.stdout + done.stderr)
         return _read_raw(raw.read_bytes())
+
+
+def _check_log(log: str) -> None:
+    """Raise RuntimeError if ngspice found no operating point, which its exit status may not tell."""
+    for line in log.splitlines():
+        if re.search(NO_OPERATING_POINT, line, re.IGNORECASE):
+            raise RuntimeError(f"ngspice found no operating point; the circuit may have none. It said: {line.strip()}")
 
 
 def _read_raw(content: bytes) -> dict[str, np.ndarray]:

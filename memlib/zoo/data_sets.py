@@ -74,7 +74,7 @@ class Images:
 
     def head(self, n: int) -> tuple[Tensor, Tensor]:
         """The first n images as network input (n, 3, 32, 32) float32, and labels. Raises DataError if too few."""
-        whole("images", n, 1)
+        n = whole("images", n, 1)
         if n > len(self.labels):
             raise DataError(f"images={n}: the data set holds only {len(self.labels)}; ask for fewer")
         return normalise(self.pixels[:n]), self.labels[:n]

@@ -160,7 +160,7 @@ def build_network(name: str, width: float = 1.0, classes: int = 10, seed: int = 
     """
     one_of("network", name, NETWORKS)
     positive("width", width)
-    whole("classes", classes, 1)
+    classes = whole("classes", classes, 1)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return NETWORKS[name](width=width, classes=classes)

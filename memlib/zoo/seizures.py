@@ -40,8 +40,8 @@ def windows(n: int, seed: int) -> tuple[Tensor, Tensor]:
     Returns:
         (n, 4, 256) float32; (n,) int64, 1 for a seizure. A longer set begins with the shorter ones.
     """
-    whole("windows", n, 2)
-    whole("seed", seed, 0)
+    n = whole("windows", n, 2)
+    seed = whole("seed", seed, 0)
     x = np.concatenate([_block(np.random.default_rng([seed, block])) for block in range(-(-n // BLOCK))])
     return torch.from_numpy(x[:n]).float(), torch.arange(n) % 2
 

@@ -198,9 +198,54 @@ def test_seed_interval_is_that_of_scipy():
     assert (single.mean, single.low, single.high, single.n) == (0.7, -math.inf, math.inf, 1)
 
 
-@pytest.mark.parametrize("values", [[], [0.5, math.nan], [0.5, math.inf]])
+@pytest.mark.parametrize("values", [[1.0] * 5, [0.93] * 5, [0.0] * 3, [0.1 + 0.2, 0.3]])
+def test_seeds_that_are_all_alike_do_not_say_how_far_others_may_be_off(values):
+    """No width only for numbers that may be constant; alike up to rounding is alike."""
+    alike = seed_interval(values)
+    assert (alike.mean, alike.low, alike.high) == (pytest.approx(values[0]), -math.inf, math.inf)
+    constant = seed_interval(values, constant=True)
+    assert (constant.low, constant.high) == (pytest.approx(values[0]), pytest.approx(values[0]))
+    assert seed_interval([1.0, 1.0, 1.0 + 1e-6]).high < 1 + 3e-6  # that is no rounding
+
+
+def test_accuracies_that_are_all_alike_are_known_as_well_as_their_images_allow():
+    """Wilson by hand: of 100 right answers the interval goes from 1 / (1 + 1.96^2 / 100) to 1."""
+    right = seed_interval([1.0] * 5, images=100)
+    assert (right.mean, right.low, right.high) == (1, pytest.approx(0.9630, abs=1e-4), 1)
+    assert (right.n, right.images, right.floor) == (5, 100, pytest.approx(0.0370, abs=1e-4))
+    wrong = seed_interval([0.0] * 5, images=100)
+    assert (wrong.low, wrong.high) == (0, pytest.approx(0.0370, abs=1e-4))
+    middle = seed_interval([0.5] * 3, images=100)  # half a width of 1.96 * 0.5 / sqrt(100 + 1.96^2)
+    assert (middle.low, middle.high) == (pytest.approx(0.4038, abs=1e-4), pytest.approx(0.5962, abs=1e-4))
+
+
+def test_squares_of_seeds_and_images_are_added():
+    """0.5 +- 0.2484 over three seeds (t = 4.3027, sd = 0.1), +- 0.0962 over 100 images; one seed says nothing."""
+    both = seed_interval([0.4, 0.5, 0.6], images=100)
+    half = math.hypot(0.2484, 0.0962)
+    assert (both.low, both.high) == (pytest.approx(0.5 - half, abs=1e-4), pytest.approx(0.5 + half, abs=1e-4))
+    single = seed_interval([0.9], images=1000)
+    assert (single.low, single.high) == (0, 1)
+
+
+@pytest.mark.parametrize(("seeds", "images", "chips", "mean"), [(5, 200, 0.0, 1), (5, 500, 0.3, 1), (5, 200, 0.1, 3)])
+def test_coverage_of_accuracies_by_their_number_of_images(seeds, images, chips, mean):
+    """Also where chips are all alike, and 99.6 % are right, so that five chips often miss nothing."""
+    rng = np.random.default_rng(1)
+    hits = (margins(rng, seeds, images, chips) + mean - 1 > 0 for _ in range(1000))
+    intervals = [seed_interval(chips.mean(1), images) for chips in hits]
+    assert held(intervals, accuracy(chips, mean)) >= 0.93
+
+
+@pytest.mark.parametrize(("images", "message"), [(0, "images=0"), (2.5, "images=2.5"), (100, "accuracies from 0 to 1")])
+def test_images_go_with_accuracies_and_are_counted(images, message):
+    with pytest.raises(ValueError, match=message):
+        seed_interval([0.9, 1.0, 1.1], images)
+
+
+@pytest.mark.parametrize("values", [[], [0.5, math.nan], [0.5, math.inf], [[0.5, 0.6]], 0.5])
 def test_seeds_without_a_number_are_refused(values):
-    """Nothing, or nothing finite, to take the mean of."""
+    """Nothing, or nothing finite, or not one for each seed, to take the mean of."""
     with pytest.raises(ValueError, match="must be there, and finite"):
         seed_interval(values)
 

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,8 +10,10 @@ from memlib.evidence.intervals import crossed_interval
 from memlib.exploration import multi_objective as module
 from memlib.exploration.multi_objective import Evaluator, Fidelity, explore, search
 from memlib.exploration.pareto import hypervolume, nondominated
+from memlib.exploration.space import Axis
 from memlib.sweeps.engine import SweepError
 
+CUBIC = {"accuracy": "max", "energy": "min"}
 SENSES = list(made_up.OBJECTIVES.values())
 
 
@@ -129,6 +133,29 @@ def test_a_small_space_is_searched_through(tmp_path):
     small = {"layout": ["dense"], "rows": [32, 64], "dac_bits": [4], "adc_bits": [3, 4]}
     found = run(tmp_path, space=module.Space(small), budget=100)
     assert sorted(zip(found["rows"], found["adc_bits"], strict=True)) == [(32, 3), (32, 4), (64, 3), (64, 4)]
+
+
+CUBE = module.Space({name: list(range(5)) for name in ("a", "b")} | {"c": Axis(low=1.5, high=6, whole=True)})
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_space_with_room_for_all_is_listed_whatever_the_seed(tmp_path, sampler):
+    """125 designs, of a grid and a range of whole numbers."""
+    evaluator = Evaluator(made_up.cubic, lambda design, images: design, CUBIC, tmp_path / "cube.sqlite", {"jobs": 1})
+    for budget in (125, 126):
+        found = [known.design for known in explore(CUBE, evaluator, budget, Fidelity(1, 2), budget, sampler)]
+        assert [(d["a"], d["b"], d["c"]) for d in found] == list(itertools.product(range(5), range(5), range(2, 7)))
+
+
+@pytest.mark.parametrize(("budget", "merged"), [(124, False), (25, True)])
+def test_a_search_tries_as_many_designs_as_it_may_where_its_sampler_gives_up(tmp_path, monkeypatch, budget, merged):
+    """One less than all, and as many as there are different points."""
+    monkeypatch.setattr(module, "EXHAUSTED", 1)
+    names = ("a", "b") if merged else ("a", "b", "c")
+    make_point = lambda design, images: {name: design[name] for name in names}  # noqa: E731
+    evaluator = Evaluator(made_up.cubic, make_point, CUBIC, tmp_path / "cube.sqlite", {"jobs": 1})
+    found = explore(CUBE, evaluator, budget, Fidelity(1, 2), sampler="random")
+    assert len({tuple(make_point(known.design, 1).values()) for known in found}) == len(found) == budget
 
 
 def test_designs_that_are_one_point_are_one_design(tmp_path):

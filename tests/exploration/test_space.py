@@ -40,6 +40,14 @@ def test_a_grid_by_hand():
     assert space.grid() == [{"layout": "dense", "bits": 4}, {"layout": "dense", "bits": 8}, *windows]
 
 
+def test_designs_are_listed_up_to_a_number_and_only_if_they_can_be():
+    whole = Axis(low=0.5, high=3.5, whole=True, when={"layout": ["window"]})  # 1, 2, 3
+    space = Space({"layout": ["dense", "window"], "window": whole})
+    assert space.listed(4) == [{"layout": "dense"}, *({"layout": "window", "window": w} for w in (1, 2, 3))]
+    assert space.listed(3) is None
+    assert Space({"layout": ["dense"], "severity": Axis(low=0.0, high=1.0)}).listed() is None
+
+
 def test_numbers_in_rising_order_are_a_scale_and_others_are_not():
     study = optuna.create_study()
     trial = study.ask()

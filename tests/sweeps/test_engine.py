@@ -1,12 +1,18 @@
 """Sweeps: nothing lost, nothing computed twice, failures kept and named, seeds only where they are needed."""
 
+import io
+
 import numpy as np
+import pandas as pd
 import pytest
 import sweep_functions
 from sweep_functions import AXES, axes, digest, evaluations, noisy, record, sharing, wrong
 
+from memlib.__main__ import main
+from memlib.evidence.comparisons import tidy
 from memlib.evidence.intervals import seed_interval
 from memlib.sweeps.adaptive_seeds import AdaptiveSeeds
+from memlib.sweeps.archive import pack, unpack
 from memlib.sweeps.cluster import SweepError
 from memlib.sweeps.engine import sweep
 from memlib.sweeps.points import named
@@ -61,7 +67,17 @@ def test_hopeless_sweeps_end_at_once(tmp_path):
 
 @pytest.mark.parametrize(
     ("kind", "message"),
-    [("", "returned NoneType; it must return a dict"), ("list", "returned list"), ("object", "must be a number")],
+    [
+        ("", "returned NoneType; it must return a dict"),
+        ("list", "returned list"),
+        ("number", "returned a field 3; its name must be a text"),
+        ("object", r"result\['x'\]=<object .*must be a finite number, a text"),
+        ("array", r"result\['x'\]=an array of shape \(30,\): must be a finite number"),
+        ("one", r"result\['x'\]=an array of shape \(1,\): must be a finite number"),
+        ("tensor", r"result\['x'\]=an array of shape \(2,\): must be a finite number"),
+        ("nan", r"result\['x'\]=nan: must be a finite number"),
+        ("nested", r"result\['x'\]=\[1, inf\]: must be a finite number.* or a list of these"),
+    ],
 )
 def test_what_is_not_a_result_is_a_failure(tmp_path, kind, message):
     """Not a dict, or not JSON: the point fails and says so."""
@@ -84,6 +100,42 @@ def test_seeds_may_be_numpy_an_iterator_or_a_function(tmp_path):
     again = sweep(axes(tmp_path) | {"a": [1.0, 2]}, record, store, lambda point: range(int(point["a"])), jobs=1)
     assert again["sum"].tolist() == [11, 21, 12, 13, 22, 23]
     assert len(evaluations(tmp_path)) == 8
+
+
+def test_an_axis_may_be_an_iterator(tmp_path):
+    """It is read once, also beside other axes."""
+    points = axes(tmp_path) | {"a": (a for a in (1, 2)), "b": map(int, "34")}
+    assert sweep(points, record, tmp_path / "store.sqlite", [0], jobs=1)["sum"].tolist() == [4, 5, 5, 6]
+
+
+def test_none_and_lists_among_values_are_points_like_others(tmp_path, capsys):
+    """In the table, in answers by chip, in exports, in archives, and with adaptive seeds."""
+    values, store = [None, [1, None], [], {"b": [2]}, 3], tmp_path / "store.sqlite"
+    grid = {"a": values, "images": [3]}
+    table = sweep(grid, sweep_functions.answers, store, AdaptiveSeeds(0.1, first=2), jobs=1)
+    assert table["a"].tolist() == [value for value in values for _ in range(2)]
+    assert (table["listed"].tolist()[0], table["small"].tolist()[0]) == ([1, None], 0.5)
+    tidied = tidy(table, [({"a": value}, {"a": value, "images": 3}) for value in values])
+    assert tidied["accuracy"].tolist() == pytest.approx([1, *[2 / 3] * 4])
+    assert tidied["n"].tolist() == [2] * 5
+    assert main(["export", str(store), "--interval", "accuracy"]) == 0
+    exported = pd.read_csv(io.StringIO(capsys.readouterr().out))
+    assert sorted(exported["a"].fillna("").astype(str)) == ["", "3", "[1, None]", "[]", "{'b': [2]}"]
+    assert exported["n"].tolist() == [2] * 5
+    pack(store, tmp_path / "points.gz")
+    assert unpack(tmp_path / "points.gz", tmp_path / "other.sqlite").new == 10
+
+
+def test_none_beside_numbers_is_found_though_a_table_makes_nan_of_it(tmp_path):
+    table = sweep({"a": [None, 1], "images": [3]}, sweep_functions.answers, tmp_path / "store.sqlite", [0, 1], jobs=1)
+    assert table["a"].isna().tolist() == [True, True, False, False]
+    points = [{"images": 3}, {"a": None, "images": 3}, {"a": table["a"][0], "images": 3}, {"a": 1, "images": 3}]
+    assert tidy(table, [({}, point) for point in points])["accuracy"].tolist() == pytest.approx([1, 1, 1, 2 / 3])
+
+
+def test_adaptive_seeds_need_a_number_in_every_result(tmp_path):
+    with pytest.raises(ValueError, match=r"of='number': must be a number in every result, not \[.*nan"):
+        sweep([{}], sweep_functions.seldom, tmp_path / "s.sqlite", AdaptiveSeeds(1, "number", first=2), jobs=1)
 
 
 def test_labels_are_shown_and_decide_nothing(tmp_path):
@@ -110,8 +162,12 @@ def test_a_named_function_may_move(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"axes": [{"a": object()}]}, r"point\['a'\]: <object .*must be a number, a text"),
-        ({"axes": [{"a": float("nan")}]}, r"point\['a'\]: Out of range float"),
+        ({"axes": [{"a": object()}]}, r"point\['a'\]=<object .*must be a finite number, a text"),
+        ({"axes": [{"a": float("nan")}]}, r"point\['a'\]=nan: must be a finite number"),
+        ({"axes": {"a": [np.arange(2)]}}, r"point\['a'\]=an array of shape \(2,\): must be a finite number"),
+        ({"axes": None}, "axes=None: must be lists of values by name, or a list of points"),
+        ({"axes": {"a": iter(())}}, r"axes\['a'\]=<tuple_iterator .*: must be a list of at least one value"),
+        ({"axes": {"a": np.array(3)}}, r"axes\['a'\]=array\(3\): must be a list of at least one value"),
         ({"axes": [{"seed": 1}]}, "without a field 'seed'"),
         ({"axes": [3]}, "point=3: must be a dict"),
         ({"axes": {"a": 3}}, r"axes\['a'\]=3: must be a list of at least one value"),

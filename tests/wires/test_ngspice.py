@@ -1,5 +1,9 @@
 """Agreement with ngspice, which shares no code with memlib."""
 
+import struct
+import subprocess
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -78,6 +82,58 @@ def test_simulate():
         ngspice.simulate("* nothing\nfoo a\n.op\n.end\n")
     with pytest.raises(RuntimeError, match="complex numbers"):
         ngspice.simulate("* filter\nvin in 0 dc 0 ac 1\nr1 in 0 1\n.ac dec 1 1 10\n.end\n")
+
+
+#: A file of vectors with one value, v(a) = 1e9 V.
+RAW = b"Flags: real\nNo. Variables: 1\nNo. Points: 1\nVariables:\n\t0\tv(a)\tvoltage\nBinary:\n" + struct.pack("d", 1e9)
+FOUND_BY_STEPS = """
+Warning: singular matrix:  check node a
+
+Note: Starting dynamic gmin stepping
+Trying gmin =   1.0000E-03 Note: One successful gmin step
+Trying gmin =   1.0000E-12 Note: One successful gmin step
+Note: Dynamic gmin stepping completed
+"""
+#: What ngspice 39 says, with exit status 0, of a current exp(-v) + 1 mA into a capacitor: there it gives 1e9 V.
+NOT_FOUND = """
+Warning: Dynamic gmin stepping failed
+Note: Starting true gmin stepping
+Warning: True gmin stepping failed
+Note: Starting source stepping
+Supplies reduced to   0.1000% Supplies reduced to   0.0000% Warning: source stepping failed
+Note: Transient op started
+Note: Transient op finished successfully
+"""
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        (NOT_FOUND, "Note: Transient op started"),
+        ("No. of Data Columns : 3  \n\nDC solution failed -\n", "DC solution failed -"),
+        ("Error: The operating point could not be simulated successfully.\n", "Error: The operating point could not"),
+    ],
+)
+def test_a_circuit_without_an_operating_point_is_refused_with_what_ngspice_said(log, said, monkeypatch):
+    """Also where its exit status is 0, and a file of vectors is there."""
+    with pytest.raises(RuntimeError, match=f"no operating point.* It said: {said}"):
+        simulated(log, monkeypatch)
+
+
+def test_an_operating_point_that_was_found_by_steps_counts(monkeypatch):
+    np.testing.assert_equal(simulated(FOUND_BY_STEPS, monkeypatch), {"v(a)": [1e9]})
+
+
+def simulated(log, monkeypatch) -> dict:
+    """What `simulate` makes of RAW, where ngspice ends with status 0 and says this on the way."""
+
+    def run(command, cwd, **options):
+        Path(cwd, "deck.raw").write_bytes(RAW)
+        return subprocess.CompletedProcess(command, 0, "Circuit: * a deck\n", log)
+
+    monkeypatch.setattr(ngspice, "find_ngspice", lambda: "ngspice")
+    monkeypatch.setattr(ngspice.subprocess, "run", run)
+    return ngspice.simulate("* a deck\n.op\n.end\n")
 
 
 def test_netlist():

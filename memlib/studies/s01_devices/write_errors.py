@@ -54,7 +54,9 @@ def write_table(run: Run) -> pd.DataFrame:
         for tolerance in run.p.tolerances:
             arrays = arrays_of(run, tolerance, read_noise)
             errors = [programming_error(array) for array in arrays]
-            rms, failed = (seed_interval([getattr(e, name) for e in errors]) for name in ("sigma", "failed"))
+            rms, failed = (
+                seed_interval([getattr(e, name) for e in errors], constant=True) for name in ("sigma", "failed")
+            )
             applied = np.concatenate([array.pulses for array in arrays])
             p5, p95 = np.quantile(applied, (0.05, 0.95))
             row = {"read_noise": read_noise, "tolerance": tolerance, "rms": rms.mean, "rms_low": rms.low}

@@ -65,7 +65,7 @@ def make_point(
     Raises:
         ValueError: if no such hardware can be.
     """
-    whole("sparse_layers", sparse_layers, 0, len(convolutions(checkpoint)))
+    sparse_layers = whole("sparse_layers", sparse_layers, 0, len(convolutions(checkpoint)))
     one_of("recalibration", recalibration, METHODS)
     hardware = Hardware.of(
         device, program_error=Device.preset(device).program_error or PROGRAM_ERROR, rows=tile_size, cols=tile_size,

@@ -58,8 +58,8 @@ def make_point(method: str, first: int, images: int, **changes: Any) -> Point:
     one_of("method", method, METHODS)
     for name in changes:
         one_of("field", name, NOMINAL)
-    whole("first", first, 0)
-    whole("images", images, 1, len(digits_8x8.images("test")[1]) - first)
+    first = whole("first", first, 0)
+    images = whole("images", images, 1, len(digits_8x8.images("test")[1]) - first)
     fields = NOMINAL | changes
     one_of("hidden", fields["hidden"], digits_8x8.HIDDEN)
     weights = digits_8x8.manifest()[digits_8x8.name_of(fields["hidden"])]["sha256"]

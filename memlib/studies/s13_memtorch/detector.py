@@ -37,7 +37,7 @@ SWEPT = ("program_error", "d2d", "states", "stuck_on")
 
 def case_point(windows: int, effect: str = "program_error", severity: float = 0, recalibration: str = "none") -> Point:
     """The detector on chips with one effect of the device. Raises ValueError for fewer than two windows."""
-    whole("windows", windows, 2)
+    windows = whole("windows", windows, 2)
     hardware = effects.BASE | (dict.fromkeys(EFFECTS[effect].names, severity) if severity else {})
     fields = point_fields(Hardware.of(**hardware)) | {"device_label": hardware["device"]}
     fields |= {"recalibration": recalibration} if recalibration != "none" else {}
