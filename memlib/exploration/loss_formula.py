@@ -162,7 +162,7 @@ def error_interval(residuals: np.ndarray) -> Interval:
     """
     if len(residuals) < 2:
         fail("residuals", residuals, "of at least 2 designs")
-    i = seed_interval(np.asarray(residuals, float) ** 2)
+    i = seed_interval(np.asarray(residuals, float) ** 2, constant=True)
     return Interval(math.sqrt(i.mean), math.sqrt(max(0.0, i.low)), math.sqrt(i.high), i.n, 0)
 
 

@@ -50,7 +50,7 @@ def retention(cells: int, seeds: int) -> pd.DataFrame:
             target = device.g_off + position * device.g_range
             for time in times(MEASURED.get(name, SECONDS["10 years"])):
                 g = np.stack([at_time(device, position, time, cells, seed) for seed in range(seeds)])
-                error = seed_interval(np.sqrt((((g - target) / device.g_range) ** 2).mean(1)))
+                error = seed_interval(np.sqrt((((g - target) / device.g_range) ** 2).mean(1)), constant=True)
                 p5, p95 = np.quantile(g, (0.05, 0.95)) / MICRO
                 row = {"device": name, "target": target / MICRO, "time": time, "mean": g.mean() / MICRO}
                 row |= {"p5": p5, "p95": p95, "rms": error.mean, "rms_low": error.low, "rms_high": error.high}
@@ -134,7 +134,7 @@ def ageing_claims(run: Run) -> list[Claim]:
     }
     one_day, levels, years = (Statement(key, text, "retention") for key, text in texts.items())
     return [
-        below_times(one_day, seed_interval(added)),
+        below_times(one_day, seed_interval(added, constant=True)),
         above(levels, seed_interval(wrong, constant=True), 0.01),
         below_times(years, Interval(kept[0], min(kept), max(kept), 0, 0), 0.5),
     ]

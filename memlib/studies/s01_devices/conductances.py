@@ -127,7 +127,7 @@ def agreement(run: Run) -> pd.DataFrame:
     rows, conductances = [], run.once(programmed)
     for name, case in CASES.items():
         for target, g in zip(case.targets, conductances[name], strict=True):
-            sd = seed_interval(g.std(1) / MICRO)
+            sd = seed_interval(g.std(1) / MICRO, constant=True)
             row = {"case": name, "target": target / MICRO, "cells": g.size, "mean": g.mean() / MICRO, "sd": sd.mean}
             row |= {"sd_low": sd.low, "sd_high": sd.high, "zero": (g == 0).mean()}
             rows.append(row | {"distance": _distance(case.device, target, g), "limit": 1.949 / math.sqrt(g.size)})

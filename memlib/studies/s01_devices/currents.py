@@ -83,7 +83,7 @@ def read_summary(run: Run) -> pd.DataFrame:
     """A column's noise: drawn cell by cell over drawn at once (with an interval over chips), and in ADC steps."""
     rows = []
     for name, r in run.once(read_columns).items():
-        ratio = seed_interval(r.current.std(1) / r.sigma)
+        ratio = seed_interval(r.current.std(1) / r.sigma, constant=True)
         step = ROWS * V_READ * NOISY[name].g_on / 255
         row = {"device": name, "current_uA": r.mean.mean() / MICRO, "sigma_nA": r.sigma.mean() / 1e-9}
         row |= {"sigma_in_8_bit_steps": r.sigma.mean() / step, "ratio": ratio.mean}

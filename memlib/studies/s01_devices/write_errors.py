@@ -94,7 +94,7 @@ def write_claims(run: Run) -> list[Claim]:
     def over_arrays(function: Callable[..., float], *points: tuple[float, float]) -> Interval:
         """The interval of a function of the errors at these points, each a tolerance and a read noise."""
         arrays = zip(*(arrays_of(run, *point) for point in points), strict=True)
-        return seed_interval([function(*map(programming_error, row)) for row in arrays])
+        return seed_interval([function(*map(programming_error, row)) for row in arrays], constant=True)
 
     text = f"write-verify to {100 * tolerance:g} % of the range"
     noisy = f"{text}, reads with {100 * noise:g} % noise: half the tolerance removes over a third of the error"

@@ -83,7 +83,7 @@ def decay(temperatures: Sequence[float], n: int, seeds: int) -> pd.DataFrame:
     rows, times = [], np.geomspace(1, SECONDS["10 y"], 35)
     for name, temperature, time in itertools.product(STACKS, sorted(temperatures), times):
         left = np.stack([cells(STACKS[name], temperature, time, n, seed) for seed in range(seeds)])
-        mean, (low, high) = seed_interval(left.mean(1)), np.quantile(left, (0.01, 0.99))
+        mean, (low, high) = seed_interval(left.mean(1), constant=True), np.quantile(left, (0.01, 0.99))
         labels = {"stack": name, "temperature": temperature, "time": time}
         row = labels | mean.named("mean") | {"p1": low, "p99": high, "n": seeds}
         rows.append(row | {"limit": limit(STACKS[name], temperature, time)})
@@ -95,7 +95,7 @@ def decay_claim(temperatures: Sequence[float], n: int, seeds: int) -> Claim:
     differences, times = [], np.geomspace(1, SECONDS["10 y"], 12)
     for stack, temperature, time in itertools.product(STACKS.values(), temperatures, times):
         left = np.array([cells(stack, temperature, time, n, seed).mean() for seed in range(seeds)])
-        differences.append(seed_interval(left - limit(stack, temperature, time)))
+        differences.append(seed_interval(left - limit(stack, temperature, time), constant=True))
     text = "cells have left on average what the normal limit says, within 1 % of the window"
     statement = Statement("cells_follow_the_limit", text, "retention")
     return within(statement, max(differences, key=lambda i: abs(i.mean)), 0.01)

@@ -78,7 +78,10 @@ def table(arrays: dict[str, list[WriteResult]]) -> pd.DataFrame:
     """A row per kind: energy over that of multi-level weights, pulses per cell, the error left, cells that failed."""
     rows = []
     for kind, parts in arrays.items():
-        energy, pulses = ratio(arrays, "energy", kind), seed_interval([part.pulses.mean() for part in parts])
+        energy, pulses = (
+            ratio(arrays, "energy", kind),
+            seed_interval([part.pulses.mean() for part in parts], constant=True),
+        )
         errors = [programming_error(part) for part in parts]
         row = {"weights": kind} | energy.named("energy") | pulses.named("pulses")
         error, failed = (float(np.mean([getattr(e, name) for e in errors])) for name in ("sigma", "failed"))
