@@ -99,7 +99,7 @@ def test_a_notebooks_points_are_run_without_it(folder, monkeypatch):
     assert main(["run", "05_tile_size", "-p", "preset=mine", *small, "-p", "stuck_off=[0.0]"]) == 0
     with Store(folder / "05_tile_size-mine.sqlite") as store:
         table = store.table()
-    assert len(table) == 2 + 3 * 9 + 1  # the figure's two; of ten claim points, all but one are random, on three chips
+    assert len(table) == 2 + 3 * 9  # the figure's two; nine claim points, all random, on three chips
     assert set(table["evaluate"]) == {"accuracy"}
 
 
