@@ -249,7 +249,7 @@ def table(known: Sequence[Known], objectives: MappingType[str, str]) -> pd.DataF
     rows = []
     for k in known:
         seeds, images = k.hits.shape
-        i = crossed_interval(k.hits) if images > 1 else seed_interval(k.hits[:, 0])
+        i = crossed_interval(k.hits) if images > 1 else seed_interval(k.hits[:, 0], constant=True)
         size = {"low": i.low, "high": i.high, "n": seeds, "images": images, "fidelity": k.fidelity}
         rows.append({**k.design, **k.values, **size})
     return pd.DataFrame(rows).assign(on_front=probabilities(known, objectives))

@@ -104,7 +104,7 @@ def test_committed_figures_are_those_of_the_study(name, preset):
     claims = []
     for figure in study.drawings:
         content = json.loads((folder / f"{figure}.json").read_text())
-        assert bool(content["claims"]) == (figure in study.claims)
+        assert figure in study.claims or not content["claims"]  # there may be too few networks for some
         module = MODULES[name].removeprefix("memlib.").replace(".", "/")
         assert {f"{module}.py", "studies/run.py", "studies/figure_files.py"} <= set(content["sources"])
         frozen = "frozen at e16641c" in str(content["parameters"].get("origin"))
