@@ -29,8 +29,8 @@ from memlib.zoo import data_sets
 from memlib.zoo.checkpoints import load_checkpoint, manifest_entry, read_manifest
 from memlib.zoo.networks import LABELS, mac_count
 
-#: Accuracy on the whole test set that the networks for CIFAR-10 should reach, in the mean of their trainings: set
-#: before they were trained, from trials of one ResNet-20.
+#: Accuracy on the whole test set that the networks for CIFAR-10 should reach, in the mean of their trainings; set
+#: before they were trained.
 WANTED = {
     "resnet20-cifar10": 0.91, "resnet20-0.5-cifar10": 0.87, "resnet20-0.25-cifar10": 0.79, "vgg8-cifar10": 0.905,
     "vgg8-0.375-cifar10": 0.915, "vgg8-0.375-binary-cifar10": 0.895, "mobilenetv2-cifar10": 0.9,
